@@ -1,0 +1,1 @@
+//! placeholder line, replaced before anything lands
