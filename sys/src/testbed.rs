@@ -103,3 +103,16 @@ pub(crate) fn frame(octets: usize, number: u8) -> Vec<u8> {
     frame[12..14].copy_from_slice(&[0x88, 0xb5]);
     frame
 }
+
+/// Looks again and again until `done` holds; fails after five seconds.
+pub(crate) fn wait_for(mut done: impl FnMut() -> bool) {
+    let mut poller = Poller::new().unwrap();
+    let mut ready = Vec::new();
+    for _ in 0..5000 {
+        if done() {
+            return;
+        }
+        poller.wait(&mut ready, Some(Duration::from_millis(1))).unwrap();
+    }
+    panic!("it did not come about in five seconds");
+}
