@@ -185,8 +185,21 @@ fn qemu(netns: &str, image: &Path, console: &Path, tap: &str, mac: &str) -> Comm
     // Software emulation everywhere, also where /dev/kvm is there: build machines are guests themselves.
     command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "384", "-smp", "1"]);
     command.arg("-kernel").arg(image.join("vmlinuz")).arg("-initrd").arg(image.join("initramfs.img"));
-    command.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable", "-no-reboot"]);
-    command.args(["-display", "none", "-monitor", "none", "-nodefaults", "-no-user-config", "-parallel", "none"]);
+    command.args([
+        "-append",
+        "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable",
+        "-no-reboot",
+    ]);
+    command.args([
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-nodefaults",
+        "-no-user-config",
+        "-parallel",
+        "none",
+    ]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
     command.args(["-chardev", "stdio,id=agent,signal=off", "-device", "virtio-serial-pci"]);
     command.args(["-device", "virtserialport,chardev=agent,name=agent"]);

@@ -89,7 +89,8 @@ apt_download() { apt-get -qq -o APT::Sandbox::User= download "$1" >&2 </dev/null
 
 lay_out_root() {
     readonly root=$work/root
-    mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,etc,root,var/run,tools,modules}
+    mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,etc,root,var,tools,modules}
+    ln -s /run "$root/var/run"
     cp "$(command -v busybox)" "$root/bin/busybox"
     ln -s busybox "$root/bin/sh"
     install -m 755 "$here/init" "$root/init"
