@@ -28,6 +28,7 @@ const SHAPES: &[Shape] = &[
     shape("gcm-aes-128",     "off", "sci",  1),
     shape("gcm-aes-128",     "on",  "es",   1),
     shape("gcm-aes-128",     "on",  "none", 1),
+    shape("gcm-aes-128",     "on",  "scb",  1),
     shape("gcm-aes-256",     "on",  "sci",  1),
     shape("gcm-aes-256",     "off", "es",   1),
     shape("gcm-aes-xpn-128", "on",  "sci",  1),
@@ -59,12 +60,12 @@ fn two_kernels() -> Result<(), VmError> {
         a.must("ping -c 12 -i 0.02 -W 5 192.0.2.2")?;
         for vm in [&mut a, &mut b] {
             let counted = vm.must("counters")?;
-            assert!(count(&counted, "rxsa InPktsOK") >= 12, "{}: {counted}", shape.cipher);
+            assert!(count(&counted, "rxsa InPktsOK") >= Some(12), "{}: {counted}", shape.cipher);
             let sent = if shape.encrypt == "on" { "txsa OutPktsEncrypted" } else { "txsa OutPktsProtected" };
-            assert!(count(&counted, sent) >= 12, "{}: {counted}", shape.cipher);
+            assert!(count(&counted, sent) >= Some(12), "{}: {counted}", shape.cipher);
             for bad in ["InPktsInvalid", "InPktsNotValid", "InPktsLate", "InPktsNotUsingSA", "InPktsUnusedSA"]
             {
-                assert_eq!(count(&counted, &format!("rxsc {bad}")), 0, "{}: {counted}", shape.cipher);
+                assert_eq!(count(&counted, &format!("rxsc {bad}")), Some(0), "{}: {counted}", shape.cipher);
             }
         }
         a.must("secy_down")?;
@@ -108,10 +109,10 @@ fn secy_up(shape: &Shape, own: &End, peer: &End) -> String {
     )
 }
 
-/// The value on the line of `counters` that starts with `name`.
-fn count(counted: &str, name: &str) -> u64 {
+/// The value on the line of `counters` that starts with `name`, if there is one.
+fn count(counted: &str, name: &str) -> Option<u64> {
     let line = counted.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {counted}"))
+    line.and_then(|value| value.trim().parse().ok())
 }
 
 /// A network namespace in which TAP devices `a` and `b` are the two ends of one wire.

@@ -23,13 +23,15 @@ PATH=$PATH:/usr/sbin:/sbin
 main() {
     [ $# -eq 1 ] || { echo "usage: build.sh OUTDIR" >&2; exit 2; }
     mkdir -p "$1"
-    readonly out=$(cd "$1" && pwd)
+    out=$(cd "$1" && pwd)
     exec 9>"$out/lock"
     flock 9
+    # Consoles of guests whose test was killed.
+    find "$out" -name 'console-*.log' -mtime +0 -delete
 
     install_missing
     if [ ! -e "$out/vmlinuz" ] || [ ! -e "$out/initramfs.img" ] || [ "$(fingerprint)" != "$(cat "$out/stamp" 2>/dev/null)" ]; then
-        readonly work=$(mktemp -d "$out/work.XXXXXX")
+        work=$(mktemp -d "$out/work.XXXXXX")
         trap 'rm -rf "$work"' EXIT
         rm -f "$out/stamp"
         unpack_kernel
@@ -57,7 +59,11 @@ install_missing() {
 lack() { echo "$*" >&2; exit $lacking; }
 
 # `linux-image-cloud-amd64` is an empty package that depends on the newest kernel.
-kernel_package() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1; }
+# Says nothing when apt has no lists.
+kernel_package() {
+    { apt-cache depends linux-image-cloud-amd64 2>/dev/null || true; } |
+        sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1
+}
 
 refresh_lists() { [ "$(id -u)" = 0 ] && apt-get update -qq >&2 </dev/null; }
 
@@ -79,7 +85,7 @@ unpack_kernel() {
     mkdir "$work/download" "$work/kernel"
     (cd "$work/download" && fetch "$package") || lack "could not download $package"
     dpkg-deb --fsys-tarfile "$work"/download/*.deb | tar -x -C "$work/kernel"
-    readonly version=$(ls "$work/kernel/lib/modules")
+    version=$(ls "$work/kernel/lib/modules")
     depmod -b "$work/kernel" "$version"
 }
 
@@ -88,7 +94,7 @@ fetch() { apt_download "$1" || { refresh_lists && apt_download "$(kernel_package
 apt_download() { apt-get -qq -o APT::Sandbox::User= download "$1" >&2 </dev/null; }
 
 lay_out_root() {
-    readonly root=$work/root
+    root=$work/root
     mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,etc,root,var,tools,modules}
     ln -s /run "$root/var/run"
     cp "$(command -v busybox)" "$root/bin/busybox"
