@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod frame;
+pub mod offload;
 mod pool;
 pub mod port;
 mod verdict;
