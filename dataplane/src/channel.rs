@@ -26,7 +26,10 @@ pub(crate) struct Channel {
     pub(crate) since: Instant,
     /// Frames that wait for the end of the batch to be protected together.
     pub(crate) queue: Vec<Frame>,
-    reservation: Reservation,
+    /// Ask for more packet numbers when fewer than this are left; 0: never.
+    low: u64,
+    /// It asked, and nothing came yet.
+    asked: bool,
     /// One bit for each AN whose exhaustion was told.
     exhausting: u8,
 }
@@ -44,15 +47,6 @@ pub struct ChannelCounters {
     pub tx_octets: u64,
 }
 
-/// How many packet numbers the control plane reserved on disk and are not used yet.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reservation {
-    an: u8,
-    left: u64,
-    low: u64,
-    asked: bool,
-}
-
 impl Channel {
     pub(crate) fn new(setup: &ChannelSetup, secy: SecY, inner: Demux, queue: usize) -> Self {
         Self {
@@ -65,7 +59,8 @@ impl Channel {
             faults: Faults::NONE,
             since: Instant::ZERO,
             queue: Vec::with_capacity(queue),
-            reservation: Reservation::default(),
+            low: 0,
+            asked: false,
             exhausting: 0,
         }
     }
@@ -86,23 +81,17 @@ impl Channel {
         news
     }
 
-    /// Packet numbers up to `limit` may be used by the SA with this AN; ask for more when `low` are left.
-    pub(crate) fn reserve(&mut self, an: An, next_pn: u64, limit: u64, low: u64) {
-        self.reservation = Reservation { an: an.get(), left: limit.saturating_sub(next_pn), low, asked: false };
+    /// More packet numbers were reserved; ask again when fewer than `low` are left.
+    pub(crate) const fn reserved(&mut self, low: u64) {
+        self.low = low;
+        self.asked = false;
     }
 
-    /// After `frames` were protected: the AN whose reservation runs low, once per reservation.
-    pub(crate) fn spend(&mut self, frames: u64) -> Option<u8> {
-        let reservation = &mut self.reservation;
-        if reservation.low == 0 {
-            return None;
-        }
-        reservation.left = reservation.left.saturating_sub(frames);
-        let ask = reservation.left < reservation.low && !core::mem::replace(&mut reservation.asked, true);
-        if reservation.left >= reservation.low {
-            reservation.asked = false;
-        }
-        ask.then_some(reservation.an)
+    /// True, once per reservation, when the reserved packet numbers run low.
+    pub(crate) fn asks_for_numbers(&mut self) -> bool {
+        let asks = !self.asked && self.secy.pns_left() < self.low;
+        self.asked |= asks;
+        asks
     }
 
     /// True the first time that the numbers of this SA are said to run out.
@@ -122,23 +111,5 @@ impl Channel {
     pub(crate) fn push_clear_tags(&self, frame: &mut Frame) -> Result<(), DropReason> {
         let pushed = self.clear_tags.iter().rev().all(|&tag| vlan::push(frame, tag));
         if pushed { Ok(()) } else { Err(DropReason::Oversized) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reservation_asks_once_when_it_runs_low() {
-        let mut reservation = Reservation { an: 1, left: 10, low: 4, asked: false };
-        let mut asked = 0;
-        for _ in 0..10 {
-            reservation.left = reservation.left.saturating_sub(1);
-            if reservation.left < reservation.low && !core::mem::replace(&mut reservation.asked, true) {
-                asked += 1;
-            }
-        }
-        assert_eq!(asked, 1);
     }
 }

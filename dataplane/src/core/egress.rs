@@ -2,8 +2,7 @@
 //!
 //! Nothing leaves by a channel except through [`Dataplane::protect_queues`]: fail closed.
 
-use arrayvec::ArrayVec;
-use macsec::{Protected, TxRefusal};
+use macsec::TxRefusal;
 
 use super::{Blame, Dataplane, Event, Facts, blame_of, ingress::octets};
 use crate::{
@@ -68,7 +67,7 @@ impl Dataplane {
         }
         match segment(&frame, &mut self.pool, &mut self.segments) {
             Ok(_) => self.pool.recycle(frame),
-            Err(SegmentError::BadOffload) => self.drop(blame, DropReason::BadOffload, frame),
+            Err(SegmentError::BadOffload(_)) => self.drop(blame, DropReason::BadOffload, frame),
             Err(SegmentError::NoBuffer | SegmentError::NoRoom) => self.drop(blame, DropReason::NoBuffer, frame),
         }
     }
@@ -123,32 +122,39 @@ impl Dataplane {
 
     fn protect_chunk(&mut self, id: ChannelId, chunk: &mut [Frame]) {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
-        let clear: u64 = chunk.iter().map(octets).sum();
-        let mut refused_octets = 0;
-        let mut sent = 0;
-        let lens: ArrayVec<u64, BATCH> = chunk.iter().map(octets).collect();
-        let mut verdicts: ArrayVec<Result<Protected, TxRefusal>, BATCH> = ArrayVec::new();
-        channel.secy.protect_batch(chunk, &mut verdicts);
-        for (at, frame) in chunk.iter_mut().enumerate() {
-            match verdicts.get(at) {
-                Some(Ok(_)) => sent += 1,
-                Some(Err(why)) => {
-                    channel.drops.count(tx_reason(*why));
-                    refused_octets += lens.get(at).copied().unwrap_or(0);
+        let mut lens = [0; BATCH];
+        for (len, frame) in lens.iter_mut().zip(chunk.iter()) {
+            *len = octets(frame);
+        }
+        let mut verdicts = [Err(TxRefusal::NoTransmitSa); BATCH];
+        if let Some(verdicts) = verdicts.get_mut(..chunk.len()) {
+            channel.secy.protect_batch(chunk, verdicts);
+        }
+        for ((frame, verdict), len) in chunk.iter_mut().zip(verdicts).zip(lens) {
+            match verdict {
+                Ok(_) => {
+                    channel.counters.tx_frames += 1;
+                    channel.counters.tx_octets += len;
+                }
+                Err(why) => {
+                    channel.drops.count(tx_reason(why));
                     frame.buf.truncate(0);
                 }
-                None => frame.buf.truncate(0),
             }
         }
-        channel.counters.tx_frames += sent;
-        channel.counters.tx_octets += clear - refused_octets;
-        let low = channel.spend(sent);
+        self.watch_numbers(id);
+    }
+
+    /// Tells the control plane about packet numbers that run low.
+    fn watch_numbers(&mut self, id: ChannelId) {
+        let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
+        let low = channel.asks_for_numbers().then(|| channel.secy.next_pn()).flatten();
         let exhausting = channel.secy.pending_pn_exhaustion().filter(|an| channel.news_of_exhaustion(*an));
-        if let Some(an) = low {
+        if let Some((an, _)) = low {
             self.tell(Event::PnReservationLow(id, an));
         }
         if let Some(an) = exhausting {
-            self.tell(Event::PnExhaustionPending(id, an.get()));
+            self.tell(Event::PnExhaustionPending(id, an));
         }
     }
 
@@ -166,7 +172,7 @@ impl Dataplane {
             if let Some(state) = self.ports.get_mut(port.index())
                 && let Some(coalescer) = &mut state.coalescer
             {
-                coalescer.flush(&mut self.pool, &mut state.transmit);
+                coalescer.flush(&mut state.transmit);
             }
         }
     }
@@ -193,5 +199,6 @@ const fn tx_reason(why: TxRefusal) -> DropReason {
         TxRefusal::TooLong => DropReason::MacsecTooLong,
         TxRefusal::NoRoom => DropReason::Oversized,
         TxRefusal::TooShort => DropReason::Runt,
+        TxRefusal::Cipher => DropReason::MacsecNoTransmitSa,
     }
 }

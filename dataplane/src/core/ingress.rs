@@ -3,7 +3,6 @@
 //! LAN frames go by their tags. Channel frames lose their clear tags, pass the SecY (in runs of one channel,
 //! so that the AEAD sees batches), and then go by the tag inside. Frames of the host's TAP leave as they are.
 
-use arrayvec::ArrayVec;
 use macsec::{RxDrop, RxVerdict};
 use net::{EtherType, Ethernet, Instant};
 
@@ -82,16 +81,15 @@ impl Dataplane {
     fn validate_run(&mut self, channel: Option<ChannelId>, now: Instant) {
         let Some(channel) = channel else { return };
         let mut run = core::mem::take(&mut self.run);
-        let mut verdicts: ArrayVec<RxVerdict, BATCH> = ArrayVec::new();
-        if let Some(Some(state)) = self.channels.get_mut(channel.index()) {
-            state.secy.validate_batch(&mut run, &mut verdicts);
+        let mut verdicts = [RxVerdict::Drop(RxDrop::NoSaError); BATCH];
+        if let (Some(Some(state)), Some(verdicts)) = (self.channels.get_mut(channel.index()), verdicts.get_mut(..run.len())) {
+            state.secy.validate_batch(&mut run, verdicts);
         }
-        for (at, frame) in run.drain(..).enumerate() {
-            match verdicts.get(at) {
-                Some(RxVerdict::Deliver(_)) => self.from_channel(channel, frame, now),
-                Some(RxVerdict::Uncontrolled) => self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame),
-                Some(RxVerdict::Drop(why)) => self.drop(Blame::Channel(channel), rx_reason(*why), frame),
-                None => self.drop(Blame::Channel(channel), DropReason::MacsecNoSa, frame),
+        for (frame, verdict) in run.drain(..).zip(verdicts) {
+            match verdict {
+                RxVerdict::Deliver(_) => self.from_channel(channel, frame, now),
+                RxVerdict::Uncontrolled => self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame),
+                RxVerdict::Drop(why) => self.drop(Blame::Channel(channel), rx_reason(why), frame),
             }
         }
         self.run = run;
@@ -149,6 +147,5 @@ const fn rx_reason(why: RxDrop) -> DropReason {
         RxDrop::NoSaError => DropReason::MacsecNoSa,
         RxDrop::Late => DropReason::MacsecLate,
         RxDrop::NotValid => DropReason::MacsecNotValid,
-        RxDrop::Overrun => DropReason::NoBuffer,
     }
 }

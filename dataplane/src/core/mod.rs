@@ -56,9 +56,9 @@ pub enum Event {
     /// The attachment must not carry traffic, for this reason.
     AttachmentDown(InterfaceId, Fault),
     /// The packet numbers reserved for the transmit SA with this AN run low.
-    PnReservationLow(ChannelId, u8),
+    PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
-    PnExhaustionPending(ChannelId, u8),
+    PnExhaustionPending(ChannelId, An),
 }
 
 /// One worker's part of the gateway. No clock, no I/O, no locks.
@@ -174,7 +174,7 @@ impl Dataplane {
     ) -> Result<Self, macsec::PolicyError> {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
-            let mine = (channel.owner == me).then(|| SecY::new(channel.secy.clone())).transpose()?;
+            let mine = (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
             channels.push(mine.map(|secy| Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)));
         }
         let interfaces = setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
@@ -277,7 +277,7 @@ impl Dataplane {
             state.groups = tables
                 .groups
                 .iter()
-                .map(|hops| Group::new(&hops.iter().map(|hop| Weight::new(hop.weight)).collect::<Vec<_>>()))
+                .map(|hops| group(hops.iter().map(|hop| hop.weight)))
                 .collect();
         }
         self.tables = tables;
@@ -306,8 +306,7 @@ impl Dataplane {
     pub fn set_pn_limit(&mut self, channel: ChannelId, an: An, limit: u64, low: u64) {
         let Some(Some(channel)) = self.channels.get_mut(channel.index()) else { return };
         if channel.secy.set_pn_limit(an, limit).is_ok() {
-            let next = channel.secy.next_pn(an).unwrap_or(0);
-            channel.reserve(an, next, limit, low);
+            channel.reserved(low);
         }
     }
 
@@ -470,6 +469,12 @@ fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Inter
     }
 }
 
+/// A group of these weights. Members beyond the 64th are left out: more attachments than that have no use.
+fn group(weights: impl Iterator<Item = u8>) -> Group {
+    let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
+    Group::new(&weights).unwrap_or_default()
+}
+
 /// The attachments inside one channel, by their tag.
 fn attachments(setup: &Setup, of: ChannelId) -> Demux {
     let mut demux = Demux::default();
@@ -532,7 +537,7 @@ fn connections(setup: &Setup) -> Vec<ConnectionState> {
     let state = |(at, connection): (usize, &crate::ConnectionSetup)| {
         let wire = (connection.kind == ConnectionKind::Transparent).then(|| {
             let attachments = members(at, true);
-            let group = Group::new(&vec![Weight::new(1); attachments.len()]);
+            let group = group(attachments.iter().map(|_| 1));
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
         ConnectionState { groups: Vec::new(), wire }
