@@ -19,7 +19,12 @@
 //! 6. No clock, no I/O outside [`port`]: time comes in as `now`.
 #![forbid(unsafe_code)]
 
+pub mod fib;
+pub mod flow;
 mod frame;
+pub mod group;
+pub mod icmp;
+pub mod neighbor;
 mod pool;
 pub mod port;
 mod verdict;
