@@ -1,1 +1,7 @@
-//! placeholder line, replaced before anything lands
+//! The gateway as a library: what the binary `quadspan` is made of, and what its tests call.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod decode;
+pub mod logging;
+pub mod secrets;
