@@ -151,7 +151,8 @@ fn trap_06_encrypted_frames_that_fail_are_dropped_in_every_mode() {
 // §9.12, and a packet number of 0 without XPN; under XPN its low word may be 0.
 #[test]
 fn trap_07_invalid_tags_count_as_bad_tag() {
-    let broken: [(&str, fn(&mut PacketBuf)); 8] = [
+    type Spoil = fn(&mut PacketBuf);
+    let broken: [(&str, Spoil); 8] = [
         ("version", |frame| frame[14] |= 0x80),
         ("ES with SC", |frame| frame[14] |= 0x40),
         ("SCB with SC", |frame| frame[14] |= 0x10),

@@ -70,7 +70,7 @@ impl Vector {
     }
 
     fn an(&self) -> An {
-        self.sectag_fields.as_ref().map_or(An::default(), |tag| An::new(tag.an).unwrap())
+        self.sectag_fields.as_ref().map_or_else(An::default, |tag| An::new(tag.an).unwrap())
     }
 
     fn pn(&self) -> u64 {
