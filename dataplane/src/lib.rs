@@ -41,7 +41,7 @@ mod verdict;
 mod vlan;
 
 pub use self::core::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, NeighborSnapshot, PortSnapshot, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
@@ -49,6 +49,7 @@ pub use frame::{BATCH, Batch, Frame};
 pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
+pub use port::PortCaps;
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Setup,
 };

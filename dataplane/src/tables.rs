@@ -105,7 +105,9 @@ impl ConnectionTables {
             }
         };
         self.next_hops.push(next_hop);
-        NextHopId::new(u32::try_from(self.next_hops.len() - 1).unwrap_or(u32::MAX))
+        let last = u32::try_from(self.next_hops.len() - 1).ok();
+        #[expect(clippy::expect_used, reason = "2^31 different targets do not fit in memory")]
+        last.and_then(NextHopId::new).expect("fewer than 2^31 targets")
     }
 
     pub(crate) fn lookup(&self, destination: IpAddr) -> Option<NextHop> {

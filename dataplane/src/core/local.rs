@@ -8,15 +8,12 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use net::{EtherType, Ethernet, Instant, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
 
-use super::{Blame, Dataplane, Facts, blame_of, forward::{address, is_link_scope}};
+use super::{Blame, Dataplane, Event, Facts, blame_of, forward::{address, is_link_scope}};
 use crate::{
     Crossing, DropReason, Frame, InterfaceId, Place,
     icmp::{self, IcmpError},
-    neighbor::{ArpOutcome, NdOutcome},
+    neighbor::{ArpOutcome, NdOutcome, Neighbors},
 };
-
-/// Hop limit that proves that a Neighbor Discovery message was not forwarded (RFC 4861 §7.1).
-const ON_LINK: u8 = 255;
 
 impl Dataplane {
     pub(super) fn input_arp(&mut self, facts: &Facts, blame: Blame, frame: Frame, now: Instant) {
@@ -26,8 +23,9 @@ impl Dataplane {
         self.stirred.push(facts.id);
         match outcome {
             Err(_) => return self.drop(blame, DropReason::BadNeighborMessage, frame),
-            Ok(ArpOutcome::Answer(answer)) => self.answer(facts, |buf| answer.write(buf)),
-            Ok(ArpOutcome::Learned | ArpOutcome::Ignored) => {}
+            Ok(ArpOutcome::Reply(reply)) => self.answer(facts, |neighbors, buf| neighbors.build_arp_reply(reply, buf)),
+            Ok(ArpOutcome::Conflict { mac, own }) => self.tell(Event::AddressConflict(facts.id, own.into(), Some(mac))),
+            Ok(ArpOutcome::Done) => {}
         }
         self.copy_to_host(facts, frame);
     }
@@ -42,15 +40,13 @@ impl Dataplane {
             return false;
         }
         let Some(one) = self.interfaces.get_mut(facts.id.index()) else { return false };
-        let outcome = match header.hop_limit {
-            ON_LINK => one.neighbors.handle_nd(header.source(), header.destination(), header.hop_limit, message, now),
-            _ => return { self.count(blame, DropReason::BadNeighborMessage); true },
-        };
+        let outcome = one.neighbors.handle_nd(header.source(), header.destination(), header.hop_limit, message, now);
         self.stirred.push(facts.id);
         match outcome {
             Err(_) => self.count(blame, DropReason::BadNeighborMessage),
-            Ok(NdOutcome::Answer(answer)) => self.answer(facts, |buf| answer.write(buf)),
-            Ok(NdOutcome::Learned | NdOutcome::Ignored) => {}
+            Ok(NdOutcome::Reply(reply)) => self.answer(facts, |neighbors, buf| neighbors.build_advertisement(reply, buf)),
+            Ok(NdOutcome::Conflict { mac, own }) => self.tell(Event::AddressConflict(facts.id, own.into(), mac)),
+            Ok(NdOutcome::Done) => {}
         }
         true
     }
@@ -108,7 +104,7 @@ impl Dataplane {
     /// Tells the sender of `about` what became of it, when that is allowed and within the rate limit.
     pub(super) fn send_error(&mut self, facts: &Facts, error: IcmpError, about: &Frame, now: Instant) {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
-        if !icmp::may_answer(original) || !self.icmp_limit.allow(now) {
+        if !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
             return;
         }
         let Some(to) = source(about) else { return };
@@ -125,9 +121,9 @@ impl Dataplane {
         }
     }
 
-    fn answer(&mut self, facts: &Facts, write: impl FnOnce(&mut PacketBuf) -> bool) {
+    fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
         let Some(mut buf) = self.pool.small() else { return };
-        let written = write(&mut buf);
+        let written = self.interfaces.get(facts.id.index()).is_some_and(|one| write(&one.neighbors, &mut buf));
         let frame = Frame::new(buf);
         if written {
             self.emit(facts.id, frame);

@@ -21,12 +21,13 @@ mod snapshot;
 mod tests;
 mod wire;
 
+use core::net::IpAddr;
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{An, SecY};
-use net::{Instant, MacAddr, earliest};
+use net::{Instant, IpNet, MacAddr, earliest};
 
-pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, NeighborSnapshot, PortSnapshot, Snapshot};
+pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame, InterfaceId,
@@ -36,7 +37,7 @@ use crate::{
     group::{Group, Weight},
     icmp::RateLimiter,
     liveness::Board,
-    neighbor::{NeighborParams, Neighbors},
+    neighbor::{NeighborLimits, NeighborParams, Neighbors},
     offload::Coalescer,
 };
 
@@ -59,6 +60,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
+    /// Another station, with this MAC address when it told, uses an address of this interface.
+    AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
 }
 
 /// One worker's part of the gateway. No clock, no I/O, no locks.
@@ -297,6 +300,9 @@ impl Dataplane {
 
     /// Judges again whether the channel is secured, after SAs came or went.
     pub fn secy_changed(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(Some(state)) = self.channels.get_mut(channel.index()) {
+            state.forget_exhaustion();
+        }
         self.judge_security(channel, now);
         self.refresh_liveness();
     }
@@ -458,7 +464,14 @@ fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Inter
         mss: [one.mss_limit(false), one.mss_limit(true)],
         host: one.host,
     };
-    let params = NeighborParams::new(one.mac, &one.addresses);
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for address in &one.addresses {
+        match address {
+            IpNet::V4(net) => v4.push(*net),
+            IpNet::V6(net) => v6.push(*net),
+        }
+    }
+    let params = NeighborParams { own_mac: one.mac, v4, v6, limits: NeighborLimits::default() };
     let seed = seed ^ u64::try_from(at).unwrap_or(0);
     Interface {
         facts,
@@ -472,7 +485,8 @@ fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Inter
 /// A group of these weights. Members beyond the 64th are left out: more attachments than that have no use.
 fn group(weights: impl Iterator<Item = u8>) -> Group {
     let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
-    Group::new(&weights).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
+    Group::new(&weights).expect("64 members fit")
 }
 
 /// The attachments inside one channel, by their tag.
