@@ -40,8 +40,8 @@ impl Fake {
         self.put(at, &libc::TP_STATUS_USER.to_ne_bytes());
     }
 
-    /// A V3 block header; `frames` are (offset in the block, offset to the next, `tp_mac`, length, fill).
-    fn put_v3(&self, block: usize, count: u32, first: u32, frames: &[(usize, u32, u16, u32, u8)]) {
+    /// A V3 block with its frames.
+    fn put_v3(&self, block: usize, count: u32, first: u32, frames: &[FakeFrame]) {
         let start = block * self.ring.geometry.block;
         for &(offset, next, mac, octets, fill) in frames {
             let at = start + offset;
@@ -62,6 +62,9 @@ impl Fake {
         self.ring.next().map(|f| (f.data[0], f.data.len()))
     }
 }
+
+/// Offset in the block, offset from there to the next, `tp_mac`, length, fill.
+type FakeFrame = (usize, u32, u16, u32, u8);
 
 const V3: RingVersion = RingVersion::V3 { retire: Duration::from_millis(1) };
 
@@ -174,7 +177,7 @@ fn v3_frames_come_packed_and_an_empty_block_is_passed() {
 #[test]
 fn v3_headers_that_do_not_hold_together_cost_their_block_only() {
     let block = u32::try_from(Geometry::new(V3, 1514, 1 << 17).block).unwrap();
-    let stories: [(u32, u32, &[(usize, u32, u16, u32, u8)]); 5] = [
+    let stories: [(u32, u32, &[FakeFrame]); 5] = [
         (1, u32::MAX, &[]),                                // the first frame is nowhere
         (1, block, &[]),                                   // or in the next block
         (9, 48, &[(48, u32::MAX, 100, 60, 0xee)]),         // the second frame is nowhere

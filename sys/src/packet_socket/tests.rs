@@ -134,6 +134,28 @@ fn a_super_frame_arrives_as_super_frame() {
 }
 
 #[test]
+fn past_the_queueing_discipline_the_kernel_does_not_segment() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a gso_max_size 3000");
+        let (rx, mut ring) = open(&options("b", RingVersion::V2));
+        let (header, data) = super_frame(2 * 1448 + 1000);
+        let data = [Outgoing { vnet: Some(header), data: &data }];
+        for bypass in [true, false] {
+            let tx = PacketSocket::open_for_sending(&PacketOptions {
+                qdisc_bypass: bypass,
+                ..options("a", RingVersion::V2)
+            });
+            let sent = TxBatch::new(true).send(tx.unwrap().as_fd(), data);
+            let why = sent.stopped.map(|e| e.raw_os_error());
+            assert_eq!((sent.taken, why), if bypass { (0, Some(Some(libc::ENOBUFS))) } else { (1, None) });
+        }
+        let lengths: Vec<_> = receive(&rx, &mut ring, 3).iter().map(|f| f.data.len()).collect();
+        assert_eq!(lengths, [54 + 1448, 54 + 1448, 54 + 1000]);
+    });
+}
+
+#[test]
 fn a_frame_longer_than_the_ring_holds_is_cut_and_says_so() {
     on_each_ring(|bed, version| {
         bed.ip("link set dev a mtu 9000");
@@ -171,16 +193,14 @@ fn jumbo_frames_of_9000_octets_cross() {
 #[test]
 fn what_this_machine_sends_is_not_received() {
     on_each_ring(|_, version| {
-        // Through the queueing discipline: only there the kernel shows outgoing frames to sockets.
-        let slow = |name| PacketOptions { qdisc_bypass: false, ..options(name, version) };
-        let (tx, _ring) = open(&slow("a"));
-        let (deaf, mut deaf_ring) = open(&slow("a"));
-        let (tap, mut tap_ring) = open(&PacketOptions { ignore_outgoing: false, ..slow("a") });
+        let (tx, _ring) = open(&options("a", version));
+        let (deaf, mut deaf_ring) = open(&options("a", version));
+        let (tap, mut tap_ring) = open(&PacketOptions { ignore_outgoing: false, ..options("a", version) });
         send(&tx, &[frame(60, 1)]);
         let seen = receive(&tap, &mut tap_ring, 1).remove(0);
         assert_eq!((seen.data, seen.packet_type), (frame(60, 1), libc::PACKET_OUTGOING));
         // The other direction shows that the deaf socket is not simply dead.
-        let (far, _ring) = open(&slow("b"));
+        let (far, _ring) = open(&options("b", version));
         send(&far, &[frame(60, 2)]);
         assert_eq!(receive(&deaf, &mut deaf_ring, 1).remove(0).data, frame(60, 2));
     });
