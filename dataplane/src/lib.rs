@@ -20,7 +20,6 @@
 #![forbid(unsafe_code)]
 
 mod channel;
-mod core;
 mod crossing;
 mod demux;
 pub mod fib;
@@ -33,6 +32,7 @@ mod ids;
 pub mod liveness;
 pub mod neighbor;
 pub mod offload;
+mod pipeline;
 mod pool;
 pub mod port;
 mod setup;
@@ -40,7 +40,7 @@ mod tables;
 mod verdict;
 mod vlan;
 
-pub use self::core::{
+pub use self::pipeline::{
     ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;

@@ -339,7 +339,7 @@ impl Keys {
                     ssci,
                     salt,
                 };
-                secy.create_receive_sa(*sci, sa.an, params, now)?;
+                secy.create_receive_sa(*sci, sa.an, &params, now)?;
                 secy.enable_receive_sa(*sci, sa.an, now)?;
                 self.received.insert((channel, *sci, sa.an), name);
             }
@@ -378,7 +378,7 @@ impl Keys {
                 ssci,
                 salt,
             };
-            secy.create_transmit_sa(sa.an, params, now)?;
+            secy.create_transmit_sa(sa.an, &params, now)?;
             if at == 0 {
                 secy.enable_transmit_sa(sa.an, now)?;
             }

@@ -12,7 +12,7 @@ use dataplane::{Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tabl
 use macsec::An;
 use net::Instant;
 use rtrb::{Consumer, Producer};
-use sys::poll::{Poller, Ready, Waker};
+use sys::{Poller, Ready, Waker};
 
 use crate::clock;
 

@@ -126,9 +126,11 @@ fn build_v4(error: IcmpError, original: &[u8], source: Ipv4Addr, out: &mut Packe
     let (kind, code) = error.v4();
     let rest = match error {
         IcmpError::TooBig { mtu } => mtu.min(0xffff),
-        IcmpError::TimeExceeded | IcmpError::NoRoute | IcmpError::HostUnreachable | IcmpError::PortUnreachable | IcmpError::Prohibited => {
-            0
-        }
+        IcmpError::TimeExceeded
+        | IcmpError::NoRoute
+        | IcmpError::HostUnreachable
+        | IcmpError::PortUnreachable
+        | IcmpError::Prohibited => 0,
     };
     let mut icmp = Icmp { kind, code, checksum: U16::ZERO, rest: U32::new(rest) };
     icmp.checksum = U16::new(Sum::new().with(icmp.as_bytes()).with(quote).finish());
@@ -144,9 +146,11 @@ fn build_v6(error: IcmpError, original: &[u8], source: Ipv6Addr, out: &mut Packe
     let (kind, code) = error.v6();
     let rest = match error {
         IcmpError::TooBig { mtu } => mtu.max(1280),
-        IcmpError::TimeExceeded | IcmpError::NoRoute | IcmpError::HostUnreachable | IcmpError::PortUnreachable | IcmpError::Prohibited => {
-            0
-        }
+        IcmpError::TimeExceeded
+        | IcmpError::NoRoute
+        | IcmpError::HostUnreachable
+        | IcmpError::PortUnreachable
+        | IcmpError::Prohibited => 0,
     };
     let len = Icmp::LEN + quote.len();
     let mut icmp = Icmp { kind, code, checksum: U16::ZERO, rest: U32::new(rest) };

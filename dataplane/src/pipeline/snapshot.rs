@@ -4,7 +4,10 @@ use macsec::SecyStatus;
 use net::Instant;
 
 use super::{Dataplane, InterfaceCounters};
-use crate::{ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters, neighbor::NeighborEntry};
+use crate::{
+    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    neighbor::NeighborEntry,
+};
 
 /// One worker's counters and states.
 #[derive(Clone, Debug)]
@@ -85,7 +88,10 @@ impl Dataplane {
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
         });
-        let port = |(at, port): (usize, &super::PortState)| PortSnapshot { port: PortId::at(at), drops: port.drops.clone() };
+        let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
+            port: PortId::at(at),
+            drops: port.drops.clone(),
+        };
         Snapshot {
             worker: self.me,
             generation: self.generation(),

@@ -30,8 +30,8 @@ use net::{Instant, IpNet, MacAddr, earliest};
 pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
-    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame, InterfaceId,
-    InterfaceSetup, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
+    InterfaceId, InterfaceSetup, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
     channel::Channel,
     demux::{Demux, Owner},
     group::{Group, Weight},
@@ -177,10 +177,14 @@ impl Dataplane {
     ) -> Result<Self, macsec::PolicyError> {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
-            let mine = (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
-            channels.push(mine.map(|secy| Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)));
+            let mine =
+                (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
+            channels.push(mine.map(|secy| {
+                Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
+            }));
         }
-        let interfaces = setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
+        let interfaces =
+            setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
@@ -261,9 +265,9 @@ impl Dataplane {
     /// Counts a frame that the worker could not place: a ring to another worker was full.
     pub fn count_ring_full(&mut self, crossing: Crossing) {
         let blame = match &crossing {
-            Crossing::Route { interface, .. } | Crossing::Emit { interface, .. } | Crossing::Host { interface, .. } => {
-                self.facts(*interface).map(|facts| blame_of(facts.place))
-            }
+            Crossing::Route { interface, .. }
+            | Crossing::Emit { interface, .. }
+            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -277,11 +281,8 @@ impl Dataplane {
             return;
         }
         for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
-            state.groups = tables
-                .groups
-                .iter()
-                .map(|hops| group(hops.iter().map(|hop| hop.weight)))
-                .collect();
+            state.groups =
+                tables.groups.iter().map(|hops| group(hops.iter().map(|hop| hop.weight))).collect();
         }
         self.tables = tables;
         self.choose_again();
@@ -331,7 +332,13 @@ impl Dataplane {
     }
 
     /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
-    pub fn set_attachment_fault(&mut self, attachment: InterfaceId, fault: Fault, present: bool, now: Instant) {
+    pub fn set_attachment_fault(
+        &mut self,
+        attachment: InterfaceId,
+        fault: Fault,
+        present: bool,
+        now: Instant,
+    ) {
         if let Some(one) = self.interfaces.get_mut(attachment.index()) {
             one.faults.set(fault, present);
             self.judge(attachment, now);
@@ -377,7 +384,9 @@ impl Dataplane {
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
             one.since = now;
         }
-        let event = faults.first().map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
+        let event = faults
+            .first()
+            .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
     }
 
@@ -426,9 +435,11 @@ impl Dataplane {
     fn count(&mut self, blame: Blame, reason: DropReason) {
         let drops = match blame {
             Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
-            Blame::Channel(channel) => {
-                self.channels.get_mut(channel.index()).and_then(Option::as_mut).map(|channel| &mut channel.drops)
-            }
+            Blame::Channel(channel) => self
+                .channels
+                .get_mut(channel.index())
+                .and_then(Option::as_mut)
+                .map(|channel| &mut channel.drops),
         };
         if let Some(drops) = drops {
             drops.count(reason);
