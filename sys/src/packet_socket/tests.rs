@@ -161,7 +161,7 @@ fn a_frame_longer_than_the_ring_holds_is_cut_and_says_so() {
         bed.ip("link set dev a mtu 9000");
         bed.ip("link set dev b mtu 9000");
         let (tx, _ring) = open(&options("a", version));
-        let (rx, mut ring) = open(&PacketOptions { max_frame: 1514, ..options("b", version) });
+        let (rx, mut ring) = open(&PacketOptions { overflow: None, ..options("b", version) });
         let jumbo = frame(9014, 1);
         send(&tx, &[jumbo.clone(), frame(60, 2)]);
         let got = receive(&rx, &mut ring, 2);
@@ -371,15 +371,63 @@ fn a_deleted_interface_is_gone_for_its_socket() {
 }
 
 #[test]
-fn frames_in_the_ring_survive_their_socket() {
-    on_each_ring(|_, version| {
-        let (tx, _ring) = open(&options("a", version));
-        let (mut rx, mut ring) = open(&options("b", version));
-        send(&tx, &[frame(60, 1)]);
-        wait_for(|| rx.statistics().unwrap().packets == 1 && ring.is_ready());
-        drop(rx);
-        assert_eq!(ring.next().unwrap().data, frame(60, 1));
+fn long_frames_that_nobody_takes_do_not_shift_those_behind_them() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a mtu 9000");
+        bed.ip("link set dev b mtu 9000");
+        let (tx, _ring) = open(&options("a", RingVersion::V2));
+        let (mut rx, mut ring) = open(&options("b", RingVersion::V2));
+        let lengths = [9014, 60, 5000, 4000, 60, 3000];
+        let frames: Vec<_> = (1..).zip(lengths).map(|(number, octets)| frame(octets, number)).collect();
+        send(&tx, &frames);
+        wait_for(|| rx.statistics().unwrap().packets == 6);
+        // Frames 1 and 3 are looked at only, frame 4 is taken in part, frame 6 whole and then once too often.
+        let mut buffer = vec![0; 9014];
+        for (number, octets) in (1u8..).zip(lengths) {
+            let got = ring.next().unwrap();
+            assert_eq!((got.length, got.data[11], got.is_elsewhere()), (octets, number, octets > 1514 + 128));
+            assert!(!got.is_truncated());
+            match number {
+                4 => assert_eq!(got.take_whole(&mut buffer[..100]).unwrap(), 100),
+                6 => {
+                    assert_eq!(got.take_whole(&mut buffer).unwrap(), octets);
+                    assert_eq!(buffer[..octets], frames[5]);
+                    assert_eq!(Fault::of(&got.take_whole(&mut buffer).unwrap_err()), Fault::Busy);
+                }
+                _ => {}
+            }
+        }
         assert!(ring.next().is_none());
+    });
+}
+
+#[test]
+fn long_frames_beyond_the_overflow_are_cut_and_say_so() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a mtu 9000");
+        bed.ip("link set dev b mtu 9000");
+        let (tx, _ring) = open(&options("a", RingVersion::V2));
+        let small = PacketOptions { overflow: Some(50_000), ..options("b", RingVersion::V2) };
+        let (mut rx, mut ring) = open(&small);
+        let frames: Vec<_> = (0..50).map(|number| frame(9014, number)).collect();
+        send(&tx, &frames);
+        wait_for(|| rx.statistics().unwrap().packets == 50);
+        let mut cut = 0;
+        let mut buffer = vec![0; 9014];
+        for sent in &frames {
+            let got = ring.next().unwrap();
+            if got.is_truncated() {
+                cut += 1;
+            } else {
+                assert_eq!(got.take_whole(&mut buffer).unwrap(), 9014);
+                assert_eq!(&buffer, sent);
+            }
+        }
+        assert!((1..50).contains(&cut), "{cut} of 50");
+        send(&tx, &frames[..1]);
+        assert_eq!(receive(&rx, &mut ring, 1)[0].data, frames[0], "room again");
     });
 }
 
