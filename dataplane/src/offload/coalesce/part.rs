@@ -45,7 +45,7 @@ pub(super) fn between_same(frame: &[u8], key: &Key) -> bool {
         _ => return false,
     };
     let packet = frame.get(l3..).unwrap_or_default();
-    family == key.family && addresses(packet, family) == Some(key.addresses)
+    addresses(packet, family) == Some(key.addresses)
 }
 
 /// Source and destination, as numbers.
@@ -150,8 +150,8 @@ impl Part {
     }
 }
 
-/// True when the headers of two frames, both laid out as `layout` says, are equal in all that a train says once
-/// for all its segments.
+/// True when the headers of two frames are equal in all that a train says once for all its segments.
+/// `layout` is that of `one`; headers that are equal are laid out the same.
 pub(super) fn same_headers(one: &[u8], other: &[u8], layout: &Layout) -> bool {
     let same = |from: usize, to: usize| one.get(from..to) == other.get(from..to);
     let network = match layout.family {
