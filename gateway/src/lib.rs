@@ -16,5 +16,6 @@ pub mod logging;
 pub mod names;
 pub mod ports;
 pub mod secrets;
+pub mod run;
 pub mod state;
 pub mod worker;
