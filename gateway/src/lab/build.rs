@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use rtnetlink::Handle;
 use sys::netns::{Holder, NetNs};
 use sys::sysctl;
@@ -19,6 +20,8 @@ use super::topology::{End, Link, Node, Topology};
 #[derive(Debug)]
 pub struct Lab {
     nodes: BTreeMap<String, Arc<Holder>>,
+    /// What stands, for healing: the kernel forgets addresses and routes of a link that goes down.
+    plan: Mutex<Topology>,
     starter: Starter,
 }
 
@@ -38,7 +41,8 @@ impl Lab {
             let holder = Holder::start().doing(|| format!("starting node {}", node.name))?;
             nodes.insert(node.name.clone(), Arc::new(holder));
         }
-        let lab = Self { nodes, starter: Starter::start()? };
+        let plan = Topology { nodes: topology.nodes.clone(), links: Vec::new() };
+        let lab = Self { nodes, plan: Mutex::new(plan), starter: Starter::start()? };
         for node in &topology.nodes {
             lab.in_node(&node.name, || prepare(node))??;
         }
@@ -46,7 +50,7 @@ impl Lab {
             lab.add_link(link)?;
         }
         for node in &topology.nodes {
-            lab.netlink(&node.name, async |netlink| netlink::add_routes(netlink, node).await)?;
+            lab.add_routes(node)?;
         }
         Ok(lab)
     }
@@ -97,6 +101,7 @@ impl Lab {
         for end in &link.ends {
             self.bring_up(end)?;
         }
+        self.plan.lock().links.push(link.clone());
         Ok(())
     }
 
@@ -105,19 +110,41 @@ impl Lab {
     /// # Errors
     /// When there is no such node or interface.
     pub fn delete_link(&self, node: &str, device: &str) -> Result<(), LabError> {
-        self.netlink(node, async |netlink| netlink::delete(netlink, device).await)
+        self.netlink(node, async |netlink| netlink::delete(netlink, device).await)?;
+        let is_it = |end: &End| end.node == node && end.device == device;
+        self.plan.lock().links.retain(|link| !link.ends.iter().any(is_it));
+        Ok(())
     }
 
-    /// Takes one end of a link down or up: the other end loses or regains its carrier.
+    /// Takes one end of a link down: the other end loses its carrier.
     ///
     /// # Errors
     /// When there is no such node or interface.
-    pub fn set_link(&self, node: &str, device: &str, up: bool) -> Result<(), LabError> {
-        self.netlink(node, async |netlink| netlink::set_up(netlink, device, up).await)
+    pub fn cut(&self, node: &str, device: &str) -> Result<(), LabError> {
+        self.netlink(node, async |netlink| netlink::set_up(netlink, device, false).await)
+    }
+
+    /// Takes one end of a link up again, and gives it back the addresses and the node the routes that the kernel took
+    /// away with it.
+    ///
+    /// # Errors
+    /// When there is no such node or interface.
+    pub fn heal(&self, node: &str, device: &str) -> Result<(), LabError> {
+        let plan = self.plan.lock().clone();
+        let mut ends = plan.links.iter().flat_map(|link| &link.ends);
+        let Some(end) = ends.find(|end| end.node == node && end.device == device) else {
+            return Err(LabError::Topology(format!("the lab has no interface {device} at {node}")));
+        };
+        self.bring_up(end)?;
+        plan.nodes.iter().filter(|n| n.name == node).try_for_each(|node| self.add_routes(node))
     }
 
     fn bring_up(&self, end: &End) -> Result<(), LabError> {
         self.netlink(&end.node, async |netlink| netlink::bring_up(netlink, end).await)
+    }
+
+    fn add_routes(&self, node: &Node) -> Result<(), LabError> {
+        self.netlink(&node.name, async |netlink| netlink::add_routes(netlink, node).await)
     }
 
     fn netlink<T: Send>(

@@ -27,6 +27,6 @@ pub mod traffic;
 pub use build::Lab;
 pub use error::LabError;
 pub use privilege::{enter, missing_privilege};
-pub use process::Process;
+pub use process::{Process, in_words};
 pub use stop::Stop;
 pub use topology::{End, Link, Node, Route, Topology};

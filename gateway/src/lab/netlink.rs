@@ -3,6 +3,7 @@
 //! Each call of [`run`] opens a netlink socket of its own: the kernel ties the socket to the namespace in which it was
 //! opened. The lab makes few enough calls for that not to matter.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -12,7 +13,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeade
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute,
 };
-use netlink_packet_route::route::RouteNextHop;
+use netlink_packet_route::route::{RouteMessage, RouteNextHop};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder, RouteNextHopBuilder};
 
 use super::error::{Doing, LabError};
@@ -59,7 +60,7 @@ pub(super) async fn add_veth(
     })
 }
 
-/// Prepares this end of a link and takes it up: silence, addresses.
+/// Prepares this end of a link and takes it up: silence, addresses. What is there already stays.
 pub(super) async fn bring_up(netlink: &Handle, end: &End) -> Result<(), LabError> {
     let index = index(&end.device)?;
     if end.quiet {
@@ -84,12 +85,11 @@ pub(super) async fn delete(netlink: &Handle, device: &str) -> Result<(), LabErro
     netlink.link().del(index(device)?).execute().await.doing(|| format!("deleting {device}"))
 }
 
-/// Adds the routes of a node whose links are up.
+/// Adds the routes of a node whose links are up. What is there already stays.
 pub(super) async fn add_routes(netlink: &Handle, node: &Node) -> Result<(), LabError> {
     for route in &node.routes {
         let doing = || format!("adding the route to {} at {}", route.prefix, node.name);
-        let message = route_message(route).map_err(|e| LabError::Topology(format!("{}: {e}", doing())))?;
-        netlink.route().add(message).execute().await.doing(doing)?;
+        netlink.route().add(route_message(route)?).replace().execute().await.doing(doing)?;
     }
     Ok(())
 }
@@ -114,21 +114,21 @@ async fn add_address(netlink: &Handle, end: &End, index: u32, address: IpNet) ->
         message.header.flags |= AddressHeaderFlags::Nodad;
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
-    request.execute().await.doing(|| format!("giving {}/{} the address {address}", end.node, end.device))
+    request.replace().execute().await.doing(|| format!("giving {}/{} the address {address}", end.node, end.device))
 }
 
-fn route_message(
-    route: &Route,
-) -> Result<netlink_packet_route::route::RouteMessage, rtnetlink::InvalidRouteMessage> {
+fn route_message(route: &Route) -> Result<RouteMessage, LabError> {
+    let invalid = |e: &dyn Display| LabError::Topology(format!("the route to {}: {e}", route.prefix));
     let builder = RouteMessageBuilder::<IpAddr>::new()
-        .destination_prefix(route.prefix.network(), route.prefix.prefix_len())?;
+        .destination_prefix(route.prefix.network(), route.prefix.prefix_len())
+        .map_err(|e| invalid(&e))?;
     if let [single] = route.via.as_slice() {
-        return Ok(builder.gateway(*single)?.build());
+        return Ok(builder.gateway(*single).map_err(|e| invalid(&e))?.build());
     }
     let family = if route.prefix.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let hops: Result<Vec<RouteNextHop>, _> =
-        route.via.iter().map(|via| Ok(RouteNextHopBuilder::new(family).via(*via)?.build())).collect();
-    Ok(builder.multipath(hops?).build())
+    let hop = |via: &IpAddr| RouteNextHopBuilder::new(family).via(*via).map(RouteNextHopBuilder::build);
+    let hops: Result<Vec<RouteNextHop>, _> = route.via.iter().map(hop).collect();
+    Ok(builder.multipath(hops.map_err(|e| invalid(&e))?).build())
 }
 
 fn index(device: &str) -> Result<u32, LabError> {
