@@ -66,6 +66,8 @@ pub struct Seen {
     pub outgoing: Frames,
     /// Incoming frames by the period in which they came (see [`Capture::begin_period`]) and their length in octets.
     pub lengths: BTreeMap<(u32, usize), u64>,
+    /// Incoming frames in each [`SLICE`] since the capture began.
+    pub over_time: Vec<u64>,
     /// Frames that found the capture's memory full.
     pub missed: u64,
 }
@@ -168,15 +170,19 @@ fn watch(
     let marks = Marks::default();
     let mut ready = Vec::new();
     let mut end = None;
+    let started = clock::now();
     while end.is_none_or(|end| clock::now() < end) {
         poller.wait(&mut ready, end.map(|end: Instant| end.since(clock::now())))?;
         if ready.iter().any(|r| r.token == WAKE) {
             waker.reset();
             end = Some(clock::now().after(LAST_FRAMES));
         }
-        let period = period.load(Ordering::Relaxed);
+        let when = When {
+            period: period.load(Ordering::Relaxed),
+            slice: clock::now().since(started).as_nanos() / SLICE.as_nanos(),
+        };
         for (number, tap) in (0..).zip(&mut *taps) {
-            drain(tap, number, period, &marks, keep.as_deref_mut())?;
+            drain(tap, number, when, &marks, keep.as_deref_mut())?;
         }
         for fault in ready.iter().filter(|r| r.failed) {
             let Some(tap) = usize::try_from(fault.token).ok().and_then(|n| taps.get(n)) else { continue };
@@ -193,15 +199,22 @@ fn watch(
     Ok(taps.iter_mut().map(|tap| std::mem::take(&mut tap.seen)).collect())
 }
 
+/// To what the frames that come now are counted.
+#[derive(Clone, Copy, Debug)]
+struct When {
+    period: u32,
+    slice: u128,
+}
+
 fn drain(
     tap: &mut Tap,
     number: u32,
-    period: u32,
+    when: When,
     marks: &Marks,
     mut keep: Option<&mut CaptureFile>,
 ) -> io::Result<()> {
     while let Some(frame) = tap.ring.next() {
-        tap.seen.note(&frame, period, marks);
+        tap.seen.note(&frame, when, marks);
         if let Some(keep) = keep.as_deref_mut() {
             keep.write(number, frame.data, frame.vlan)?;
         }
@@ -210,14 +223,15 @@ fn drain(
 }
 
 impl Seen {
-    fn note(&mut self, frame: &RxFrame<'_>, period: u32, marks: &Marks) {
+    fn note(&mut self, frame: &RxFrame<'_>, when: When, marks: &Marks) {
         let tag = if frame.vlan.is_some() { TAG_OCTETS } else { 0 };
         let octets = frame.data.len().saturating_add(tag);
         let direction = if frame.packet_type == PACKET_OUTGOING {
             &mut self.outgoing
         } else {
-            let count = self.lengths.entry((period, octets)).or_default();
+            let count = self.lengths.entry((when.period, octets)).or_default();
             *count = count.saturating_add(1);
+            self.note_time(when);
             &mut self.incoming
         };
         direction.count = direction.count.saturating_add(1);
@@ -227,6 +241,18 @@ impl Seen {
         }
         if let Some(kind) = marks.find(frame.data) {
             *direction.marked.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+impl Seen {
+    fn note_time(&mut self, when: When) {
+        let slice = usize::try_from(when.slice).unwrap_or(usize::MAX).min(MOST_SLICES);
+        if self.over_time.len() <= slice {
+            self.over_time.resize(slice.saturating_add(1), 0);
+        }
+        if let Some(count) = self.over_time.get_mut(slice) {
+            *count = count.saturating_add(1);
         }
     }
 }
@@ -244,6 +270,10 @@ fn ether_type(frame: &[u8]) -> Option<u16> {
     }
 }
 
+/// The unit of [`Seen::over_time`].
+pub const SLICE: Duration = Duration::from_millis(100);
+/// Frames later than this count as this: an hour.
+const MOST_SLICES: usize = 36_000;
 /// How long a frame may wait in a block before we see it.
 const RETIRE: Duration = Duration::from_millis(20);
 /// What was on the wire when the stop was asked for is in a block that has retired after this time.
@@ -264,7 +294,7 @@ mod tests {
         for &(data, packet_type) in frames {
             let frame =
                 RxFrame { data, vlan: None, vnet: None, packet_type, truncated: false, losing: false };
-            seen.note(&frame, 7, &Marks::default());
+            seen.note(&frame, When { period: 7, slice: 2 }, &Marks::default());
         }
         seen
     }
@@ -281,6 +311,7 @@ mod tests {
         assert_eq!(seen.outgoing.marked, BTreeMap::from([(Kind::Udp, 1)]));
         assert_eq!(seen.outgoing.of_type(EtherType::IPV4), 1);
         assert_eq!(seen.lengths, BTreeMap::from([((7, 13), 1), ((7, 314), 2)]));
+        assert_eq!(seen.over_time, [0, 0, 3]);
     }
 
     #[test]

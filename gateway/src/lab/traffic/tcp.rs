@@ -72,7 +72,6 @@ impl TcpStreamRun {
         let out = from.within(|| TcpStream::connect_timeout(&target, patience))??;
         // The handshake is over, so this does not wait.
         let (into, _) = listener.accept()?;
-        out.set_nodelay(true)?;
         out.set_write_timeout(Some(TICK))?;
         into.set_read_timeout(Some(TICK))?;
         let stop = Stop::new();
@@ -111,11 +110,12 @@ fn send(mut stream: &TcpStream, rate: Option<u64>, stop: &Stop) -> io::Result<u6
         if let Some(rate) = rate {
             let due = octets_due(rate, clock::now().since(start));
             let now = usize::try_from(due.saturating_sub(sent)).unwrap_or(usize::MAX);
-            if now == 0 {
+            if now < PIECE {
                 stop.wait(PACE);
                 continue;
             }
-            piece = piece.get(..now).unwrap_or(piece);
+            // Always the same length, so that the last segment of each write is of one length too.
+            piece = piece.get(..PIECE).unwrap_or(piece);
         }
         match stream.write(piece.get(..CHUNK).unwrap_or(piece)) {
             Ok(octets) => {
@@ -221,6 +221,8 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 /// How often a stream with a rate sends.
 const PACE: Duration = Duration::from_millis(1);
+/// Octets per call of a stream with a rate.
+const PIECE: usize = 16 * 1024;
 /// Octets per call.
 const CHUNK: usize = 256 * 1024;
 
