@@ -50,7 +50,7 @@ pub fn load(source_name: &str, text: &str, secrets: &dyn SecretSource) -> Result
     let config =
         raw::read(text, &mut report).and_then(|document| check::check(&document, secrets, &mut report));
     let failed = report.has_errors();
-    let problems = report.into_problems(source_name, text);
+    let problems = report.into_problems(source_name, if text.len() > raw::MAX_TEXT { "" } else { text });
     match config {
         Some(config) if !failed => Ok(Loaded { config, warnings: problems }),
         _ => Err(problems),

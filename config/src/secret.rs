@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+pub use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Where a key is, as the configuration says.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]

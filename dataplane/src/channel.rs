@@ -102,9 +102,9 @@ impl Channel {
         news
     }
 
-    /// A new SA took this AN: its numbers are fresh.
-    pub(crate) fn forget_exhaustion(&mut self, an: An) {
-        self.exhausting &= !(1 << an.get());
+    /// SAs came or went: what was told of exhaustion may be told again.
+    pub(crate) const fn forget_exhaustion(&mut self) {
+        self.exhausting = 0;
     }
 
     /// Puts the clear tags in front of the SecTAG.

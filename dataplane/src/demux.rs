@@ -76,7 +76,8 @@ mod tests {
     fn frame(ids: &[u16]) -> Frame {
         let mut frame = Frame::new(PacketBuf::copy_of(&[0x08; 60], 16, 0));
         for &id in ids.iter().rev() {
-            let tag = VlanId::new(id).map_or(VlanTag::with_tci(EtherType::VLAN, 0), |id| VlanTag::new(EtherType::VLAN, id));
+            let tag = VlanId::new(id)
+                .map_or(VlanTag::with_tci(EtherType::VLAN, 0), |id| VlanTag::new(EtherType::VLAN, id));
             assert!(vlan::push(&mut frame, tag));
         }
         frame
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn the_longest_list_of_tags_wins_and_is_taken_off() {
-        let (a, b, c) = (Owner::Channel(ChannelId(1)), Owner::Interface(InterfaceId(2)), Owner::Channel(ChannelId(3)));
+        let (a, b, c) =
+            (Owner::Channel(ChannelId(1)), Owner::Interface(InterfaceId(2)), Owner::Channel(ChannelId(3)));
         let mut demux = Demux::default();
         demux.add(&[100, 200], a, false);
         demux.add(&[100], b, false);

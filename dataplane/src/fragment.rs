@@ -11,7 +11,12 @@ use crate::{DropReason, Frame, Pool};
 /// # Errors
 /// [`DropReason::TooBig`] for packets that must not or cannot be cut, [`DropReason::NoBuffer`] when the pool or `out`
 /// is full. Then `out` is as it was.
-pub(crate) fn fragment(frame: &Frame, mtu: u16, pool: &mut Pool, out: &mut Vec<Frame>) -> Result<(), DropReason> {
+pub(crate) fn fragment(
+    frame: &Frame,
+    mtu: u16,
+    pool: &mut Pool,
+    out: &mut Vec<Frame>,
+) -> Result<(), DropReason> {
     let (link, packet) = frame.buf.split_at_checked(Ethernet::LEN).ok_or(DropReason::Runt)?;
     let (header, data) = Ipv4::parse(packet).ok_or(DropReason::BadIpHeader)?;
     let step = usize::from(mtu).saturating_sub(Ipv4::LEN) / 8 * 8;
@@ -32,10 +37,18 @@ pub(crate) fn fragment(frame: &Frame, mtu: u16, pool: &mut Pool, out: &mut Vec<F
     Ok(())
 }
 
-fn build(link: &[u8], header: &Ipv4, piece: &[u8], (offset, last): (usize, bool), pool: &mut Pool) -> Option<Frame> {
+fn build(
+    link: &[u8],
+    header: &Ipv4,
+    piece: &[u8],
+    (offset, last): (usize, bool),
+    pool: &mut Pool,
+) -> Option<Frame> {
     let mut buf = pool.for_len(link.len() + Ipv4::LEN + piece.len())?;
     let header = header.as_fragment(offset, last, piece.len());
-    let whole = buf.extend_from_slice(link) && buf.extend_from_slice(header.as_octets()) && buf.extend_from_slice(piece);
+    let whole = buf.extend_from_slice(link)
+        && buf.extend_from_slice(header.as_octets())
+        && buf.extend_from_slice(piece);
     if whole {
         return Some(Frame::new(buf));
     }
@@ -52,7 +65,8 @@ mod tests {
 
     /// An Ethernet frame with an IPv4 packet of `len` data octets, DF not set.
     fn packet(len: u16) -> Frame {
-        let mut header = Ipv4::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), protocol::UDP, 64, usize::from(len));
+        let mut header =
+            Ipv4::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), protocol::UDP, 64, usize::from(len));
         header = header.as_fragment(0, true, usize::from(len));
         let data: Vec<u8> = (0..len).map(|at| at.to_le_bytes()[0]).collect();
         let octets = [&[0x02; 12][..], &[0x08, 0x00], header.as_octets(), &data].concat();
@@ -68,7 +82,10 @@ mod tests {
         for (at, piece) in out.iter().enumerate() {
             let (header, data) = Ipv4::parse(&piece.buf[14..]).expect("a valid header");
             assert!(piece.buf.len() - 14 <= 1400);
-            assert_eq!((header.fragment_offset(), header.more_fragments()), (whole.len(), at + 1 < out.len()));
+            assert_eq!(
+                (header.fragment_offset(), header.more_fragments()),
+                (whole.len(), at + 1 < out.len())
+            );
             whole.extend_from_slice(data);
         }
         assert_eq!(whole, &frame.buf[34..]);

@@ -20,7 +20,6 @@
 #![forbid(unsafe_code)]
 
 mod channel;
-mod core;
 mod crossing;
 mod demux;
 pub mod fib;
@@ -33,6 +32,7 @@ mod ids;
 pub mod liveness;
 pub mod neighbor;
 pub mod offload;
+mod pipeline;
 mod pool;
 pub mod port;
 mod setup;
@@ -40,8 +40,8 @@ mod tables;
 mod verdict;
 mod vlan;
 
-pub use self::core::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, NeighborSnapshot, PortSnapshot, Snapshot,
+pub use self::pipeline::{
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
@@ -49,6 +49,7 @@ pub use frame::{BATCH, Batch, Frame};
 pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
+pub use port::PortCaps;
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Setup,
 };

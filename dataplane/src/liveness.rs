@@ -137,7 +137,8 @@ impl Board {
     pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
         let Some(word) = self.live.get(interface.index() / 64) else { return false };
         let bit = 1u64 << (interface.index() % 64);
-        let before = if live { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
+        let before =
+            if live { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
         let news = (before & bit != 0) != live;
         if news {
             self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -168,6 +169,9 @@ mod tests {
         assert!(!board.set(InterfaceId(99), true));
         assert!(!board.set(InterfaceId(5), false));
         assert!(!board.set(InterfaceId(9999), true));
-        assert_eq!((board.epoch(), board.is_live(InterfaceId(99)), board.is_live(InterfaceId(98))), (1, true, false));
+        assert_eq!(
+            (board.epoch(), board.is_live(InterfaceId(99)), board.is_live(InterfaceId(98))),
+            (1, true, false)
+        );
     }
 }

@@ -73,7 +73,8 @@ impl ConnectionTables {
     pub fn build(routes: impl IntoIterator<Item = (IpNet, Target)>) -> Self {
         let mut tables = Self::default();
         let mut seen = std::collections::HashMap::new();
-        let (mut v4, mut v6): (Vec<(Ipv4Net, NextHopId)>, Vec<(Ipv6Net, NextHopId)>) = (Vec::new(), Vec::new());
+        let (mut v4, mut v6): (Vec<(Ipv4Net, NextHopId)>, Vec<(Ipv6Net, NextHopId)>) =
+            (Vec::new(), Vec::new());
         for (prefix, target) in routes {
             let id = match seen.get(&target) {
                 Some(&id) => id,
@@ -105,7 +106,9 @@ impl ConnectionTables {
             }
         };
         self.next_hops.push(next_hop);
-        NextHopId::new(u32::try_from(self.next_hops.len() - 1).unwrap_or(u32::MAX))
+        let last = u32::try_from(self.next_hops.len() - 1).ok();
+        #[expect(clippy::expect_used, reason = "2^31 different targets do not fit in memory")]
+        last.and_then(NextHopId::new).expect("fewer than 2^31 targets")
     }
 
     pub(crate) fn lookup(&self, destination: IpAddr) -> Option<NextHop> {

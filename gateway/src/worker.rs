@@ -12,7 +12,7 @@ use dataplane::{Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tabl
 use macsec::An;
 use net::Instant;
 use rtrb::{Consumer, Producer};
-use sys::poll::{Poller, Ready, Waker};
+use sys::{Poller, Ready, Waker};
 
 use crate::clock;
 
@@ -295,7 +295,7 @@ impl Worker {
 
     fn report(&self) -> Report {
         let ports = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
-        Report { snapshot: self.dataplane.snapshot(), ports }
+        Report { snapshot: self.dataplane.snapshot(clock::now()), ports }
     }
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.

@@ -13,7 +13,7 @@
 //! 3. **Unsafe is expected file by file**, with a reason at the top and a `SAFETY` argument at each block. Where
 //!    `nix` or `socket2` has a safe call, it is used.
 //!
-//! Nothing here reads a clock, sleeps or logs. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
+//! Nothing here reads a clock or logs, and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
 //! [`Tap::receive`], [`Tap::send`]) do not allocate.
 //!
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
@@ -37,7 +37,7 @@ mod testbed;
 pub use packet_ring::{RingVersion, RxFrame, RxRing};
 pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};
 pub use packet_socket::{Fanout, FanoutMode, PacketOptions, PacketSocket, Statistics};
-pub use poll::{Poller, Ready, Waker};
+pub use poll::{Poller, Ready, Waker, rest};
 pub use tap::{Tap, TapOptions};
 
 /// Octets of a virtio-net header without mergeable buffers (virtio 1.2, 5.1.6), in the byte order of this machine,

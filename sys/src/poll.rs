@@ -14,6 +14,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{ClockNanosleepFlags, clock_nanosleep};
 
 /// One descriptor that has something for us.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -159,6 +160,19 @@ impl Poller {
     }
 }
 
+/// Sleeps for `pause`, whatever comes in.
+///
+/// A thread that waits in [`Poller::wait`] is woken for the first frame, and so for nearly each one when it is faster
+/// than they come; waking costs both sides more than the frame. A worker that found frames and emptied its ports may
+/// rest some tens of microseconds before it waits again: the next frames gather meanwhile, as with the interrupt
+/// moderation of a NIC. `examples/packet_rates.rs` measures what that brings. Timers of a thread are late by up to
+/// its slack, 50 us by default; see [`crate::process::set_timer_slack`].
+pub fn rest(pause: Duration) {
+    let flags = ClockNanosleepFlags::empty();
+    // The only failures are a signal, which ends the rest early, and a pause too long for the kernel.
+    let _ = clock_nanosleep(nix::time::ClockId::CLOCK_MONOTONIC, flags, &TimeSpec::from(pause));
+}
+
 /// Wakes a [`Poller`] from another thread. Clones wake the same one.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<EventFd>);
@@ -227,6 +241,15 @@ mod tests {
             let looked = elapsed(|| poller.wait(&mut ready, Some(Duration::ZERO)).unwrap());
             assert!(looked < Duration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn a_rest_is_not_cut_short_and_with_little_slack_hardly_late() {
+        crate::process::set_timer_slack(Duration::from_nanos(1)).unwrap();
+        let pause = Duration::from_micros(40);
+        let times: Vec<_> = (0..50).map(|_| elapsed(|| rest(pause))).collect();
+        assert!(times.iter().all(|t| *t >= pause), "{times:?}");
+        assert!(times.iter().min() < Some(&Duration::from_millis(1)), "{times:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::netns::NetNs;
-use crate::{PacketOptions, PacketSocket, Poller, Ready, RingVersion, RxRing};
+use crate::{PacketOptions, PacketSocket, Poller, Ready, RingVersion, RxFrame, RxRing};
 
 /// The namespace that the test's thread is in.
 pub(crate) struct Bed(());
@@ -51,7 +51,7 @@ pub(crate) fn ring_versions() -> [RingVersion; 2] {
     [RingVersion::V2, RingVersion::V3 { retire: Duration::from_millis(1) }]
 }
 
-/// Small rings for frames up to 64 KiB on `interface`.
+/// Small rings on `interface`.
 pub(crate) fn options(interface: &str, ring: RingVersion) -> PacketOptions {
     PacketOptions { ring, ring_octets: 2 << 20, ..PacketOptions::new(interface) }
 }
@@ -79,11 +79,11 @@ pub(crate) fn receive(socket: &PacketSocket, ring: &mut RxRing, count: usize) ->
     loop {
         while let Some(frame) = ring.next() {
             frames.push(Copied {
-                data: frame.data.to_vec(),
+                data: whole(&frame),
                 vlan: frame.vlan,
                 vnet: frame.vnet,
                 packet_type: frame.packet_type,
-                truncated: frame.truncated,
+                truncated: frame.is_truncated(),
             });
         }
         if frames.len() >= count {
@@ -93,6 +93,17 @@ pub(crate) fn receive(socket: &PacketSocket, ring: &mut RxRing, count: usize) ->
         poller.wait(&mut ready, Some(Duration::from_secs(5))).unwrap();
         assert!(!ready.is_empty(), "{} of {count} frames came", frames.len());
     }
+}
+
+/// The octets of `frame`, from wherever they are.
+fn whole(frame: &RxFrame<'_>) -> Vec<u8> {
+    if !frame.is_elsewhere() {
+        return frame.data.to_vec();
+    }
+    let mut data = vec![0xa5; frame.length];
+    assert_eq!(frame.take_whole(&mut data).unwrap(), frame.length);
+    assert!(data.starts_with(frame.data));
+    data
 }
 
 /// A broadcast frame with a local-experimental EtherType (0x88b5), `octets` long, that carries `number`.

@@ -58,8 +58,9 @@ pub(super) fn profile_of(document: &Document, names: &Names<'_>, name: Option<&A
 fn unused(document: &Document, names: &Names<'_>, report: &mut Report) {
     let attachments =
         items(&document.connection).iter().flat_map(|connection| items(&connection.value.attachment));
-    let used: Vec<_> =
-        attachments.filter_map(|at| names.channels.place(&at.value.channel.as_ref()?.value)).collect();
+    let place = |at: &At<raw::Attachment>| names.channels.place(&at.value.channel.as_ref()?.value);
+    // When a use leads nowhere, any channel may be the one that was meant.
+    let Some(used) = attachments.map(place).collect::<Option<Vec<_>>>() else { return };
     for (at, channel) in items(&document.channel).iter().enumerate() {
         let Some(name) = channel.value.name.as_ref().filter(|_| !used.contains(&at)) else { continue };
         report

@@ -9,8 +9,8 @@ use net::IpNet;
 
 /// RFC 8200 §5.
 const IPV6_LEAST: u16 = 1280;
-/// RFC 791 §3.2: every IPv4 module forwards 68 octets.
-const IPV4_LEAST: u16 = 68;
+/// The MAC header, in front of all that an MTU counts.
+const HEADER: u32 = 14;
 
 /// The largest IP packet of an attachment, where it does not depend on the device.
 pub(super) fn attachment(
@@ -28,29 +28,28 @@ pub(super) fn attachment(
 }
 
 /// The chain: IP packet + VLAN tag + SecTAG and ICV must fit what the underlay carries behind the MAC
-/// header (14 octets, which are the same on both sides of the sum).
+/// header, which is the same on both sides of the sum.
 fn chain(attachment: &raw::Attachment, channel: &raw::Channel, report: &mut Report) -> Option<u16> {
     let (carries, macsec) = (channel.mtu.as_ref()?, &channel.macsec.as_ref()?.value);
     let name = &channel.name.as_ref()?.value;
     let protection = overhead(macsec.policy(), super::macsec::include_sci(macsec));
     let tag = if attachment.vlan.is_some() { VLAN_TAG } else { 0 };
     let left = carries.value.saturating_sub(protection + tag);
-    let wanted = attachment.mtu.as_ref();
-    let mtu = wanted.map_or(IPV4_LEAST, |at| at.value);
-    if mtu > left {
+    if let Some(wanted) = attachment.mtu.as_ref().filter(|wanted| wanted.value > left) {
+        let mtu = wanted.value;
         let sum = u32::from(mtu) + u32::from(tag) + u32::from(protection);
         let parts = format!("{mtu} (IP) + {tag} (VLAN tag) + {protection} (SecTAG and ICV) = {sum} octets");
         report
             .add(
                 Code::MtuChain,
-                super::span_of(wanted, carries.span),
-                format!("{parts} do not fit the {} of channel `{name}`", carries.value),
+                wanted.span,
+                format!("{parts}, but channel `{name}` carries {}", carries.value),
             )
             .also(carries.span, "what the channel carries")
             .help(format!(
                 "on the wire that is {} octets against {}; use mtu = {left} here, or mtu = {sum} for the channel",
-                sum + 14,
-                u32::from(carries.value) + 14,
+                sum + HEADER,
+                u32::from(carries.value) + HEADER,
             ));
     }
     Some(left)

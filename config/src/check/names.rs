@@ -19,23 +19,15 @@ impl<'d> Names<'d> {
     /// Collects all names and reports those that stand twice, connections' included.
     pub(super) fn collect(document: &'d Document, report: &mut Report) -> Self {
         let connections = items(&document.connection).iter().map(|at| at.value.name.as_ref());
-        Index::collect("connection", connections, report);
+        let ports = items(&document.port).iter().map(|at| at.value.name.as_ref());
+        let interconnects = items(&document.interconnect).iter().map(|at| at.value.name.as_ref());
+        let channels = items(&document.channel).iter().map(|at| at.value.name.as_ref());
+        let whole = |what| !document.is_wrong(what);
+        Index::collect("connection", whole("connection"), connections, report);
         Self {
-            ports: Index::collect(
-                "port",
-                items(&document.port).iter().map(|at| at.value.name.as_ref()),
-                report,
-            ),
-            interconnects: Index::collect(
-                "interconnect",
-                items(&document.interconnect).iter().map(|at| at.value.name.as_ref()),
-                report,
-            ),
-            channels: Index::collect(
-                "channel",
-                items(&document.channel).iter().map(|at| at.value.name.as_ref()),
-                report,
-            ),
+            ports: Index::collect("port", whole("port"), ports, report),
+            interconnects: Index::collect("interconnect", whole("interconnect"), interconnects, report),
+            channels: Index::collect("channel", whole("channel"), channels, report),
         }
     }
 
@@ -63,10 +55,11 @@ pub(super) struct Index<'d> {
 impl<'d> Index<'d> {
     fn collect(
         what: &'static str,
+        complete: bool,
         names: impl Iterator<Item = Option<&'d At<String>>>,
         report: &mut Report,
     ) -> Self {
-        let mut index = Self { what, places: BTreeMap::new(), complete: true };
+        let mut index = Self { what, places: BTreeMap::new(), complete };
         for (at, name) in names.enumerate() {
             let Some(name) = name else {
                 index.complete = false;

@@ -12,17 +12,18 @@ use crate::{
 pub(super) fn check(document: &Document, names: &Names<'_>, report: &mut Report) -> Option<Vec<Port>> {
     devices(document, report);
     let roles = roles(document, names, report);
+    let sure = all_known(document, names);
     let build = |(at, port): (usize, &At<raw::Port>)| {
         let role = roles.get(&at).copied().unwrap_or(PortRole::Unused);
-        model(&port.value, role, report)
+        model(&port.value, role, sure, report)
     };
     // Every port is looked at, so that every warning comes out; only then does one `None` decide.
     items(&document.port).iter().enumerate().map(build).collect::<Vec<_>>().into_iter().collect()
 }
 
-fn model(port: &raw::Port, role: PortRole, report: &mut Report) -> Option<Port> {
+fn model(port: &raw::Port, role: PortRole, sure: bool, report: &mut Report) -> Option<Port> {
     let name = port.name.as_ref()?;
-    if role == PortRole::Unused {
+    if role == PortRole::Unused && sure {
         report
             .add(Code::UnusedPort, name.span, format!("nothing uses port `{}`", name.value))
             .help("give it to a channel or a LAN, or remove it");
@@ -37,6 +38,14 @@ fn model(port: &raw::Port, role: PortRole, report: &mut Report) -> Option<Port> 
         qdisc_bypass: port.qdisc_bypass(),
         role,
     })
+}
+
+/// False when a use of a port leads nowhere: then any port may be the one that was meant.
+fn all_known(document: &Document, names: &Names<'_>) -> bool {
+    let of_channels = items(&document.channel).iter().map(|at| at.value.port.as_ref());
+    let lans = items(&document.connection).iter().flat_map(|connection| items(&connection.value.lan));
+    let mut uses = of_channels.chain(lans.map(|at| at.value.port.as_ref()));
+    uses.all(|name| name.is_some_and(|name| names.ports.place(&name.value).is_some()))
 }
 
 /// One device, one port: two would read each other's frames. Devices that the gateway makes for the
@@ -146,18 +155,16 @@ pub(super) fn interconnects(
     report: &mut Report,
 ) -> Option<Vec<Interconnect>> {
     let place = |name: &Option<At<String>>| names.interconnects.place(&name.as_ref()?.value);
-    let with_channels: BTreeSet<_> =
-        items(&document.channel).iter().filter_map(|at| place(&at.value.interconnect)).collect();
-    let with_connections: BTreeSet<_> =
-        items(&document.connection).iter().filter_map(|at| place(&at.value.interconnect)).collect();
+    // When a use leads nowhere, any interconnect may be the one that was meant: `None`.
+    let with_channels: Option<BTreeSet<_>> =
+        items(&document.channel).iter().map(|at| place(&at.value.interconnect)).collect();
+    let with_connections: Option<BTreeSet<_>> =
+        items(&document.connection).iter().map(|at| place(&at.value.interconnect)).collect();
     let build = |(at, interconnect): (usize, &At<raw::Interconnect>)| {
         let name = interconnect.value.name.as_ref()?;
-        let missing = match (with_channels.contains(&at), with_connections.contains(&at)) {
-            (true, true) => None,
-            (false, _) => Some("channel"),
-            (true, false) => Some("connection"),
-        };
-        if let Some(what) = missing {
+        let lacks = |users: &Option<BTreeSet<_>>| users.as_ref().is_some_and(|users| !users.contains(&at));
+        let missing = [(&with_channels, "channel"), (&with_connections, "connection")];
+        if let Some((_, what)) = missing.into_iter().find(|(users, _)| lacks(users)) {
             report
                 .add(
                     Code::UnusedInterconnect,

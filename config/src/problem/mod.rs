@@ -205,6 +205,8 @@ impl Report {
 
 fn problem(finding: Finding, file: &str, source: &Arc<NamedSource<String>>, text: &str) -> Problem {
     let (line, column) = place(text, finding.span.start);
+    // A caret without words would be lost among the other places.
+    let label = finding.label.or_else(|| (!finding.also.is_empty()).then(|| "here".to_owned()));
     let also = finding.also.into_iter().map(|(span, label)| (span, Some(redact::redact(&label))));
     Problem {
         code: finding.code,
@@ -214,7 +216,7 @@ fn problem(finding: Finding, file: &str, source: &Arc<NamedSource<String>>, text
         column,
         message: redact::redact(&finding.message),
         help: finding.help.map(|help| redact::redact(&help)),
-        labels: core::iter::once((finding.span, finding.label.map(|label| redact::redact(&label))))
+        labels: core::iter::once((finding.span, label.map(|label| redact::redact(&label))))
             .chain(also)
             .collect(),
         source_text: Arc::clone(source),

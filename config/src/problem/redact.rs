@@ -6,17 +6,19 @@
 //! word that names a secret, and every run of hexadecimal digits that is longer than the longest public
 //! identifier (a salt, 24 digits). Offsets into the text stay valid.
 
-/// Longest run of hexadecimal digits that is shown: the 96-bit salt of an XPN suite. Keys have 32 or 64.
+use core::ops::Range;
+
+/// Most hexadecimal digits in a row that are shown: the 96-bit salt of an XPN suite. Keys have 32 or 64.
 const PUBLIC_HEX: usize = 24;
 
-/// Words behind which a quoted text is a secret.
-const SECRET_WORDS: [&str; 8] = ["key", "sak", "cak", "psk", "secret", "password", "passphrase", "pin_code"];
+/// Words behind which a text is a secret, also as the end of a longer word.
+const SECRET_WORDS: [&str; 7] = ["key", "sak", "cak", "psk", "secret", "password", "passphrase"];
 
 /// `text` with everything that may be key material replaced by as many `*` octets.
 pub(crate) fn redact(text: &str) -> String {
     let mut octets = text.as_bytes().to_vec();
     hide_hex_runs(&mut octets);
-    for span in quoted_secrets(text) {
+    for span in secret_values(text) {
         hide(&mut octets, span);
     }
     // Whole characters were replaced by ASCII, so this cannot lose anything.
@@ -26,15 +28,37 @@ pub(crate) fn redact(text: &str) -> String {
 fn hide_hex_runs(octets: &mut [u8]) {
     let mut start = 0;
     while start < octets.len() {
-        let run = octets.iter().skip(start).take_while(|octet| octet.is_ascii_hexdigit()).count();
-        if run > PUBLIC_HEX {
-            hide(octets, start..start + run);
+        let rest = octets.get(start..).unwrap_or_default();
+        let plain = rest.iter().take_while(|octet| octet.is_ascii_hexdigit()).count();
+        let (paired, digits) = paired_run(rest);
+        if plain > PUBLIC_HEX {
+            hide(octets, start..start + plain);
+        } else if digits > PUBLIC_HEX {
+            hide(octets, start..start + paired);
         }
-        start += run.max(1);
+        start += plain.max(1);
     }
 }
 
-fn hide(octets: &mut [u8], span: core::ops::Range<usize>) {
+/// Length of a run such as `de:ad:be-ef` at the front, and how many digits it has.
+fn paired_run(octets: &[u8]) -> (usize, usize) {
+    let pair = |at: usize| {
+        let digits = octets.get(at..).and_then(<[u8]>::first_chunk::<2>);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let (mut end, mut digits) = (0, 0);
+    while pair(end) {
+        (end, digits) = (end + 2, digits + 2);
+        let joined = octets.get(end).is_some_and(|octet| b":- _".contains(octet));
+        if !(joined && pair(end + 1)) {
+            break;
+        }
+        end += 1;
+    }
+    (end, digits)
+}
+
+fn hide(octets: &mut [u8], span: Range<usize>) {
     for octet in octets.get_mut(span).unwrap_or_default() {
         // Line ends stay, so that line numbers do.
         if *octet != b'\n' {
@@ -43,25 +67,40 @@ fn hide(octets: &mut [u8], span: core::ops::Range<usize>) {
     }
 }
 
-/// Where quoted texts stand behind `word =`, without their quotes. An unfinished one ends with its line.
-fn quoted_secrets(text: &str) -> Vec<core::ops::Range<usize>> {
-    let mut found = Vec::new();
-    for (equals, _) in text.match_indices(['=', ':']) {
-        let Some((before, after)) = text.split_at_checked(equals) else { continue };
-        if !names_a_secret(before) {
+/// Where values stand behind `word =`, without their quotes. An unfinished one ends with its line.
+fn secret_values(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (equals, sign) in text.match_indices(['=', ':']) {
+        // What is hidden already is not looked at again, so this takes one pass.
+        if found.last().is_some_and(|last| equals < last.end) {
             continue;
         }
-        let rest = after.get(1..).unwrap_or_default();
-        let value = rest.trim_start_matches([' ', '\t']);
-        let start = text.len() - value.len();
-        let Some(quote @ ('"' | '\'')) = value.chars().next() else { continue };
-        let triple = [quote; 3].iter().collect::<String>();
-        found.push(match value.strip_prefix(&triple) {
-            Some(inside) => start + 3..start + 3 + inside.find(&triple).unwrap_or(inside.len()),
-            None => start + 1..start + 1 + length_in_quotes(value, quote),
-        });
+        let Some((before, after)) = text.split_at_checked(equals) else { continue };
+        if names_a_secret(before) {
+            let rest = after.get(1..).unwrap_or_default();
+            found.extend(
+                value_in(rest, sign == "=").map(|span| equals + 1 + span.start..equals + 1 + span.end),
+            );
+        }
     }
     found
+}
+
+/// Where the secret value is in what follows `=` or `:`.
+fn value_in(rest: &str, assigned: bool) -> Option<Range<usize>> {
+    let value = rest.trim_start_matches([' ', '\t']);
+    let start = rest.len() - value.len();
+    let first = value.chars().next()?;
+    if matches!(first, '"' | '\'') {
+        let triple = [first; 3].iter().collect::<String>();
+        return Some(match value.strip_prefix(&triple) {
+            Some(inside) => start + 3..start + 3 + inside.find(&triple).unwrap_or(inside.len()),
+            None => start + 1..start + 1 + length_in_quotes(value, first),
+        });
+    }
+    // Not in quotes it is not TOML, but it may well be a key. A table is a reference.
+    let line = value.split('\n').next().unwrap_or("");
+    (assigned && first != '{').then_some(start..start + line.len())
 }
 
 fn length_in_quotes(value: &str, quote: char) -> usize {
@@ -104,6 +143,15 @@ mod tests {
             ("kye = \"00112233445566778899aabbccddeeff\"", "kye = \"********************************\""),
             ("salt = \"00112233445566778899aabb\"", "salt = \"00112233445566778899aabb\""),
             ("key = { file = \"keys/a.sak\" }", "key = { file = \"keys/a.sak\" }"),
+            ("key = 0011:2233, an = 0\nnext", "key = *****************\nnext"),
+            (
+                "kye = 'de:ad:be:ef:de:ad:be:ef:de:ad:be:ef:de'",
+                "kye = '**************************************'",
+            ),
+            (
+                "mac = '02:00:5e:10:00:01', a = '2001:0db8:0000:0000:0000:0000:0000:0001'",
+                "mac = '02:00:5e:10:00:01', a = '2001:0db8:0000:0000:0000:0000:0000:0001'",
+            ),
             ("wifi-password = 'höhle'", "wifi-password = '******'"),
         ];
         for (text, expected) in cases {
@@ -113,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keeps_every_offset(text in "(key|sak|[a-f0-9]{20,40}|[=\"'\n é{}]){0,30}") {
+        fn keeps_every_offset(text in "(key|sak|[a-f0-9]{20,40}|([a-f0-9]{2}:){10,20}|[=\"'\n é{}]){0,30}") {
             let hidden = redact(&text);
             prop_assert_eq!(hidden.len(), text.len());
             let lines = |text: &str| text.match_indices('\n').map(|(at, _)| at).collect::<Vec<_>>();

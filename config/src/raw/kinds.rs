@@ -347,8 +347,7 @@ impl<K: Kind> Kind for List<K> {
     type Value = Vec<At<K::Value>>;
     const EXAMPLE: &'static str = K::EXAMPLE;
 
-    /// What can be read of the list: a wrong element is a finding and left out. So that the places of
-    /// the others stay known, nothing may count the elements of a list while findings exist.
+    /// `None` when one element is wrong, after all of them were looked at: half a list is not checked further.
     fn read(value: &Value<'_>, report: &mut Report) -> Option<Self::Value> {
         let Some(array) = value.get_ref().as_array() else {
             if value.get_ref().as_table().is_some() && K::EXAMPLE.starts_with("[[") {
@@ -368,7 +367,7 @@ impl<K: Kind> Kind for List<K> {
             let span = element.span().into();
             K::read(element, report).map(|value| At { value, span })
         };
-        Some(array.iter().filter_map(read).collect())
+        array.iter().map(read).collect::<Vec<_>>().into_iter().collect()
     }
 }
 

@@ -77,21 +77,25 @@ pub(crate) fn schema() -> serde_json::Value {
 
 /// One finding per line: the parser's later complaints about a line follow from its first.
 fn syntax(text: &str, errors: &[toml::de::Error], report: &mut Report) {
-    let mut last_line = None;
-    for error in errors {
-        let span = error.span().map_or(Span { start: text.len(), end: text.len() }, Span::from);
-        let before = text.get(..text.floor_char_boundary(span.start)).unwrap_or(text);
-        let line = before.matches('\n').count();
-        if last_line.replace(line) != Some(line) {
-            let found = report.add(Code::Syntax, span, format!("this is not TOML: {}", error.message()));
-            if error.message().contains("duplicate key") {
-                found.help("a key or table may stand only once; lists of tables are written [[name]]");
-            } else {
-                found.help("texts stand in \"quotes\", keys are written name = value; see https://toml.io");
-            }
+    let end = Span { start: text.len(), end: text.len() };
+    let mut places: Vec<_> =
+        errors.iter().map(|error| (error.span().map_or(end, Span::from), error)).collect();
+    places.sort_by_key(|(span, _)| span.start);
+    let mut line_end = 0;
+    for (span, error) in places {
+        if span.start < line_end {
+            continue;
+        }
+        let rest = text.get(text.floor_char_boundary(span.start)..).unwrap_or("");
+        line_end = span.start + rest.find('\n').map_or(rest.len(), |at| at + 1);
+        let found = report.add(Code::Syntax, span, format!("this is not TOML: {}", error.message()));
+        if error.message().contains("duplicate key") {
+            found.help("a key or table may stand only once; lists of tables are written [[name]]");
+        } else {
+            found.help("texts stand in \"quotes\", keys are written name = value; see https://toml.io");
         }
     }
 }
 
 /// Far above any real configuration, far below what would make reading slow.
-const MAX_TEXT: usize = 1 << 20;
+pub(crate) const MAX_TEXT: usize = 1 << 20;

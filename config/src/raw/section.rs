@@ -40,7 +40,7 @@ macro_rules! section {
                 span: $crate::problem::Span,
                 report: &mut $crate::problem::Report,
             ) -> Self {
-                let mut table = $crate::raw::tree::Table { table, span, what: $what, wrong: Vec::new() };
+                let mut table = $crate::raw::tree::Table { table, span, what: $what, wrong: Vec::new(), meant: Vec::new() };
                 table.refuse_unknown(Self::KEYS, &[$($(($later, $why),)+)?], report);
                 $(let $field = table.field::<$kind>(
                     $crate::raw::section::key!($field $($toml)?),

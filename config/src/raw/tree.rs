@@ -33,6 +33,8 @@ pub(crate) struct Table<'a, 'i> {
     pub(crate) what: &'static str,
     /// Keys that are there and could not be read.
     pub(crate) wrong: Vec<&'static str>,
+    /// Keys that an unknown one was most likely meant to be: they are not missing as well.
+    pub(crate) meant: Vec<&'static str>,
 }
 
 impl Table<'_, '_> {
@@ -44,7 +46,9 @@ impl Table<'_, '_> {
         report: &mut Report,
     ) -> Option<At<K::Value>> {
         let Some(value) = self.table.get(key) else {
-            if required {
+            if self.meant.contains(&key) {
+                self.wrong.push(key);
+            } else if required {
                 report
                     .add(Code::MissingKey, self.span, format!("`{key}` is missing in {}", self.what))
                     .help(example::<K>(key));
@@ -60,7 +64,12 @@ impl Table<'_, '_> {
     }
 
     /// A finding for each key that is not `known`; those of `later` versions are told apart.
-    pub(crate) fn refuse_unknown(&self, known: &[&str], later: &[(&str, &str)], report: &mut Report) {
+    pub(crate) fn refuse_unknown(
+        &mut self,
+        known: &[&'static str],
+        later: &[(&str, &str)],
+        report: &mut Report,
+    ) {
         for key in self.table.keys() {
             let (name, span) = (key.get_ref().as_ref(), Span::from(key.span()));
             if let Some((_, why)) = later.iter().find(|(word, _)| *word == name) {
@@ -71,6 +80,7 @@ impl Table<'_, '_> {
                 let found =
                     report.add(Code::UnknownKey, span, format!("{} has no key {}", self.what, quoted(name)));
                 suggest(found, name, known, "its keys are");
+                self.meant.extend(closest(name, known));
             }
         }
     }

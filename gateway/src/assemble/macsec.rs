@@ -39,6 +39,8 @@ pub struct ReceiveSa {
     pub an: An,
     /// Its suite.
     pub suite: CipherSuite,
+    /// What stays in clear although it is encrypted; `None`: integrity only.
+    pub offset: Option<ConfidentialityOffset>,
     /// Its key.
     pub sak: Sak,
     /// XPN: short SCI and salt.
@@ -84,7 +86,7 @@ pub(super) fn keys(channel: &Channel, setup: &ChannelSetup) -> Result<StaticSas>
         sas.transmit.push(TransmitSa { sci: setup.secy.sci, an, suite, offset, sak, xpn });
     }
     for sc in &macsec.rx {
-        let sa = |sa| parts(channel, sa).map(|(an, sak, xpn)| ReceiveSa { an, suite, sak, xpn });
+        let sa = |sa| parts(channel, sa).map(|(an, sak, xpn)| ReceiveSa { an, suite, offset, sak, xpn });
         let list = sc.sas.iter().map(sa).collect::<Result<_>>()?;
         sas.receive.push((Sci::from_octets(sc.sci.octets()), list));
     }

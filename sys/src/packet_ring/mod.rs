@@ -2,8 +2,9 @@
 //!
 //! One type over two layouts (packet_mmap.rst):
 //!
-//! - **V2**: slots of one size, one frame each. The kernel wakes us for every frame, so it adds no latency; a slot
-//!   must hold the largest frame, so a ring for super-frames of 64 KiB is 64 KiB per frame, however small.
+//! - **V2**: slots of one size, one frame each. The kernel wakes us for every frame, so it adds no latency. A frame
+//!   that is longer than a slot can be had whole from the socket's queue (`PACKET_COPY_THRESH`): slots stay small and
+//!   many, super-frames of 64 KiB do not cross the ring, and they are copied once instead of twice.
 //! - **V3**: blocks with frames packed one behind the other. The kernel hands over a block when it is full or when
 //!   its oldest frame has waited for the retire time; so a lone frame waits that long.
 //!
@@ -16,9 +17,15 @@
 //! in [`RxRing::malformed`] and skipped with the rest of its cell.
 #![expect(unsafe_code, reason = "slices of ring cells that the kernel handed over")]
 
+use std::cell::Cell;
+use std::io::{self, IoSliceMut};
 use std::mem::offset_of;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use nix::sys::uio::readv;
+use socket2::Socket;
 
 use crate::mmap::Mapping;
 use crate::{VNET_HEADER_OCTETS, VnetHeader};
@@ -38,8 +45,11 @@ pub enum RingVersion {
 /// One received frame, still in the ring.
 #[derive(Clone, Copy, Debug)]
 pub struct RxFrame<'a> {
-    /// The frame from its Ethernet header on, without the VLAN tag that the kernel took out.
+    /// The frame from its Ethernet header on, without the VLAN tag that the kernel took out. Only its beginning when
+    /// `length` says more.
     pub data: &'a [u8],
+    /// How long the whole frame is, in octets.
+    pub length: usize,
     /// The VLAN tag that the kernel (or the NIC) took out: TPID and TCI. It belongs after the source address.
     pub vlan: Option<(u16, u16)>,
     /// The virtio-net header, when the socket was opened with `vnet_header`. Its offsets count from the start of
@@ -47,10 +57,70 @@ pub struct RxFrame<'a> {
     pub vnet: Option<VnetHeader>,
     /// Whom the frame was for, as the kernel saw it (`PACKET_HOST`, `PACKET_OTHERHOST`, ...).
     pub packet_type: u8,
-    /// The frame was longer than the ring could hold; `data` is its beginning.
-    pub truncated: bool,
     /// The kernel has dropped frames of this ring since the statistics were last read.
     pub losing: bool,
+    /// Where the whole frame waits when it did not fit the ring.
+    overflow: Option<&'a Overflow>,
+}
+
+impl RxFrame<'_> {
+    /// Whether the frame was longer than the ring could hold and the rest is lost.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.length > self.data.len() && self.overflow.is_none()
+    }
+
+    /// Whether the frame did not fit the ring but can be taken with [`RxFrame::take_whole`].
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.overflow.is_some()
+    }
+
+    /// Takes a frame that is elsewhere whole, once: writes it to `buffer`, which should have [`RxFrame::length`] octets,
+    /// and gives the octets written.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the frame is not elsewhere or was taken already.
+    pub fn take_whole(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.overflow.map_or_else(|| Err(io::Error::from_raw_os_error(libc::EAGAIN)), |o| o.take(buffer))
+    }
+}
+
+/// The socket's queue, where frames wait that were too long for a slot: one for each slot with `TP_STATUS_COPY`, in
+/// the order of the slots (af_packet.c queues them under the lock that gives out slots). So exactly one must be taken
+/// for each such slot, also for those that nobody wants.
+#[derive(Debug)]
+pub(crate) struct Overflow {
+    socket: Arc<Socket>,
+    vnet_header: bool,
+    /// The frame that belongs to the slot we hold is still in the queue.
+    owed: Cell<bool>,
+}
+
+impl Overflow {
+    pub(crate) fn new(socket: Arc<Socket>, vnet_header: bool) -> Self {
+        Self { socket, vnet_header, owed: Cell::new(false) }
+    }
+
+    fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.owed.replace(false) {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        let before = if self.vnet_header { VNET_HEADER_OCTETS } else { 0 };
+        // The header here is the same as the one in the slot.
+        let mut header = [0; VNET_HEADER_OCTETS];
+        let header = header.get_mut(..before).unwrap_or_default();
+        let octets = readv(&*self.socket, &mut [IoSliceMut::new(header), IoSliceMut::new(buffer)])?;
+        Ok(octets.saturating_sub(before))
+    }
+
+    /// Throws away what nobody took.
+    fn settle(&self) {
+        if self.owed.get() {
+            // A datagram that is read in part is gone as a whole.
+            let _ = self.take(&mut []);
+        }
+    }
 }
 
 /// How the ring's memory is divided; what `PACKET_RX_RING` is told.
@@ -158,11 +228,13 @@ pub struct RxRing {
     next_frame: usize,
     losing: bool,
     malformed: u64,
+    overflow: Option<Overflow>,
 }
 
 impl RxRing {
     pub(crate) fn new(mapping: Mapping, geometry: Geometry, vnet_header: bool, skip_outgoing: bool) -> Self {
         Self {
+            overflow: None,
             mapping,
             geometry,
             vnet_header,
@@ -174,6 +246,11 @@ impl RxRing {
             losing: false,
             malformed: 0,
         }
+    }
+
+    /// Has frames that are too long for a slot come through `overflow`.
+    pub(crate) fn with_overflow(self, overflow: Overflow) -> Self {
+        Self { overflow: Some(overflow), ..self }
     }
 
     /// The next received frame, or `None` when the kernel has filled no more.
@@ -197,6 +274,9 @@ impl RxRing {
     ///
     /// A V3 block goes back when its last frame has been returned by `next`; before that this call changes nothing.
     pub fn release(&mut self) {
+        if let Some(overflow) = &self.overflow {
+            overflow.settle();
+        }
         if self.held && self.left == 0 {
             self.give_back();
         }
@@ -271,12 +351,15 @@ impl RxRing {
 
     fn place_v2(&self) -> Option<Place> {
         let header = self.mapping.copy::<libc::tpacket2_hdr>(self.next_frame)?;
+        if let Some(overflow) = &self.overflow {
+            overflow.owed.set(header.tp_status & libc::TP_STATUS_COPY != 0);
+        }
         Some(Place {
             start: self.next_frame.checked_add(usize::from(header.tp_mac))?,
             octets: usize::try_from(header.tp_snaplen).ok()?,
             vlan: vlan(header.tp_status, header.tp_vlan_tpid, header.tp_vlan_tci),
             packet_type: self.packet_type(libc::TPACKET2_HDRLEN)?,
-            truncated: header.tp_len > header.tp_snaplen,
+            length: usize::try_from(header.tp_len).ok()?,
         })
     }
 
@@ -288,7 +371,7 @@ impl RxRing {
             octets: usize::try_from(header.tp_snaplen).ok()?,
             vlan: vlan(header.tp_status, header.hv1.tp_vlan_tpid, tci),
             packet_type: self.packet_type(libc::TPACKET3_HDRLEN)?,
-            truncated: header.tp_len > header.tp_snaplen,
+            length: usize::try_from(header.tp_len).ok()?,
         };
         self.next_frame = self.next_frame.checked_add(usize::try_from(header.tp_next_offset).ok()?)?;
         Some(place)
@@ -322,8 +405,9 @@ impl RxRing {
         } else {
             None
         };
-        let Place { vlan, packet_type, truncated, .. } = place;
-        Some(RxFrame { data, vlan, vnet, packet_type, truncated, losing: self.losing })
+        let Place { vlan, packet_type, length, .. } = place;
+        let overflow = self.overflow.as_ref().filter(|o| o.owed.get());
+        Some(RxFrame { data, length, vlan, vnet, packet_type, losing: self.losing, overflow })
     }
 
     fn give_back(&mut self) {
@@ -354,7 +438,7 @@ struct Place {
     octets: usize,
     vlan: Option<(u16, u16)>,
     packet_type: u8,
-    truncated: bool,
+    length: usize,
 }
 
 /// The tag that the kernel took out. Kernels before 3.14 do not say the TPID; then it is 802.1Q's.
@@ -373,8 +457,8 @@ const _: () = assert!(libc::TPACKET3_HDRLEN + 16 + VNET_HEADER_OCTETS + 16 <= CE
 
 /// V2 blocks grow up to this, unless one slot is larger. The kernel asks for physically contiguous pages first.
 const BLOCK_MAX: usize = 1 << 20;
-/// V3 blocks are not smaller: 40 full-size Ethernet frames.
-const V3_BLOCK_MIN: usize = 1 << 16;
+/// V3 blocks are not smaller: 160 full-size Ethernet frames, three of the largest super-frames.
+const V3_BLOCK_MIN: usize = 1 << 18;
 /// The smallest unit of a block. Block sizes are powers of two, so they suit kernels with larger pages up to 64 KiB.
 const PAGE: usize = 1 << 16;
 

@@ -15,13 +15,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use libc::{c_int, c_uint};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
 use crate::mmap::Mapping;
-use crate::packet_ring::{Geometry, RingVersion, RxRing};
+use crate::packet_ring::{Geometry, Overflow, RingVersion, RxRing};
 use crate::{interface, socket_option};
 
 /// How to open a [`PacketSocket`].
@@ -31,17 +32,21 @@ pub struct PacketOptions {
     pub interface: String,
     /// The ring's layout.
     pub ring: RingVersion,
-    /// The longest frame to receive whole, in octets from the Ethernet header on, without tags. 65,535 + 14 for
-    /// super-frames.
+    /// The longest frame that a cell of the ring must hold, in octets from the Ethernet header on, without tags.
+    /// V3 cells hold 64 KiB in any case.
     pub max_frame: usize,
+    /// V2: receive longer frames whole as well ([`crate::RxFrame::take_whole`]), and let that many octets of them
+    /// wait. They count with their kernel overhead, so 64 KiB of payload can be 100 KiB here.
+    pub overflow: Option<usize>,
     /// About how many octets of kernel memory the ring may take.
     pub ring_octets: usize,
     /// Exchange a virtio-net header with each frame: checksums and segmentation are then left to whoever is last.
     pub vnet_header: bool,
     /// Share the interface's frames with other sockets of the same group.
     pub fanout: Option<Fanout>,
-    /// Send without the interface's queueing discipline: faster, and a full device queue is an error here.
-    /// Captures on the same interface do not see what is sent so.
+    /// Send without the interface's queueing discipline. Then the kernel does not segment either: a super-frame that
+    /// the device cannot take whole is lost with `ENOBUFS`. And captures on this interface do not see what is sent.
+    /// On veth it brings nothing (`examples/packet_rates.rs`); on a NIC with a discipline it saves its lock.
     pub qdisc_bypass: bool,
     /// Do not receive what this machine sends.
     pub ignore_outgoing: bool,
@@ -54,17 +59,18 @@ pub struct PacketOptions {
 }
 
 impl PacketOptions {
-    /// Everything of `interface` whole, also super-frames: V2, 16 MiB, virtio-net headers, own frames ignored,
-    /// promiscuous, past the queueing discipline.
+    /// Everything of `interface` whole: V2 with cells for an MTU of 1500 and super-frames beside it, virtio-net headers,
+    /// own frames ignored, promiscuous, through the queueing discipline.
     pub fn new(interface: impl Into<String>) -> Self {
         Self {
             interface: interface.into(),
             ring: RingVersion::V2,
-            max_frame: 65_535 + 14,
-            ring_octets: 16 << 20,
+            max_frame: 1514,
+            overflow: Some(16 << 20),
+            ring_octets: 4 << 20,
             vnet_header: true,
             fanout: None,
-            qdisc_bypass: true,
+            qdisc_bypass: false,
             ignore_outgoing: true,
             promiscuous: true,
             all_multicast: true,
@@ -104,10 +110,10 @@ pub struct Statistics {
     pub freezes: u64,
 }
 
-/// A packet socket bound to one interface. It closes when dropped; its ring lives on by itself but stays empty.
+/// A packet socket bound to one interface. It closes when it and its ring are dropped.
 #[derive(Debug)]
 pub struct PacketSocket {
-    socket: Socket,
+    socket: Arc<Socket>,
     index: u32,
     total: Statistics,
 }
@@ -124,7 +130,7 @@ impl PacketSocket {
         let index = interface::index(&options.interface)?;
         let socket = Socket::new_raw(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
-        let this = Self { socket, index, total: Statistics::default() };
+        let this = Self { socket: Arc::new(socket), index, total: Statistics::default() };
         let version = match options.ring {
             RingVersion::V2 => TPACKET_V2,
             RingVersion::V3 { .. } => TPACKET_V3,
@@ -133,6 +139,10 @@ impl PacketSocket {
         this.set(libc::PACKET_VNET_HDR, &c_int::from(options.vnet_header))?;
         let geometry = Geometry::new(options.ring, options.max_frame, options.ring_octets);
         let mapping = this.map_ring(geometry)?;
+        if let Some(octets) = options.overflow {
+            this.set(libc::PACKET_COPY_THRESH, &1)?;
+            this.set_receive_buffer(octets)?;
+        }
         this.set(libc::PACKET_QDISC_BYPASS, &c_int::from(options.qdisc_bypass))?;
         this.set_ignore_outgoing(options.ignore_outgoing)?;
         if let Some(octets) = options.send_buffer {
@@ -140,6 +150,11 @@ impl PacketSocket {
         }
         this.join(options)?;
         let ring = RxRing::new(mapping, geometry, options.vnet_header, options.ignore_outgoing);
+        let overflow = options.overflow.filter(|_| options.ring == RingVersion::V2);
+        let ring = match overflow {
+            Some(_) => ring.with_overflow(Overflow::new(Arc::clone(&this.socket), options.vnet_header)),
+            None => ring,
+        };
         Ok((this, ring))
     }
 
@@ -151,7 +166,7 @@ impl PacketSocket {
         let index = interface::index(&options.interface)?;
         let socket = Socket::new_raw(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
-        let this = Self { socket, index, total: Statistics::default() };
+        let this = Self { socket: Arc::new(socket), index, total: Statistics::default() };
         this.set(libc::PACKET_VNET_HDR, &c_int::from(options.vnet_header))?;
         this.set(libc::PACKET_QDISC_BYPASS, &c_int::from(options.qdisc_bypass))?;
         if let Some(octets) = options.send_buffer {
@@ -234,9 +249,15 @@ impl PacketSocket {
         }
     }
 
+    /// As [`Self::set_send_buffer`].
+    fn set_receive_buffer(&self, octets: usize) -> io::Result<()> {
+        setsockopt(&*self.socket, sockopt::RcvBufForce, &octets)
+            .or_else(|_| self.socket.set_recv_buffer_size(octets))
+    }
+
     /// Beyond the system's maximum when privileged, as much as it allows otherwise.
     fn set_send_buffer(&self, octets: usize) -> io::Result<()> {
-        setsockopt(&self.socket, sockopt::SndBufForce, &octets)
+        setsockopt(&*self.socket, sockopt::SndBufForce, &octets)
             .or_else(|_| self.socket.set_send_buffer_size(octets))
     }
 

@@ -134,12 +134,34 @@ fn a_super_frame_arrives_as_super_frame() {
 }
 
 #[test]
+fn past_the_queueing_discipline_the_kernel_does_not_segment() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a gso_max_size 3000");
+        let (rx, mut ring) = open(&options("b", RingVersion::V2));
+        let (header, data) = super_frame(2 * 1448 + 1000);
+        let data = [Outgoing { vnet: Some(header), data: &data }];
+        for bypass in [true, false] {
+            let tx = PacketSocket::open_for_sending(&PacketOptions {
+                qdisc_bypass: bypass,
+                ..options("a", RingVersion::V2)
+            });
+            let sent = TxBatch::new(true).send(tx.unwrap().as_fd(), data);
+            let why = sent.stopped.map(|e| e.raw_os_error());
+            assert_eq!((sent.taken, why), if bypass { (0, Some(Some(libc::ENOBUFS))) } else { (1, None) });
+        }
+        let lengths: Vec<_> = receive(&rx, &mut ring, 3).iter().map(|f| f.data.len()).collect();
+        assert_eq!(lengths, [54 + 1448, 54 + 1448, 54 + 1000]);
+    });
+}
+
+#[test]
 fn a_frame_longer_than_the_ring_holds_is_cut_and_says_so() {
     on_each_ring(|bed, version| {
         bed.ip("link set dev a mtu 9000");
         bed.ip("link set dev b mtu 9000");
         let (tx, _ring) = open(&options("a", version));
-        let (rx, mut ring) = open(&PacketOptions { max_frame: 1514, ..options("b", version) });
+        let (rx, mut ring) = open(&PacketOptions { overflow: None, ..options("b", version) });
         let jumbo = frame(9014, 1);
         send(&tx, &[jumbo.clone(), frame(60, 2)]);
         let got = receive(&rx, &mut ring, 2);
@@ -171,16 +193,14 @@ fn jumbo_frames_of_9000_octets_cross() {
 #[test]
 fn what_this_machine_sends_is_not_received() {
     on_each_ring(|_, version| {
-        // Through the queueing discipline: only there the kernel shows outgoing frames to sockets.
-        let slow = |name| PacketOptions { qdisc_bypass: false, ..options(name, version) };
-        let (tx, _ring) = open(&slow("a"));
-        let (deaf, mut deaf_ring) = open(&slow("a"));
-        let (tap, mut tap_ring) = open(&PacketOptions { ignore_outgoing: false, ..slow("a") });
+        let (tx, _ring) = open(&options("a", version));
+        let (deaf, mut deaf_ring) = open(&options("a", version));
+        let (tap, mut tap_ring) = open(&PacketOptions { ignore_outgoing: false, ..options("a", version) });
         send(&tx, &[frame(60, 1)]);
         let seen = receive(&tap, &mut tap_ring, 1).remove(0);
         assert_eq!((seen.data, seen.packet_type), (frame(60, 1), libc::PACKET_OUTGOING));
         // The other direction shows that the deaf socket is not simply dead.
-        let (far, _ring) = open(&slow("b"));
+        let (far, _ring) = open(&options("b", version));
         send(&far, &[frame(60, 2)]);
         assert_eq!(receive(&deaf, &mut deaf_ring, 1).remove(0).data, frame(60, 2));
     });
@@ -351,15 +371,63 @@ fn a_deleted_interface_is_gone_for_its_socket() {
 }
 
 #[test]
-fn frames_in_the_ring_survive_their_socket() {
-    on_each_ring(|_, version| {
-        let (tx, _ring) = open(&options("a", version));
-        let (mut rx, mut ring) = open(&options("b", version));
-        send(&tx, &[frame(60, 1)]);
-        wait_for(|| rx.statistics().unwrap().packets == 1 && ring.is_ready());
-        drop(rx);
-        assert_eq!(ring.next().unwrap().data, frame(60, 1));
+fn long_frames_that_nobody_takes_do_not_shift_those_behind_them() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a mtu 9000");
+        bed.ip("link set dev b mtu 9000");
+        let (tx, _ring) = open(&options("a", RingVersion::V2));
+        let (mut rx, mut ring) = open(&options("b", RingVersion::V2));
+        let lengths = [9014, 60, 5000, 4000, 60, 3000];
+        let frames: Vec<_> = (1..).zip(lengths).map(|(number, octets)| frame(octets, number)).collect();
+        send(&tx, &frames);
+        wait_for(|| rx.statistics().unwrap().packets == 6);
+        // Frames 1 and 3 are looked at only, frame 4 is taken in part, frame 6 whole and then once too often.
+        let mut buffer = vec![0; 9014];
+        for (number, octets) in (1u8..).zip(lengths) {
+            let got = ring.next().unwrap();
+            assert_eq!((got.length, got.data[11], got.is_elsewhere()), (octets, number, octets > 1514 + 128));
+            assert!(!got.is_truncated());
+            match number {
+                4 => assert_eq!(got.take_whole(&mut buffer[..100]).unwrap(), 100),
+                6 => {
+                    assert_eq!(got.take_whole(&mut buffer).unwrap(), octets);
+                    assert_eq!(buffer[..octets], frames[5]);
+                    assert_eq!(Fault::of(&got.take_whole(&mut buffer).unwrap_err()), Fault::Busy);
+                }
+                _ => {}
+            }
+        }
         assert!(ring.next().is_none());
+    });
+}
+
+#[test]
+fn long_frames_beyond_the_overflow_are_cut_and_say_so() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        bed.ip("link set dev a mtu 9000");
+        bed.ip("link set dev b mtu 9000");
+        let (tx, _ring) = open(&options("a", RingVersion::V2));
+        let small = PacketOptions { overflow: Some(50_000), ..options("b", RingVersion::V2) };
+        let (mut rx, mut ring) = open(&small);
+        let frames: Vec<_> = (0..50).map(|number| frame(9014, number)).collect();
+        send(&tx, &frames);
+        wait_for(|| rx.statistics().unwrap().packets == 50);
+        let mut cut = 0;
+        let mut buffer = vec![0; 9014];
+        for sent in &frames {
+            let got = ring.next().unwrap();
+            if got.is_truncated() {
+                cut += 1;
+            } else {
+                assert_eq!(got.take_whole(&mut buffer).unwrap(), 9014);
+                assert_eq!(&buffer, sent);
+            }
+        }
+        assert!((1..50).contains(&cut), "{cut} of 50");
+        send(&tx, &frames[..1]);
+        assert_eq!(receive(&rx, &mut ring, 1)[0].data, frames[0], "room again");
     });
 }
 

@@ -8,32 +8,46 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use net::{EtherType, Ethernet, Instant, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
 
-use super::{Blame, Dataplane, Facts, blame_of, forward::{address, is_link_scope}};
+use super::{
+    Blame, Dataplane, Event, Facts, blame_of,
+    forward::{address, is_link_scope},
+};
 use crate::{
     Crossing, DropReason, Frame, InterfaceId, Place,
     icmp::{self, IcmpError},
-    neighbor::{ArpOutcome, NdOutcome},
+    neighbor::{ArpOutcome, NdOutcome, Neighbors},
 };
-
-/// Hop limit that proves that a Neighbor Discovery message was not forwarded (RFC 4861 §7.1).
-const ON_LINK: u8 = 255;
 
 impl Dataplane {
     pub(super) fn input_arp(&mut self, facts: &Facts, blame: Blame, frame: Frame, now: Instant) {
-        let Some(one) = self.interfaces.get_mut(facts.id.index()) else { return self.drop(blame, DropReason::UnknownVlan, frame) };
+        let Some(one) = self.interfaces.get_mut(facts.id.index()) else {
+            return self.drop(blame, DropReason::UnknownVlan, frame);
+        };
         let packet = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         let outcome = one.neighbors.handle_arp(packet, now);
         self.stirred.push(facts.id);
         match outcome {
             Err(_) => return self.drop(blame, DropReason::BadNeighborMessage, frame),
-            Ok(ArpOutcome::Answer(answer)) => self.answer(facts, |buf| answer.write(buf)),
-            Ok(ArpOutcome::Learned | ArpOutcome::Ignored) => {}
+            Ok(ArpOutcome::Reply(reply)) => {
+                self.answer(facts, |neighbors, buf| neighbors.build_arp_reply(reply, buf))
+            }
+            Ok(ArpOutcome::Conflict { mac, own }) => {
+                self.tell(Event::AddressConflict(facts.id, own.into(), Some(mac)))
+            }
+            Ok(ArpOutcome::Done) => {}
         }
         self.copy_to_host(facts, frame);
     }
 
     /// Neighbor Solicitations and Advertisements. True when the packet was one (and is dealt with).
-    pub(super) fn take_neighbor_message(&mut self, facts: &Facts, blame: Blame, frame: &Frame, header: &Ipv6, now: Instant) -> bool {
+    pub(super) fn take_neighbor_message(
+        &mut self,
+        facts: &Facts,
+        blame: Blame,
+        frame: &Frame,
+        header: &Ipv6,
+        now: Instant,
+    ) -> bool {
         let message = frame.buf.get(Ethernet::LEN + Ipv6::LEN..).unwrap_or_default();
         let kind = message.first().copied().unwrap_or(0);
         let is_one = header.next_header == protocol::ICMPV6
@@ -42,15 +56,18 @@ impl Dataplane {
             return false;
         }
         let Some(one) = self.interfaces.get_mut(facts.id.index()) else { return false };
-        let outcome = match header.hop_limit {
-            ON_LINK => one.neighbors.handle_nd(header.source(), header.destination(), header.hop_limit, message, now),
-            _ => return { self.count(blame, DropReason::BadNeighborMessage); true },
-        };
+        let outcome =
+            one.neighbors.handle_nd(header.source(), header.destination(), header.hop_limit, message, now);
         self.stirred.push(facts.id);
         match outcome {
             Err(_) => self.count(blame, DropReason::BadNeighborMessage),
-            Ok(NdOutcome::Answer(answer)) => self.answer(facts, |buf| answer.write(buf)),
-            Ok(NdOutcome::Learned | NdOutcome::Ignored) => {}
+            Ok(NdOutcome::Reply(reply)) => {
+                self.answer(facts, |neighbors, buf| neighbors.build_advertisement(reply, buf))
+            }
+            Ok(NdOutcome::Conflict { mac, own }) => {
+                self.tell(Event::AddressConflict(facts.id, own.into(), mac))
+            }
+            Ok(NdOutcome::Done) => {}
         }
         true
     }
@@ -74,7 +91,14 @@ impl Dataplane {
     }
 
     /// A packet for an address of the gateway, which `owner` has.
-    pub(super) fn deliver(&mut self, facts: &Facts, owner: InterfaceId, blame: Blame, mut frame: Frame, now: Instant) {
+    pub(super) fn deliver(
+        &mut self,
+        facts: &Facts,
+        owner: InterfaceId,
+        blame: Blame,
+        mut frame: Frame,
+        now: Instant,
+    ) {
         if !frame.offload.is_pending()
             && frame.buf.get_mut(Ethernet::LEN..).is_some_and(icmp::echo_reply_in_place)
         {
@@ -108,7 +132,7 @@ impl Dataplane {
     /// Tells the sender of `about` what became of it, when that is allowed and within the rate limit.
     pub(super) fn send_error(&mut self, facts: &Facts, error: IcmpError, about: &Frame, now: Instant) {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
-        if !icmp::may_answer(original) || !self.icmp_limit.allow(now) {
+        if !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
             return;
         }
         let Some(to) = source(about) else { return };
@@ -125,9 +149,10 @@ impl Dataplane {
         }
     }
 
-    fn answer(&mut self, facts: &Facts, write: impl FnOnce(&mut PacketBuf) -> bool) {
+    fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
         let Some(mut buf) = self.pool.small() else { return };
-        let written = write(&mut buf);
+        let written =
+            self.interfaces.get(facts.id.index()).is_some_and(|one| write(&one.neighbors, &mut buf));
         let frame = Frame::new(buf);
         if written {
             self.emit(facts.id, frame);
@@ -204,7 +229,10 @@ impl Dataplane {
     fn send_solicitations(&mut self, interface: InterfaceId) {
         loop {
             let Some(mut buf) = self.pool.small() else { return };
-            let wrote = self.interfaces.get_mut(interface.index()).is_some_and(|one| one.neighbors.poll_transmit(&mut buf));
+            let wrote = self
+                .interfaces
+                .get_mut(interface.index())
+                .is_some_and(|one| one.neighbors.poll_transmit(&mut buf));
             if !wrote {
                 return self.pool.give(buf);
             }
@@ -219,7 +247,8 @@ impl Dataplane {
             && let Some((ip, mac)) = one.neighbors.poll_learned()
         {
             if everywhere {
-                for worker in (0..self.setup.workers).map(crate::WorkerId).filter(|&worker| worker != self.me) {
+                for worker in (0..self.setup.workers).map(crate::WorkerId).filter(|&worker| worker != self.me)
+                {
                     self.crossings.push((worker, Crossing::Neighbor { interface: facts.id, ip, mac }));
                 }
             }

@@ -68,7 +68,9 @@ impl Dataplane {
         match segment(&frame, &mut self.pool, &mut self.segments) {
             Ok(_) => self.pool.recycle(frame),
             Err(SegmentError::BadOffload(_)) => self.drop(blame, DropReason::BadOffload, frame),
-            Err(SegmentError::NoBuffer | SegmentError::NoRoom) => self.drop(blame, DropReason::NoBuffer, frame),
+            Err(SegmentError::NoBuffer | SegmentError::NoRoom) => {
+                self.drop(blame, DropReason::NoBuffer, frame)
+            }
         }
     }
 
@@ -180,7 +182,9 @@ impl Dataplane {
     /// The other worker that alone can send by this place, if it is another.
     pub(super) fn foreign_owner(&self, place: Place) -> Option<WorkerId> {
         let owner = match place {
-            Place::Attachment { channel, .. } => self.setup.channels.get(channel.index()).map(|channel| channel.owner),
+            Place::Attachment { channel, .. } => {
+                self.setup.channels.get(channel.index()).map(|channel| channel.owner)
+            }
             Place::Lan { port, .. } => self.setup.ports.get(port.index()).and_then(|port| port.owner),
         };
         owner.filter(|&owner| owner != self.me)

@@ -1,12 +1,13 @@
 //! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
 
-use core::net::IpAddr;
-
 use macsec::SecyStatus;
-use net::{Instant, MacAddr};
+use net::Instant;
 
 use super::{Dataplane, InterfaceCounters};
-use crate::{ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters, neighbor::NeighborState};
+use crate::{
+    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    neighbor::NeighborEntry,
+};
 
 /// One worker's counters and states.
 #[derive(Clone, Debug)]
@@ -54,18 +55,7 @@ pub struct InterfaceSnapshot {
     /// Frames and octets.
     pub counters: InterfaceCounters,
     /// Its neighbours.
-    pub neighbors: Vec<NeighborSnapshot>,
-}
-
-/// A neighbour.
-#[derive(Clone, Copy, Debug)]
-pub struct NeighborSnapshot {
-    /// IP address.
-    pub ip: IpAddr,
-    /// MAC address, once known.
-    pub mac: Option<MacAddr>,
-    /// State of RFC 4861 §7.3.2.
-    pub state: NeighborState,
+    pub neighbors: Vec<NeighborEntry>,
 }
 
 /// A port.
@@ -79,7 +69,7 @@ pub struct PortSnapshot {
 
 impl Dataplane {
     /// A copy of all counters and states. Allocates: not for every batch.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
         let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {
             let channel = channel.as_ref()?;
             Some(ChannelSnapshot {
@@ -96,9 +86,12 @@ impl Dataplane {
             faults: self.faults_of(one.facts.id),
             since: one.since,
             counters: one.counters,
-            neighbors: one.neighbors.entries().map(|(ip, mac, state)| NeighborSnapshot { ip, mac, state }).collect(),
+            neighbors: one.neighbors.entries(now).collect(),
         });
-        let port = |(at, port): (usize, &super::PortState)| PortSnapshot { port: PortId::at(at), drops: port.drops.clone() };
+        let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
+            port: PortId::at(at),
+            drops: port.drops.clone(),
+        };
         Snapshot {
             worker: self.me,
             generation: self.generation(),

@@ -21,22 +21,23 @@ mod snapshot;
 mod tests;
 mod wire;
 
+use core::net::IpAddr;
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{An, SecY};
-use net::{Instant, MacAddr, earliest};
+use net::{Instant, IpNet, MacAddr, earliest};
 
-pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, NeighborSnapshot, PortSnapshot, Snapshot};
+pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
-    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame, InterfaceId,
-    InterfaceSetup, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
+    InterfaceId, InterfaceSetup, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
     channel::Channel,
     demux::{Demux, Owner},
     group::{Group, Weight},
     icmp::RateLimiter,
     liveness::Board,
-    neighbor::{NeighborParams, Neighbors},
+    neighbor::{NeighborLimits, NeighborParams, Neighbors},
     offload::Coalescer,
 };
 
@@ -59,6 +60,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
+    /// Another station, with this MAC address when it told, uses an address of this interface.
+    AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
 }
 
 /// One worker's part of the gateway. No clock, no I/O, no locks.
@@ -174,10 +177,14 @@ impl Dataplane {
     ) -> Result<Self, macsec::PolicyError> {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
-            let mine = (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
-            channels.push(mine.map(|secy| Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)));
+            let mine =
+                (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
+            channels.push(mine.map(|secy| {
+                Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
+            }));
         }
-        let interfaces = setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
+        let interfaces =
+            setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
@@ -258,9 +265,9 @@ impl Dataplane {
     /// Counts a frame that the worker could not place: a ring to another worker was full.
     pub fn count_ring_full(&mut self, crossing: Crossing) {
         let blame = match &crossing {
-            Crossing::Route { interface, .. } | Crossing::Emit { interface, .. } | Crossing::Host { interface, .. } => {
-                self.facts(*interface).map(|facts| blame_of(facts.place))
-            }
+            Crossing::Route { interface, .. }
+            | Crossing::Emit { interface, .. }
+            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -274,11 +281,8 @@ impl Dataplane {
             return;
         }
         for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
-            state.groups = tables
-                .groups
-                .iter()
-                .map(|hops| group(hops.iter().map(|hop| hop.weight)))
-                .collect();
+            state.groups =
+                tables.groups.iter().map(|hops| group(hops.iter().map(|hop| hop.weight))).collect();
         }
         self.tables = tables;
         self.choose_again();
@@ -297,6 +301,9 @@ impl Dataplane {
 
     /// Judges again whether the channel is secured, after SAs came or went.
     pub fn secy_changed(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(Some(state)) = self.channels.get_mut(channel.index()) {
+            state.forget_exhaustion();
+        }
         self.judge_security(channel, now);
         self.refresh_liveness();
     }
@@ -325,7 +332,13 @@ impl Dataplane {
     }
 
     /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
-    pub fn set_attachment_fault(&mut self, attachment: InterfaceId, fault: Fault, present: bool, now: Instant) {
+    pub fn set_attachment_fault(
+        &mut self,
+        attachment: InterfaceId,
+        fault: Fault,
+        present: bool,
+        now: Instant,
+    ) {
         if let Some(one) = self.interfaces.get_mut(attachment.index()) {
             one.faults.set(fault, present);
             self.judge(attachment, now);
@@ -371,7 +384,9 @@ impl Dataplane {
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
             one.since = now;
         }
-        let event = faults.first().map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
+        let event = faults
+            .first()
+            .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
     }
 
@@ -420,9 +435,11 @@ impl Dataplane {
     fn count(&mut self, blame: Blame, reason: DropReason) {
         let drops = match blame {
             Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
-            Blame::Channel(channel) => {
-                self.channels.get_mut(channel.index()).and_then(Option::as_mut).map(|channel| &mut channel.drops)
-            }
+            Blame::Channel(channel) => self
+                .channels
+                .get_mut(channel.index())
+                .and_then(Option::as_mut)
+                .map(|channel| &mut channel.drops),
         };
         if let Some(drops) = drops {
             drops.count(reason);
@@ -458,7 +475,14 @@ fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Inter
         mss: [one.mss_limit(false), one.mss_limit(true)],
         host: one.host,
     };
-    let params = NeighborParams::new(one.mac, &one.addresses);
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for address in &one.addresses {
+        match address {
+            IpNet::V4(net) => v4.push(*net),
+            IpNet::V6(net) => v6.push(*net),
+        }
+    }
+    let params = NeighborParams { own_mac: one.mac, v4, v6, limits: NeighborLimits::default() };
     let seed = seed ^ u64::try_from(at).unwrap_or(0);
     Interface {
         facts,
@@ -472,7 +496,8 @@ fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Inter
 /// A group of these weights. Members beyond the 64th are left out: more attachments than that have no use.
 fn group(weights: impl Iterator<Item = u8>) -> Group {
     let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
-    Group::new(&weights).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
+    Group::new(&weights).expect("64 members fit")
 }
 
 /// The attachments inside one channel, by their tag.

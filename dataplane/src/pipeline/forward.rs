@@ -58,7 +58,14 @@ impl Dataplane {
         self.route(facts, blame, frame, (source.into(), destination.into()), now);
     }
 
-    fn route(&mut self, facts: &Facts, blame: Blame, frame: Frame, (source, destination): (IpAddr, IpAddr), now: Instant) {
+    fn route(
+        &mut self,
+        facts: &Facts,
+        blame: Blame,
+        frame: Frame,
+        (source, destination): (IpAddr, IpAddr),
+        now: Instant,
+    ) {
         if let Some(reason) = self.refuse_source(facts, source) {
             return self.drop(blame, reason, frame);
         }
@@ -93,7 +100,12 @@ impl Dataplane {
     }
 
     /// The way to `destination` for a packet of our own; groups choose by its flow.
-    pub(super) fn exit(&self, connection: ConnectionId, destination: IpAddr, l3: &[u8]) -> Option<(InterfaceId, IpAddr)> {
+    pub(super) fn exit(
+        &self,
+        connection: ConnectionId,
+        destination: IpAddr,
+        l3: &[u8],
+    ) -> Option<(InterfaceId, IpAddr)> {
         match self.way(connection, destination, l3) {
             Way::Out(interface, gateway) => Some((interface, gateway)),
             Way::Local(_) | Way::Refused(..) => None,
@@ -134,7 +146,14 @@ impl Dataplane {
         })
     }
 
-    fn forward(&mut self, facts: &Facts, blame: Blame, mut frame: Frame, (out, gateway): (InterfaceId, IpAddr), now: Instant) {
+    fn forward(
+        &mut self,
+        facts: &Facts,
+        blame: Blame,
+        mut frame: Frame,
+        (out, gateway): (InterfaceId, IpAddr),
+        now: Instant,
+    ) {
         let Some(out) = self.facts(out) else { return self.drop(blame, DropReason::NoRoute, frame) };
         if !hop(&mut frame) {
             self.send_error(facts, IcmpError::TimeExceeded, &frame, now);
@@ -152,7 +171,15 @@ impl Dataplane {
     }
 
     /// A router must fragment what may be fragmented (RFC 1812 §4.2.2.7), and say the MTU to who forbids it.
-    fn too_big(&mut self, facts: &Facts, out: &Facts, blame: Blame, frame: Frame, gateway: IpAddr, now: Instant) {
+    fn too_big(
+        &mut self,
+        facts: &Facts,
+        out: &Facts,
+        blame: Blame,
+        frame: Frame,
+        gateway: IpAddr,
+        now: Instant,
+    ) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         let may_cut = Ipv4::parse(l3).is_some_and(|(header, _)| gateway.is_ipv4() && !header.dont_fragment());
         if !may_cut || frame.offload.is_pending() {
@@ -172,7 +199,13 @@ impl Dataplane {
     }
 
     /// Sends a packet (behind room for an Ethernet header) to a neighbour, or waits until that is found.
-    pub(super) fn send_to(&mut self, interface: InterfaceId, gateway: IpAddr, mut frame: Frame, now: Instant) {
+    pub(super) fn send_to(
+        &mut self,
+        interface: InterfaceId,
+        gateway: IpAddr,
+        mut frame: Frame,
+        now: Instant,
+    ) {
         let Some(facts) = self.facts(interface) else { return self.pool.recycle(frame) };
         if let Some(owner) = self.foreign_owner(facts.place) {
             return self.crossings.push((owner, Crossing::Route { interface, gateway, frame }));
@@ -212,7 +245,11 @@ fn hop(frame: &mut Frame) -> bool {
 
 /// RFC 1812 §5.3.7 (source) and §5.2.3, §5.3.4 (destination).
 fn refuse_v4(source: Ipv4Addr, destination: Ipv4Addr) -> Option<DropReason> {
-    if source.is_multicast() || source.is_broadcast() || source.is_loopback() || source.octets().first() == Some(&0) {
+    if source.is_multicast()
+        || source.is_broadcast()
+        || source.is_loopback()
+        || source.octets().first() == Some(&0)
+    {
         return Some(DropReason::MartianSource);
     }
     let unforwardable = destination.is_multicast()

@@ -7,7 +7,9 @@ use macsec::{RxDrop, RxVerdict};
 use net::{EtherType, Ethernet, Instant};
 
 use super::{Blame, Dataplane, Facts};
-use crate::{BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner};
+use crate::{
+    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
+};
 
 impl Dataplane {
     /// Forwards `batch`, which was received on `port`. Empties it.
@@ -59,7 +61,11 @@ impl Dataplane {
                     self.enter(interface, Blame::Port(port), frame, now);
                 }
                 None => {
-                    let reason = if frame.buf.len() < Ethernet::LEN { DropReason::Runt } else { DropReason::UnknownVlan };
+                    let reason = if frame.buf.len() < Ethernet::LEN {
+                        DropReason::Runt
+                    } else {
+                        DropReason::UnknownVlan
+                    };
                     self.drop(Blame::Port(port), reason, frame);
                 }
             }
@@ -82,13 +88,17 @@ impl Dataplane {
         let Some(channel) = channel else { return };
         let mut run = core::mem::take(&mut self.run);
         let mut verdicts = [RxVerdict::Drop(RxDrop::NoSaError); BATCH];
-        if let (Some(Some(state)), Some(verdicts)) = (self.channels.get_mut(channel.index()), verdicts.get_mut(..run.len())) {
+        if let (Some(Some(state)), Some(verdicts)) =
+            (self.channels.get_mut(channel.index()), verdicts.get_mut(..run.len()))
+        {
             state.secy.validate_batch(&mut run, verdicts);
         }
         for (frame, verdict) in run.drain(..).zip(verdicts) {
             match verdict {
                 RxVerdict::Deliver(_) => self.from_channel(channel, frame, now),
-                RxVerdict::Uncontrolled => self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame),
+                RxVerdict::Uncontrolled => {
+                    self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame)
+                }
                 RxVerdict::Drop(why) => self.drop(Blame::Channel(channel), rx_reason(why), frame),
             }
         }
@@ -102,7 +112,9 @@ impl Dataplane {
         state.counters.rx_octets += octets(&frame);
         match state.inner.claim(&mut frame) {
             Some(Owner::Interface(interface)) => self.enter(interface, Blame::Channel(channel), frame, now),
-            Some(Owner::Channel(_)) | None => self.drop(Blame::Channel(channel), DropReason::UnknownVlan, frame),
+            Some(Owner::Channel(_)) | None => {
+                self.drop(Blame::Channel(channel), DropReason::UnknownVlan, frame)
+            }
         }
     }
 

@@ -6,13 +6,15 @@
 use net::{Ethernet, MacAddr};
 
 use super::{Blame, Dataplane, Facts};
-use crate::{Crossing, DropReason, Frame, InterfaceId, Place, flow::flow_hash_l2, offload::largest_l3};
+use crate::{Crossing, DropReason, Frame, InterfaceId, Place, flow::flow_hash_l2, offload::Layout};
 
 const PAUSE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0x00, 0x00, 0x01]);
 
 impl Dataplane {
     pub(super) fn over_the_wire(&mut self, facts: &Facts, blame: Blame, frame: Frame) {
-        let Some((header, _)) = Ethernet::split(&frame.buf) else { return self.drop(blame, DropReason::Runt, frame) };
+        let Some((header, _)) = Ethernet::split(&frame.buf) else {
+            return self.drop(blame, DropReason::Runt, frame);
+        };
         if header.destination == PAUSE {
             return self.drop(blame, DropReason::NotForwardable, frame);
         }
@@ -20,7 +22,7 @@ impl Dataplane {
             return self.drop(blame, DropReason::NoLiveAttachment, frame);
         };
         let Some(out_facts) = self.facts(out) else { return self.pool.recycle(frame) };
-        if largest_l3(&frame) > usize::from(out_facts.mtu) {
+        if longest(&frame) > usize::from(out_facts.mtu) {
             return self.drop(blame, DropReason::TooBig, frame);
         }
         match self.foreign_owner(out_facts.place) {
@@ -39,4 +41,11 @@ impl Dataplane {
             }
         }
     }
+}
+
+/// Octets behind the Ethernet header of the longest frame that this becomes on a wire: tags and padding count.
+fn longest(frame: &Frame) -> usize {
+    let whole = frame.buf.len().saturating_sub(Ethernet::LEN);
+    let Some((gso, layout)) = frame.offload.gso.zip(Layout::parse(&frame.buf)) else { return whole };
+    whole.min(layout.payload.saturating_sub(Ethernet::LEN) + usize::from(gso.size))
 }
