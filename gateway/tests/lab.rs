@@ -2,6 +2,8 @@
 //!
 //! Needs root (any user becomes it with `unshare -r`); skipped loudly without, and failed under `CI=true`.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,8 +46,6 @@ fn ping_tcp_and_udp_cross_a_forwarding_kernel_in_both_families_and_directions() 
 fn a_capture_sees_clear_text_where_there_is_some_and_tells_flows_apart_by_length() {
     let Some(lab) = routed_sites(2) else { return };
     let (a, b) = (lab.namespace("h-a").unwrap(), lab.namespace("h-b").unwrap());
-    ping(a, &PingOptions { count: 1, ..PingOptions::new(ip(H_B4)) }).unwrap();
-    ping(a, &PingOptions { count: 1, ..PingOptions::new(ip(H_B6)) }).unwrap();
     let file = std::env::temp_dir().join(format!("quadspan-lab-{}.pcapng", std::process::id()));
     let options = CaptureOptions { file: Some(file.clone()), ..CaptureOptions::new(["ch1", "ch2"]) };
     let capture = Capture::start(lab.namespace("gw-b").unwrap(), &options).unwrap();
@@ -86,11 +86,7 @@ fn a_cut_is_seen_as_loss_and_gap_and_heals() {
     wait(250);
     lab.heal("gw-b", "ch1").unwrap();
     assert!(carrier("gw-a"));
-    // The kernels ask for each other's hardware addresses again, in their own time: seconds when they asked too early.
-    for target in [H_B4, H_B6] {
-        let answers = || ping(a, &PingOptions { count: 1, ..PingOptions::new(ip(target)) }).unwrap().is_complete();
-        assert!(Stop::new().poll(PATIENCE, Duration::from_millis(10), answers), "{target} is back");
-    }
+    wait_reachable(&lab);
     wait(100);
     let report = run.stop().unwrap();
     let totals = report.totals();
@@ -175,7 +171,18 @@ fn routed_sites(channels: u8) -> Option<Lab> {
             .route(format!("10.{far}.0.0/24").parse().unwrap(), via(0))
             .route(format!("fd00:{far}::/64").parse().unwrap(), via(1));
     }
-    build(&topology)
+    let lab = build(&topology)?;
+    wait_reachable(&lab);
+    Some(lab)
+}
+
+/// Waits until all kernels know each other's hardware addresses, which takes seconds when one asked too early.
+fn wait_reachable(lab: &Lab) {
+    for (from, target) in [("h-a", H_B4), ("h-a", H_B6), ("h-b", H_A4), ("h-b", H_A6)] {
+        let once = PingOptions { count: 1, ..PingOptions::new(ip(target)) };
+        let answers = || ping(lab.namespace(from).unwrap(), &once).unwrap().is_complete();
+        assert!(Stop::new().poll(PATIENCE, Duration::from_millis(10), answers), "{from} reaches {target}");
+    }
 }
 
 fn build(topology: &Topology) -> Option<Lab> {

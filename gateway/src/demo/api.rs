@@ -21,7 +21,7 @@ struct List<T> {
 /// A channel of a gateway.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Channel {
+pub(super) struct Channel {
     /// Its name.
     pub name: String,
     /// `live` or `down`.
@@ -47,7 +47,7 @@ pub struct Channel {
 /// A SecY.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Macsec {
+pub(super) struct Macsec {
     /// Whether nothing passes in clear.
     pub secured: bool,
     /// The cipher suite's name.
@@ -61,7 +61,7 @@ pub struct Macsec {
 /// A secure channel that a SecY receives.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct ReceiveSc {
+pub(super) struct ReceiveSc {
     /// The peer's SCI.
     pub sci: String,
     /// The lowest packet number that is still accepted.
@@ -73,13 +73,13 @@ pub struct ReceiveSc {
 impl Channel {
     /// Whether it carries traffic.
     #[must_use]
-    pub fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         self.state == "live"
     }
 
     /// Frames dropped, for whatever reason.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.drops.values().sum()
     }
 }
@@ -88,13 +88,13 @@ impl Channel {
 ///
 /// # Errors
 /// When nobody answers, or not in the way of the API.
-pub fn channels(socket: &Path) -> io::Result<Vec<Channel>> {
+pub(super) fn channels(socket: &Path) -> io::Result<Vec<Channel>> {
     get::<List<Channel>>(socket, "/v1/channels").map(|list| list.items)
 }
 
 /// Whether the gateway at `socket` says that it runs.
 #[must_use]
-pub fn answers(socket: &Path) -> bool {
+pub(super) fn answers(socket: &Path) -> bool {
     get::<serde_json::Value>(socket, "/v1/status").is_ok()
 }
 

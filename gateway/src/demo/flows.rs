@@ -15,7 +15,7 @@ use crate::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport};
 
 /// What the capture counts separately.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Period {
+pub(super) enum Period {
     /// Before the numbered flows, and while something changes.
     Between,
     /// All channels up.
@@ -29,7 +29,7 @@ pub enum Period {
 impl Period {
     /// Its number.
     #[must_use]
-    pub const fn number(self) -> u32 {
+    pub(super) const fn number(self) -> u32 {
         match self {
             Self::Between => 0,
             Self::Before => 1,
@@ -41,7 +41,7 @@ impl Period {
 
 /// What a cut did to the flows of one direction.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Moved {
+pub(super) struct Moved {
     /// Flows per channel before the cut, by the channel's place.
     pub before: Vec<usize>,
     /// During the cut.
@@ -70,7 +70,7 @@ pub struct Moved {
 
 /// Flows to `targets` in turn, each with its own source port and packet length.
 #[must_use]
-pub fn options(targets: &[IpAddr], flows: u16, rate: u32, port: u16) -> UdpOptions {
+pub(super) fn options(targets: &[IpAddr], flows: u16, rate: u32, port: u16) -> UdpOptions {
     let flow = |(number, &to): (u16, &IpAddr)| UdpFlow {
         to,
         source_port: FIRST_SOURCE_PORT.saturating_add(number),
@@ -83,7 +83,7 @@ pub fn options(targets: &[IpAddr], flows: u16, rate: u32, port: u16) -> UdpOptio
 /// Puts together what the capture at the receiving gateway saw and what the receiving host got, when channel `cut` (by
 /// its place in `seen`) was down until `healed_at`.
 #[must_use]
-pub fn judge(
+pub(super) fn judge(
     options: &UdpOptions,
     seen: &[Seen],
     report: &UdpReport,
@@ -112,9 +112,11 @@ pub fn judge(
             result.moved += usize::from(during.is_some_and(|place| place != cut));
             result.returned += usize::from(after == before);
             result.lost = result.lost.saturating_add(lost);
-            let (around_cut, after): (Vec<Instant>, Vec<_>) = fate.lost.iter().partition(|&&at| at < healed_at);
+            let (around_cut, after): (Vec<Instant>, Vec<_>) =
+                fate.lost.iter().partition(|&&at| at < healed_at);
             lost_around_cut.extend(around_cut);
-            result.lost_after = result.lost_after.saturating_add(u64::try_from(after.len()).unwrap_or(u64::MAX));
+            result.lost_after =
+                result.lost_after.saturating_add(u64::try_from(after.len()).unwrap_or(u64::MAX));
         } else {
             result.strayed += usize::from(during != before || after != before);
             result.lost_elsewhere = result.lost_elsewhere.saturating_add(lost);
@@ -185,12 +187,10 @@ mod tests {
         assert_eq!((good.lost, good.lost_elsewhere), (5, 0));
         assert_eq!((good.lost_after, good.reordered_elsewhere), (1, 0));
         assert_eq!(good.outage, Duration::from_millis(4), "the loss at 70 ms came after the cut");
-        let bad =
-            judged([[Some(0), Some(0), Some(1)], [Some(0), None, Some(0)], [Some(2), Some(1), Some(2)]], [
-                &[],
-                &[],
-                &[20],
-            ]);
+        let bad = judged(
+            [[Some(0), Some(0), Some(1)], [Some(0), None, Some(0)], [Some(2), Some(1), Some(2)]],
+            [&[], &[], &[20]],
+        );
         assert_eq!((bad.moved, bad.returned, bad.strayed, bad.unseen), (0, 1, 1, 1));
         assert_eq!((bad.lost, bad.lost_elsewhere, bad.outage), (0, 1, Duration::ZERO));
     }

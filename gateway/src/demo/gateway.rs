@@ -14,7 +14,7 @@ use crate::lab::{Lab, LabError, Process, Stop, in_words};
 
 /// A running gateway.
 #[derive(Debug)]
-pub struct Gateway {
+pub(super) struct Gateway {
     site: Site,
     process: Process,
 }
@@ -24,7 +24,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the log cannot be made or the program cannot be started.
-    pub fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
+    pub(super) fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
         let log = File::create(&site.log).with_context(|| format!("making {}", site.log.display()))?;
         let mut command = Command::new(std::env::current_exe().context("looking for this program")?);
         command.arg("run").arg("-c").arg(&site.config).stdin(Stdio::null());
@@ -37,35 +37,36 @@ impl Gateway {
 
     /// Its site.
     #[must_use]
-    pub const fn site(&self) -> &Site {
+    pub(super) const fn site(&self) -> &Site {
         &self.site
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.process.id()
     }
 
     /// Its channels, as it reports them.
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn channels(&self) -> anyhow::Result<Vec<Channel>> {
-        api::channels(&self.site.socket).with_context(|| format!("asking the gateway of site {}", self.site.letter))
+    pub(super) fn channels(&self) -> anyhow::Result<Vec<Channel>> {
+        api::channels(&self.site.socket)
+            .with_context(|| format!("asking the gateway of site {}", self.site.letter))
     }
 
     /// Waits until it answers and `wanted` channels are live; returns how long that took.
     ///
     /// # Errors
     /// When it ended, when `patience` is over, or when `stop` was requested; with the end of its log.
-    pub fn wait_live(&mut self, wanted: usize, patience: Duration, stop: &Stop) -> anyhow::Result<Duration> {
+    pub(super) fn wait_live(
+        &mut self,
+        wanted: usize,
+        patience: Duration,
+        stop: &Stop,
+    ) -> anyhow::Result<Duration> {
         let begin = clock::now();
         let mut ended = None;
         let mut live = 0;
         let ready = stop.poll(patience, POLL, || {
             ended = self.process.ended().ok().flatten();
-            live = api::channels(&self.site.socket).map_or(0, |all| all.iter().filter(|c| c.is_live()).count());
+            live =
+                api::channels(&self.site.socket).map_or(0, |all| all.iter().filter(|c| c.is_live()).count());
             ended.is_some() || live == wanted
         });
         if ended.is_none() && ready {
@@ -83,13 +84,13 @@ impl Gateway {
     ///
     /// # Errors
     /// Whatever the system answers; none is expected.
-    pub fn end(&mut self) -> Result<ExitStatus, LabError> {
+    pub(super) fn end(&mut self) -> Result<ExitStatus, LabError> {
         self.process.terminate(Duration::from_secs(5))
     }
 
     /// The last lines of its log.
     #[must_use]
-    pub fn log_tail(&self) -> String {
+    pub(super) fn log_tail(&self) -> String {
         let log = fs::read(&self.site.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().collect();

@@ -117,16 +117,19 @@ fn end(options: &Options, talk: Talk, stop: &Stop, story: Option<Story>, mut out
 fn conclusion(talk: Talk, outcome: &Outcome) -> String {
     let checks = outcome.verdict.checks();
     let took = short(Duration::from_secs_f64(outcome.elapsed));
-    let mut text = match (&outcome.error, outcome.verdict.failed().map(|c| c.name.as_str()).collect::<Vec<_>>()) {
-        (None, failed) if failed.is_empty() => {
-            format!("{}: all {} checks held, in {took}", talk.outcome(true), checks.len())
-        }
-        (None, failed) => format!("{}: {}", talk.outcome(false), failed.join("; ")),
-        (Some(_), failed) if failed.is_empty() => {
-            format!("{}: it could not be played to its end", talk.outcome(false))
-        }
-        (Some(_), failed) => format!("{}: not played to its end, and: {}", talk.outcome(false), failed.join("; ")),
-    };
+    let mut text =
+        match (&outcome.error, outcome.verdict.failed().map(|c| c.name.as_str()).collect::<Vec<_>>()) {
+            (None, failed) if failed.is_empty() => {
+                format!("{}: all {} checks held, in {took}", talk.outcome(true), checks.len())
+            }
+            (None, failed) => format!("{}: {}", talk.outcome(false), failed.join("; ")),
+            (Some(_), failed) if failed.is_empty() => {
+                format!("{}: it could not be played to its end", talk.outcome(false))
+            }
+            (Some(_), failed) => {
+                format!("{}: not played to its end, and: {}", talk.outcome(false), failed.join("; "))
+            }
+        };
     if let Some(logs) = &outcome.logs {
         text.push_str(&format!("\nthe gateways' logs and configurations are in {logs}"));
     }

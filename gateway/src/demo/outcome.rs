@@ -15,7 +15,7 @@ use crate::lab::traffic::udp::UdpReport;
 
 /// The document of `--json`. Times are in seconds, as in all our documents.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// `v1`.
     pub api: &'static str,
     /// `Demo`.
@@ -47,7 +47,7 @@ pub struct Outcome {
 
 /// Echo requests to one address.
 #[derive(Clone, Debug, Serialize)]
-pub struct PingLine {
+pub(super) struct PingLine {
     /// `h-a -> 10.2.0.2`.
     pub way: String,
     /// Requests.
@@ -60,7 +60,7 @@ pub struct PingLine {
 
 /// One TCP stream.
 #[derive(Clone, Debug, Serialize)]
-pub struct StreamLine {
+pub(super) struct StreamLine {
     /// `h-a -> 10.2.0.2`.
     pub way: String,
     /// `alone` or `through the cut`.
@@ -77,7 +77,7 @@ pub struct StreamLine {
 
 /// The numbered datagrams of one direction.
 #[derive(Clone, Debug, Serialize)]
-pub struct DatagramLine {
+pub(super) struct DatagramLine {
     /// `a -> b`.
     pub way: &'static str,
     /// How many flows.
@@ -104,7 +104,7 @@ pub struct DatagramLine {
 
 /// One channel of one site.
 #[derive(Clone, Debug, Serialize)]
-pub struct ChannelLine {
+pub(super) struct ChannelLine {
     /// The site.
     pub site: char,
     /// What its gateway says.
@@ -114,7 +114,7 @@ pub struct ChannelLine {
 
 /// One captured interface.
 #[derive(Clone, Debug, Serialize)]
-pub struct CaptureLine {
+pub(super) struct CaptureLine {
     /// `gw-b/ch1`.
     pub interface: String,
     /// Frames looked at, both directions.
@@ -132,7 +132,7 @@ pub struct CaptureLine {
 impl Outcome {
     /// Nothing found out yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { api: "v1", kind: "Demo", ..Self::default() }
     }
 }
@@ -195,7 +195,7 @@ impl CaptureLine {
 
 /// The channels as a table, a row for each channel of each site.
 #[must_use]
-pub fn channel_table(lines: &[ChannelLine]) -> String {
+pub(super) fn channel_table(lines: &[ChannelLine]) -> String {
     let mut table = plain_table(&[
         "SITE",
         "CHANNEL",
@@ -231,7 +231,7 @@ pub fn channel_table(lines: &[ChannelLine]) -> String {
 
 /// The checks as a table.
 #[must_use]
-pub fn check_table(checks: &[Check], outcome: impl Fn(bool) -> String) -> String {
+pub(super) fn check_table(checks: &[Check], outcome: impl Fn(bool) -> String) -> String {
     let mut table = plain_table(&["", "CHECK", "FOUND", "WANTED"]);
     for check in checks {
         let cells = [outcome(check.ok), check.name.clone(), check.value.clone(), check.wanted.clone()];
@@ -242,7 +242,7 @@ pub fn check_table(checks: &[Check], outcome: impl Fn(bool) -> String) -> String
 
 /// Frames per channel over time, a row of characters for each channel: how full each piece of time was.
 #[must_use]
-pub fn chart(rows: &[(String, Vec<u64>)], unicode: bool) -> String {
+pub(super) fn chart(rows: &[(String, Vec<u64>)], unicode: bool) -> String {
     let most = rows.iter().flat_map(|(_, counts)| counts).max().copied().unwrap_or(0).max(1);
     let levels: Vec<char> = if unicode { " ▁▂▃▄▅▆▇█" } else { " .:-=+*#%" }.chars().collect();
     let top = u64::try_from(levels.len().saturating_sub(1)).unwrap_or(1);
@@ -259,7 +259,7 @@ pub fn chart(rows: &[(String, Vec<u64>)], unicode: bool) -> String {
 
 /// Digits in groups of three: `1 234 567`.
 #[must_use]
-pub fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -273,7 +273,7 @@ pub fn grouped(number: u64) -> String {
 
 /// Bits per second in the unit that suits: `812 Mbit/s`, `3.4 Gbit/s`.
 #[must_use]
-pub fn rate(bits_per_second: u64) -> String {
+pub(super) fn rate(bits_per_second: u64) -> String {
     let megabits = bits_per_second / 1_000_000;
     if megabits < 1000 {
         format!("{megabits} Mbit/s")
@@ -284,7 +284,7 @@ pub fn rate(bits_per_second: u64) -> String {
 
 /// A duration with a digit after the point, in the unit that suits: `0.4 ms`, `1.2 s`.
 #[must_use]
-pub fn short(duration: Duration) -> String {
+pub(super) fn short(duration: Duration) -> String {
     if duration >= Duration::from_secs(1) {
         format!("{:.1} s", duration.as_secs_f64())
     } else {

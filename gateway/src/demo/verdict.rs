@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// One claim.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Check {
+pub(super) struct Check {
     /// What is claimed.
     pub name: String,
     /// Whether it held.
@@ -18,35 +18,41 @@ pub struct Check {
 /// All claims so far.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Verdict {
+pub(super) struct Verdict {
     checks: Vec<Check>,
 }
 
 impl Verdict {
     /// Adds a claim.
-    pub fn check(&mut self, name: &str, ok: bool, value: impl Into<String>, wanted: impl Into<String>) {
+    pub(super) fn check(
+        &mut self,
+        name: &str,
+        ok: bool,
+        value: impl Into<String>,
+        wanted: impl Into<String>,
+    ) {
         self.checks.push(Check { name: name.to_owned(), ok, value: value.into(), wanted: wanted.into() });
     }
 
     /// Adds the claim that there was none of something.
-    pub fn none(&mut self, name: &str, found: u64) {
+    pub(super) fn none(&mut self, name: &str, found: u64) {
         self.check(name, found == 0, found.to_string(), "0");
     }
 
     /// All claims, in the order they were made.
     #[must_use]
-    pub fn checks(&self) -> &[Check] {
+    pub(super) fn checks(&self) -> &[Check] {
         &self.checks
     }
 
     /// Those that did not hold.
-    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+    pub(super) fn failed(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.ok)
     }
 
     /// Whether every claim held, and there was one.
     #[must_use]
-    pub fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         !self.checks.is_empty() && self.failed().next().is_none()
     }
 }

@@ -60,7 +60,8 @@ impl Watched {
     /// Frames into site B over time from `from` on, a row for each channel of at most `columns` numbers, and the time
     /// that one number stands for.
     pub(super) fn over_time(&self, from: Instant, columns: usize) -> (Vec<(String, Vec<u64>)>, Duration) {
-        let skip = usize::try_from(from.since(self.started).as_nanos() / SLICE.as_nanos()).unwrap_or(usize::MAX);
+        let skip =
+            usize::try_from(from.since(self.started).as_nanos() / SLICE.as_nanos()).unwrap_or(usize::MAX);
         let longest = self.at_b.iter().map(|seen| seen.over_time.len()).max().unwrap_or(0);
         let slices = longest.saturating_sub(skip);
         let together = slices.div_ceil(columns.max(1)).max(1);

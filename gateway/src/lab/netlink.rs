@@ -55,9 +55,12 @@ pub(super) async fn add_veth(
     if let Some(mac) = here.mac {
         pair = pair.address(mac.0.to_vec());
     }
-    netlink.link().add(pair.build()).execute().await.doing(|| {
-        format!("making the link {}/{} - {}/{}", here.node, here.device, there.node, there.device)
-    })
+    netlink
+        .link()
+        .add(pair.build())
+        .execute()
+        .await
+        .doing(|| format!("making the link {}/{} - {}/{}", here.node, here.device, there.node, there.device))
 }
 
 /// Prepares this end of a link and takes it up: silence, addresses. What is there already stays.
@@ -114,7 +117,11 @@ async fn add_address(netlink: &Handle, end: &End, index: u32, address: IpNet) ->
         message.header.flags |= AddressHeaderFlags::Nodad;
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
-    request.replace().execute().await.doing(|| format!("giving {}/{} the address {address}", end.node, end.device))
+    request
+        .replace()
+        .execute()
+        .await
+        .doing(|| format!("giving {}/{} the address {address}", end.node, end.device))
 }
 
 fn route_message(route: &Route) -> Result<RouteMessage, LabError> {

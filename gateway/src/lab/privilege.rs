@@ -55,7 +55,8 @@ fn explain(error: &io::Error, setting: &dyn Fn(&str) -> String) -> (String, Stri
             format!("raise user.max_user_namespaces and user.max_net_namespaces, {root}"),
         ),
         Some(Errno::EINVAL) => (
-            "this process has threads already, or the kernel was built without namespaces (EINVAL)".to_owned(),
+            "this process has threads already, or the kernel was built without namespaces (EINVAL)"
+                .to_owned(),
             format!("start it as a program of its own, {root}"),
         ),
         _ => (

@@ -185,7 +185,12 @@ impl Story {
         verdict.none(&name("flows of other channels that moved"), u64::try_from(stray).unwrap_or(u64::MAX));
         let used = moved.before.iter().filter(|&&flows| flows > 0).count();
         let all = moved.before.len();
-        verdict.check(&name("channels that shared the flows"), used == all, used.to_string(), all.to_string());
+        verdict.check(
+            &name("channels that shared the flows"),
+            used == all,
+            used.to_string(),
+            all.to_string(),
+        );
     }
 }
 
@@ -209,7 +214,9 @@ fn stop_streams(streams: Vec<(String, TcpStreamRun)>, outcome: &mut Outcome) -> 
 
 /// Whether the user's locale has the characters of the better chart (locale(7): the first of these that is set).
 fn speaks_utf8() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     set.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
 }
 

@@ -12,7 +12,9 @@ use net::EtherType;
 
 use super::Options;
 use super::gateway::Gateway;
-use super::outcome::{CaptureLine, ChannelLine, Outcome, PingLine, StreamLine, channel_table, grouped, rate, short};
+use super::outcome::{
+    CaptureLine, ChannelLine, Outcome, PingLine, StreamLine, channel_table, grouped, rate, short,
+};
 use super::site::{Plan, SiteFiles};
 use super::talk::Talk;
 use super::verdict::Verdict;
@@ -42,7 +44,10 @@ impl Story {
     pub(super) fn begin(options: &Options, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
         let lateness = timer_lateness(stop);
         let budgets = short(budget(lateness));
-        talk.step(format_args!("timers are up to {} late here (p99); a cut may cost {budgets}", short(lateness)));
+        talk.step(format_args!(
+            "timers are up to {} late here (p99); a cut may cost {budgets}",
+            short(lateness)
+        ));
         let lab = Lab::build(&Topology::two_sites(PLAN.channels, PLAN.channel_mtu))?;
         let files = SiteFiles::write(PLAN).context("writing the sites' files")?;
         talk.step(format_args!(
@@ -81,7 +86,8 @@ impl Story {
 
     /// What to type in another terminal.
     pub(super) fn how_to_look_around(&self) -> String {
-        let program = std::env::current_exe().map_or_else(|_| "quadspan".to_owned(), |p| p.display().to_string());
+        let program =
+            std::env::current_exe().map_or_else(|_| "quadspan".to_owned(), |p| p.display().to_string());
         let mut text = "The two sites stay up. In another terminal:\n".to_owned();
         for gateway in &self.gateways {
             let socket = gateway.site().socket.display();
@@ -130,7 +136,8 @@ impl Story {
         let control = Capture::start(self.lab.namespace("gw-a")?, &CaptureOptions::new(["lan1"]))?;
         let begin = clock::now();
         for (node, target) in FAR_HOSTS {
-            let one = PingOptions { count: 1, patience: Duration::from_millis(200), ..PingOptions::new(target) };
+            let one =
+                PingOptions { count: 1, patience: Duration::from_millis(200), ..PingOptions::new(target) };
             let from = self.lab.namespace(node)?;
             let mut answered = Ok(false);
             let first = self.stop.poll(FIRST_ANSWER, Duration::ZERO, || {
@@ -276,7 +283,12 @@ impl Story {
             ends.push(gateway.end()?);
         }
         let found = ends.iter().map(|&status| in_words(status)).collect::<Vec<_>>().join(", ");
-        verdict.check("gateways ended in order when asked", ends.iter().all(|s| s.success()), found, "exit code 0");
+        verdict.check(
+            "gateways ended in order when asked",
+            ends.iter().all(|s| s.success()),
+            found,
+            "exit code 0",
+        );
         self.talk.step("gateways ended");
         Ok(())
     }

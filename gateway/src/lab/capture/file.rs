@@ -6,14 +6,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use super::{Frame, TAG_OCTETS};
+use crate::clock;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::{DataLink, PcapError};
-
-use crate::clock;
 
 /// A file that is being written.
 pub(super) struct CaptureFile(PcapNgWriter<BufWriter<File>>);
@@ -34,18 +34,18 @@ impl CaptureFile {
         Ok(Self(writer))
     }
 
-    /// Adds a frame, with the VLAN tag (TPID, TCI) that the kernel took out put back.
-    pub(super) fn write(&mut self, interface: u32, frame: &[u8], tag: Option<(u16, u16)>) -> io::Result<()> {
-        let data = match (tag, frame.split_at_checked(12)) {
+    /// Adds a frame, with the VLAN tag that the kernel took out put back.
+    pub(super) fn write(&mut self, interface: u32, frame: &Frame<'_>) -> io::Result<()> {
+        let (data, more) = match (frame.vlan, frame.data.split_at_checked(12)) {
             (Some((tpid, tci)), Some((addresses, rest))) => {
-                Cow::Owned([addresses, &tpid.to_be_bytes(), &tci.to_be_bytes(), rest].concat())
+                (Cow::Owned([addresses, &tpid.to_be_bytes(), &tci.to_be_bytes(), rest].concat()), TAG_OCTETS)
             }
-            _ => Cow::Borrowed(frame),
+            _ => (Cow::Borrowed(frame.data), 0),
         };
         let block = EnhancedPacketBlock {
             interface_id: interface,
             timestamp: clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            original_len: u32::try_from(data.len()).unwrap_or(u32::MAX),
+            original_len: u32::try_from(frame.length.saturating_add(more)).unwrap_or(u32::MAX),
             data,
             options: Vec::new(),
         };
@@ -75,18 +75,19 @@ mod tests {
         let path = std::env::temp_dir().join(format!("quadspan-capture-{}.pcapng", std::process::id()));
         let mut file = CaptureFile::create(&path, &["ch1".to_owned(), "ch2".to_owned()]).unwrap();
         let frame: Vec<u8> = (0..60).collect();
-        file.write(1, &frame, Some((0x8100, 100))).unwrap();
-        file.write(0, &frame, None).unwrap();
+        let seen = |vlan, data| Frame { data, length: 60, vlan, outgoing: false };
+        file.write(1, &seen(Some((0x8100, 100)), &frame)).unwrap();
+        file.write(0, &seen(None, &frame[..20])).unwrap();
         file.finish().unwrap();
         let mut reader = PcapNgReader::new(File::open(&path).unwrap()).unwrap();
         let mut frames = Vec::new();
         while let Some(block) = reader.next_block() {
             if let Block::EnhancedPacket(packet) = block.unwrap() {
-                frames.push((packet.interface_id, packet.data.into_owned()));
+                frames.push((packet.interface_id, packet.original_len, packet.data.into_owned()));
             }
         }
         std::fs::remove_file(&path).unwrap();
         let tagged = [&frame[..12], &[0x81, 0, 0, 100], &frame[12..]].concat();
-        assert_eq!(frames, [(1, tagged), (0, frame)]);
+        assert_eq!(frames, [(1, 64, tagged), (0, 60, frame[..20].to_vec())]);
     }
 }

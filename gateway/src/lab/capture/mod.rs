@@ -113,7 +113,8 @@ impl Capture {
             poller.add(&tap.socket, token)?;
         }
         let waker = Waker::new(&poller, WAKE)?;
-        let mut keep = options.file.as_deref().map(|file| CaptureFile::create(file, &options.interfaces)).transpose()?;
+        let mut keep =
+            options.file.as_deref().map(|file| CaptureFile::create(file, &options.interfaces)).transpose()?;
         let period = Arc::new(AtomicU32::new(0));
         let (now, woken) = (Arc::clone(&period), waker.clone());
         let thread = thread::Builder::new().name("capture".to_owned());
@@ -214,19 +215,39 @@ fn drain(
     mut keep: Option<&mut CaptureFile>,
 ) -> io::Result<()> {
     while let Some(frame) = tap.ring.next() {
+        let frame = Frame::from(&frame);
         tap.seen.note(&frame, when, marks);
         if let Some(keep) = keep.as_deref_mut() {
-            keep.write(number, frame.data, frame.vlan)?;
+            keep.write(number, &frame)?;
         }
     }
     Ok(())
 }
 
+/// A frame, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+struct Frame<'a> {
+    /// From its Ethernet header on, perhaps cut, without the VLAN tag that the kernel took out.
+    data: &'a [u8],
+    /// How long it was before it was cut.
+    length: usize,
+    /// TPID and TCI of that tag.
+    vlan: Option<(u16, u16)>,
+    outgoing: bool,
+}
+
+impl<'a> From<&RxFrame<'a>> for Frame<'a> {
+    fn from(frame: &RxFrame<'a>) -> Self {
+        let outgoing = frame.packet_type == PACKET_OUTGOING;
+        Self { data: frame.data, length: frame.length, vlan: frame.vlan, outgoing }
+    }
+}
+
 impl Seen {
-    fn note(&mut self, frame: &RxFrame<'_>, when: When, marks: &Marks) {
+    fn note(&mut self, frame: &Frame<'_>, when: When, marks: &Marks) {
         let tag = if frame.vlan.is_some() { TAG_OCTETS } else { 0 };
-        let octets = frame.data.len().saturating_add(tag);
-        let direction = if frame.packet_type == PACKET_OUTGOING {
+        let octets = frame.length.saturating_add(tag);
+        let direction = if frame.outgoing {
             &mut self.outgoing
         } else {
             let count = self.lengths.entry((when.period, octets)).or_default();
@@ -289,11 +310,10 @@ mod tests {
     use super::*;
     use crate::lab::traffic::mark::{MARK, pattern};
 
-    fn note(frames: &[(&[u8], u8)]) -> Seen {
+    fn note(frames: &[(&[u8], bool)]) -> Seen {
         let mut seen = Seen::default();
-        for &(data, packet_type) in frames {
-            let frame =
-                RxFrame { data, vlan: None, vnet: None, packet_type, truncated: false, losing: false };
+        for &(data, outgoing) in frames {
+            let frame = Frame { data, length: data.len(), vlan: None, outgoing };
             seen.note(&frame, When { period: 7, slice: 2 }, &Marks::default());
         }
         seen
@@ -305,7 +325,7 @@ mod tests {
         let clear = frame([0x08, 0x00], &pattern(Kind::Udp, 1, 300));
         let secret = frame([0x88, 0xe5], &[0x5a; 300]);
         let tagged = frame([0x81, 0x00], &[&[0, 100, 0x88, 0xe5][..], &[0x5a; 296]].concat());
-        let seen = note(&[(&clear, PACKET_OUTGOING), (&secret, 0), (&tagged, 3), (&[2; 13], 0)]);
+        let seen = note(&[(&clear, true), (&secret, false), (&tagged, false), (&[2; 13], false)]);
         assert_eq!((seen.incoming.count, seen.incoming.of_type(EtherType::MACSEC)), (3, 2));
         assert_eq!((seen.incoming.clear(), seen.outgoing.clear()), (0, 1));
         assert_eq!(seen.outgoing.marked, BTreeMap::from([(Kind::Udp, 1)]));
@@ -317,6 +337,6 @@ mod tests {
     #[test]
     fn a_mark_inside_a_macsec_frame_is_clear_text_all_the_same() {
         let leak = [&[2; 12], &[0x88, 0xe5][..], &[0; 14], MARK, b"t"].concat();
-        assert_eq!(note(&[(&leak, 0)]).incoming.clear(), 1);
+        assert_eq!(note(&[(&leak, false)]).incoming.clear(), 1);
     }
 }

@@ -180,7 +180,8 @@ impl Received {
         while !octets.is_empty() && self.wrong_at.is_none() {
             let expected = place.rest();
             let length = octets.len().min(expected.len());
-            let (Some((piece, more)), Some(wanted)) = (octets.split_at_checked(length), expected.get(..length))
+            let (Some((piece, more)), Some(wanted)) =
+                (octets.split_at_checked(length), expected.get(..length))
             else {
                 return;
             };

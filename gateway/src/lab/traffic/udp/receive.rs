@@ -67,7 +67,8 @@ impl Receiver {
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_only_v6(false)?;
         // Beyond the system's maximum when the machine's own root asks; elsewhere as much as it allows.
-        setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).or_else(|_| socket.set_recv_buffer_size(BUFFER))?;
+        setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)
+            .or_else(|_| socket.set_recv_buffer_size(BUFFER))?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         socket.bind(&local.into())?;
         socket.set_read_timeout(Some(TICK))?;
