@@ -17,8 +17,6 @@ mod forward;
 mod ingress;
 mod local;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use core::net::IpAddr;
