@@ -54,7 +54,9 @@ pub mod event {
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// The filter cannot be understood.
-    #[error("`{filter}` is not a log filter: write a level (error, warn, info, debug, trace) or pairs like gateway=debug")]
+    #[error(
+        "`{filter}` is not a log filter: write a level (error, warn, info, debug, trace) or pairs like gateway=debug"
+    )]
     Filter {
         /// As it was given.
         filter: String,

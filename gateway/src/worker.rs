@@ -20,8 +20,8 @@ use crate::clock;
 pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
-/// The poller's token of the waker; ports have their index.
-const WAKE: u64 = u64::MAX;
+/// The token by which the poller calls the waker; ports have their index, 0..=65535.
+const WAKE: u64 = 1 << 32;
 
 /// What the control plane asks of a worker.
 pub enum Command {

@@ -60,13 +60,14 @@ fn round_trip(ring: RingVersion) -> (f64, f64) {
     let (near, mut near_ring) = PacketSocket::open(&options("east", ring, true)).expect("socket");
     let (far, mut far_ring) = PacketSocket::open(&options("west", ring, true)).expect("socket");
     let stop = AtomicBool::new(false);
-    let data = frame(64);
+    let (data, stopped) = (frame(64), &stop);
+    let echo = data.clone();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             process::pin_thread(1).expect("pin");
-            while !stop.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 if wait(&far, &mut far_ring, Duration::from_millis(100)) {
-                    let _ = TxBatch::new(true).send(far.as_fd(), [Outgoing { vnet: None, data: &data }]);
+                    let _ = TxBatch::new(true).send(far.as_fd(), [Outgoing { vnet: None, data: &echo }]);
                 }
             }
         });
@@ -104,27 +105,30 @@ fn wait(socket: &PacketSocket, ring: &mut RxRing, limit: Duration) -> bool {
 /// One second of sending as fast as possible.
 fn rate(ring: RingVersion, rests: bool, bypass: bool, octets: usize) -> String {
     let tx = PacketSocket::open_for_sending(&options("east", ring, bypass)).expect("socket");
-    let (mut rx, mut rx_ring) = PacketSocket::open(&options("west", ring, bypass)).expect("socket");
+    let (rx, mut rx_ring) = PacketSocket::open(&options("west", ring, bypass)).expect("socket");
     let stop = AtomicBool::new(false);
     let data = frame(octets);
     // Above the MTU only a super-frame passes: TCP over IPv4, segments of 1448 octets.
     let vnet = (octets > 9014).then_some([1, 1, 54, 0, 0xa8, 0x05, 34, 0, 16, 0]);
-    let (sent, sender_time, receiver_time) = std::thread::scope(|scope| {
-        let receiver = scope.spawn(|| {
+    let stopped = &stop;
+    let (sent, sender_time, receiver_time, statistics) = std::thread::scope(|scope| {
+        let receiver = scope.spawn(move || {
             process::pin_thread(1).expect("pin");
-            drain(&rx, &mut rx_ring, rests, &stop);
-            processor_time()
+            drain(&rx, &mut rx_ring, rests, stopped);
+            (processor_time(), rx.statistics().expect("statistics"))
         });
-        let sender = scope.spawn(|| {
+        let data = &data;
+        let sender = scope.spawn(move || {
             process::pin_thread(0).expect("pin");
-            let sent = flood(&tx, &Outgoing { vnet, data: &data });
+            let sent = flood(&tx, &Outgoing { vnet, data });
             (sent, processor_time())
         });
         let (sent, sender_time) = sender.join().expect("sender");
         stop.store(true, Ordering::Relaxed);
-        (sent, sender_time, receiver.join().expect("receiver"))
+        let (receiver_time, statistics) = receiver.join().expect("receiver");
+        (sent, sender_time, receiver_time, statistics)
     });
-    let Statistics { packets, drops, .. } = rx.statistics().expect("statistics");
+    let Statistics { packets, drops, .. } = statistics;
     let per = |time: Duration, count: u64| time.as_secs_f64() * 1e9 / count.max(1) as f64;
     format!(
         "{:7.3} {:7.3} {:5.1} {:7.0} {:7.0}",

@@ -106,7 +106,9 @@ impl Neighbors {
     /// Keeps `frame` until `ip` is resolved, and starts to ask. `Err` gives a frame back that has to be dropped: this one, when
     /// `ip` cannot be a neighbour or a limit is reached; the oldest for the same neighbour, when too many wait for it.
     pub fn hold(&mut self, ip: IpAddr, frame: Frame, now: Instant) -> Result<(), Frame> {
-        if let Resolve::Known(mac) = self.resolve(ip, now) {
+        if let Resolve::Known(mac) = self.resolve(ip, now)
+            && self.kept() < self.params.limits.waiting
+        {
             self.released.push_back((mac, frame));
             return Ok(());
         }
@@ -137,7 +139,7 @@ impl Neighbors {
     }
 
     /// Makes an entry for `ip` and asks for it; false when that is not allowed.
-    fn ask_for(&mut self, ip: IpAddr, now: Instant) -> bool {
+    pub(super) fn ask_for(&mut self, ip: IpAddr, now: Instant) -> bool {
         let allowed = self.is_neighbor(ip)
             && self.unresolved < self.params.limits.unresolved
             && self.wanted.allow(now)
@@ -266,12 +268,18 @@ impl Neighbors {
         })
     }
 
-    /// Queues a question for `ip`.
+    /// Queues a question for `ip`. When nobody fetches them the oldest is forgotten; it is asked again in time.
     pub(super) fn ask(&mut self, ip: IpAddr) {
-        if let Some(entry) = self.entry_mut(ip)
-            && !core::mem::replace(&mut entry.asking, true)
+        let Some(entry) = self.entry_mut(ip) else { return };
+        if core::mem::replace(&mut entry.asking, true) {
+            return;
+        }
+        self.asking.push_back(ip);
+        if self.asking.len() > self.params.limits.entries
+            && let Some(oldest) = self.asking.pop_front()
+            && let Some(entry) = self.entry_mut(oldest)
         {
-            self.asking.push_back(ip);
+            entry.asking = false;
         }
     }
 

@@ -105,7 +105,7 @@ impl SecY {
         };
         let Some(sa) = receive.sa_mut(place) else { return RxVerdict::Drop(RxDrop::NoSaError) };
         let pn = sa.pn(tag.pn);
-        match sa.admit(tag, pn, policy) {
+        match sa.admit(&tag, pn, policy) {
             Ok(candidate) => {
                 let validate = policy.validate != ValidateFrames::Disabled;
                 let proof = if validate { sa.open(frame, &candidate) } else { None };

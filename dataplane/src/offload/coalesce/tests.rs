@@ -322,7 +322,8 @@ fn segments_that_agree_join_although_earlier_ones_differ() {
     for (at, change) in v4.iter().enumerate() {
         assert_eq!(changed(&Spec { vlans: vec![10], ..Spec::tcp(400) }, 2..4, *change), [2, 2], "{at}");
     }
-    let v6: &[fn(&mut Spec)] = &[|s| s.label += 1, |s| s.tos = 0x28, |s| s.ttl -= 1, |s| s.ack += 1];
+    let v6: &[fn(&mut Spec)] =
+        &[|s| s.label += 1, |s| s.tos = 0x20, |s| s.tos = 2, |s| s.ttl -= 1, |s| s.ack += 1];
     for (at, change) in v6.iter().enumerate() {
         assert_eq!(changed(&Spec::tcp(400).v6(), 2..4, *change), [2, 2], "{at}");
     }
@@ -457,9 +458,9 @@ fn super_frames_and_begun_checksums_pass() {
     let gso = Some(Gso { kind: net::virtio::GsoKind::TcpV4, size: 50, ecn: false });
     let offloads = [
         Offload { checksum: Checksum::Valid, gso },
+        Offload { checksum: Checksum::Valid, gso: None },
         Offload { checksum: partial, gso: None },
         Offload { checksum: partial, gso },
-        Offload { checksum: Checksum::Valid, gso: None },
     ];
     for (spec, offload) in segments.iter().zip(offloads) {
         let frame = Frame { offload, ..received(&spec.wire(), &mut pool) };
