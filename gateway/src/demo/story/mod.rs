@@ -237,7 +237,7 @@ impl Story {
         let mut apart = Vec::new();
         for (way, from, to) in [("a->b", &a, &b), ("b->a", &b, &a)] {
             for (sender, receiver) in from.iter().zip(to) {
-                let sent = sender.macsec.as_ref().map(|m| m.next_pn);
+                let sent = sender.macsec.as_ref().and_then(|m| m.next_pn);
                 let accepted = receiver.macsec.as_ref().and_then(|m| m.rx.first()).map(|sc| sc.next_pn);
                 if sent.is_none() || sent != accepted {
                     let name = &sender.name;
