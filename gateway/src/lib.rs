@@ -17,7 +17,7 @@ pub mod link_monitor;
 pub mod logging;
 pub mod names;
 pub mod ports;
-pub mod secrets;
 pub mod run;
+pub mod secrets;
 pub mod state;
 pub mod worker;
