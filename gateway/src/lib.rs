@@ -7,7 +7,9 @@
 //! captures without any gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod assemble;
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod decode;
@@ -19,5 +21,6 @@ pub mod names;
 pub mod ports;
 pub mod run;
 pub mod secrets;
+pub mod show;
 pub mod state;
 pub mod worker;
