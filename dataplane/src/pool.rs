@@ -133,6 +133,11 @@ impl Pool {
         (self.small.len(), self.big.len())
     }
 
+    /// Small and big buffers that lie in the depot, in nobody's hands.
+    pub fn free(&self) -> (usize, usize) {
+        self.depot.free()
+    }
+
     fn take(stack: &mut Vec<PacketBuf>, depot: &ArrayQueue<PacketBuf>) -> Option<PacketBuf> {
         if stack.is_empty() {
             stack.extend(core::iter::from_fn(|| depot.pop()).take(CHUNK));

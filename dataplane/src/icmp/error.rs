@@ -38,6 +38,8 @@ pub enum IcmpError {
     NoRoute,
     /// The last hop's neighbour does not answer.
     HostUnreachable,
+    /// It is for us, and nothing here listens to it (RFC 1122 §3.2.2.1, RFC 4443 §3.1).
+    PortUnreachable,
     /// A rule forbids it.
     Prohibited,
 }
@@ -49,6 +51,7 @@ impl IcmpError {
             Self::TooBig { .. } => (v4::UNREACHABLE, v4::CODE_FRAGMENTATION_NEEDED),
             Self::NoRoute => (v4::UNREACHABLE, v4::CODE_NET),
             Self::HostUnreachable => (v4::UNREACHABLE, v4::CODE_HOST),
+            Self::PortUnreachable => (v4::UNREACHABLE, v4::CODE_PORT),
             Self::Prohibited => (v4::UNREACHABLE, v4::CODE_PROHIBITED),
         }
     }
@@ -59,6 +62,7 @@ impl IcmpError {
             Self::TooBig { .. } => (v6::TOO_BIG, 0),
             Self::NoRoute => (v6::UNREACHABLE, v6::CODE_NO_ROUTE),
             Self::HostUnreachable => (v6::UNREACHABLE, v6::CODE_ADDRESS),
+            Self::PortUnreachable => (v6::UNREACHABLE, v6::CODE_PORT),
             Self::Prohibited => (v6::UNREACHABLE, v6::CODE_PROHIBITED),
         }
     }
@@ -122,9 +126,11 @@ fn build_v4(error: IcmpError, original: &[u8], source: Ipv4Addr, out: &mut Packe
     let (kind, code) = error.v4();
     let rest = match error {
         IcmpError::TooBig { mtu } => mtu.min(0xffff),
-        IcmpError::TimeExceeded | IcmpError::NoRoute | IcmpError::HostUnreachable | IcmpError::Prohibited => {
-            0
-        }
+        IcmpError::TimeExceeded
+        | IcmpError::NoRoute
+        | IcmpError::HostUnreachable
+        | IcmpError::PortUnreachable
+        | IcmpError::Prohibited => 0,
     };
     let mut icmp = Icmp { kind, code, checksum: U16::ZERO, rest: U32::new(rest) };
     icmp.checksum = U16::new(Sum::new().with(icmp.as_bytes()).with(quote).finish());
@@ -140,9 +146,11 @@ fn build_v6(error: IcmpError, original: &[u8], source: Ipv6Addr, out: &mut Packe
     let (kind, code) = error.v6();
     let rest = match error {
         IcmpError::TooBig { mtu } => mtu.max(1280),
-        IcmpError::TimeExceeded | IcmpError::NoRoute | IcmpError::HostUnreachable | IcmpError::Prohibited => {
-            0
-        }
+        IcmpError::TimeExceeded
+        | IcmpError::NoRoute
+        | IcmpError::HostUnreachable
+        | IcmpError::PortUnreachable
+        | IcmpError::Prohibited => 0,
     };
     let len = Icmp::LEN + quote.len();
     let mut icmp = Icmp { kind, code, checksum: U16::ZERO, rest: U32::new(rest) };
