@@ -52,8 +52,8 @@ pub(super) struct Macsec {
     pub secured: bool,
     /// The cipher suite's name.
     pub suite: String,
-    /// The packet number that the next frame gets.
-    pub next_pn: u64,
+    /// The packet number that the next frame gets, when there is a key to send with.
+    pub next_pn: Option<u64>,
     /// What it receives with.
     pub rx: Vec<ReceiveSc>,
 }

@@ -219,7 +219,7 @@ pub(super) fn channel_table(lines: &[ChannelLine]) -> String {
             grouped(channel.tx_octets),
             grouped(channel.rx_frames),
             grouped(channel.rx_octets),
-            grouped(macsec.next_pn),
+            macsec.next_pn.map_or_else(String::new, grouped),
             lowest,
             grouped(channel.dropped()),
         ];

@@ -7,7 +7,7 @@
 //!
 //! Two speeds. [`protect`](SecY::protect), [`validate`](SecY::validate) and their batches work in place on
 //! a [`PacketBuf`] and neither allocate, lock nor log. Everything else, the layer management interface of
-//! §10.7 that the KaY and the gateway speak to, is in [`lmi`].
+//! §10.7 that the KaY and the gateway speak to, is in `lmi.rs`.
 //!
 //! Invariants:
 //! - a packet number is used at most once per SCI and SAK, and never after the last one (§10.5.2);
@@ -30,8 +30,8 @@ use crate::{error::PolicyError, suite::CipherSuite};
 pub use batch::MAX_RUN;
 pub use lmi::{MAX_RECEIVE_SCS, ReceiveSaParams, TransmitSaParams};
 pub use policy::{SecyPolicy, ValidateFrames};
-pub(crate) use sa::nonce;
 pub use rx::{Delivered, RxDrop, RxVerdict};
+pub(crate) use sa::nonce;
 pub use status::{
     ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, SecyStatus, Times, TransmitCounters,
     TransmitSaStatus, TransmitScStatus,

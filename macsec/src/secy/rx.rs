@@ -250,7 +250,7 @@ impl ReceiveSa {
         job.proof()
     }
 
-    /// What follows the validation (§10.6.4, §10.6.5). `proof` is missing when the ICV was wrong or not checked.
+    /// What follows the validation (§10.6). `proof` is missing when the ICV was wrong or not checked.
     #[inline]
     pub(super) fn conclude(
         &mut self,
@@ -310,7 +310,7 @@ impl ReceiveSa {
 }
 
 impl Candidate {
-    /// InOctetsDecrypted or InOctetsValidated, right or wrong (§10.6.3, trap 5).
+    /// InOctetsDecrypted or InOctetsValidated, right or wrong (§10.6, trap 5).
     #[inline]
     fn count_octets(&self, validate: ValidateFrames, counters: &mut SecyCounters) {
         let octets = u64::try_from(self.user_len).unwrap_or(u64::MAX);

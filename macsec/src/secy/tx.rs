@@ -160,7 +160,7 @@ impl TransmitSa {
         job.sealed
     }
 
-    /// Counts the frame: OutPktsEncrypted or OutPktsProtected, and its octets (§10.7.18, §10.7.19).
+    /// Counts the frame: OutPktsEncrypted or OutPktsProtected, and its octets (§10.7).
     #[inline]
     pub(super) fn conclude(
         &mut self,
