@@ -19,6 +19,7 @@
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
 //! a caller treats differently.
 
+mod counting_allocator;
 pub mod fault;
 pub mod interface;
 mod mmap;
@@ -34,6 +35,7 @@ mod tap;
 #[cfg(test)]
 mod testbed;
 
+pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingVersion, RxFrame, RxRing};
 pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};
 pub use packet_socket::{Fanout, FanoutMode, PacketOptions, PacketSocket, Statistics};

@@ -109,6 +109,14 @@ fn what_has_no_transport_header_in_its_place_has_no_layout() {
     }
     let three_tags = Spec { vlans: vec![1, 2, 3], ..Spec::tcp(10) }.wire();
     assert_eq!(Layout::parse(&three_tags), None);
+    let mut fragment = Spec::tcp(64).wire();
+    for field in [[0x20, 0], [0, 1], [0x20, 1]] {
+        fragment[20..22].copy_from_slice(&field);
+        fragment[24..26].fill(0);
+        let checksum = pnet_packet::util::checksum(&fragment[14..34], usize::MAX);
+        fragment[24..26].copy_from_slice(&checksum.to_be_bytes());
+        assert_eq!(Layout::parse(&fragment), None, "a fragment");
+    }
     let mut hop_by_hop = Spec::tcp(10).v6().wire();
     hop_by_hop[20] = 0;
     assert_eq!(Layout::parse(&hop_by_hop), None, "an extension header");

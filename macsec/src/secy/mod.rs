@@ -7,7 +7,7 @@
 //!
 //! Two speeds. [`protect`](SecY::protect), [`validate`](SecY::validate) and their batches work in place on
 //! a [`PacketBuf`] and neither allocate, lock nor log. Everything else, the layer management interface of
-//! §10.7 that the KaY and the gateway speak to, is in [`lmi`].
+//! §10.7 that the KaY and the gateway speak to, is in `lmi.rs`.
 //!
 //! Invariants:
 //! - a packet number is used at most once per SCI and SAK, and never after the last one (§10.5.2);
@@ -31,6 +31,7 @@ pub use batch::MAX_RUN;
 pub use lmi::{MAX_RECEIVE_SCS, ReceiveSaParams, TransmitSaParams};
 pub use policy::{SecyPolicy, ValidateFrames};
 pub use rx::{Delivered, RxDrop, RxVerdict};
+pub(crate) use sa::nonce;
 pub use status::{
     ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, SecyStatus, Times, TransmitCounters,
     TransmitSaStatus, TransmitScStatus,
@@ -104,7 +105,7 @@ impl SecY {
         };
         let Some(sa) = receive.sa_mut(place) else { return RxVerdict::Drop(RxDrop::NoSaError) };
         let pn = sa.pn(tag.pn);
-        match sa.admit(tag, pn, policy) {
+        match sa.admit(&tag, pn, policy) {
             Ok(candidate) => {
                 let validate = policy.validate != ValidateFrames::Disabled;
                 let proof = if validate { sa.open(frame, &candidate) } else { None };

@@ -86,6 +86,13 @@ const fn nonce_base(suite: CipherSuite, sci: Sci, ssci: Ssci, salt: Salt) -> ([u
     }
 }
 
+/// The nonce of one packet number, for whoever has no SA.
+pub(crate) const fn nonce(suite: CipherSuite, sci: Sci, ssci: Ssci, salt: Salt, pn: u64) -> [u8; NONCE_LEN] {
+    let ([a, b, c, d], tail) = nonce_base(suite, sci, ssci, salt);
+    let [e, f, g, h, i, j, k, l] = (tail ^ pn).to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
+
 /// Up to four SAs by their association number.
 pub(super) struct PerAn<T>([Option<Box<T>>; 4]);
 

@@ -24,14 +24,13 @@ use crate::{
 pub(super) struct Key {
     family: Family,
     transport: Transport,
-    ports: [u8; 4],
-    /// Source and destination; those of IPv4 in the first eight octets.
-    addresses: [u8; 32],
+    ports: u32,
+    addresses: (u128, u128),
 }
 
 impl Key {
     pub(super) fn of(frame: &[u8], layout: &Layout) -> Option<Self> {
-        let ports = *frame.get(layout.l4..)?.first_chunk()?;
+        let ports = u32::from_be_bytes(*frame.get(layout.l4..)?.first_chunk()?);
         let addresses = addresses(frame.get(layout.l3..)?, layout.family)?;
         Some(Self { family: layout.family, transport: layout.transport, ports, addresses })
     }
@@ -46,17 +45,22 @@ pub(super) fn between_same(frame: &[u8], key: &Key) -> bool {
         _ => return false,
     };
     let packet = frame.get(l3..).unwrap_or_default();
-    family == key.family && addresses(packet, family) == Some(key.addresses)
+    addresses(packet, family) == Some(key.addresses)
 }
 
-fn addresses(packet: &[u8], family: Family) -> Option<[u8; 32]> {
-    let packet = packet.get(family.addresses().start..)?;
-    let mut addresses = [0; 32];
-    match family {
-        Family::V4 => *addresses.first_chunk_mut::<8>()? = *packet.first_chunk()?,
-        Family::V6 => addresses = *packet.first_chunk()?,
-    }
-    Some(addresses)
+/// Source and destination, as numbers.
+fn addresses(packet: &[u8], family: Family) -> Option<(u128, u128)> {
+    let both = packet.get(family.addresses())?;
+    Some(match family {
+        Family::V4 => {
+            let (source, destination) = (both.first_chunk::<4>()?, both.last_chunk::<4>()?);
+            (u32::from_be_bytes(*source).into(), u32::from_be_bytes(*destination).into())
+        }
+        Family::V6 => {
+            let (source, destination) = (both.first_chunk::<16>()?, both.last_chunk::<16>()?);
+            (u128::from_be_bytes(*source), u128::from_be_bytes(*destination))
+        }
+    })
 }
 
 /// What of a segment is its own: all that a train does not say for all its segments together.
@@ -146,8 +150,8 @@ impl Part {
     }
 }
 
-/// True when the headers of two frames, both laid out as `layout` says, are equal in all that a train says once
-/// for all its segments.
+/// True when the headers of two frames are equal in all that a train says once for all its segments.
+/// `layout` is that of `one`; headers that are equal are laid out the same.
 pub(super) fn same_headers(one: &[u8], other: &[u8], layout: &Layout) -> bool {
     let same = |from: usize, to: usize| one.get(from..to) == other.get(from..to);
     let network = match layout.family {

@@ -100,7 +100,6 @@ impl Train {
             || (one.transport == Transport::Udp && self.count >= MAX_DATAGRAMS);
         !full
             && other.data_len() <= self.size()
-            && (one.l3, one.l4, one.payload) == (other.l3, other.l4, other.payload)
             && self.first.is_followed_by(part, octets, self.count)
             && same_headers(&self.frame.buf, &next.buf, one)
     }

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{
+use dataplane::{DropReason, PortId};
+use world::{
     Side::{Left, Right},
     World, udp,
 };
-use crate::{DropReason, PortId};
 
 #[test]
 fn a_replayed_frame_is_late_and_a_forged_one_not_valid() {

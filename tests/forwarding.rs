@@ -1,15 +1,15 @@
 //! What a router must do, seen from the hosts.
 
-use core::{net::Ipv4Addr, time::Duration};
 use std::collections::BTreeMap;
+use std::{net::Ipv4Addr, time::Duration};
 
 use net::{Ethernet, icmp::v4, ipv4::Ipv4};
 
-use super::{
+use dataplane::{ConnectionKind, DropReason, Fault, InterfaceId};
+use world::{
     Side::{Left, Right},
     World, udp,
 };
-use crate::{ConnectionKind, DropReason, Fault, InterfaceId};
 
 #[test]
 fn a_packet_crosses_encrypted_and_comes_out_as_it_went_in_but_for_two_hops() {
@@ -168,7 +168,7 @@ fn a_drained_attachment_carries_nothing() {
 }
 
 /// Type, code and the last two octets of the header of the ICMP error that came back to Left's host.
-fn error_of(out: &[(super::Side, Vec<u8>)]) -> Option<(u8, u8, u16)> {
+fn error_of(out: &[(world::Side, Vec<u8>)]) -> Option<(u8, u8, u16)> {
     let [(Left, frame)] = out else { return None };
     let (header, message) = Ipv4::parse(frame.get(14..)?)?;
     (header.protocol == 1).then(|| (message[0], message[1], u16::from_be_bytes([message[6], message[7]])))

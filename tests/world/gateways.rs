@@ -18,13 +18,13 @@ use net::{
     arp::{Arp, Operation},
     ipv4::Ipv4,
 };
-use zerocopy::IntoBytes;
+use zerocopy::IntoBytes as _;
 
-use crate::*;
+use dataplane::*;
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Side {
+pub enum Side {
     Left,
     Right,
 }
@@ -32,7 +32,7 @@ pub(crate) enum Side {
 use Side::{Left, Right};
 
 impl Side {
-    pub(crate) const fn other(self) -> Self {
+    pub const fn other(self) -> Self {
         match self {
             Left => Right,
             Right => Left,
@@ -47,20 +47,20 @@ impl Side {
     }
 
     /// The host on this side's LAN.
-    pub(crate) const fn host(self) -> Ipv4Addr {
+    pub const fn host(self) -> Ipv4Addr {
         Ipv4Addr::new(10, self.number(), 0, 10)
     }
 
     /// The gateway on this side's LAN.
-    pub(crate) const fn gateway(self) -> Ipv4Addr {
+    pub const fn gateway(self) -> Ipv4Addr {
         Ipv4Addr::new(10, self.number(), 0, 1)
     }
 
-    pub(crate) const fn host_mac(self) -> MacAddr {
+    pub const fn host_mac(self) -> MacAddr {
         MacAddr([2, 0, 0, 0, self.number(), 10])
     }
 
-    pub(crate) const fn lan_mac(self) -> MacAddr {
+    pub const fn lan_mac(self) -> MacAddr {
         MacAddr([2, 0, 0, 0, self.number(), 1])
     }
 
@@ -70,23 +70,23 @@ impl Side {
 }
 
 /// Ports 0..channels are channels, port `channels` is the LAN.
-pub(crate) struct World {
-    pub(crate) gateways: [Dataplane; 2],
-    pub(crate) channels: u8,
-    pub(crate) now: Instant,
+pub struct World {
+    pub gateways: [Dataplane; 2],
+    pub channels: u8,
+    pub now: Instant,
     depot: Arc<Depot>,
     cut: Vec<bool>,
     /// Frames seen on each channel, either way.
-    pub(crate) wire: Vec<Vec<Vec<u8>>>,
+    pub wire: Vec<Vec<Vec<u8>>>,
 }
 
 impl World {
     /// Two routed gateways with keys and routes, all channels up.
-    pub(crate) fn routed(channels: u8) -> Self {
+    pub fn routed(channels: u8) -> Self {
         Self::new(channels, ConnectionKind::Routed, true)
     }
 
-    pub(crate) fn new(channels: u8, kind: ConnectionKind, keys: bool) -> Self {
+    pub fn new(channels: u8, kind: ConnectionKind, keys: bool) -> Self {
         let depot = Depot::new(PoolSizes { small_count: 1024, big_count: 8, ..PoolSizes::default() });
         let gateways = [Left, Right].map(|side| gateway(side, channels, kind, keys, &depot));
         let lists = usize::from(channels);
@@ -104,11 +104,11 @@ impl World {
         world
     }
 
-    pub(crate) fn lan(&self) -> PortId {
+    pub fn lan(&self) -> PortId {
         PortId(u16::from(self.channels))
     }
 
-    pub(crate) fn at(&mut self, side: Side) -> &mut Dataplane {
+    pub fn at(&mut self, side: Side) -> &mut Dataplane {
         let [left, right] = &mut self.gateways;
         match side {
             Left => left,
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Cuts or heals a channel, and both ends see it.
-    pub(crate) fn carrier(&mut self, channel: u8, up: bool) {
+    pub fn carrier(&mut self, channel: u8, up: bool) {
         self.cut[usize::from(channel)] = !up;
         let (fault, now) = ((!up).then_some(Fault::NoCarrier), self.now);
         for gateway in &mut self.gateways {
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Lets frames come in by `port` of `side`, and runs until nothing moves. Frames that left by a LAN port, by side.
-    pub(crate) fn inject(&mut self, side: Side, port: PortId, frames: Vec<Vec<u8>>) -> Vec<(Side, Vec<u8>)> {
+    pub fn inject(&mut self, side: Side, port: PortId, frames: Vec<Vec<u8>>) -> Vec<(Side, Vec<u8>)> {
         let mut waiting: VecDeque<_> = frames.into_iter().map(|frame| (side, port, frame)).collect();
         let mut out = vec![];
         while let Some((side, port, octets)) = waiting.pop_front() {
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// As `inject`, from the host on a side's LAN. The host on either side answers ARP.
-    pub(crate) fn send(&mut self, side: Side, frames: Vec<Vec<u8>>) -> Vec<(Side, Vec<u8>)> {
+    pub fn send(&mut self, side: Side, frames: Vec<Vec<u8>>) -> Vec<(Side, Vec<u8>)> {
         let lan = self.lan();
         let out = self.inject(side, lan, frames);
         self.answer(out)
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// Moves time on and lets both gateways do what is due.
-    pub(crate) fn pass(&mut self, time: Duration) -> Vec<(Side, Vec<u8>)> {
+    pub fn pass(&mut self, time: Duration) -> Vec<(Side, Vec<u8>)> {
         self.now = self.now.after(time);
         let mut out = vec![];
         for side in [Left, Right] {
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// Frames dropped at `side` for `reason`, wherever.
-    pub(crate) fn drops(&mut self, side: Side, reason: DropReason) -> u64 {
+    pub fn drops(&mut self, side: Side, reason: DropReason) -> u64 {
         let now = self.now;
         let snapshot = self.at(side).snapshot(now);
         let ports: u64 = snapshot.ports.iter().map(|port| port.drops.of(reason)).sum();
@@ -221,12 +221,12 @@ impl World {
     }
 
     /// All frames dropped at `side`.
-    pub(crate) fn all_drops(&mut self, side: Side) -> u64 {
+    pub fn all_drops(&mut self, side: Side) -> u64 {
         DropReason::ALL.iter().map(|&reason| self.drops(side, reason)).sum()
     }
 
     /// Buffers in pools and depot: all of them, when nothing is in flight or held.
-    pub(crate) fn buffers(&mut self) -> (usize, usize) {
+    pub fn buffers(&mut self) -> (usize, usize) {
         let held = self.gateways.iter_mut().map(|gateway| gateway.pool().held());
         held.fold(self.depot.free(), |(small, big), (s, b)| (small + s, big + b))
     }
@@ -353,7 +353,7 @@ fn install(secy: &mut macsec::SecY, side: Side, channel: u8) {
 }
 
 /// A UDP packet from the host on `side` to `to`, addressed to the gateway on the LAN.
-pub(crate) fn udp(side: Side, to: Ipv4Addr, source_port: u16, data: &[u8]) -> Vec<u8> {
+pub fn udp(side: Side, to: Ipv4Addr, source_port: u16, data: &[u8]) -> Vec<u8> {
     let len = u16::try_from(data.len() + 8).unwrap();
     let header = Ipv4::new(side.host(), to, 17, 64, usize::from(len));
     let ethernet =
@@ -363,7 +363,7 @@ pub(crate) fn udp(side: Side, to: Ipv4Addr, source_port: u16, data: &[u8]) -> Ve
 }
 
 /// The answer of the host on `side`'s LAN to an ARP request for it.
-pub(crate) fn arp_reply(side: Side, frame: &[u8]) -> Option<Vec<u8>> {
+pub fn arp_reply(side: Side, frame: &[u8]) -> Option<Vec<u8>> {
     let (header, rest) = Ethernet::split(frame)?;
     if header.ethertype != EtherType::ARP {
         return None;

@@ -1,10 +1,10 @@
 //! Transparent connections: whatever goes in comes out, tags and all.
 
-use super::{
+use dataplane::{ConnectionKind, DropReason};
+use world::{
     Side::{Left, Right},
     World, udp,
 };
-use crate::{ConnectionKind, DropReason};
 
 fn wire() -> World {
     World::new(2, ConnectionKind::Transparent, true)
