@@ -130,12 +130,10 @@ pub fn decide(candidates: &[Candidate<'_>], rules: &DecisionRules) -> Vec<Outcom
     row.keep_lowest(Rule::External, |one| one.facts.internal);
     // Clause 9.1.2.2 e, the interior cost, is the same for all: next hops are on attached networks.
     let equals = row.lost.clone();
-    row.keep_lowest(Rule::RouterId, |one| {
-        one.attributes.rare().originator.map_or(one.facts.router_id, u32::from)
-    });
-    row.keep_lowest(Rule::ClusterList, |one| one.attributes.rare().clusters.len());
-    row.keep_lowest(Rule::PeerAddress, |one| one.facts.address);
-    row.keep_lowest(Rule::PeerNumber, |one| one.peer);
+    row.keep_lowest(Rule::RouterId, |one| tie_breakers(one).0);
+    row.keep_lowest(Rule::ClusterList, |one| tie_breakers(one).1);
+    row.keep_lowest(Rule::PeerAddress, |one| tie_breakers(one).2);
+    row.keep_lowest(Rule::PeerNumber, |one| tie_breakers(one).3);
     row.outcomes(&equals, rules)
 }
 
@@ -179,20 +177,30 @@ impl Row<'_> {
     fn outcomes(&self, equals: &[Option<Rule>], rules: &DecisionRules) -> Vec<Outcome> {
         let best = self.standing().next();
         let neighbor = best.and_then(|best| best.attributes.as_path.neighbor());
-        let mut room = rules.max_paths.saturating_sub(1);
         let beside = best.is_some_and(|best| best.peer != PeerId::LOCAL);
-        let mut outcome = |candidate: &Candidate<'_>, equal: &Option<Rule>, lost: &Option<Rule>| {
-            let Some(rule) = *lost else { return Outcome::Best };
-            let fits = rules.multipath_across_as || candidate.attributes.as_path.neighbor() == neighbor;
-            if equal.is_some() || !fits || room == 0 || !beside {
-                return Outcome::Lost(rule);
-            }
-            room = room.saturating_sub(1);
-            Outcome::Multipath(rule)
+        let fits = |one: &Candidate<'_>| {
+            beside && (rules.multipath_across_as || one.attributes.as_path.neighbor() == neighbor)
         };
-        let rows = self.candidates.iter().zip(equals).zip(&self.lost);
-        rows.map(|((candidate, equal), lost)| outcome(candidate, equal, lost)).collect()
+        let equal = self.candidates.iter().zip(equals).filter(|(_, lost)| lost.is_none());
+        let mut together: Vec<_> =
+            equal.filter(|(one, _)| fits(one)).map(|(one, _)| tie_breakers(one)).collect();
+        // The limit takes the first by the tie-breakers, whatever order the candidates stand in.
+        together.sort_unstable();
+        together.truncate(usize::from(rules.max_paths.max(1)));
+        let outcome = |(candidate, lost): (&Candidate<'_>, &Option<Rule>)| match *lost {
+            None => Outcome::Best,
+            Some(rule) if together.contains(&tie_breakers(candidate)) => Outcome::Multipath(rule),
+            Some(rule) => Outcome::Lost(rule),
+        };
+        self.candidates.iter().zip(&self.lost).map(outcome).collect()
     }
+}
+
+/// What decides among routes that are equally good; the number of the peer makes it unique.
+fn tie_breakers(one: &Candidate<'_>) -> (u32, usize, IpAddr, PeerId) {
+    let rare = one.attributes.rare();
+    let router_id = rare.originator.map_or(one.facts.router_id, u32::from);
+    (router_id, rare.clusters.len(), one.facts.address, one.peer)
 }
 
 #[cfg(test)]
@@ -299,6 +307,9 @@ mod tests {
             outcomes.into_iter().filter(|outcome| !matches!(outcome, Outcome::Lost(_))).count()
         };
         assert_eq!(kinds(decide(&all, &two)), 2);
+        let turned = [all[2], all[1], all[0]];
+        let lost = Outcome::Lost(Rule::RouterId);
+        assert_eq!(decide(&turned, &two), [lost, Outcome::Multipath(Rule::RouterId), Outcome::Best]);
         assert_eq!(kinds(decide(&all, &DecisionRules::default())), 3);
         let across = DecisionRules { multipath_across_as: true, ..DecisionRules::default() };
         assert_eq!(kinds(decide(&all, &across)), 4);

@@ -15,7 +15,7 @@ use core::time::Duration;
 use net::Writer;
 
 /// Everything a session needs to know before it starts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionParams {
     /// Our AS number on this session.
     pub local_asn: Asn,

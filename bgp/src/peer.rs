@@ -55,7 +55,7 @@ pub enum PathWatch {
 }
 
 /// How to keep a connection to a peer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeerTimers {
     /// Never dial.
     pub passive: bool,
@@ -225,6 +225,11 @@ impl Peer {
             .fold(self.past, |(a, b), (c, d)| (a.plus(c), b.plus(d)))
     }
 
+    /// How its connections are kept, to change; counts from the next decision on.
+    pub const fn timers_mut(&mut self) -> &mut PeerTimers {
+        &mut self.timers
+    }
+
     /// Lets the peer run.
     pub fn start(&mut self, now: Instant) {
         self.faults = 0;
@@ -263,6 +268,13 @@ impl Peer {
             if self.standing == Standing::Runs {
                 self.resume(false, now);
             }
+        }
+    }
+
+    /// Treats the session as if TCP had failed: what graceful restart keeps, stays.
+    pub fn lose(&mut self, now: Instant) {
+        if let Some(at) = self.links.iter().position(|link| link.session.state() == State::Established) {
+            self.drop_link(at, now);
         }
     }
 

@@ -91,7 +91,11 @@ impl Destination {
     pub fn insert(&mut self, path: Path, ranking: Ranking<'_>) -> bool {
         let before = self.mark();
         match self.paths_mut().iter_mut().find(|other| other.peer == path.peer) {
-            Some(other) => *other = path,
+            Some(other) => {
+                // A route that is only repeated is as old as it was.
+                let same = Arc::ptr_eq(&other.received, &path.received);
+                *other = Path { since: if same { other.since } else { path.since }, ..path };
+            }
             None => self.push(path),
         }
         self.rank(ranking);

@@ -15,7 +15,7 @@ mod table;
 pub use attrs::AttributeTable;
 pub use destination::{Destination, Path, Ranking};
 pub use prefix_map::PrefixMap;
-pub use table::Rib;
+pub use table::{Effect, Rib};
 
 use core::fmt;
 

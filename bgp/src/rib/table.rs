@@ -49,7 +49,7 @@ impl Rib {
         &self.facts
     }
 
-    /// Sets what is known of `peer`. Paths it has already are ranked anew when they change.
+    /// Sets what is known of `peer`. A prefix is ranked by it the next time something happens to it.
     pub fn know(&mut self, peer: PeerId, facts: PeerFacts) {
         while self.facts.len() <= peer.index() {
             self.facts.push(NOBODY);

@@ -114,6 +114,19 @@ impl AsPath {
         self.filter(|kind| !kind.is_confed())
     }
 
+    /// The path without the numbers that `keep` is false for.
+    #[must_use]
+    pub fn retain(&self, keep: impl Fn(Asn) -> bool) -> Self {
+        let mut out = Writer::new();
+        for (kind, asns) in self.segments() {
+            let kept: Vec<_> = asns.filter(|asn| keep(*asn)).collect();
+            if !kept.is_empty() {
+                put_segment(&mut out, kind, kept.into_iter());
+            }
+        }
+        Self(out.into_vec().into_boxed_slice())
+    }
+
     fn filter(&self, keep: impl Fn(SegmentKind) -> bool) -> Self {
         let mut out = Writer::new();
         self.segments()
@@ -380,6 +393,8 @@ mod tests {
         let twice = path(&[1, 2, 1]);
         assert_eq!((twice.count(Asn(1)), twice.origin()), (2, Some(Asn(1))));
         assert_eq!(twice.map(|asn| if asn == Asn(1) { Asn(9) } else { asn }).to_string(), "9 2 9");
+        assert_eq!(twice.retain(|asn| asn != Asn(1)).to_string(), "2");
+        assert!(path(&[3]).retain(|asn| asn != Asn(3)).is_empty());
         assert!(path(&[1, 0]).has_zero());
     }
 }
