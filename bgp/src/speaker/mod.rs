@@ -455,6 +455,3 @@ fn next_hop_of(path: &Path) -> Option<RouteNextHop> {
     let bandwidth = attributes.rare().extended.iter().find_map(|community| community.link_bandwidth());
     Some(RouteNextHop { peer: path.peer, address: attributes.next_hop, bandwidth })
 }
-
-#[cfg(test)]
-mod tests;
