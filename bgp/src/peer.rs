@@ -3,12 +3,13 @@
 //! There is one outgoing link, which dials and waits, and at most one incoming link beside it or beside an
 //! established session. The links are [`Session`]s that do not know of each other; this module lets the
 //! right one live:
-//! - when an OPEN arrives while the other link is in OpenConfirm, the connection made by the side with the
-//!   larger identifier stays (RFC 6286: the larger AS number, if the identifiers are the same);
-//! - an established session wins over a new connection, except where graceful restart was agreed on and
-//!   the session is not brand-new: then the peer has restarted, and the old session is the dead one
-//!   (RFC 4724 section 5);
-//! - when one link comes up, the others are given up.
+//! - when an OPEN arrives while there is another connection, the one made by the side with the larger
+//!   identifier stays. We know the peer by its address, so this counts for a connection in OpenSent too,
+//!   and for a session that came up a moment ago: the two sides rarely see the same order of events, but
+//!   they agree on the identifiers;
+//! - an established session wins over a new connection, except where graceful restart was agreed on: then
+//!   the peer has restarted, and the old session is the dead one (RFC 4724 section 5);
+//! - when one link comes up, the others are given up, unless the peer is about to prefer them.
 //!
 //! A peer that breaks the protocol, or says we did, is left alone for a while, twice as long each time, up
 //! to a limit; a session that stays up for long enough clears the record (DampPeerOscillations, clause
@@ -304,9 +305,13 @@ impl Peer {
 
     /// The dial with this number succeeded. False when it is no longer wanted.
     pub fn handle_connected(&mut self, serial: u32, now: Instant) -> bool {
+        let params = self.params.clone();
         let link = self.links.iter_mut().find(|link| link.serial == serial);
-        let link = link.filter(|link| link.session.state() == State::Connect);
-        link.map(|link| link.session.handle_connected(now)).is_some()
+        let Some(link) = link.filter(|link| link.session.state() == State::Connect) else { return false };
+        // Our OPEN says what holds now, not what held when the dial began.
+        link.session.renew(params);
+        link.session.handle_connected(now);
+        true
     }
 
     /// The connection failed or was closed by the peer.
@@ -414,10 +419,9 @@ impl Peer {
             None => self.links.push_mut(Link {
                 serial: 0,
                 direction: Direction::Outgoing,
-                session: Session::new(params.clone(), seed),
+                session: Session::new(params, seed),
             }),
         };
-        link.session.renew(params);
         if eager || self.timers.passive {
             link.session.start(self.timers.passive, now);
         } else {
@@ -488,40 +492,45 @@ impl Peer {
 
     /// RFC 4271 clause 6.8: an OPEN has come on link `at`.
     fn collide(&mut self, at: usize, peer_id: RouterId, now: Instant) {
-        let direction = self.links.get(at).map(|link| link.direction);
-        let rival = self.links.iter().position(|link| {
-            Some(link.direction) != direction
-                && matches!(link.session.state(), State::OpenConfirm | State::Established)
-                || Some(link.direction) == direction && link.session.state() == State::Established
-        });
-        let Some(rival) = rival.filter(|rival| *rival != at) else { return };
-        let established =
-            self.links.get(rival).is_some_and(|link| link.session.state() == State::Established);
-        let newcomer_wins = if established {
-            self.peer_has_restarted(now)
-        } else {
-            let ours = (self.params.router_id, self.params.local_asn) > (peer_id, self.params.peer_asn);
-            let wanted = if ours { Direction::Outgoing } else { Direction::Incoming };
-            direction == Some(wanted)
-        };
-        if established && newcomer_wins {
-            // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
-            self.drop_link(rival, now);
-            return;
+        let connected = |(other, link): &(usize, &Link)| *other != at && link.session.state().is_connected();
+        let Some((rival, link)) = self.links.iter().enumerate().find(connected) else { return };
+        let settled = self.up_since.is_some_and(|since| now.since(since) >= SETTLED);
+        if link.session.state() == State::Established && settled {
+            if self.peer_can_restart() {
+                // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
+                return self.drop_link(rival, now);
+            }
+            return self.dump(at, now);
         }
-        let loser = if newcomer_wins { rival } else { at };
-        self.links.iter_mut().skip(loser).take(1).for_each(|link| link.session.dump(now));
+        let loser = if self.is_winner(at, peer_id) { rival } else { at };
+        self.dump(loser, now);
     }
 
-    fn peer_has_restarted(&self, now: Instant) -> bool {
-        let restartable = self.negotiated().is_some_and(|agreed| agreed.graceful_restart.is_some());
-        restartable && self.up_since.is_some_and(|since| now.since(since) >= SETTLED)
+    /// The connection made by the side with the larger identifier stays; RFC 6286 section 2.3: with equal
+    /// identifiers, by the side with the larger AS number.
+    fn is_winner(&self, at: usize, peer_id: RouterId) -> bool {
+        let ours = (self.params.router_id, self.params.local_asn) > (peer_id, self.params.peer_asn);
+        let wanted = if ours { Direction::Outgoing } else { Direction::Incoming };
+        self.links.get(at).is_some_and(|link| link.direction == wanted)
+    }
+
+    fn dump(&mut self, at: usize, now: Instant) {
+        self.links.iter_mut().skip(at).take(1).for_each(|link| link.session.dump(now));
+    }
+
+    fn peer_can_restart(&self) -> bool {
+        self.negotiated().is_some_and(|agreed| agreed.graceful_restart.is_some())
     }
 
     fn come_up(&mut self, at: usize, agreed: Box<Negotiated>, now: Instant) {
         self.up_since = Some(now);
-        let others = self.links.iter_mut().enumerate().filter(|(other, _)| *other != at);
-        others.for_each(|(_, link)| link.session.dump(now));
+        for other in (0..self.links.len()).filter(|other| *other != at) {
+            let talks = self.links.get(other).is_some_and(|link| link.session.state().is_connected());
+            // A connection that the peer will prefer, once it has our OPEN, must not be closed from here.
+            if !(talks && self.is_winner(other, agreed.peer_id)) {
+                self.dump(other, now);
+            }
+        }
         self.events.push_back(PeerEvent::Up(agreed));
     }
 
@@ -550,6 +559,5 @@ impl Peer {
     }
 }
 
-/// A session younger than this was not lost to a restart: the second connection is the other half of a
-/// simultaneous open.
+/// A session younger than this may be one half of a simultaneous open.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -75,8 +75,9 @@ fn reaction(extra: &[u8], context: &UpdateContext) -> (Option<FaultKind>, Treatm
 #[test]
 fn external_attributes_are_treated_as_the_table_says() {
     use FaultKind as F;
+    type Line = (&'static str, u8, u8, &'static [u8], Option<F>);
     #[rustfmt::skip]
-    let table: &[(&str, u8, u8, &[u8], Option<F>)] = &[
+    let table: &[Line] = &[
         ("LOCAL_PREF, any length",          0x40, 5, &[0; 3], Some(F::InternalOnly)),
         ("LOCAL_PREF, odd flags",           0xc0, 5, &[0; 4], Some(F::InternalOnly)),
         ("ORIGINATOR_ID",                   0x80, 9, &[1; 4], Some(F::InternalOnly)),
