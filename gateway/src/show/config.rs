@@ -8,11 +8,14 @@ use crate::api::model::RunningConfig;
 pub fn config(running: &RunningConfig) -> String {
     let mut config = running.config.clone();
     drop_nulls(&mut config);
-    let mut text = format!("# {}, as it runs: defaults filled in, keys shown as fingerprints\n", running.file);
+    let mut text =
+        format!("# {}, as it runs: defaults filled in, keys shown as fingerprints\n", running.file);
     let Some(sections) = config.as_object() else { return text };
     let rest = sections.keys().map(String::as_str).filter(|key| !ORDER.contains(key));
     for key in ORDER.iter().copied().chain(rest) {
-        if let Some(section) = sections.get(key).filter(|section| section.as_array().is_none_or(|all| !all.is_empty())) {
+        if let Some(section) =
+            sections.get(key).filter(|section| section.as_array().is_none_or(|all| !all.is_empty()))
+        {
             text.push('\n');
             text.push_str(&toml_of(key, section));
         }
