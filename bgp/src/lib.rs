@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-//! A small BGP-4 speaker: bytes from peers in, route changes out. It comes in a later version; nothing is here yet.
-#![forbid(unsafe_code)]
-=======
 //! A small BGP-4 speaker: bytes from peers in, route changes out.
 #![forbid(unsafe_code)]
 
@@ -22,4 +18,3 @@ pub use negotiate::{Negotiated, SessionParams};
 pub use rib::PeerId;
 pub use speaker::*;
 pub use types::{AfiSafi, Asn, Family, PerFamily, RouterId};
->>>>>>> bgp
