@@ -35,18 +35,19 @@ pub(super) fn status(global: &Global, options: StatusArgs) -> Result<Exit, Failu
 
 /// `show NOUN [NAME]...`.
 pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
-    let (path, field, names) = match noun {
-        Noun::Channels(names) => ("/v1/channels", "name", names),
-        Noun::Connections(names) => ("/v1/connections", "name", names),
-        Noun::Ports(names) => ("/v1/ports", "name", names),
-        Noun::Drops(names) => ("/v1/drops", "name", names),
-        Noun::Routes(names) => ("/v1/routes", "connection", names),
-        Noun::Macsec(names) => ("/v1/macsec", "channel", names),
-        Noun::Neighbors(names) => ("/v1/neighbors", "interface", names),
+    // Whether a name must be there: nothing dropped on a channel is an answer, a channel that is not there is a mistake.
+    let (path, field, must_exist, names) = match noun {
+        Noun::Channels(names) => ("/v1/channels", "name", true, names),
+        Noun::Connections(names) => ("/v1/connections", "name", true, names),
+        Noun::Ports(names) => ("/v1/ports", "name", true, names),
+        Noun::Drops(names) => ("/v1/drops", "name", false, names),
+        Noun::Routes(names) => ("/v1/routes", "connection", false, names),
+        Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
+        Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
         Noun::Config => return config(global),
     };
     let body = get(&global.socket, path)?;
-    let body = choose(&body, field, names)?;
+    let body = choose(&body, field, must_exist, names)?;
     if global.json {
         terminal::print(&line(&body))?;
     } else {
@@ -91,7 +92,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 /// Keeps the items whose `field` is one of `names`, or is inside one of them (`connection/...`).
-fn choose(body: &Bytes, field: &str, names: &Names) -> Result<Bytes, Failure> {
+fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<Bytes, Failure> {
     let names = &names.names;
     if names.is_empty() {
         return Ok(body.clone());
@@ -105,8 +106,6 @@ fn choose(body: &Bytes, field: &str, names: &Names) -> Result<Bytes, Failure> {
         has == name || has.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
     };
     let known: Vec<_> = items.iter().map(called).collect();
-    // Nothing dropped there, or no neighbour yet, is an answer; a channel of that name is there or not.
-    let must_exist = field != "interface" && known.iter().any(|_| true);
     if let Some(missing) = names.iter().find(|name| must_exist && !known.iter().any(|has| is(has, name))) {
         let failure = Failure::new(Exit::Failed, format_args!("there is no `{missing}` here"));
         return Err(match nearest(missing, known.iter().map(String::as_str)) {
