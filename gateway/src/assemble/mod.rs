@@ -22,6 +22,7 @@ use dataplane::{
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
 pub use self::macsec::{ReceiveSa, StaticSas, TransmitSa};
+pub(crate) use self::routes::routes;
 
 /// What the kernel says of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
