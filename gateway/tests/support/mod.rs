@@ -4,6 +4,7 @@
 pub(crate) mod gateway;
 pub(crate) mod shell;
 pub(crate) mod sites;
+pub(crate) mod vlan;
 pub(crate) mod vm;
 
 use std::env;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::gateway::{Folder, Gateway};
 use super::shell::{missing, must, sh, until};
-use super::skipped;
+use super::{skipped, vlan};
 
 /// What the two sites agree on.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Sites {
 
 /// One pair of sites at a time: what is measured on two cores should not be the other tests.
 static TURN: Mutex<()> = Mutex::new(());
-const TOOLS: [&str; 8] = ["ip", "ss", "ping", "iperf3", "traceroute", "tcpdump", "ethtool", "timeout"];
+const TOOLS: [&str; 9] = ["ip", "ss", "tc", "ping", "iperf3", "traceroute", "tcpdump", "ethtool", "timeout"];
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Sites {
@@ -89,7 +89,10 @@ impl Sites {
         let folder = Folder::new();
         let lab = Lab::build(&topology(plan)).unwrap();
         for site in ["h-a", "h-b"] {
-            prepare_host(&lab, site, plan);
+            if let Err(why) = prepare_host(&lab, &folder, site, plan) {
+                skipped(test, &why);
+                return None;
+            }
         }
         for number in [1, 2] {
             for channel in 1..=plan.channels {
@@ -159,12 +162,12 @@ fn topology(plan: Plan) -> Topology {
 }
 
 /// Addresses where the topology's plain ones do not fit: on a VLAN, or in one subnet across the wire.
-fn prepare_host(lab: &Lab, node: &str, plan: Plan) {
+fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<(), String> {
     let (own, far) = if node == "h-a" { (1, 2) } else { (2, 1) };
-    let device = plan.lan_vlan.map_or("eth0".to_owned(), |vlan| format!("eth0.{vlan}"));
-    if let Some(vlan) = plan.lan_vlan {
-        must(lab, node, &format!("ip link add link eth0 name {device} type vlan id {vlan}; ip link set {device} up"));
-    }
+    let device = match plan.lan_vlan {
+        Some(vlan) => vlan::tag(lab, folder, node, "eth0", vlan)?,
+        None => "eth0".to_owned(),
+    };
     if plan.transparent {
         must(lab, node, &format!("ip address add 10.9.0.{own}/24 dev {device}"));
     } else if plan.lan_vlan.is_some() {
@@ -174,6 +177,7 @@ fn prepare_host(lab: &Lab, node: &str, plan: Plan) {
         );
         must(lab, node, &script);
     }
+    Ok(())
 }
 
 /// The configuration of site 1 or 2, as a user would write it.
