@@ -39,10 +39,29 @@ impl Bed {
     /// A pair of interfaces, up, on which the kernel itself sends nothing.
     pub(crate) fn veth(&self, a: &str, b: &str) {
         self.ip(&format!("link add name {a} type veth peer name {b}"));
-        for name in [a, b] {
-            crate::sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1").unwrap();
-            self.ip(&format!("link set dev {name} up"));
-        }
+        [a, b].into_iter().for_each(|name| self.take_up(name));
+        [a, b].into_iter().for_each(|name| self.active(name));
+    }
+
+    /// Takes `name` up without IPv6 and waits until it works.
+    pub(crate) fn up(&self, name: &str) {
+        self.take_up(name);
+        self.active(name);
+    }
+
+    /// Takes `name` up without IPv6, whether it works or not.
+    pub(crate) fn take_up(&self, name: &str) {
+        crate::sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1").unwrap();
+        self.ip(&format!("link set dev {name} up"));
+    }
+
+    /// Waits until the kernel has activated the queueing discipline of `name`; before, it swallows frames.
+    pub(crate) fn active(&self, name: &str) {
+        wait_for(|| {
+            let output = Command::new("ip").args(["link", "show", "dev", name]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            !text.contains("DOWN") && !text.contains("qdisc noop ")
+        });
     }
 }
 

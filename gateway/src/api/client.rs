@@ -68,14 +68,20 @@ pub async fn get(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
 
 async fn ask(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|why| unreachable(socket, why))?;
-    let protocol = |why: &dyn core::fmt::Display| ClientError::Protocol { socket: socket.to_owned(), why: why.to_string() };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|why| protocol(&why))?;
+    let protocol = |why: &dyn core::fmt::Display| ClientError::Protocol {
+        socket: socket.to_owned(),
+        why: why.to_string(),
+    };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|why| protocol(&why))?;
     // It moves the octets, and ends with the request.
     let pump = tokio::spawn(connection);
     let request = Request::get(path).header(header::HOST, "quadspan").body(Empty::<Bytes>::new());
-    let answer = sender.send_request(request.map_err(|why| protocol(&why))?).await.map_err(|why| protocol(&why))?;
+    let answer =
+        sender.send_request(request.map_err(|why| protocol(&why))?).await.map_err(|why| protocol(&why))?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), LARGEST).collect().await.map_err(|why| protocol(&why))?.to_bytes();
+    let body =
+        Limited::new(answer.into_body(), LARGEST).collect().await.map_err(|why| protocol(&why))?.to_bytes();
     pump.abort();
     if status == StatusCode::OK {
         return Ok(body);

@@ -22,7 +22,9 @@ const MODE: u32 = 0o660;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody does already.
-    #[error("another gateway is running: it listens on {0}; stop it, or give this one its own runtime.socket")]
+    #[error(
+        "another gateway is running: it listens on {0}; stop it, or give this one its own runtime.socket"
+    )]
     Running(PathBuf),
     /// There is something else in its place.
     #[error("{0} exists and is not a socket; remove it, or choose another runtime.socket")]
@@ -55,7 +57,7 @@ impl Listener {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(io)?;
         }
-        make_way(path)?;
+        Self::ensure_free(path)?;
         let fresh = path.with_extension(format!("{}.new", std::process::id()));
         // Left over only if a process with this number died at this very place.
         let _stale = fs::remove_file(&fresh);
@@ -65,6 +67,29 @@ impl Listener {
         fs::rename(&fresh, path).map_err(io)?;
         Ok(Self { socket, path: path.to_owned(), inode })
     }
+
+    /// Refuses when somebody listens at `path`, or when something else is there.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn ensure_free(path: &Path) -> Result<(), ListenError> {
+        let there = match fs::symlink_metadata(path) {
+            Ok(there) => there,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(why) => return Err(ListenError::Io { path: path.to_owned(), why }),
+        };
+        if !there.file_type().is_socket() {
+            return Err(ListenError::NotASocket(path.to_owned()));
+        }
+        match blocking::UnixStream::connect(path) {
+            Ok(_) => Err(ListenError::Running(path.to_owned())),
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+            // A full backlog is somebody who listens; anything else is not ours to judge.
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Err(ListenError::Running(path.to_owned())),
+            Err(why) => Err(ListenError::Io { path: path.to_owned(), why }),
+        }
+    }
 }
 
 impl Drop for Listener {
@@ -73,25 +98,5 @@ impl Drop for Listener {
         if fs::metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
             let _removed = fs::remove_file(&self.path);
         }
-    }
-}
-
-/// Refuses when `path` is in use.
-fn make_way(path: &Path) -> Result<(), ListenError> {
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(ListenError::Io { path: path.to_owned(), why }),
-    };
-    if !there.file_type().is_socket() {
-        return Err(ListenError::NotASocket(path.to_owned()));
-    }
-    match blocking::UnixStream::connect(path) {
-        Ok(_) => Err(ListenError::Running(path.to_owned())),
-        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
-        // A full backlog is somebody who listens; anything else is not ours to judge.
-        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Err(ListenError::Running(path.to_owned())),
-        Err(why) => Err(ListenError::Io { path: path.to_owned(), why }),
     }
 }

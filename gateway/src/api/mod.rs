@@ -17,9 +17,6 @@ mod server;
 mod source;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 pub use listener::{ListenError, Listener};
 pub use server::serve;
 pub use source::{DeviceFacts, Facts, Running, Source, wall};

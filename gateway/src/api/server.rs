@@ -24,7 +24,6 @@ use super::{
     source::{Facts, Source, wall},
     view,
 };
-use crate::logging::event;
 
 /// Connections at a time; further ones wait in the socket's backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -48,7 +47,7 @@ pub async fn serve<S: Source>(listener: Listener, source: Arc<S>) -> Infallible 
         let stream = match listener.socket.accept().await {
             Ok((stream, _)) => stream,
             Err(why) => {
-                tracing::warn!(event = event::API_FAILED, why = %why, "cannot take a connection");
+                tracing::warn!(event = "api.failed", why = %why, "cannot take a connection");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -56,7 +55,10 @@ pub async fn serve<S: Source>(listener: Listener, source: Arc<S>) -> Infallible 
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(BUFFER).max_headers(MOST_HEADERS);
+            http.timer(TokioTimer::new())
+                .header_read_timeout(HEADER_WITHIN)
+                .max_buf_size(BUFFER)
+                .max_headers(MOST_HEADERS);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // A client that hangs up, or takes too long, is no news.
             let _ended = tokio::time::timeout(CONNECTION_WITHIN, connection).await;

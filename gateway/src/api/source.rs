@@ -19,7 +19,7 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// What is known of a running gateway at one moment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Facts {
     /// The configuration that runs.
     pub config: Arc<Config>,

@@ -32,7 +32,8 @@ fn one(facts: &Facts, at: usize, channel: &words::Channel) -> Channel {
         state,
         reason,
         since: seen.map(|seen| facts.wall_of(seen.since)),
-        carrier: seen.is_some_and(|seen| !seen.faults.has(Fault::NoCarrier) && !seen.faults.has(Fault::PortDown)),
+        carrier: seen
+            .is_some_and(|seen| !seen.faults.has(Fault::NoCarrier) && !seen.faults.has(Fault::PortDown)),
         mtu: u64::try_from(max_frame).unwrap_or(u64::MAX),
         macsec: protection(channel, seen),
         tx_frames: counters.tx_frames,
@@ -62,7 +63,8 @@ fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> Chann
     ChannelMacsec {
         policy: word(&channel.macsec.policy),
         secured: secy.is_some_and(secured),
-        clear_text: channel.macsec.policy == Policy::Off || secy.is_some_and(|secy| !secy.policy.protect_frames),
+        clear_text: channel.macsec.policy == Policy::Off
+            || secy.is_some_and(|secy| !secy.policy.protect_frames),
         accepts_clear_text: secy.is_some_and(|secy| secy.policy.validate != ValidateFrames::Strict),
         suite: sending.map_or(suite, |sa| sa.suite).to_string(),
         sci: secy.map(|secy| secy.transmit.sci.to_string()),

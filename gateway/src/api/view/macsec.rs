@@ -4,7 +4,9 @@ use config::model::{self as words, Cipher};
 use dataplane::ChannelId;
 use macsec::{
     CipherSuite, SecyStatus, ValidateFrames,
-    secy::{ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, TransmitCounters, TransmitSaStatus},
+    secy::{
+        ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, TransmitCounters, TransmitSaStatus,
+    },
 };
 
 use super::{channel::secured, named, word};
@@ -16,7 +18,8 @@ use crate::api::{
 /// The SecYs of all channels whose workers answered.
 pub(in crate::api) fn macsec(facts: &Facts) -> Vec<MacsecChannel> {
     let each = facts.config.channels.iter().enumerate();
-    each.filter_map(|(at, channel)| Some(one(facts, channel, &facts.channel(ChannelId::at(at))?.secy))).collect()
+    each.filter_map(|(at, channel)| Some(one(facts, channel, &facts.channel(ChannelId::at(at))?.secy)))
+        .collect()
 }
 
 fn one(facts: &Facts, channel: &words::Channel, secy: &SecyStatus) -> MacsecChannel {

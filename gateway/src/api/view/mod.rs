@@ -6,10 +6,6 @@ mod macsec;
 mod port;
 mod route;
 mod status;
-#[cfg(test)]
-pub(crate) mod testbed;
-#[cfg(test)]
-mod tests;
 
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
@@ -34,7 +30,11 @@ fn word(value: &impl Serialize) -> String {
 
 /// The counts that are not zero.
 fn counts(drops: &DropCounters) -> Counts {
-    drops.iter().filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.label().to_owned(), count)).collect()
+    drops
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.label().to_owned(), count))
+        .collect()
 }
 
 /// Counts by name, zeros included.
@@ -50,7 +50,10 @@ impl Facts {
     }
 
     /// An interface, as each worker that answered sees it.
-    fn interface(&self, id: InterfaceId) -> impl Iterator<Item = (&crate::worker::Report, &dataplane::InterfaceSnapshot)> {
+    fn interface(
+        &self,
+        id: InterfaceId,
+    ) -> impl Iterator<Item = (&crate::worker::Report, &dataplane::InterfaceSnapshot)> {
         self.reports.iter().filter_map(move |report| {
             let mut interfaces = report.snapshot.interfaces.iter();
             Some((report, interfaces.find(|interface| interface.interface == id)?))

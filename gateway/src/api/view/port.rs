@@ -31,7 +31,7 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         name: port.name.clone(),
         device: port.device.clone(),
         role: word(&port.role),
-        io: word(&port.io),
+        io: io(port.io).to_owned(),
         vnet: facts.setup.ports.get(at).is_some_and(|port| port.caps.offload),
         workers: facts.reports.iter().filter(opened).map(|report| report.snapshot.worker.0).collect(),
         state: if reason.is_none() { PortState::Up } else { PortState::Down },
@@ -51,6 +51,14 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
             ("tx_refused", counters.tx_refused),
         ]),
         drops: counts(&port_drops(facts, PortId::at(at))),
+    }
+}
+
+/// `auto` is what it came to.
+const fn io(io: words::Io) -> &'static str {
+    match io {
+        words::Io::Auto | words::Io::AfPacket => "af_packet",
+        words::Io::Tap => "tap",
     }
 }
 

@@ -4,7 +4,10 @@ use dataplane::WorkerId;
 
 use super::{channels, connections, drops, ports};
 use crate::api::{
-    model::{Channel, ChannelState, Connection, ConnectionState, Health, Port, PortState, Reason, Severity, Status, Worker},
+    model::{
+        Channel, ChannelState, Connection, ConnectionState, Health, Port, PortState, Reason, Severity,
+        Status, Worker,
+    },
     source::Facts,
 };
 
@@ -73,15 +76,21 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
     }
     let macsec = &channel.macsec;
     if macsec.clear_text {
-        add(Severity::Warning, "clear_text", "CLEAR TEXT: frames leave without MACsec, as configured".to_owned());
+        add(
+            Severity::Warning,
+            "clear_text",
+            "CLEAR TEXT: frames leave without MACsec, as configured".to_owned(),
+        );
     } else if macsec.policy == "should_secure" {
-        let now = if macsec.secured { "frames leave protected now" } else { "there is no key to send with now" };
+        let now =
+            if macsec.secured { "frames leave protected now" } else { "there is no key to send with now" };
         let message = format!("SHOULD-SECURE: frames in clear are accepted, as configured; {now}");
         add(Severity::Warning, "should_secure", message);
     }
     if let Some(next_pn) = macsec.next_pn.filter(|&pn| pn / EXHAUSTION.0 >= macsec.pn_limit / EXHAUSTION.1) {
         let left = macsec.pn_limit.saturating_sub(next_pn);
-        let message = format!("the SAK has {left} packet numbers left; traffic stops then: configure a new SAK");
+        let message =
+            format!("the SAK has {left} packet numbers left; traffic stops then: configure a new SAK");
         add(Severity::Degraded, "pn_exhaustion", message);
     }
     reasons
@@ -91,7 +100,9 @@ fn why_down(channel: &Channel, reason: &str) -> String {
     let port = &channel.port;
     match reason {
         "no_carrier" => format!("down: port {port} has no carrier; look at the cable and at the far end"),
-        "port_down" => format!("down: the device of port {port} is gone or cannot be used; see `quadspan show ports`"),
+        "port_down" => {
+            format!("down: the device of port {port} is gone or cannot be used; see `quadspan show ports`")
+        }
         "not_secured" => "down: MACsec is required and there is no key to send with".to_owned(),
         other => format!("down: {}", other.replace('_', " ")),
     }
