@@ -15,8 +15,14 @@ mod listener;
 pub mod model;
 mod server;
 mod source;
+#[cfg(test)]
+pub(crate) mod testbed;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::serve;
+#[cfg(test)]
+pub(crate) use view::{channels, connections, drops, macsec, neighbors, ports, routes, status};
 pub use source::{DeviceFacts, Facts, Running, Source, wall};

@@ -3,7 +3,7 @@
 //! A [`Source`] gathers [`Facts`]; everything that the API says is computed from them (`view`), so it can be
 //! tested without a gateway. Facts are copies: nothing in here holds a worker up.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use config::Config;
 use dataplane::Setup;
@@ -64,8 +64,13 @@ impl DeviceFacts {
 impl Facts {
     /// A moment of the reports' clock on the wall clock.
     pub(super) fn wall_of(&self, then: Instant) -> Timestamp {
-        let ago = jiff::SignedDuration::try_from(self.now.since(then)).unwrap_or(jiff::SignedDuration::ZERO);
-        self.wall.checked_sub(ago).unwrap_or(self.wall)
+        self.wall_before(self.now.since(then))
+    }
+
+    /// So long ago, on the wall clock.
+    pub(super) fn wall_before(&self, age: Duration) -> Timestamp {
+        let age = jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::ZERO);
+        self.wall.checked_sub(age).unwrap_or(self.wall)
     }
 }
 

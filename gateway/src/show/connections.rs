@@ -122,10 +122,10 @@ fn to(route: &Route) -> String {
 
 /// Neighbours.
 pub fn neighbors(look: &Look, neighbors: &[Neighbor]) -> String {
-    let columns = [text("INTERFACE"), text("ADDRESS"), text("MAC"), text("STATE")];
+    let columns = [text("INTERFACE"), text("ADDRESS"), text("MAC"), text("STATE"), text("CONFIRMED").rank(1)];
     let row = |one: &Neighbor| {
         let mac = one.mac.clone().unwrap_or_else(|| "-".to_owned());
-        vec![one.interface.clone(), one.ip.to_string(), mac, one.state.clone()]
+        vec![one.interface.clone(), one.ip.to_string(), mac, one.state.clone(), ago(Some(one.since), look.now)]
     };
     table(look, &columns, &neighbors.iter().map(row).collect::<Vec<_>>(), "no neighbours are known")
 }

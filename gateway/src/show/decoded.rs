@@ -5,7 +5,6 @@ use core::fmt::Write as _;
 use super::{
     look::Look,
     table::{number, table, text},
-    units::count,
 };
 use crate::decode::{KeySummary, SaSummary, Summary};
 
@@ -71,17 +70,17 @@ fn sas(look: &Look, sas: &[SaSummary]) -> String {
         vec![
             sa.sci.clone().or(source).unwrap_or_default(),
             sa.an.to_string(),
-            count(sa.total),
-            count(sa.valid),
-            count(sa.invalid),
-            count(sa.no_key),
+            sa.total.to_string(),
+            sa.valid.to_string(),
+            sa.invalid.to_string(),
+            sa.no_key.to_string(),
             or_dash(&sa.suite),
             or_dash(&sa.key),
             pn(sa.first_pn) + if sa.pn_proven { "" } else { "?" },
             pn(sa.last_pn) + if sa.pn_proven { "" } else { "?" },
-            count(sa.duplicates),
-            count(sa.reordered),
-            count(sa.gaps),
+            sa.duplicates.to_string(),
+            sa.reordered.to_string(),
+            sa.gaps.to_string(),
             sa.clear_tags
                 .iter()
                 .map(|tags| tags.iter().map(u16::to_string).collect::<Vec<_>>().join("."))

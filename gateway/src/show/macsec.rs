@@ -27,7 +27,9 @@ fn one(look: &Look, channel: &MacsecChannel) -> String {
         channel.policy.replace('_', "-")
     };
     add(&mut text, format_args!("{}   {state}   {loud}   {}", channel.channel, controls(channel)));
-    add(&mut text, format_args!("  secy{}", seen(&channel.counters)));
+    if channel.counters.values().any(|&count| count > 0) {
+        add(&mut text, format_args!("  secy{}", seen(&channel.counters)));
+    }
     let transmit = &channel.transmit;
     add(&mut text, format_args!("  tx {}{}", transmit.sci, seen(&transmit.counters)));
     for sa in &transmit.sas {

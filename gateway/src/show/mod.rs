@@ -12,6 +12,8 @@ mod look;
 mod macsec;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub mod units;
 

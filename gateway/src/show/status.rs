@@ -35,18 +35,16 @@ fn heading(status: &Status) -> String {
     let health = match status.state {
         Health::Ok => "OK".to_owned(),
         Health::Degraded => {
-            let bad: Vec<_> =
-                status.reasons.iter().filter(|reason| reason.severity == Severity::Degraded).collect();
+            let is_bad = |reason: &&Reason| reason.severity == Severity::Degraded;
+            let mut bad = status.reasons.iter().filter(is_bad);
             // The connections say best what it means to the customer.
-            let worst = bad
-                .iter()
-                .rev()
-                .find(|reason| reason.subject.starts_with("connection/"))
-                .or_else(|| bad.first());
-            worst.map_or_else(
-                || "DEGRADED".to_owned(),
-                |reason| format!("DEGRADED: {} {}", reason.subject, reason.message),
-            )
+            let connection = bad.clone().find(|reason| reason.subject.starts_with("connection/"));
+            let worst = connection.or_else(|| bad.next());
+            let text = worst.map(|Reason { subject, message, .. }| {
+                let name = subject.strip_prefix("connection/").unwrap_or(subject);
+                format!("DEGRADED: {name}: {message}")
+            });
+            text.unwrap_or_else(|| "DEGRADED".to_owned())
         }
     };
     format!("{}   up {uptime}   quadspan {}   {health}\n", status.site, status.version)

@@ -9,7 +9,7 @@ use super::look::Look;
 pub(super) struct Column {
     title: &'static str,
     right: bool,
-    /// 0 stays; of the others the highest goes first.
+    /// 0 stays; of the others those with the highest go first.
     rank: u8,
 }
 
@@ -69,10 +69,11 @@ fn kept(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec<u
     loop {
         let needed: usize = kept.iter().filter_map(|&at| widths.get(at)).map(|width| width + 2).sum();
         let rank = |at: usize| columns.get(at).map_or(0, |column| column.rank);
-        let least = kept.iter().copied().max_by_key(|&at| rank(at)).filter(|&at| rank(at) > 0);
-        match least {
-            Some(least) if needed.saturating_sub(2) > room => kept.retain(|&at| at != least),
-            Some(_) | None => return kept,
+        let highest = kept.iter().map(|&at| rank(at)).max().unwrap_or(0);
+        if needed.saturating_sub(2) <= room || highest == 0 {
+            return kept;
         }
+        // Columns of one rank belong together.
+        kept.retain(|&at| rank(at) != highest);
     }
 }

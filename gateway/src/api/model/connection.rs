@@ -174,4 +174,6 @@ pub struct Neighbor {
     pub mac: Option<String>,
     /// State of RFC 4861 §7.3.2, in lower case.
     pub state: String,
+    /// When it was last confirmed; while `incomplete`, since when it is asked for.
+    pub since: Timestamp,
 }

@@ -12,7 +12,7 @@ use crate::api::{
 };
 
 /// All channels.
-pub(in crate::api) fn channels(facts: &Facts) -> Vec<Channel> {
+pub(crate) fn channels(facts: &Facts) -> Vec<Channel> {
     let each = facts.config.channels.iter().enumerate();
     each.map(|(at, channel)| one(facts, at, channel)).collect()
 }

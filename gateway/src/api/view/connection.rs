@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// All connections.
-pub(in crate::api) fn connections(facts: &Facts) -> Vec<Connection> {
+pub(crate) fn connections(facts: &Facts) -> Vec<Connection> {
     let each = facts.config.connections.iter().enumerate();
     each.map(|(at, connection)| one(facts, at, connection)).collect()
 }
@@ -101,7 +101,7 @@ fn counters(facts: &Facts, id: InterfaceId) -> InterfaceCounters {
 }
 
 /// All neighbours. Each worker has its own table; what one of them knows is known.
-pub(in crate::api) fn neighbors(facts: &Facts) -> Vec<Neighbor> {
+pub(crate) fn neighbors(facts: &Facts) -> Vec<Neighbor> {
     let mut known = BTreeMap::new();
     for interface in facts.reports.iter().flat_map(|report| &report.snapshot.interfaces) {
         for neighbor in &interface.neighbors {
@@ -116,6 +116,7 @@ pub(in crate::api) fn neighbors(facts: &Facts) -> Vec<Neighbor> {
         ip,
         mac: neighbor.mac.map(|mac| mac.to_string()),
         state: neighbor.state.label().to_owned(),
+        since: facts.wall_before(neighbor.age),
     });
     each.collect()
 }

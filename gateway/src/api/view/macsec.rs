@@ -16,7 +16,7 @@ use crate::api::{
 };
 
 /// The SecYs of all channels whose workers answered.
-pub(in crate::api) fn macsec(facts: &Facts) -> Vec<MacsecChannel> {
+pub(crate) fn macsec(facts: &Facts) -> Vec<MacsecChannel> {
     let each = facts.config.channels.iter().enumerate();
     each.filter_map(|(at, channel)| Some(one(facts, channel, &facts.channel(ChannelId::at(at))?.secy)))
         .collect()

@@ -6,11 +6,13 @@ mod macsec;
 mod port;
 mod route;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
-pub(super) use self::{
+pub(crate) use self::{
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,

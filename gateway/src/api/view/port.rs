@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// All ports of the configuration.
-pub(in crate::api) fn ports(facts: &Facts) -> Vec<Port> {
+pub(crate) fn ports(facts: &Facts) -> Vec<Port> {
     let each = facts.config.ports.iter().enumerate();
     each.map(|(at, port)| one(facts, at, port)).collect()
 }
@@ -89,7 +89,7 @@ fn port_drops(facts: &Facts, id: PortId) -> DropCounters {
 }
 
 /// Everything that was dropped, the most frequent first.
-pub(in crate::api) fn drops(facts: &Facts) -> Vec<Drop> {
+pub(crate) fn drops(facts: &Facts) -> Vec<Drop> {
     let mut all = Vec::new();
     for channel in facts.reports.iter().flat_map(|report| &report.snapshot.channels) {
         let name = facts.config.channels.get(channel.channel.index()).map_or("?", |channel| &channel.name);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The routes of all connections, by prefix.
-pub(in crate::api) fn routes(facts: &Facts) -> Vec<Route> {
+pub(crate) fn routes(facts: &Facts) -> Vec<Route> {
     let each = facts.config.connections.iter().enumerate();
     each.flat_map(|(at, connection)| of_connection(facts, at, connection)).collect()
 }

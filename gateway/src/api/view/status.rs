@@ -17,7 +17,7 @@ const TOP_DROPS: usize = 5;
 const EXHAUSTION: (u64, u64) = (3, 4);
 
 /// The whole gateway.
-pub(in crate::api) fn status(facts: &Facts) -> Status {
+pub(crate) fn status(facts: &Facts) -> Status {
     let (connections, channels, ports) = (connections(facts), channels(facts), ports(facts));
     let mut reasons = silent_workers(facts);
     reasons.extend(channels.iter().flat_map(channel_reasons));
