@@ -132,7 +132,9 @@ impl Dataplane {
     /// Tells the sender of `about` what became of it, when that is allowed and within the rate limit.
     pub(super) fn send_error(&mut self, facts: &Facts, error: IcmpError, about: &Frame, now: Instant) {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
-        if !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
+        // RFC 1122 §3.2.2: never about what came as a link-layer group.
+        let to_group = Ethernet::split(&about.buf).is_some_and(|(header, _)| header.destination.is_group());
+        if to_group || !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
             return;
         }
         let Some(to) = source(about) else { return };
