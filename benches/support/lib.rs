@@ -1,1 +1,2 @@
-//! s
+//! What the benches share.
+#![forbid(unsafe_code)]

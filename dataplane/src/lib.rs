@@ -1,1 +1,57 @@
-//! placeholder line, replaced before anything lands
+//! Frames: from a port, through MACsec and the forwarding tables, to another port.
+//!
+//! # A frame's life
+//! A worker thread (in `gateway`) asks a [`port::Port`] for a [`Batch`] of [`Frame`]s and hands it to
+//! its [`Dataplane`]. Every frame belongs to one *interface* of one *connection*: a LAN interface (port,
+//! perhaps a VLAN) or an attachment (a VLAN inside the ciphertext of a channel). Channel frames go through
+//! the channel's SecY first. Then the connection's own FIB decides: deliver to the gateway itself, or send
+//! out by an interface, perhaps one of an ECMP group. On the way out a super-frame is cut to what the
+//! channel carries, each piece is protected in place, and the worker sends what the [`Dataplane`] collected
+//! for each port.
+//!
+//! # Invariants
+//! 1. The per-frame path allocates nothing, locks nothing, logs nothing. Buffers come from a [`Pool`].
+//! 2. A channel and its SecY belong to exactly one worker, so packet numbers and replay windows are plain
+//!    integers and packet number order is wire order.
+//! 3. [`Tables`] never change once built; a newer generation replaces them between two batches.
+//! 4. A LAN frame leaves by a channel only through its SecY: fail closed.
+//! 5. Each frame that is dropped has one [`DropReason`], counted once.
+//! 6. No clock, no I/O outside [`port`]: time comes in as `now`.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod crossing;
+mod demux;
+pub mod fib;
+pub mod flow;
+mod fragment;
+mod frame;
+pub mod group;
+pub mod icmp;
+mod ids;
+pub mod liveness;
+pub mod neighbor;
+pub mod offload;
+mod pipeline;
+mod pool;
+pub mod port;
+mod setup;
+mod tables;
+mod verdict;
+mod vlan;
+
+pub use self::pipeline::{
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
+};
+pub use channel::ChannelCounters;
+pub use crossing::Crossing;
+pub use frame::{BATCH, Batch, Frame};
+pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
+pub use liveness::{Board, Fault, Faults};
+pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
+pub use port::PortCaps;
+pub use setup::{
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Setup,
+};
+pub use tables::{ConnectionTables, Hop, Tables, Target};
+pub use verdict::{DropCounters, DropReason};

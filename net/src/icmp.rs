@@ -24,6 +24,8 @@ pub mod v4 {
     pub const CODE_NET: u8 = 0;
     /// Code of [`UNREACHABLE`]: host.
     pub const CODE_HOST: u8 = 1;
+    /// Code of [`UNREACHABLE`]: port.
+    pub const CODE_PORT: u8 = 3;
     /// Code of [`UNREACHABLE`]: fragmentation needed and DF set (RFC 1191).
     pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;
     /// Code of [`UNREACHABLE`]: administratively prohibited (RFC 1812).
@@ -54,6 +56,8 @@ pub mod v6 {
     pub const CODE_NO_ROUTE: u8 = 0;
     /// Code of [`UNREACHABLE`]: address.
     pub const CODE_ADDRESS: u8 = 3;
+    /// Code of [`UNREACHABLE`]: port.
+    pub const CODE_PORT: u8 = 4;
     /// Code of [`UNREACHABLE`]: administratively prohibited.
     pub const CODE_PROHIBITED: u8 = 1;
 }

@@ -134,6 +134,32 @@ impl Ipv4 {
         self.flags_fragment.get() & 0x3fff != 0
     }
 
+    /// True for every fragment but the last.
+    pub const fn more_fragments(&self) -> bool {
+        self.flags_fragment.get() & 0x2000 != 0
+    }
+
+    /// This header for a piece of its payload: `len` octets from `offset` (a multiple of 8, counted within this
+    /// packet, which may itself be a fragment) on. `last` says that the payload ends with it. DF is cleared.
+    #[must_use]
+    pub fn as_fragment(&self, offset: usize, last: bool, len: usize) -> Self {
+        let more = if last && !self.more_fragments() { 0 } else { 0x2000 };
+        let units = u16::try_from((self.fragment_offset() + offset) / 8).unwrap_or(u16::MAX) & 0x1fff;
+        let total = u16::try_from(len.saturating_add(Self::LEN)).unwrap_or(u16::MAX);
+        let mut header = *self;
+        header.version_ihl = 0x45;
+        header.total_len = U16::new(total);
+        header.flags_fragment = U16::new(more | units);
+        header.checksum = U16::new(0);
+        header.checksum = U16::new(checksum::checksum(header.as_bytes()));
+        header
+    }
+
+    /// The fixed part as it stands on the wire.
+    pub fn as_octets(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
     /// Fragment offset in octets; 0 for the first fragment and for whole packets.
     pub fn fragment_offset(&self) -> usize {
         usize::from(self.flags_fragment.get() & 0x1fff) * 8

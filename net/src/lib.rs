@@ -29,7 +29,7 @@ pub mod virtio;
 
 pub use buffer::PacketBuf;
 pub use cursor::{Malformed, Reader, Writer};
-pub use ethernet::{EtherType, VlanId, VlanTag};
+pub use ethernet::{EtherType, Ethernet, VlanId, VlanTag};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use mac::{MacAddr, ParseMacError};
 pub use time::{Instant, earliest};

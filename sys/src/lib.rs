@@ -1,1 +1,50 @@
-//! placeholder line, replaced before anything lands
+//! Linux made safe: packet sockets and their rings, TAP devices, waiting, namespaces, privileges.
+//!
+//! This is the only crate of the workspace that contains unsafe code, and it knows no protocol: it moves octets
+//! and says how many. What a frame means is decided above it, in `dataplane::port`, and who may open what is
+//! decided in `gateway`.
+//!
+//! Three rules hold everywhere in it.
+//!
+//! 1. **Every type owns what it wraps and gives it back.** A [`PacketSocket`] owns its descriptor, an [`RxRing`] its
+//!    mapping, a [`Tap`] its queue. Dropping the value closes it; nothing is closed by hand, nothing is closed twice.
+//! 2. **The kernel is outside too.** Offsets and lengths that come from a shared ring are checked against the mapping
+//!    before they become a slice. What does not fit is counted and skipped, it never panics.
+//! 3. **Unsafe is expected file by file**, with a reason at the top and a `SAFETY` argument at each block. Where
+//!    `nix` or `socket2` has a safe call, it is used.
+//!
+//! Nothing here reads a clock or logs, and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
+//! [`Tap::receive`], [`Tap::send`]) do not allocate.
+//!
+//! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
+//! a caller treats differently.
+
+mod counting_allocator;
+pub mod fault;
+pub mod interface;
+mod mmap;
+pub mod netns;
+mod packet_ring;
+mod packet_send;
+mod packet_socket;
+mod poll;
+pub mod process;
+mod socket_option;
+pub mod sysctl;
+mod tap;
+#[cfg(test)]
+mod testbed;
+
+pub use counting_allocator::CountingAllocator;
+pub use packet_ring::{RingVersion, RxFrame, RxRing};
+pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};
+pub use packet_socket::{Fanout, FanoutMode, PacketOptions, PacketSocket, Statistics};
+pub use poll::{Poller, Ready, Waker, rest};
+pub use tap::{Tap, TapOptions};
+
+/// Octets of a virtio-net header without mergeable buffers (virtio 1.2, 5.1.6), in the byte order of this machine,
+/// as AF_PACKET and TAP exchange it with us.
+pub const VNET_HEADER_OCTETS: usize = 10;
+
+/// A virtio-net header as it stands in memory: flags, gso type, header length, gso size, checksum start and offset.
+pub type VnetHeader = [u8; VNET_HEADER_OCTETS];

@@ -1,0 +1,145 @@
+//! A customer's domain: attachments on channels, LANs on ports, routes between them.
+
+use core::net::IpAddr;
+
+use net::{IpNet, MacAddr, VlanId};
+use serde::{Serialize, Serializer};
+
+use super::{Channel, Interconnect, Mode, Port, Protection, Ref, optional_text, optional_vlan};
+
+/// One customer's domain across an interconnect, with a routing table of its own.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Connection {
+    /// Unique among connections.
+    pub name: String,
+    /// The interconnect whose channels it uses.
+    pub interconnect: Ref<Interconnect>,
+    /// Routed or transparent.
+    pub mode: Mode,
+    /// How the attachments share the traffic.
+    pub protection: Protection,
+    /// Whether the MSS of TCP is lowered; off when transparent.
+    pub mss_clamp: MssClamp,
+    /// At least one, each on another channel of the interconnect.
+    #[serde(rename = "attachment")]
+    pub attachments: Vec<Attachment>,
+    /// Exactly one when transparent.
+    #[serde(rename = "lan")]
+    pub lans: Vec<Lan>,
+    /// Static routes with different prefixes; none when transparent.
+    #[serde(rename = "route")]
+    pub routes: Vec<Route>,
+}
+
+/// Whether and how the MSS of passing TCP connections is lowered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MssClamp {
+    /// It is left alone.
+    Off,
+    /// To what fits the attachment.
+    Auto,
+    /// To at most this many octets.
+    Limit(u16),
+}
+
+impl Serialize for MssClamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Limit(octets) => serializer.serialize_u16(*octets),
+        }
+    }
+}
+
+/// A connection on one channel.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Attachment {
+    /// The channel.
+    pub channel: Ref<Channel>,
+    /// VLAN inside the ciphertext, or untagged; no other attachment on the channel has the same.
+    #[serde(serialize_with = "optional_vlan")]
+    pub vlan: Option<VlanId>,
+    /// Our addresses with their subnets; not empty when routed, empty when transparent.
+    #[serde(rename = "address")]
+    pub addresses: Vec<IpNet>,
+    /// The far end's addresses, at most one of each family, each in one of our subnets (or link-local).
+    #[serde(rename = "peer")]
+    pub peers: Vec<IpAddr>,
+    /// Largest IP packet in octets. Filled in where the channel's MTU is given; `None` when both
+    /// depend on the device: then it is the channel's MTU less [`Channel::overhead`].
+    pub mtu: Option<u16>,
+    /// The higher one is preferred.
+    pub preference: u32,
+    /// Our MAC address, if it is not that of the channel's device.
+    #[serde(serialize_with = "optional_text")]
+    pub mac: Option<MacAddr>,
+    /// The host's own stack gets this interface.
+    pub host: Option<HostDevice>,
+}
+
+/// Where a connection meets the customer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Lan {
+    /// The port.
+    pub port: Ref<Port>,
+    /// VLAN on the port, or untagged; no other LAN on the port has the same.
+    #[serde(serialize_with = "optional_vlan")]
+    pub vlan: Option<VlanId>,
+    /// Our addresses with their subnets; not empty when routed, empty when transparent.
+    #[serde(rename = "address")]
+    pub addresses: Vec<IpNet>,
+    /// Largest IP packet in octets; `None`: the MTU of the device at start.
+    pub mtu: Option<u16>,
+    /// Our MAC address, if it is not that of the port's device.
+    #[serde(serialize_with = "optional_text")]
+    pub mac: Option<MacAddr>,
+    /// The host's own stack gets this interface.
+    pub host: Option<HostDevice>,
+}
+
+/// A TAP device through which the host's stack owns an interface's addresses.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct HostDevice {
+    /// Its name; `None`: the gateway makes one up.
+    pub name: Option<String>,
+}
+
+/// A static route.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Route {
+    /// Where to; no bits behind its length.
+    pub prefix: IpNet,
+    /// Over what.
+    pub via: Via,
+}
+
+/// What a route leads to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The peers of these attachments (places in [`Connection::attachments`]), as far as they are
+    /// live. Each has a peer of the prefix's family; never empty.
+    Attachments(Vec<usize>),
+    /// One neighbour.
+    Neighbor {
+        /// Its address, of the prefix's family.
+        address: IpAddr,
+        /// Where it is.
+        interface: Interface,
+    },
+    /// Packets vanish.
+    Blackhole,
+    /// Packets are answered by an ICMP error.
+    Unreachable,
+}
+
+/// An interface of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interface {
+    /// Place in [`Connection::attachments`].
+    Attachment(usize),
+    /// Place in [`Connection::lans`].
+    Lan(usize),
+}

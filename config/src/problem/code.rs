@@ -1,0 +1,208 @@
+//! The closed list of problem codes. A code never changes its meaning and is never used again for
+//! another one: people put them into tickets and search for them.
+//!
+//! Hundreds group them: 00 shape of the text, 01 names and ports, 02 channels and their SecY, 03 keys,
+//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles.
+
+use core::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The configuration cannot be run.
+    Error,
+    /// It can be run, and somebody should know this about it.
+    Warning,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $severity:ident;)+) => {
+        /// What kind of problem it is; each has a number that stays.
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The number, such as `QS0102`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// Error or warning; a code is always the same one.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+
+            /// What the code means in general, for `explain` and the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not TOML.
+    Syntax = "QS0001", Error;
+    /// A key that this section does not have; misspelt keys are never ignored.
+    UnknownKey = "QS0002", Error;
+    /// A value of another TOML type than the key takes.
+    WrongType = "QS0003", Error;
+    /// A key that has no default is missing.
+    MissingKey = "QS0004", Error;
+    /// A word that is not among the words this key takes.
+    UnknownWord = "QS0005", Error;
+    /// A text that is not the address, prefix, name or identifier it should be.
+    Malformed = "QS0006", Error;
+    /// A number outside the range of its key.
+    OutOfRange = "QS0007", Error;
+    /// A feature that exists in the language of the configuration but not yet in this version.
+    NotYet = "QS0008", Error;
+    /// The file is written for another version of the configuration language.
+    SchemaVersion = "QS0009", Error;
+    /// The file is larger than any sensible configuration.
+    TooLarge = "QS0010", Error;
+
+    /// Two things of one kind have the same name.
+    DuplicateName = "QS0101", Error;
+    /// A name that nothing carries.
+    UnknownReference = "QS0102", Error;
+    /// Two ports open the same network interface.
+    DeviceUsedTwice = "QS0103", Error;
+    /// No channel and no LAN uses the port.
+    UnusedPort = "QS0104", Warning;
+    /// The interconnect has no channel, or no connection uses it.
+    UnusedInterconnect = "QS0105", Warning;
+    /// No connection has an attachment on the channel.
+    UnusedChannel = "QS0106", Warning;
+    /// One port is the underlay of a channel and a LAN: frames of the LAN could leave without protection.
+    PortRoles = "QS0107", Error;
+    /// The list of CPUs does not give every worker one of its own.
+    Pins = "QS0108", Error;
+    /// A host device has the name of another device.
+    HostDevice = "QS0109", Error;
+
+    /// Two channels cannot be told apart: same port, same tags in clear.
+    ChannelOverlap = "QS0201", Error;
+    /// The confidentiality offset does not exist in XPN suites (802.1AE §14.7, §14.8) or without encryption.
+    Offset = "QS0202", Error;
+    /// The replay window is larger than the packet numbers of the suite allow (802.1AE §10.7.8).
+    ReplayWindow = "QS0203", Error;
+    /// must-secure only means something when frames that fail validation are dropped.
+    ValidateTooWeak = "QS0204", Error;
+    /// Receivers could not tell which secure channel a frame belongs to (802.1AE §10.5.3).
+    SciNeeded = "QS0205", Error;
+    /// The settings contradict the form of the SecTAG that they ask for (802.1AE §9.5).
+    SciForm = "QS0206", Error;
+    /// The channel carries everything in clear.
+    MacsecOff = "QS0207", Warning;
+    /// The channel falls back to clear text.
+    ShouldSecure = "QS0208", Warning;
+    /// A protection that MACsec offers is switched off.
+    Weakened = "QS0209", Warning;
+
+    /// Key material stands in the file itself.
+    LiteralSecret = "QS0301", Error;
+    /// The file, credential or variable that holds the key does not exist.
+    SecretNotFound = "QS0302", Error;
+    /// Every user of the machine can read the key.
+    SecretWorldReadable = "QS0303", Error;
+    /// The key exists and cannot be read.
+    SecretUnreadable = "QS0304", Error;
+    /// What was read is not a key in hexadecimal digits.
+    KeyMalformed = "QS0305", Error;
+    /// The key is too short or too long for the cipher suite.
+    KeyLength = "QS0306", Error;
+    /// XPN suites need a salt and an SSCI with every key (802.1AE §10.7.13, §10.7.28).
+    XpnMissing = "QS0307", Error;
+    /// Only XPN suites have a salt and an SSCI.
+    XpnUnexpected = "QS0308", Error;
+    /// Two ends of one channel would use the same key with the same SSCI or SCI: nonces repeat.
+    SameSender = "QS0309", Error;
+    /// The peer's SCI is our own.
+    SameSci = "QS0310", Error;
+    /// Two keys of one secure channel have the same association number.
+    DuplicateAn = "QS0311", Error;
+    /// Two secure channels use one key with the same SSCI or SCI: nonces repeat and AES-GCM is broken.
+    NonceReuse = "QS0312", Error;
+    /// The channel must be secured and has no key for one direction.
+    NoKeys = "QS0313", Error;
+
+    /// A connection has no attachment.
+    NoAttachment = "QS0401", Error;
+    /// The attachment's channel belongs to another interconnect.
+    ForeignChannel = "QS0402", Error;
+    /// Two attachments on one channel cannot be told apart.
+    AttachmentOverlap = "QS0403", Error;
+    /// Two LANs on one port cannot be told apart.
+    LanOverlap = "QS0404", Error;
+    /// A transparent connection is a wire: one LAN, no addresses, no routes.
+    Transparent = "QS0405", Error;
+    /// A routed connection cannot use an interface that has no address.
+    NoAddress = "QS0406", Error;
+
+    /// Two interfaces of one connection have overlapping subnets.
+    AddressOverlap = "QS0501", Error;
+    /// The address cannot be a host's.
+    NotAHost = "QS0502", Error;
+    /// The peer is in none of the attachment's subnets.
+    PeerOffLink = "QS0503", Error;
+    /// The peer's address is our own.
+    PeerIsSelf = "QS0504", Error;
+    /// Two peers of one address family on one attachment.
+    PeerAmbiguous = "QS0505", Error;
+
+    /// The prefix has bits set behind its length.
+    HostBits = "QS0601", Error;
+    /// The next hop is not a neighbour that the connection can reach.
+    NextHop = "QS0602", Error;
+    /// No attachment of the route has a peer in its address family.
+    NoPeer = "QS0603", Error;
+    /// Two routes of one connection have the same prefix.
+    DuplicateRoute = "QS0604", Error;
+
+    /// IPv6 needs 1280 octets (RFC 8200 §5).
+    Ipv6Mtu = "QS0701", Error;
+    /// Packets of this size do not fit the channel once tags and MACsec are added.
+    MtuChain = "QS0702", Error;
+
+    /// The peer's profile says that it refuses this.
+    ProfileRefuses = "QS0801", Error;
+    /// The peer's profile says that this will not work as it stands.
+    ProfileWarns = "QS0802", Warning;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_rise() {
+        let numbers: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    }
+
+    #[test]
+    fn every_code_says_what_it_means() {
+        assert!(Code::ALL.iter().all(|code| code.meaning().ends_with('.')));
+    }
+}

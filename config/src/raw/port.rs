@@ -1,0 +1,152 @@
+//! The sections about this machine: `[site]`, `[runtime]`, `[[port]]`, and about links: `[[interconnect]]`, `[[channel]]`.
+
+use std::path::PathBuf;
+
+use super::{
+    kinds::{AbsolutePath, Device, Filter, Int, List, Mac, Name, Vlan},
+    macsec::Macsec,
+    section::{section, words},
+};
+
+section! {
+    /// This gateway.
+    pub(crate) Site = "[site]" {
+        /// Its name on screens, in logs and in metrics.
+        name: Name => required;
+    }
+}
+
+section! {
+    /// The process: threads, files, logs.
+    pub(crate) Runtime = "[runtime]" {
+        /// Worker threads that move frames.
+        workers: Int<u8, 1, 64> => default(1);
+        /// CPUs to pin the workers to, one per worker. Without it, the kernel chooses.
+        pin: List<Int<u16, 0, 4095>> => optional;
+        /// Directory for state that outlives the process.
+        state_dir: AbsolutePath => default(PathBuf::from("/var/lib/quadspan"));
+        /// Unix socket of the API.
+        socket: AbsolutePath => default(PathBuf::from("/run/quadspan/api.sock"));
+        /// Which log events are written: a level, or a filter such as `info,dataplane=debug`.
+        log: Filter => default("info".to_owned());
+        /// How log events look.
+        log_format: LogFormat => default(LogFormat::Auto);
+    }
+}
+
+words! {
+    /// How log events look.
+    pub enum LogFormat {
+        /// Text on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+section! {
+    /// Where frames come in and go out.
+    pub(crate) Port = "[[port]]" {
+        /// Its name in this file.
+        name: Name => required;
+        /// The network interface, or the name of the TAP device.
+        device: Device => required;
+        /// How frames are moved between the kernel and the gateway.
+        io: Io => default(Io::Auto);
+        /// Version of the kernel's receive ring (AF_PACKET only).
+        rx_ring: RxRing => default(RxRing::Auto);
+        /// Let the kernel hand over and take super-frames with a virtio-net header. Ignored on ports of
+        /// channels, where every frame is cut before it is protected.
+        offload: bool => default(true);
+        /// Size of the receive ring in KiB.
+        ring_kib: Int<u32, 256, 262_144> => default(4096);
+        /// Send past the kernel's queueing discipline (AF_PACKET only).
+        qdisc_bypass: bool => default(true);
+    }
+}
+
+words! {
+    /// How frames are moved between the kernel and the gateway.
+    pub enum Io {
+        /// The fastest way that works for the device.
+        Auto = "auto",
+        /// A packet socket with a memory-mapped receive ring.
+        AfPacket = "af_packet",
+        /// A TAP device that the gateway creates.
+        Tap = "tap",
+    }
+    later { "af_xdp": "AF_XDP comes with a later version; use \"af_packet\""; }
+}
+
+words! {
+    /// Version of the AF_PACKET receive ring.
+    pub enum RxRing {
+        /// The one that suits the port.
+        Auto = "auto",
+        /// TPACKET_V3: blocks of frames.
+        V3 = "v3",
+        /// TPACKET_V2: one slot per frame.
+        V2 = "v2",
+    }
+}
+
+section! {
+    /// Channels that form one redundancy group towards one peer.
+    pub(crate) Interconnect = "[[interconnect]]" {
+        /// Its name in this file.
+        name: Name => required;
+        /// What the peer accepts and does; sets defaults and is checked.
+        profile: Profile => default(Profile::Quadspan);
+    }
+}
+
+words! {
+    /// What kind of peer is at the far end.
+    pub enum Profile {
+        /// Another Quadspan: everything is allowed.
+        Quadspan = "quadspan",
+        /// AWS Direct Connect, dedicated connections.
+        AwsDx = "aws-dx",
+        /// AWS Interconnect (multicloud, last mile).
+        AwsInterconnect = "aws-interconnect",
+        /// Google Cross-Cloud Interconnect.
+        GcpCci = "gcp-cci",
+        /// Azure ExpressRoute Direct.
+        AzureErDirect = "azure-er-direct",
+    }
+}
+
+section! {
+    /// One link to one peer, protected by MACsec.
+    pub(crate) Channel = "[[channel]]" {
+        /// Its name in this file.
+        name: Name => required;
+        /// The interconnect it belongs to.
+        interconnect: Name => required;
+        /// The port its frames use.
+        port: Name => required;
+        /// VLAN ids in clear in front of the SecTAG, outer first; at most two.
+        clear_tags: List<Vlan> => optional;
+        /// Type of the outer tag in clear.
+        clear_tag_type: TagType => default(TagType::Customer);
+        /// Largest payload of the underlay in octets: what may follow the MAC header and the tags in
+        /// clear, SecTAG and ICV included. Default: the MTU of the device, read at start.
+        mtu: Int<u16, 128, 65_535> => optional;
+        /// The peer's MAC address. Default: learnt.
+        peer_mac: Mac => optional;
+        /// How the channel is protected.
+        macsec: Macsec => required;
+    }
+}
+
+words! {
+    /// Type of a VLAN tag.
+    pub enum TagType {
+        /// Customer tag, EtherType 0x8100.
+        Customer = "802.1q",
+        /// Service tag, EtherType 0x88a8.
+        Service = "802.1ad",
+    }
+}

@@ -1,0 +1,184 @@
+//! What comes out of a configuration that is right.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use config::{
+    Config,
+    model::{Cipher, Interface, Mode, MssClamp, PortRole, TagType, TxSci, Via},
+};
+use support::{BASE, EXAMPLES, base_with, load};
+
+fn example(name: &str) -> Config {
+    let (_, text) = EXAMPLES.into_iter().find(|(known, _)| *known == name).expect("it is an example");
+    load(text).unwrap_or_else(|problems| panic!("{}", problems.render(100, false))).config
+}
+
+fn config(text: &str) -> Config {
+    load(text).unwrap_or_else(|problems| panic!("{}", problems.render(100, false))).config
+}
+
+#[test]
+fn the_two_sites_fit_together() {
+    let (a, b) = (example("two-sites-a.toml"), example("two-sites-b.toml"));
+    assert_eq!((a.channels.len(), b.channels.len()), (4, 4));
+    for (ours, theirs) in a.channels.iter().zip(&b.channels) {
+        for (sends, receives) in [(ours, theirs), (theirs, ours)] {
+            let (tx, rx) = (&sends.macsec.tx[0], &receives.macsec.rx[0].sas[0]);
+            assert_eq!((tx.an, &tx.key, tx.xpn), (rx.an, &rx.key, rx.xpn), "{}", ours.name);
+        }
+        assert_ne!(ours.macsec.tx[0].key, ours.macsec.rx[0].sas[0].key);
+        assert_eq!((ours.macsec.cipher, ours.mtu), (theirs.macsec.cipher, theirs.mtu));
+    }
+    let (blue_a, blue_b) = (&a.connections[0], &b.connections[0]);
+    for (ours, theirs) in blue_a.attachments.iter().zip(&blue_b.attachments) {
+        let hosts = |list: &[net::IpNet]| list.iter().map(net::IpNet::addr).collect::<Vec<_>>();
+        assert_eq!((&ours.peers, &theirs.peers), (&hosts(&theirs.addresses), &hosts(&ours.addresses)));
+        assert_eq!(
+            (ours.channel.index(), ours.vlan, ours.mtu),
+            (theirs.channel.index(), theirs.vlan, theirs.mtu)
+        );
+    }
+    assert_eq!(blue_a.routes[0].prefix, blue_b.lans[0].addresses[0].trunc());
+}
+
+#[test]
+fn names_lead_to_places() {
+    let config = config(BASE);
+    let attachment = &config.connections[0].attachments[1];
+    let channel = config.channel(&attachment.channel).expect("references are within the list");
+    assert_eq!(
+        (attachment.channel.name(), attachment.channel.index(), channel.name.as_str()),
+        ("ch2", 1, "ch2")
+    );
+    assert_eq!(config.port(&channel.port).map(|port| port.device.as_str()), Some("eth2"));
+    assert_eq!(config.interconnect(&channel.interconnect).map(|it| it.name.as_str()), Some("to-b"));
+    assert_eq!(
+        config.ports.iter().map(|port| port.role).collect::<Vec<_>>(),
+        [PortRole::Lan, PortRole::Channel, PortRole::Channel]
+    );
+}
+
+#[test]
+fn offload_is_for_lans_only() {
+    let offload: Vec<_> = config(BASE).ports.iter().map(|port| port.offload).collect();
+    assert_eq!(offload, [true, false, false]);
+}
+
+#[test]
+fn routes_know_their_next_hops() {
+    let text = base_with(&[(
+        "via = \"10.1.0.254\"",
+        "via = \"10.1.0.254\"\n[[connection.route]]\nprefix = \"fd00:9::/64\"\nvia = \"attachments\"\n[[connection.route]]\nprefix = \"10.4.0.0/24\"\nvia = [\"ch2\"]\n[[connection.route]]\nprefix = \"10.5.0.0/24\"\nvia = \"169.254.11.2\"\n[[connection.route]]\nprefix = \"10.6.0.0/24\"\nvia = \"blackhole\"",
+    )]);
+    let via: Vec<_> = config(&text).connections[0].routes.iter().map(|route| route.via.clone()).collect();
+    let neighbor =
+        |address: &str, interface| Via::Neighbor { address: address.parse().expect("an address"), interface };
+    let expected = [
+        Via::Attachments(vec![0, 1]),
+        neighbor("10.1.0.254", Interface::Lan(0)),
+        // ch2 has no IPv6 peer.
+        Via::Attachments(vec![0]),
+        Via::Attachments(vec![1]),
+        neighbor("169.254.11.2", Interface::Attachment(1)),
+        Via::Blackhole,
+    ];
+    assert_eq!(via, expected);
+}
+
+#[test]
+fn the_mtu_is_what_the_channel_leaves() {
+    let first = |text: &str| config(text).connections[0].attachments[0].mtu;
+    assert_eq!(first(BASE), Some(1500));
+    assert_eq!(first(&base_with(&[("mtu = 1500\n", "")])), Some(1536 - 32 - 4));
+    assert_eq!(first(&base_with(&[("mtu = 1500\n", ""), ("vlan = 100\n", "")])), Some(1536 - 32));
+    assert_eq!(
+        first(&base_with(&[("mtu = 1500\n", ""), ("include_sci = true", "end_station = true")])),
+        Some(1536 - 24 - 4)
+    );
+    let off = base_with(&[("mtu = 1500\n", ""), ("policy = \"must-secure\"", "policy = \"off\"")]);
+    assert_eq!(first(&off), Some(1536 - 4));
+    // The device decides where the channel gives no number; the gateway uses the same sum.
+    let base = config(BASE);
+    assert_eq!(base.connections[0].attachments[1].mtu, None);
+    assert_eq!((base.channels[1].overhead(false), base.channels[1].overhead(true)), (32, 36));
+}
+
+#[test]
+fn the_short_forms_fix_the_sci() {
+    let scb = config(&base_with(&[("cipher = \"gcm-aes-256\"", "cipher = \"gcm-aes-256\"\nscb = true")]));
+    let macsec = &scb.channels[1].macsec;
+    assert_eq!(
+        (macsec.include_sci, macsec.scb, macsec.tx_sci),
+        (false, true, TxSci::DeviceMac { port_id: 0 })
+    );
+    let es =
+        config(&base_with(&[("cipher = \"gcm-aes-256\"", "cipher = \"gcm-aes-256\"\nend_station = true")]));
+    let macsec = &es.channels[1].macsec;
+    assert_eq!(
+        (macsec.include_sci, macsec.end_station, macsec.tx_sci),
+        (false, true, TxSci::DeviceMac { port_id: 1 })
+    );
+}
+
+#[test]
+fn profiles_set_defaults() {
+    let gcp = config(&base_with(&[
+        ("profile = \"quadspan\"", "profile = \"gcp-cci\""),
+        ("replay_window = 0\n", ""),
+        ("channel = \"ch2\"", "channel = \"ch2\"\nvlan = 7"),
+    ]));
+    assert_eq!(gcp.channels[0].macsec.replay_window, 64);
+    assert_eq!(config(BASE).channels[1].macsec.replay_window, 0);
+}
+
+#[test]
+fn receive_keys_are_grouped_by_their_sender() {
+    let more = "key = { file = \"ch2-in\" }\n[[channel.macsec.static.rx]]\nsci = \"02000000bb03:0001\"\nan = 0\nkey = { file = \"x\" }\n[[channel.macsec.static.rx]]\nsci = \"02000000bb02:0001\"\nan = 1\nkey = { file = \"y\" }";
+    let rx = config(&base_with(&[("key = { file = \"ch2-in\" }", more)])).channels[1].macsec.rx.clone();
+    let seen: Vec<_> =
+        rx.iter().map(|sc| (sc.sci.to_string(), sc.sas.iter().map(|sa| sa.an).collect::<Vec<_>>())).collect();
+    assert_eq!(
+        seen,
+        [("02000000bb02:0001".to_owned(), vec![0, 1]), ("02000000bb03:0001".to_owned(), vec![0])]
+    );
+}
+
+#[test]
+fn a_channel_that_is_off_has_no_keys() {
+    let off = config(&base_with(&[("policy = \"must-secure\"", "policy = \"off\"")]));
+    let macsec = &off.channels[0].macsec;
+    assert!(macsec.tx.is_empty() && macsec.rx.is_empty() && macsec.overhead() == 0);
+}
+
+#[test]
+fn tags_in_clear_come_outer_first() {
+    let tags = &example("vlan-in-clear.toml").channels[0].clear_tags;
+    let seen: Vec<_> = tags.iter().map(|tag| (tag.tag_type, tag.vlan.get())).collect();
+    assert_eq!(seen, [(TagType::Service, 2100), (TagType::Customer, 17)]);
+}
+
+#[test]
+fn a_wire_has_one_lan_and_no_routes() {
+    let wire = &example("transparent.toml").connections[0];
+    assert_eq!(
+        (wire.mode, wire.lans.len(), wire.routes.len(), wire.mss_clamp),
+        (Mode::Transparent, 1, 0, MssClamp::Off)
+    );
+    assert_eq!(wire.attachments.iter().map(|attachment| attachment.mtu).collect::<Vec<_>>(), [Some(1568); 2]);
+}
+
+#[test]
+fn it_serialises_in_the_words_of_the_file_with_fingerprints_for_keys() {
+    let config = config(BASE);
+    let json = serde_json::to_value(&config).expect("it serialises");
+    let channel = &json["channel"][0];
+    assert_eq!(channel["interconnect"], "to-b");
+    assert_eq!(channel["macsec"]["cipher"], Cipher::GcmAesXpn256.as_str());
+    let tx = &channel["macsec"]["tx"][0];
+    assert_eq!(tx["key"], format!("sha256:{}", config.channels[0].macsec.tx[0].key.fingerprint()));
+    assert_eq!((&tx["ssci"], &tx["salt"]), (&1.into(), &"000102030405060708090a0b".into()));
+    assert_eq!(tx["from"]["file"], "ch1-out");
+    assert_eq!(json["connection"][0]["attachment"][0]["vlan"], 100);
+    assert_eq!(json["connection"][0]["route"][1]["via"]["neighbor"]["address"], "10.1.0.254");
+}

@@ -1,0 +1,57 @@
+//! What one worker hands to another.
+//!
+//! A frame that a worker received may have to leave by a channel, or a TAP, that another worker owns. It
+//! crosses in a bounded single-producer ring (in `gateway`), in batches, at the point where only the owner can go on.
+
+use core::net::IpAddr;
+
+use net::MacAddr;
+
+use crate::{Frame, InterfaceId};
+
+/// One item on its way to another worker.
+#[derive(Debug)]
+pub enum Crossing {
+    /// A routed packet behind 14 octets for the Ethernet header; find the neighbour and send it.
+    Route {
+        /// Out by this interface.
+        interface: InterfaceId,
+        /// To this neighbour on it.
+        gateway: IpAddr,
+        /// The packet.
+        frame: Frame,
+    },
+    /// A whole frame to send as it is.
+    Emit {
+        /// Out by this interface.
+        interface: InterfaceId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A whole frame for the host's own stack.
+    Host {
+        /// The interface that it came in by.
+        interface: InterfaceId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A neighbour on a LAN was heard.
+    Neighbor {
+        /// On this interface.
+        interface: InterfaceId,
+        /// Its IP address.
+        ip: IpAddr,
+        /// Its MAC address.
+        mac: MacAddr,
+    },
+}
+
+impl Crossing {
+    /// The frame in it, if any.
+    pub fn into_frame(self) -> Option<Frame> {
+        match self {
+            Self::Route { frame, .. } | Self::Emit { frame, .. } | Self::Host { frame, .. } => Some(frame),
+            Self::Neighbor { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A frame: its octets with room at both ends, and what is still to be done on it.
+
+use arrayvec::ArrayVec;
+use net::{PacketBuf, virtio::Offload};
+
+/// Frames that a port hands over, and a worker forwards, in one go.
+pub const BATCH: usize = 64;
+
+/// Up to [`BATCH`] frames, on the stack.
+pub type Batch = ArrayVec<Frame, BATCH>;
+
+/// One Ethernet frame (from the destination address on, without FCS), or a super-frame: a TCP or UDP
+/// segment train of up to 64 KiB with its headers once (see [`net::virtio::Gso`]).
+#[derive(Debug)]
+pub struct Frame {
+    /// The octets.
+    pub buf: PacketBuf,
+    /// Checksum and segmentation work that is not done yet. It is the default for all that came from
+    /// a wire; only hosts with offloads (TAP, virtio-net headers) leave work behind.
+    pub offload: Offload,
+}
+
+impl Frame {
+    /// A frame with nothing left to do on it.
+    pub fn new(buf: PacketBuf) -> Self {
+        Self { buf, offload: Offload::default() }
+    }
+}
+
+impl AsMut<PacketBuf> for Frame {
+    fn as_mut(&mut self) -> &mut PacketBuf {
+        &mut self.buf
+    }
+}

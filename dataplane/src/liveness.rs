@@ -1,0 +1,177 @@
+//! Which attachments may carry traffic, known to every worker within one batch.
+//!
+//! An attachment is live when nothing speaks against it: its port has carrier, its channel is secured (or
+//! allowed to be in clear), its BFD session (once there is one) is up, and nobody drained it. The worker that
+//! owns the channel decides that from its [`Faults`] and writes one bit to the [`Board`]; all workers look
+//! at the board's epoch once per batch and choose again when it moved.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::InterfaceId;
+
+/// What can speak against a channel or an attachment.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fault {
+    /// The port's device is down or gone.
+    PortDown,
+    /// The port has no carrier.
+    NoCarrier,
+    /// MACsec is required and there is no SA to send with.
+    NotSecured,
+    /// MKA says the peer is gone.
+    MkaDown,
+    /// BFD says the path is gone.
+    BfdDown,
+    /// The path is up but too bad to use.
+    Quality,
+    /// An operator drained it.
+    Drained,
+}
+
+impl Fault {
+    /// All, the most fundamental first.
+    pub const ALL: &[Self] = &[
+        Self::PortDown,
+        Self::NoCarrier,
+        Self::NotSecured,
+        Self::MkaDown,
+        Self::BfdDown,
+        Self::Quality,
+        Self::Drained,
+    ];
+
+    /// The name in tables and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::PortDown => "port_down",
+            Self::NoCarrier => "no_carrier",
+            Self::NotSecured => "not_secured",
+            Self::MkaDown => "mka_down",
+            Self::BfdDown => "bfd_down",
+            Self::Quality => "quality",
+            Self::Drained => "drained",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::PortDown => 1,
+            Self::NoCarrier => 2,
+            Self::NotSecured => 4,
+            Self::MkaDown => 8,
+            Self::BfdDown => 16,
+            Self::Quality => 32,
+            Self::Drained => 64,
+        }
+    }
+}
+
+/// A set of faults. Empty means live.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Faults(u8);
+
+impl Faults {
+    /// Nothing speaks against it.
+    pub const NONE: Self = Self(0);
+
+    /// True when nothing speaks against it.
+    pub const fn is_live(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Adds or removes one fault.
+    pub const fn set(&mut self, fault: Fault, present: bool) {
+        if present {
+            self.0 |= fault.bit();
+        } else {
+            self.0 &= !fault.bit();
+        }
+    }
+
+    /// True when this fault is in the set.
+    pub const fn has(self, fault: Fault) -> bool {
+        self.0 & fault.bit() != 0
+    }
+
+    /// The faults of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The most fundamental fault: the reason to show.
+    pub fn first(self) -> Option<Fault> {
+        Fault::ALL.iter().copied().find(|&fault| self.has(fault))
+    }
+}
+
+/// One bit per interface, shared by all workers. A LAN interface's bit is always set.
+#[derive(Debug)]
+pub struct Board {
+    epoch: AtomicU64,
+    live: Vec<AtomicU64>,
+}
+
+impl Board {
+    /// A board for `interfaces` interfaces, none of them live.
+    pub fn new(interfaces: usize) -> Arc<Self> {
+        let words = interfaces.div_ceil(64);
+        Arc::new(Self { epoch: AtomicU64::new(0), live: (0..words).map(|_| AtomicU64::new(0)).collect() })
+    }
+
+    /// Moves whenever a bit moved.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether the interface may carry traffic.
+    pub fn is_live(&self, interface: InterfaceId) -> bool {
+        let word = self.live.get(interface.index() / 64).map_or(0, |word| word.load(Ordering::Acquire));
+        word >> (interface.index() % 64) & 1 == 1
+    }
+
+    /// Says whether the interface may carry traffic. True when that is news.
+    pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
+        let Some(word) = self.live.get(interface.index() / 64) else { return false };
+        let bit = 1u64 << (interface.index() % 64);
+        let before =
+            if live { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
+        let news = (before & bit != 0) != live;
+        if news {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_fundamental_fault_is_the_reason() {
+        let mut faults = Faults::NONE;
+        for &fault in Fault::ALL.iter().rev() {
+            faults.set(fault, true);
+            assert_eq!(faults.first(), Some(fault));
+        }
+        Fault::ALL.iter().for_each(|&fault| faults.set(fault, false));
+        assert!(faults.is_live() && faults.first().is_none());
+    }
+
+    #[test]
+    fn the_epoch_moves_only_with_news() {
+        let board = Board::new(100);
+        assert!(board.set(InterfaceId(99), true));
+        assert!(!board.set(InterfaceId(99), true));
+        assert!(!board.set(InterfaceId(5), false));
+        assert!(!board.set(InterfaceId(9999), true));
+        assert_eq!(
+            (board.epoch(), board.is_live(InterfaceId(99)), board.is_live(InterfaceId(98))),
+            (1, true, false)
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! Out: tags, cutting, protecting, joining, and the ports' transmit queues.
+//!
+//! Nothing leaves by a channel except through [`Dataplane::protect_queues`]: fail closed.
+
+use macsec::TxRefusal;
+
+use super::{Blame, Dataplane, Event, Facts, blame_of, ingress::octets};
+use crate::{
+    BATCH, ChannelId, DropReason, Frame, InterfaceId, Place, PortId, WorkerId,
+    offload::{SegmentError, finish_checksum, segment},
+    vlan,
+};
+
+impl Dataplane {
+    /// Sends a whole untagged frame out by an interface that this worker serves.
+    pub(super) fn emit(&mut self, interface: InterfaceId, mut frame: Frame) {
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return self.pool.recycle(frame) };
+        one.counters.tx_frames += 1;
+        one.counters.tx_octets += octets(&frame);
+        let facts = one.facts;
+        let (Place::Lan { vlan, .. } | Place::Attachment { vlan, .. }) = facts.place;
+        if vlan.is_some_and(|tag| !vlan::push(&mut frame, tag)) {
+            return self.drop(blame_of(facts.place), DropReason::Oversized, frame);
+        }
+        match facts.place {
+            Place::Lan { port, .. } => self.leave_by_lan(&facts, port, frame),
+            Place::Attachment { channel, .. } => self.leave_by_channel(channel, frame),
+        }
+    }
+
+    fn leave_by_lan(&mut self, facts: &Facts, port: PortId, frame: Frame) {
+        let Some(state) = self.ports.get_mut(port.index()) else { return self.pool.recycle(frame) };
+        match &mut state.coalescer {
+            Some(coalescer) => {
+                if !self.coalescing.contains(&port) {
+                    self.coalescing.push(port);
+                }
+                coalescer.push(frame, &mut self.pool, &mut state.transmit);
+            }
+            None if state.caps.offload => state.transmit.push(frame),
+            None => {
+                self.finish_offload(blame_of(facts.place), frame);
+                let mut segments = core::mem::take(&mut self.segments);
+                if let Some(state) = self.ports.get_mut(port.index()) {
+                    state.transmit.append(&mut segments);
+                }
+                self.segments = segments;
+            }
+        }
+    }
+
+    /// Queues a frame for a port as it is.
+    pub(super) fn queue(&mut self, port: PortId, frame: Frame) {
+        match self.ports.get_mut(port.index()) {
+            Some(port) => port.transmit.push(frame),
+            None => self.pool.recycle(frame),
+        }
+    }
+
+    /// Cuts and completes a frame so that it can stand on a wire, into `self.segments`.
+    fn finish_offload(&mut self, blame: Blame, mut frame: Frame) {
+        if frame.offload.gso.is_none() {
+            if finish_checksum(&mut frame).is_err() {
+                return self.drop(blame, DropReason::BadOffload, frame);
+            }
+            return self.segments.push(frame);
+        }
+        match segment(&frame, &mut self.pool, &mut self.segments) {
+            Ok(_) => self.pool.recycle(frame),
+            Err(SegmentError::BadOffload(_)) => self.drop(blame, DropReason::BadOffload, frame),
+            Err(SegmentError::NoBuffer | SegmentError::NoRoom) => {
+                self.drop(blame, DropReason::NoBuffer, frame)
+            }
+        }
+    }
+
+    fn leave_by_channel(&mut self, channel: ChannelId, frame: Frame) {
+        self.finish_offload(Blame::Channel(channel), frame);
+        let full = match self.channels.get_mut(channel.index()) {
+            Some(Some(state)) => {
+                state.queue.append(&mut self.segments);
+                state.queue.len() >= BATCH
+            }
+            _ => {
+                for frame in self.segments.drain(..) {
+                    self.pool.recycle(frame);
+                }
+                false
+            }
+        };
+        if full {
+            self.protect_queue(channel);
+        }
+    }
+
+    pub(super) fn protect_queues(&mut self) {
+        for at in 0..self.channels.len() {
+            self.protect_queue(ChannelId::at(at));
+        }
+    }
+
+    /// Protects what waits for a channel, a batch at a time, and queues it for the channel's port.
+    fn protect_queue(&mut self, id: ChannelId) {
+        let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
+        if channel.queue.is_empty() {
+            return;
+        }
+        let mut queue = core::mem::take(&mut channel.queue);
+        for chunk in queue.chunks_mut(BATCH) {
+            self.protect_chunk(id, chunk);
+        }
+        // Frames that were refused are marked by an empty buffer; the rest goes to the port, in PN order.
+        for frame in queue.drain(..) {
+            if frame.buf.is_empty() {
+                self.pool.recycle(frame);
+            } else {
+                self.leave_by(id, frame);
+            }
+        }
+        if let Some(Some(channel)) = self.channels.get_mut(id.index()) {
+            channel.queue = queue;
+        }
+    }
+
+    fn protect_chunk(&mut self, id: ChannelId, chunk: &mut [Frame]) {
+        let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
+        let mut lens = [0; BATCH];
+        for (len, frame) in lens.iter_mut().zip(chunk.iter()) {
+            *len = octets(frame);
+        }
+        let mut verdicts = [Err(TxRefusal::NoTransmitSa); BATCH];
+        if let Some(verdicts) = verdicts.get_mut(..chunk.len()) {
+            channel.secy.protect_batch(chunk, verdicts);
+        }
+        for ((frame, verdict), len) in chunk.iter_mut().zip(verdicts).zip(lens) {
+            match verdict {
+                Ok(_) => {
+                    channel.counters.tx_frames += 1;
+                    channel.counters.tx_octets += len;
+                }
+                Err(why) => {
+                    channel.drops.count(tx_reason(why));
+                    frame.buf.truncate(0);
+                }
+            }
+        }
+        self.watch_numbers(id);
+    }
+
+    /// Tells the control plane about packet numbers that run low.
+    fn watch_numbers(&mut self, id: ChannelId) {
+        let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
+        let low = channel.asks_for_numbers().then(|| channel.secy.next_pn()).flatten();
+        let exhausting = channel.secy.pending_pn_exhaustion().filter(|an| channel.news_of_exhaustion(*an));
+        if let Some((an, _)) = low {
+            self.tell(Event::PnReservationLow(id, an));
+        }
+        if let Some(an) = exhausting {
+            self.tell(Event::PnExhaustionPending(id, an));
+        }
+    }
+
+    fn leave_by(&mut self, id: ChannelId, mut frame: Frame) {
+        let Some(channel) = self.channel(id) else { return self.pool.recycle(frame) };
+        let port = channel.port;
+        match channel.push_clear_tags(&mut frame) {
+            Ok(()) => self.queue(port, frame),
+            Err(reason) => self.drop(Blame::Channel(id), reason, frame),
+        }
+    }
+
+    pub(super) fn flush_coalescers(&mut self) {
+        while let Some(port) = self.coalescing.pop() {
+            if let Some(state) = self.ports.get_mut(port.index())
+                && let Some(coalescer) = &mut state.coalescer
+            {
+                coalescer.flush(&mut state.transmit);
+            }
+        }
+    }
+
+    /// The other worker that alone can send by this place, if it is another.
+    pub(super) fn foreign_owner(&self, place: Place) -> Option<WorkerId> {
+        let owner = match place {
+            Place::Attachment { channel, .. } => {
+                self.setup.channels.get(channel.index()).map(|channel| channel.owner)
+            }
+            Place::Lan { port, .. } => self.setup.ports.get(port.index()).and_then(|port| port.owner),
+        };
+        owner.filter(|&owner| owner != self.me)
+    }
+
+    /// True when every worker opened this port.
+    pub(super) fn is_shared(&self, port: PortId) -> bool {
+        self.setup.ports.get(port.index()).is_some_and(|port| port.owner.is_none())
+    }
+}
+
+const fn tx_reason(why: TxRefusal) -> DropReason {
+    match why {
+        TxRefusal::NoTransmitSa => DropReason::MacsecNoTransmitSa,
+        TxRefusal::PnExhausted => DropReason::MacsecPnExhausted,
+        TxRefusal::TooLong => DropReason::MacsecTooLong,
+        TxRefusal::NoRoom => DropReason::Oversized,
+        TxRefusal::TooShort => DropReason::Runt,
+        TxRefusal::Cipher => DropReason::MacsecNoTransmitSa,
+    }
+}

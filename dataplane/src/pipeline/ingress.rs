@@ -1,0 +1,163 @@
+//! From a port to the interface that a frame belongs to.
+//!
+//! LAN frames go by their tags. Channel frames lose their clear tags, pass the SecY (in runs of one channel,
+//! so that the AEAD sees batches), and then go by the tag inside. Frames of the host's TAP leave as they are.
+
+use macsec::{RxDrop, RxVerdict};
+use net::{EtherType, Ethernet, Instant};
+
+use super::{Blame, Dataplane, Facts};
+use crate::{
+    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
+};
+
+impl Dataplane {
+    /// Forwards `batch`, which was received on `port`. Empties it.
+    pub fn handle_batch(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
+        self.refresh_liveness();
+        if let Some(interface) = self.ports.get(port.index()).and_then(|port| port.host_of) {
+            for frame in batch.drain(..) {
+                self.emit(interface, frame);
+            }
+        } else {
+            self.sort(port, batch, now);
+        }
+        self.finish(now);
+    }
+
+    /// Goes on with what other workers handed over. Empties it.
+    pub fn handle_crossings(&mut self, crossings: &mut Vec<Crossing>, now: Instant) {
+        self.refresh_liveness();
+        for crossing in crossings.drain(..) {
+            match crossing {
+                Crossing::Route { interface, gateway, frame } => self.send_to(interface, gateway, frame, now),
+                Crossing::Emit { interface, frame } => self.emit(interface, frame),
+                Crossing::Host { interface, frame } => self.hand_to_host(interface, frame),
+                Crossing::Neighbor { interface, ip, mac } => {
+                    if let Some(one) = self.interfaces.get_mut(interface.index()) {
+                        one.neighbors.learn(ip, mac, now);
+                        self.stirred.push(interface);
+                    }
+                }
+            }
+        }
+        self.finish(now);
+    }
+
+    fn sort(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
+        let mut current = None;
+        for mut frame in batch.drain(..) {
+            let owner = self.ports.get(port.index()).and_then(|port| port.demux.claim(&mut frame));
+            match owner {
+                Some(Owner::Channel(channel)) => {
+                    if current.is_some_and(|current| current != channel) {
+                        self.validate_run(current, now);
+                    }
+                    current = Some(channel);
+                    self.queue_for_validation(channel, frame);
+                }
+                Some(Owner::Interface(interface)) => {
+                    self.validate_run(current.take(), now);
+                    self.enter(interface, Blame::Port(port), frame, now);
+                }
+                None => {
+                    let reason = if frame.buf.len() < Ethernet::LEN {
+                        DropReason::Runt
+                    } else {
+                        DropReason::UnknownVlan
+                    };
+                    self.drop(Blame::Port(port), reason, frame);
+                }
+            }
+        }
+        self.validate_run(current, now);
+    }
+
+    /// MKA is for the KaY, by the uncontrolled port; everything else is for the SecY.
+    fn queue_for_validation(&mut self, channel: ChannelId, frame: Frame) {
+        match Ethernet::split(&frame.buf) {
+            None => self.drop(Blame::Channel(channel), DropReason::Runt, frame),
+            Some((header, _)) if header.ethertype == EtherType::EAPOL => {
+                self.drop(Blame::Channel(channel), DropReason::NotProtected, frame);
+            }
+            Some(_) => self.run.push(frame),
+        }
+    }
+
+    fn validate_run(&mut self, channel: Option<ChannelId>, now: Instant) {
+        let Some(channel) = channel else { return };
+        let mut run = core::mem::take(&mut self.run);
+        let mut verdicts = [RxVerdict::Drop(RxDrop::NoSaError); BATCH];
+        if let (Some(Some(state)), Some(verdicts)) =
+            (self.channels.get_mut(channel.index()), verdicts.get_mut(..run.len()))
+        {
+            state.secy.validate_batch(&mut run, verdicts);
+        }
+        for (frame, verdict) in run.drain(..).zip(verdicts) {
+            match verdict {
+                RxVerdict::Deliver(_) => self.accept(channel, frame, now),
+                RxVerdict::Uncontrolled => {
+                    self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame)
+                }
+                RxVerdict::Drop(why) => self.drop(Blame::Channel(channel), rx_reason(why), frame),
+            }
+        }
+        self.run = run;
+    }
+
+    /// A frame that the SecY delivered: in clear, its integrity checked.
+    fn accept(&mut self, channel: ChannelId, mut frame: Frame, now: Instant) {
+        let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
+        state.counters.rx_frames += 1;
+        state.counters.rx_octets += octets(&frame);
+        match state.inner.claim(&mut frame) {
+            Some(Owner::Interface(interface)) => self.enter(interface, Blame::Channel(channel), frame, now),
+            Some(Owner::Channel(_)) | None => {
+                self.drop(Blame::Channel(channel), DropReason::UnknownVlan, frame)
+            }
+        }
+    }
+
+    /// A frame on the interface that it belongs to, without that interface's tag.
+    fn enter(&mut self, interface: InterfaceId, blame: Blame, frame: Frame, now: Instant) {
+        let Some(one) = self.interfaces.get_mut(interface.index()) else {
+            return self.drop(blame, DropReason::UnknownVlan, frame);
+        };
+        one.counters.rx_frames += 1;
+        one.counters.rx_octets += octets(&frame);
+        let facts = one.facts;
+        match facts.kind {
+            ConnectionKind::Transparent => self.over_the_wire(&facts, blame, frame),
+            ConnectionKind::Routed => self.by_ethertype(&facts, blame, frame, now),
+        }
+    }
+
+    fn by_ethertype(&mut self, facts: &Facts, blame: Blame, frame: Frame, now: Instant) {
+        let Some((header, _)) = Ethernet::split(&frame.buf) else {
+            return self.drop(blame, DropReason::Runt, frame);
+        };
+        if header.destination != facts.mac && !header.destination.is_group() {
+            return self.drop(blame, DropReason::NotOurMac, frame);
+        }
+        match header.ethertype {
+            EtherType::IPV4 => self.input_v4(facts, blame, frame, now),
+            EtherType::IPV6 => self.input_v6(facts, blame, frame, now),
+            EtherType::ARP => self.input_arp(facts, blame, frame, now),
+            _ => self.drop(blame, DropReason::UnknownEtherType, frame),
+        }
+    }
+}
+
+pub(super) fn octets(frame: &Frame) -> u64 {
+    u64::try_from(frame.buf.len()).unwrap_or(u64::MAX)
+}
+
+const fn rx_reason(why: RxDrop) -> DropReason {
+    match why {
+        RxDrop::NoTag => DropReason::MacsecNoTag,
+        RxDrop::BadTag => DropReason::MacsecBadTag,
+        RxDrop::NoSaError => DropReason::MacsecNoSa,
+        RxDrop::Late => DropReason::MacsecLate,
+        RxDrop::NotValid => DropReason::MacsecNotValid,
+    }
+}

@@ -1,0 +1,374 @@
+//! [`Dataplane`]: everything that one worker knows, and the verbs by which it is driven.
+//!
+//! | file | what happens there |
+//! | --- | --- |
+//! | `ingress` | port to channel or interface; MACsec validation; MAC filter |
+//! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
+//! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
+//! | `wire` | transparent connections |
+//! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
+//! | `judge` | which attachments are live |
+//! | `build` | from a setup to all this |
+//! | `snapshot` | what `quadspan show` sees |
+//!
+//! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
+//! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
+
+mod build;
+mod egress;
+mod forward;
+mod ingress;
+mod judge;
+mod local;
+mod snapshot;
+mod wire;
+
+use core::net::IpAddr;
+use std::{collections::VecDeque, sync::Arc};
+
+use macsec::{An, SecY};
+use net::{Instant, MacAddr, earliest};
+
+pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
+
+use crate::{
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
+    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
+    group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
+};
+
+/// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
+const TRANSMIT_QUEUE: usize = BATCH * 64;
+/// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
+const ICMP_PER_SECOND: u32 = 1000;
+const ICMP_BURST: u32 = 100;
+/// Events that wait for the control plane; older ones are dropped beyond it, state is in the snapshot anyway.
+const EVENTS: usize = 1024;
+
+/// Something that the control plane should know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The attachment may carry traffic again.
+    AttachmentUp(InterfaceId),
+    /// The attachment must not carry traffic, for this reason.
+    AttachmentDown(InterfaceId, Fault),
+    /// The packet numbers reserved for the transmit SA with this AN run low.
+    PnReservationLow(ChannelId, An),
+    /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
+    PnExhaustionPending(ChannelId, An),
+    /// Another station, with this MAC address when it told, uses an address of this interface.
+    AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
+}
+
+/// One worker's part of the gateway. No clock, no I/O, no locks.
+#[derive(Debug)]
+pub struct Dataplane {
+    me: WorkerId,
+    setup: Arc<Setup>,
+    tables: Arc<Tables>,
+    board: Arc<Board>,
+    epoch: u64,
+    pool: Pool,
+    ports: Vec<PortState>,
+    channels: Vec<Option<Channel>>,
+    interfaces: Vec<Interface>,
+    connections: Vec<ConnectionState>,
+    crossings: Vec<(WorkerId, Crossing)>,
+    events: VecDeque<Event>,
+    icmp_limit: RateLimiter,
+    /// Interfaces whose neighbour table has something to say.
+    stirred: Vec<InterfaceId>,
+    /// Ports that got something in this batch, so that coalescers are flushed.
+    coalescing: Vec<PortId>,
+    /// Segments on their way from a super-frame to a queue.
+    segments: Vec<Frame>,
+    /// A run of frames of one channel.
+    run: Vec<Frame>,
+    neighbor_deadline: Option<Instant>,
+}
+
+/// A port as the pipeline sees it.
+#[derive(Debug)]
+struct PortState {
+    demux: Demux,
+    caps: PortCaps,
+    transmit: Vec<Frame>,
+    drops: DropCounters,
+    coalescer: Option<Coalescer>,
+    /// This port is the host's TAP for that interface.
+    host_of: Option<InterfaceId>,
+}
+
+/// An interface as the pipeline sees it.
+#[derive(Debug)]
+struct Interface {
+    facts: Facts,
+    neighbors: Neighbors,
+    counters: InterfaceCounters,
+    /// Faults of the attachment alone, on top of its channel's.
+    faults: Faults,
+    since: Instant,
+}
+
+/// What never changes about an interface, small enough to copy.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    id: InterfaceId,
+    connection: ConnectionId,
+    kind: ConnectionKind,
+    place: Place,
+    mac: MacAddr,
+    mtu: u16,
+    mss: [Option<u16>; 2],
+    host: Option<PortId>,
+}
+
+/// Frames and octets that crossed an interface.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct InterfaceCounters {
+    /// Frames in.
+    pub rx_frames: u64,
+    /// Octets in.
+    pub rx_octets: u64,
+    /// Frames out; a super-frame is one.
+    pub tx_frames: u64,
+    /// Octets out.
+    pub tx_octets: u64,
+}
+
+/// A connection's groups with their members' state.
+#[derive(Debug, Default)]
+struct ConnectionState {
+    groups: Vec<Group>,
+    /// Transparent connections: the LAN interface, the attachments, and the choice among them.
+    wire: Option<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    lan: Option<InterfaceId>,
+    attachments: Vec<InterfaceId>,
+    group: Group,
+}
+
+/// Where a drop is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Blame {
+    Port(PortId),
+    Channel(ChannelId),
+}
+
+impl Dataplane {
+    /// A worker's part of `setup`, with no keys and no routes yet. Attachments whose channel it owns start with
+    /// the faults [`Fault::NoCarrier`] and, when protected, [`Fault::NotSecured`]. `seed` makes neighbour timers differ.
+    ///
+    /// # Errors
+    /// When the policy of a SecY contradicts itself.
+    pub fn new(
+        me: WorkerId,
+        setup: Arc<Setup>,
+        board: Arc<Board>,
+        pool: Pool,
+        seed: u64,
+    ) -> Result<Self, macsec::PolicyError> {
+        let mut channels = Vec::new();
+        for (at, channel) in setup.channels.iter().enumerate() {
+            let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
+            channels.push(mine.map(|secy| {
+                Channel::new(channel, secy, build::attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
+            }));
+        }
+        let interfaces = setup
+            .interfaces
+            .iter()
+            .enumerate()
+            .map(|(at, one)| build::interface(&setup, at, one, seed))
+            .collect();
+        let mut this = Self {
+            me,
+            tables: Arc::new(Tables::default()),
+            epoch: 0,
+            pool,
+            ports: build::ports(&setup),
+            channels,
+            interfaces,
+            connections: build::connections(&setup),
+            crossings: Vec::with_capacity(TRANSMIT_QUEUE),
+            events: VecDeque::with_capacity(EVENTS),
+            icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
+            stirred: Vec::with_capacity(setup.interfaces.len()),
+            coalescing: Vec::with_capacity(setup.ports.len()),
+            segments: Vec::with_capacity(TRANSMIT_QUEUE),
+            run: Vec::with_capacity(BATCH),
+            neighbor_deadline: None,
+            board,
+            setup,
+        };
+        for at in 0..this.channels.len() {
+            this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
+            this.judge_security(ChannelId::at(at), Instant::ZERO);
+        }
+        this.events.clear();
+        Ok(this)
+    }
+
+    /// Frames that wait to be sent by this port. The worker empties it.
+    pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
+        let port = self.ports.get_mut(port.index())?;
+        Some((&mut port.transmit, &mut self.pool))
+    }
+
+    /// Drops, and counts, what still waits for a port after the worker sent what it could: the port is not there.
+    pub fn drop_unsent(&mut self, port: PortId) {
+        let Some(state) = self.ports.get_mut(port.index()) else { return };
+        for frame in state.transmit.drain(..) {
+            self.pool.recycle(frame);
+            state.drops.count(DropReason::PortDown);
+        }
+    }
+
+    /// What other workers must go on with. The worker empties it.
+    pub fn crossings(&mut self) -> (&mut Vec<(WorkerId, Crossing)>, &mut Pool) {
+        (&mut self.crossings, &mut self.pool)
+    }
+
+    /// The buffers: ports receive into them.
+    pub const fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// The next thing that the control plane should know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.neighbor_deadline
+    }
+
+    /// Does what is due: neighbours that did not answer.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.neighbor_deadline.is_none_or(|due| due > now) {
+            return;
+        }
+        for at in 0..self.interfaces.len() {
+            if let Some(one) = self.interfaces.get_mut(at) {
+                one.neighbors.handle_timeout(now);
+                self.stirred.push(InterfaceId::at(at));
+            }
+        }
+        self.finish(now);
+    }
+
+    /// Counts a frame that the worker could not place: a ring to another worker was full.
+    pub fn count_ring_full(&mut self, crossing: Crossing) {
+        let blame = match &crossing {
+            Crossing::Route { interface, .. }
+            | Crossing::Emit { interface, .. }
+            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            Crossing::Neighbor { .. } => None,
+        };
+        if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
+            self.drop(blame, DropReason::RingFull, frame);
+        }
+    }
+
+    /// Uses newer routes from the next batch on. Older ones than those in use are refused.
+    pub fn set_tables(&mut self, tables: Arc<Tables>) {
+        if tables.generation < self.tables.generation {
+            return;
+        }
+        for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
+            state.groups =
+                tables.groups.iter().map(|hops| build::group(hops.iter().map(|hop| hop.weight))).collect();
+        }
+        self.tables = tables;
+        self.choose_again();
+    }
+
+    /// Generation of the routes in use.
+    pub fn generation(&self) -> u64 {
+        self.tables.generation
+    }
+
+    /// The SecY of a channel that this worker owns, for its KaY or for static keys. Call
+    /// [`secy_changed`](Self::secy_changed) afterwards.
+    pub fn secy(&mut self, channel: ChannelId) -> Option<&mut SecY> {
+        Some(&mut self.channels.get_mut(channel.index())?.as_mut()?.secy)
+    }
+
+    /// Judges again whether the channel is secured, after SAs came or went.
+    pub fn secy_changed(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(Some(state)) = self.channels.get_mut(channel.index()) {
+            state.forget_exhaustion();
+        }
+        self.judge_security(channel, now);
+        self.refresh_liveness();
+    }
+
+    /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an
+    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left.
+    pub fn set_pn_limit(&mut self, channel: ChannelId, an: An, limit: u64, low: u64) {
+        let Some(Some(channel)) = self.channels.get_mut(channel.index()) else { return };
+        if channel.secy.set_pn_limit(an, limit).is_ok() {
+            channel.reserved(low);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn channel(&self, channel: ChannelId) -> Option<&Channel> {
+        self.channels.get(channel.index())?.as_ref()
+    }
+
+    fn facts(&self, interface: InterfaceId) -> Option<Facts> {
+        self.interfaces.get(interface.index()).map(|one| one.facts)
+    }
+
+    /// Counts a frame under one reason, and takes its buffer back.
+    fn drop(&mut self, blame: Blame, reason: DropReason, frame: Frame) {
+        self.pool.recycle(frame);
+        self.count(blame, reason);
+    }
+
+    fn count(&mut self, blame: Blame, reason: DropReason) {
+        let drops = match blame {
+            Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
+            Blame::Channel(channel) => self
+                .channels
+                .get_mut(channel.index())
+                .and_then(Option::as_mut)
+                .map(|channel| &mut channel.drops),
+        };
+        if let Some(drops) = drops {
+            drops.count(reason);
+        }
+    }
+}
+
+impl Dataplane {
+    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits.
+    fn finish(&mut self, now: Instant) {
+        self.serve_neighbors(now);
+        self.flush_coalescers();
+        self.protect_queues();
+    }
+
+    fn refresh_deadline(&mut self) {
+        self.neighbor_deadline =
+            self.interfaces.iter().fold(None, |due, one| earliest(due, one.neighbors.poll_timeout()));
+    }
+}
+
+const fn blame_of(place: Place) -> Blame {
+    match place {
+        Place::Lan { port, .. } => Blame::Port(port),
+        Place::Attachment { channel, .. } => Blame::Channel(channel),
+    }
+}

@@ -1,0 +1,104 @@
+//! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
+
+use macsec::SecyStatus;
+use net::Instant;
+
+use super::{Dataplane, InterfaceCounters};
+use crate::{
+    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    neighbor::NeighborEntry,
+};
+
+/// One worker's counters and states.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Whose.
+    pub worker: WorkerId,
+    /// Generation of the routes in use.
+    pub generation: u64,
+    /// Channels that this worker owns.
+    pub channels: Vec<ChannelSnapshot>,
+    /// All interfaces, as far as this worker served them.
+    pub interfaces: Vec<InterfaceSnapshot>,
+    /// All ports: what was dropped on frames from them.
+    pub ports: Vec<PortSnapshot>,
+    /// Small and big buffers in this worker's hands and in none.
+    pub buffers: ((usize, usize), (usize, usize)),
+}
+
+/// A channel.
+#[derive(Clone, Debug)]
+pub struct ChannelSnapshot {
+    /// Which.
+    pub channel: ChannelId,
+    /// What speaks against using it.
+    pub faults: Faults,
+    /// Since when.
+    pub since: Instant,
+    /// Frames and octets.
+    pub counters: ChannelCounters,
+    /// Why frames were dropped.
+    pub drops: DropCounters,
+    /// Its SecY.
+    pub secy: SecyStatus,
+}
+
+/// An interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceSnapshot {
+    /// Which.
+    pub interface: InterfaceId,
+    /// What speaks against using it (attachments whose channel this worker owns).
+    pub faults: Faults,
+    /// Since when.
+    pub since: Instant,
+    /// Frames and octets.
+    pub counters: InterfaceCounters,
+    /// Its neighbours.
+    pub neighbors: Vec<NeighborEntry>,
+}
+
+/// A port.
+#[derive(Clone, Debug)]
+pub struct PortSnapshot {
+    /// Which.
+    pub port: PortId,
+    /// Why frames from it were dropped.
+    pub drops: DropCounters,
+}
+
+impl Dataplane {
+    /// A copy of all counters and states. Allocates: not for every batch.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {
+            let channel = channel.as_ref()?;
+            Some(ChannelSnapshot {
+                channel: ChannelId::at(at),
+                faults: channel.faults(),
+                since: channel.since,
+                counters: channel.counters,
+                drops: channel.drops.clone(),
+                secy: channel.secy.status(),
+            })
+        });
+        let interfaces = self.interfaces.iter().map(|one| InterfaceSnapshot {
+            interface: one.facts.id,
+            faults: self.faults_of(one.facts.id),
+            since: one.since,
+            counters: one.counters,
+            neighbors: one.neighbors.entries(now).collect(),
+        });
+        let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
+            port: PortId::at(at),
+            drops: port.drops.clone(),
+        };
+        Snapshot {
+            worker: self.me,
+            generation: self.generation(),
+            channels: channels.collect(),
+            interfaces: interfaces.collect(),
+            ports: self.ports.iter().enumerate().map(port).collect(),
+            buffers: (self.pool.held(), self.pool.free()),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Buffers, made once and used for ever.
+//!
+//! Each worker has a [`Pool`]: two plain stacks of buffers, small ones that hold a frame of the largest
+//! MTU, big ones that hold a super-frame. Buffers move with frames, also to other workers, so stacks run
+//! full on one side and empty on the other: a [`Depot`], shared and lock-free, evens them out a chunk at a
+//! time. When everything is in flight, [`Pool::small`] says `None` and the frame is dropped and
+//! counted: memory never grows with load.
+
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+use net::PacketBuf;
+
+use crate::Frame;
+
+/// Octets kept free before a received frame: SecTAG with SCI (16), two clear tags (8), an inner VLAN tag (4),
+/// a R-TAG (6), and an outer Ethernet/IPv6/UDP/VXLAN header (14 + 4 + 40 + 8 + 8), rounded up.
+pub const HEADROOM: usize = 128;
+/// Octets kept free after a received frame: the ICV (16) and some more.
+pub const TAILROOM: usize = 32;
+
+/// Buffers moved between a pool and the depot at a time.
+const CHUNK: usize = 64;
+
+/// How many buffers of which size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PoolSizes {
+    /// Largest frame (octets from the destination address on) that a small buffer holds, head and tail room aside.
+    pub small_frame: usize,
+    /// Number of small buffers over all workers.
+    pub small_count: usize,
+    /// Largest super-frame that a big buffer holds, head and tail room aside.
+    pub big_frame: usize,
+    /// Number of big buffers over all workers.
+    pub big_count: usize,
+}
+
+impl Default for PoolSizes {
+    /// MTU 1500 with room for tags; super-frames of 64 KiB.
+    fn default() -> Self {
+        Self { small_frame: 1792, small_count: 4096, big_frame: 65_536 + 64, big_count: 160 }
+    }
+}
+
+/// All the buffers of a gateway that no worker holds.
+#[derive(Debug)]
+pub struct Depot {
+    small: ArrayQueue<PacketBuf>,
+    big: ArrayQueue<PacketBuf>,
+    sizes: PoolSizes,
+}
+
+impl Depot {
+    /// Makes all buffers. This is the only allocation of packet memory there is.
+    pub fn new(sizes: PoolSizes) -> Arc<Self> {
+        let fill = |count: usize, frame: usize| {
+            let queue = ArrayQueue::new(count.max(1));
+            for _ in 0..count {
+                let _kept = queue.push(PacketBuf::with_capacity(HEADROOM + frame + TAILROOM, HEADROOM));
+            }
+            queue
+        };
+        let (small, big) =
+            (fill(sizes.small_count, sizes.small_frame), fill(sizes.big_count, sizes.big_frame));
+        Arc::new(Self { small, big, sizes })
+    }
+
+    /// The sizes that it was made with.
+    pub fn sizes(&self) -> PoolSizes {
+        self.sizes
+    }
+
+    /// Small and big buffers that lie here now.
+    pub fn free(&self) -> (usize, usize) {
+        (self.small.len(), self.big.len())
+    }
+}
+
+/// One worker's buffers.
+#[derive(Debug)]
+pub struct Pool {
+    depot: Arc<Depot>,
+    small: Vec<PacketBuf>,
+    big: Vec<PacketBuf>,
+}
+
+impl Pool {
+    /// A pool that draws on `depot`.
+    pub fn new(depot: Arc<Depot>) -> Self {
+        Self { depot, small: Vec::with_capacity(2 * CHUNK), big: Vec::with_capacity(2 * CHUNK) }
+    }
+
+    /// An empty buffer with [`HEADROOM`] for a frame of up to `PoolSizes::small_frame` octets.
+    /// `None` when all are in flight.
+    pub fn small(&mut self) -> Option<PacketBuf> {
+        Self::take(&mut self.small, &self.depot.small)
+    }
+
+    /// An empty buffer with [`HEADROOM`] for a super-frame. `None` when all are in flight.
+    pub fn big(&mut self) -> Option<PacketBuf> {
+        Self::take(&mut self.big, &self.depot.big)
+    }
+
+    /// The smallest kind of buffer that holds a frame of `len` octets with room at both ends; `None` when none
+    /// does, or none is left.
+    pub fn for_len(&mut self, len: usize) -> Option<PacketBuf> {
+        let sizes = self.depot.sizes;
+        match len {
+            len if len <= sizes.small_frame => self.small(),
+            len if len <= sizes.big_frame => self.big(),
+            _ => None,
+        }
+    }
+
+    /// Takes a frame's buffer back.
+    pub fn recycle(&mut self, frame: Frame) {
+        self.give(frame.buf);
+    }
+
+    /// Takes a buffer back. A buffer of a foreign size (from a test) is freed.
+    pub fn give(&mut self, buf: PacketBuf) {
+        let sizes = self.depot.sizes;
+        let room = buf.capacity().saturating_sub(HEADROOM + TAILROOM);
+        if room == sizes.small_frame {
+            Self::put(&mut self.small, &self.depot.small, buf);
+        } else if room == sizes.big_frame {
+            Self::put(&mut self.big, &self.depot.big, buf);
+        }
+    }
+
+    /// Small and big buffers that this pool holds now.
+    pub fn held(&self) -> (usize, usize) {
+        (self.small.len(), self.big.len())
+    }
+
+    /// Small and big buffers that lie in the depot, in nobody's hands.
+    pub fn free(&self) -> (usize, usize) {
+        self.depot.free()
+    }
+
+    fn take(stack: &mut Vec<PacketBuf>, depot: &ArrayQueue<PacketBuf>) -> Option<PacketBuf> {
+        if stack.is_empty() {
+            stack.extend(core::iter::from_fn(|| depot.pop()).take(CHUNK));
+        }
+        let mut buf = stack.pop()?;
+        buf.reset(HEADROOM);
+        Some(buf)
+    }
+
+    fn put(stack: &mut Vec<PacketBuf>, depot: &ArrayQueue<PacketBuf>, buf: PacketBuf) {
+        if stack.len() == 2 * CHUNK {
+            for buf in stack.drain(CHUNK..) {
+                // The depot has room for every buffer ever made; a refusal would only free this one.
+                let _kept = depot.push(buf);
+            }
+        }
+        stack.push(buf);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for buf in self.small.drain(..) {
+            let _kept = self.depot.small.push(buf);
+        }
+        for buf in self.big.drain(..) {
+            let _kept = self.depot.big.push(buf);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: PoolSizes = PoolSizes { small_frame: 100, small_count: 300, big_frame: 1000, big_count: 2 };
+
+    #[test]
+    fn buffers_go_round_between_two_workers_and_none_is_lost() {
+        let depot = Depot::new(SIZES);
+        let (mut a, mut b) = (Pool::new(depot.clone()), Pool::new(depot.clone()));
+        for _ in 0..50 {
+            let taken: Vec<_> = core::iter::from_fn(|| a.small()).collect();
+            assert!(taken.len() >= 300 - 2 * CHUNK, "only {}", taken.len());
+            taken.into_iter().for_each(|buf| b.give(buf));
+        }
+        drop((a, b));
+        assert_eq!(depot.free(), (300, 2));
+    }
+
+    #[test]
+    fn a_returned_buffer_is_empty_again() {
+        let mut pool = Pool::new(Depot::new(SIZES));
+        let mut buf = pool.for_len(1000).unwrap();
+        assert!(buf.push_front(HEADROOM).is_some());
+        pool.give(buf);
+        let buf = pool.big().unwrap();
+        assert_eq!((buf.len(), buf.headroom(), buf.tailroom()), (0, HEADROOM, 1000 + TAILROOM));
+        assert!(pool.for_len(1001).is_none());
+    }
+}

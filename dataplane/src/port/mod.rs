@@ -1,0 +1,84 @@
+//! Ports: where frames come in and go out.
+//!
+//! A [`Port`] moves batches and never waits: the worker sleeps on the ports' file descriptors. A port
+//! counts, and never logs. When its device goes down or away it says so with a [`PortError`], and the gateway
+//! gives the worker a new port once the device is back.
+//!
+//! [`memory`] joins two ports inside a process, for tests and benches. `af_packet` and `tap` are the
+//! drivers over `sys`. AF_XDP takes its place beside them in a later version.
+
+pub mod af_packet;
+mod kernel;
+pub mod memory;
+pub mod tap;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::BorrowedFd;
+
+use crate::{Batch, Frame, Pool};
+
+/// What a port can take over from us.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PortCaps {
+    /// Frames may carry work ([`net::virtio::Offload`]): partial checksums and super-frames of TCP.
+    pub offload: bool,
+    /// Super-frames of UDP too.
+    pub udp_segments: bool,
+}
+
+/// A port's own counters. Frames and octets as they crossed it: a super-frame is one frame.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PortCounters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Octets received, from the destination address on, without FCS.
+    pub rx_octets: u64,
+    /// Frames that the kernel dropped because the receive ring was full.
+    pub rx_ring_full: u64,
+    /// Frames dropped because they did not fit the ring's slot.
+    pub rx_truncated: u64,
+    /// Frames dropped because no buffer was free.
+    pub rx_no_buffer: u64,
+    /// Frames dropped because the virtio-net header made no sense.
+    pub rx_bad_offload: u64,
+    /// Frames sent.
+    pub tx_frames: u64,
+    /// Octets sent.
+    pub tx_octets: u64,
+    /// Frames that the kernel did not take.
+    pub tx_refused: u64,
+}
+
+/// Why a port cannot be used any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PortError {
+    /// The interface is administratively down. It may come back.
+    #[error("the interface is down")]
+    Down,
+    /// The interface was deleted. One of the same name may come back.
+    #[error("the interface is gone")]
+    Gone,
+    /// The kernel refused with this error number.
+    #[error("the kernel refused with error {0}")]
+    Os(i32),
+}
+
+/// Where frames come in and go out. Used by one worker at a time.
+pub trait Port: Send {
+    /// Appends waiting frames until the batch is full, buffers from `pool`. Returns how many; 0 = nothing waits.
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError>;
+
+    /// Sends all of `frames` and empties it; buffers go back to `pool`. What the kernel does not take is
+    /// counted in `tx_refused` and gone: a port never keeps frames.
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError>;
+
+    /// Becomes readable when frames wait. `None` for ports in memory, which are always asked.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// What may be left to do on frames that are sent here.
+    fn caps(&self) -> PortCaps;
+
+    /// The counters so far.
+    fn counters(&self) -> PortCounters;
+}

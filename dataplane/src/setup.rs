@@ -1,0 +1,138 @@
+//! What a gateway is made of: the lists that every worker gets a copy of when it starts.
+//!
+//! `gateway::assemble` makes them from the configuration. Lists are indexed by the ids of [`crate::ids`].
+
+use core::net::IpAddr;
+
+use macsec::SecyPolicy;
+use net::{IpNet, MacAddr, VlanTag};
+
+use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId};
+
+/// The whole gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// How many workers share the work, at least 1.
+    pub workers: u16,
+    /// By [`PortId`].
+    pub ports: Vec<PortSetup>,
+    /// By [`ChannelId`].
+    pub channels: Vec<ChannelSetup>,
+    /// By [`InterfaceId`](crate::InterfaceId).
+    pub interfaces: Vec<InterfaceSetup>,
+    /// By [`ConnectionId`].
+    pub connections: Vec<ConnectionSetup>,
+}
+
+/// A port.
+#[derive(Clone, Copy, Debug)]
+pub struct PortSetup {
+    /// The only worker that opens it (ports with channels, TAPs to the host), or `None`: every worker does.
+    pub owner: Option<WorkerId>,
+    /// What it can take over.
+    pub caps: PortCaps,
+}
+
+/// A channel: a port, perhaps clear tags, and a SecY.
+#[derive(Clone, Debug)]
+pub struct ChannelSetup {
+    /// Its port.
+    pub port: PortId,
+    /// The worker that owns port and channel.
+    pub owner: WorkerId,
+    /// Zero, one or two tags in clear in front of the SecTAG, outer first.
+    pub clear_tags: Vec<VlanTag>,
+    /// How its SecY works.
+    pub secy: SecyPolicy,
+}
+
+/// An interface of a connection.
+#[derive(Clone, Debug)]
+pub struct InterfaceSetup {
+    /// Whose it is.
+    pub connection: ConnectionId,
+    /// Where it is.
+    pub place: Place,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Largest IP packet, in octets: 68..=65535 (1280 or more when it has IPv6 addresses).
+    pub mtu: u16,
+    /// Its addresses with the subnets they are in. None on transparent connections.
+    pub addresses: Vec<IpNet>,
+    /// Lowers the MSS option of TCP handshakes that leave by it.
+    pub mss_clamp: MssClamp,
+    /// The TAP by which the host's own stack uses this interface.
+    pub host: Option<PortId>,
+}
+
+/// Where an interface is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// On a LAN port, untagged or in a VLAN.
+    Lan {
+        /// The port.
+        port: PortId,
+        /// The tag that its frames carry, if any.
+        vlan: Option<VlanTag>,
+    },
+    /// An attachment: inside the ciphertext of a channel, untagged or in a VLAN.
+    Attachment {
+        /// The channel.
+        channel: ChannelId,
+        /// The tag that its frames carry inside the ciphertext, if any.
+        vlan: Option<VlanTag>,
+    },
+}
+
+/// What to do about the MSS option of TCP handshakes (RFC 9293 §3.7.1).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MssClamp {
+    /// Leave it alone.
+    #[default]
+    Off,
+    /// At most the MTU less the IP and TCP headers.
+    Auto,
+    /// At most this.
+    Fixed(u16),
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionSetup {
+    /// Routed, or a transparent wire.
+    pub kind: ConnectionKind,
+}
+
+/// What a connection does with frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectionKind {
+    /// It routes IP by its own FIB.
+    Routed,
+    /// An Ethernet wire between its LAN interface and the far end's.
+    Transparent,
+}
+
+impl InterfaceSetup {
+    /// True for an attachment.
+    pub const fn is_attachment(&self) -> bool {
+        matches!(self.place, Place::Attachment { .. })
+    }
+
+    /// The MSS to clamp to, for packets of this address family.
+    pub fn mss_limit(&self, v6: bool) -> Option<u16> {
+        match self.mss_clamp {
+            MssClamp::Off => None,
+            MssClamp::Auto => Some(self.mtu.saturating_sub(if v6 { 60 } else { 40 })),
+            MssClamp::Fixed(mss) => Some(mss),
+        }
+    }
+
+    /// Its own address in the family (and, for IPv6, of the scope) of `towards`.
+    pub fn address_towards(&self, towards: IpAddr) -> Option<IpAddr> {
+        match towards {
+            IpAddr::V4(_) => self.addresses.iter().map(IpNet::addr).find(IpAddr::is_ipv4),
+            IpAddr::V6(to) if to.is_unicast_link_local() => Some(self.mac.link_local().into()),
+            IpAddr::V6(_) => self.addresses.iter().map(IpNet::addr).find(IpAddr::is_ipv6),
+        }
+    }
+}

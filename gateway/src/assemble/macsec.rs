@@ -1,0 +1,117 @@
+//! MACsec settings and static SAKs of the configuration to those of the `macsec` crate.
+
+use anyhow::{Context, Result, bail};
+use config::model::{Channel, Cipher, Macsec, Policy, Sa, TxSci, Validate};
+use dataplane::ChannelSetup;
+use macsec::{
+    An, Backend, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecyPolicy, Ssci, ValidateFrames,
+};
+use net::MacAddr;
+
+/// The static SAs of one channel.
+#[derive(Debug, Default)]
+pub struct StaticSas {
+    /// Transmit SAs; the first one is used.
+    pub transmit: Vec<TransmitSa>,
+    /// Receive SAs, by SC.
+    pub receive: Vec<(Sci, Vec<ReceiveSa>)>,
+}
+
+/// A transmit SA to make.
+#[derive(Debug)]
+pub struct TransmitSa {
+    /// Our SCI.
+    pub sci: Sci,
+    /// Its AN.
+    pub an: An,
+    /// Its suite.
+    pub suite: CipherSuite,
+    /// What stays in clear although it is encrypted; `None`: integrity only.
+    pub offset: Option<ConfidentialityOffset>,
+    /// Its key.
+    pub sak: Sak,
+    /// XPN: short SCI and salt.
+    pub xpn: Option<(Ssci, Salt)>,
+}
+
+/// A receive SA to make.
+#[derive(Debug)]
+pub struct ReceiveSa {
+    /// Its AN.
+    pub an: An,
+    /// Its suite.
+    pub suite: CipherSuite,
+    /// What stays in clear although it is encrypted; `None`: integrity only.
+    pub offset: Option<ConfidentialityOffset>,
+    /// Its key.
+    pub sak: Sak,
+    /// XPN: short SCI and salt.
+    pub xpn: Option<(Ssci, Salt)>,
+}
+
+/// How a channel's SecY works.
+pub(super) fn policy(macsec: &Macsec, device: MacAddr, max_frame: usize) -> SecyPolicy {
+    let sci = match macsec.tx_sci {
+        TxSci::DeviceMac { port_id } => Sci::new(device, port_id),
+        TxSci::Given(sci) => Sci::from_octets(sci.octets()),
+    };
+    let off = macsec.policy == Policy::Off;
+    SecyPolicy {
+        protect_frames: !off && macsec.validate != Validate::Null,
+        validate: match macsec.validate {
+            _ if off => ValidateFrames::Null,
+            Validate::Strict => ValidateFrames::Strict,
+            Validate::Check => ValidateFrames::Check,
+            Validate::Disabled => ValidateFrames::Disabled,
+            Validate::Null => ValidateFrames::Null,
+        },
+        replay_protect: macsec.replay_protect,
+        replay_window: macsec.replay_window,
+        strict_replay: macsec.replay_strict,
+        include_sci: macsec.include_sci,
+        end_station: macsec.end_station,
+        scb: macsec.scb,
+        max_frame,
+        backend: Backend::default(),
+        ..SecyPolicy::new(sci)
+    }
+}
+
+/// The keys of a channel.
+pub(super) fn keys(channel: &Channel, setup: &ChannelSetup) -> Result<StaticSas> {
+    let macsec = &channel.macsec;
+    let suite = suite(macsec.cipher);
+    let offset =
+        ConfidentialityOffset::new(usize::from(macsec.confidentiality_offset)).filter(|_| macsec.encrypt);
+    let mut sas = StaticSas::default();
+    for sa in &macsec.tx {
+        let (an, sak, xpn) = parts(channel, sa)?;
+        sas.transmit.push(TransmitSa { sci: setup.secy.sci, an, suite, offset, sak, xpn });
+    }
+    for sc in &macsec.rx {
+        let sa = |sa| parts(channel, sa).map(|(an, sak, xpn)| ReceiveSa { an, suite, offset, sak, xpn });
+        let list = sc.sas.iter().map(sa).collect::<Result<_>>()?;
+        sas.receive.push((Sci::from_octets(sc.sci.octets()), list));
+    }
+    Ok(sas)
+}
+
+type Parts = (An, Sak, Option<(Ssci, Salt)>);
+
+fn parts(channel: &Channel, sa: &Sa) -> Result<Parts> {
+    let Some(an) = An::new(sa.an) else {
+        bail!("channel \"{}\": an is {}, but 0 to 3 is all there is", channel.name, sa.an)
+    };
+    let sak =
+        Sak::new(sa.key.expose()).with_context(|| format!("channel \"{}\", an {}", channel.name, sa.an))?;
+    Ok((an, sak, sa.xpn.map(|xpn| (Ssci(xpn.ssci), Salt(xpn.salt)))))
+}
+
+const fn suite(cipher: Cipher) -> CipherSuite {
+    match cipher {
+        Cipher::GcmAes128 => CipherSuite::GcmAes128,
+        Cipher::GcmAes256 => CipherSuite::GcmAes256,
+        Cipher::GcmAesXpn128 => CipherSuite::GcmAesXpn128,
+        Cipher::GcmAesXpn256 => CipherSuite::GcmAesXpn256,
+    }
+}

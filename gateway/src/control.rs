@@ -1,0 +1,503 @@
+//! The control loop: one single-threaded tokio runtime that starts the workers, watches links, keeps packet numbers
+//! reserved, answers the API, and ends everything in order.
+//!
+//! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use config::Config;
+use dataplane::{
+    Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
+    port::PortError,
+};
+use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, Ssci, TransmitSaParams};
+use net::Instant;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::{
+    assemble::{self, Device, Plan, StaticSas},
+    clock,
+    link_monitor::{self, Link},
+    ports::{self, HandsOff},
+    state::{LOW, PnStore, SaName},
+    worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
+};
+
+/// How often the numbers of received frames are written down.
+const NOTE: Duration = Duration::from_secs(10);
+/// How long the API waits for a worker's report.
+const REPORT_WITHIN: Duration = Duration::from_secs(2);
+
+/// A running gateway.
+pub struct Gateway {
+    config: Config,
+    setup: Arc<Setup>,
+    store: PnStore,
+    workers: Vec<RunningWorker>,
+    /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
+    reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
+    received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
+    links: Vec<Option<Link>>,
+    pool: dataplane::PoolSizes,
+    news: mpsc::UnboundedReceiver<(WorkerId, News)>,
+    _hands_off: Vec<HandsOff>,
+}
+
+struct RunningWorker {
+    mailbox: Mailbox,
+    thread: JoinHandle<()>,
+}
+
+/// The way to the workers, for the API.
+#[derive(Clone)]
+pub struct Workers(Vec<Mailbox>);
+
+impl Workers {
+    /// A report from each worker that answers in time.
+    pub async fn reports(&self) -> Vec<Report> {
+        let mailboxes = self.0.clone();
+        let ask = move || {
+            let waiting: Vec<_> = mailboxes
+                .iter()
+                .map(|mailbox| {
+                    let (reply, report) = crossbeam::channel::bounded(1);
+                    mailbox.send(Command::Report(reply));
+                    report
+                })
+                .collect();
+            waiting.into_iter().filter_map(|report| report.recv_timeout(REPORT_WITHIN).ok()).collect()
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+    }
+}
+
+impl Gateway {
+    /// Opens everything that `config` names and starts the workers.
+    ///
+    /// # Errors
+    /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
+    /// says what to do.
+    pub async fn start(config: Config) -> Result<Self> {
+        let plan = assemble::plan(&config, &devices(&config)?)?;
+        let mut store = PnStore::open(&config.runtime.state_dir)?;
+        let hands_off = config.ports.iter().map(|port| take_over(&port.device)).collect();
+        let setup = Arc::new(plan.setup.clone());
+        let board = Board::new(setup.interfaces.len());
+        let depot = Depot::new(plan.pool);
+        let (sender, news) = mpsc::unbounded_channel();
+        let (mut workers, mut mailboxes) = (Vec::new(), Vec::new());
+        for at in 0..setup.workers.max(1) {
+            let id = WorkerId(at);
+            let seed = u64::from(std::process::id()) << 16 | u64::from(at);
+            let dataplane = Dataplane::new(id, setup.clone(), board.clone(), Pool::new(depot.clone()), seed)?;
+            let sender = sender.clone();
+            // A control loop that is gone needs no news.
+            let tell = Box::new(move |news| drop(sender.send((id, news))));
+            let (worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
+            workers.push(worker);
+            mailboxes.push(mailbox);
+        }
+        let mut keys = Keys::default();
+        keys.install(&plan, &mut workers, &mut store)?;
+        open_ports(&config, &setup, plan.pool, &mut workers)?;
+        open_hosts(&plan, &setup, &mut workers).await?;
+        let tables = Arc::new(plan.tables);
+        for worker in &mut workers {
+            worker.dataplane().set_tables(tables.clone());
+        }
+        let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
+        let links = vec![None; config.ports.len()];
+        let (reserved, received) = (keys.reserved, keys.received);
+        Ok(Self {
+            config,
+            setup,
+            store,
+            workers,
+            reserved,
+            received,
+            links,
+            pool: plan.pool,
+            news,
+            _hands_off: hands_off,
+        })
+    }
+
+    /// The way to the workers.
+    pub fn workers(&self) -> Workers {
+        Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
+    }
+
+    /// The configuration that runs.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it is made of.
+    pub fn setup(&self) -> Arc<Setup> {
+        self.setup.clone()
+    }
+
+    /// Runs until `stop` is done, then ends in order.
+    ///
+    /// # Errors
+    /// When a worker died.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
+        let devices = self.config.ports.iter().map(|port| port.device.clone()).collect();
+        let (sender, mut changes) = mpsc::unbounded_channel();
+        let watch = tokio::spawn(link_monitor::watch(devices, sender));
+        let mut note = tokio::time::interval(NOTE);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some((worker, news)) = self.news.recv() => self.hear(worker, news),
+                Some((port, link)) = changes.recv() => self.link_changed(port, link),
+                _ = note.tick() => self.note_received().await,
+            }
+            if self.workers.iter().any(|worker| worker.thread.is_finished()) {
+                bail!("a worker ended by itself: this is a bug; what it printed says more");
+            }
+        }
+        watch.abort();
+        self.note_received().await;
+        self.stop();
+        Ok(())
+    }
+
+    fn stop(self) {
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Stop);
+        }
+        let due = clock::now().after(STOP_WITHIN);
+        for worker in self.workers {
+            while !worker.thread.is_finished() && clock::now() < due {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            if !worker.thread.is_finished() {
+                warn!(event = "worker.stuck", "a worker does not end; leaving without it");
+            }
+        }
+    }
+
+    fn hear(&mut self, worker: WorkerId, news: News) {
+        match news {
+            News::Port(port, error) => {
+                let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
+                warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
+                if error != PortError::Down
+                    && let Some(known) = self.links.get_mut(port.index())
+                {
+                    // Look again: when the device is back (or never left), its next state reopens the port.
+                    *known = Some(Link::Gone);
+                    let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
+                    let link = Link::read(device);
+                    self.link_changed(port.index(), link);
+                }
+            }
+            News::Dataplane(event) => self.hear_dataplane(event),
+        }
+    }
+
+    fn hear_dataplane(&mut self, event: Event) {
+        match event {
+            Event::AttachmentUp(id) => info!(event = "attachment.up", attachment = self.attachment(id)),
+            Event::AttachmentDown(id, why) => {
+                warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
+            }
+            Event::PnReservationLow(channel, an) => self.extend(channel, an),
+            Event::PnExhaustionPending(channel, an) => {
+                let name = self.channel_name(channel);
+                warn!(
+                    event = "macsec.pn_exhaustion_pending",
+                    channel = name,
+                    an = an.get(),
+                    "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
+                );
+            }
+            Event::AddressConflict(id, own, mac) => {
+                let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
+                warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
+            }
+        }
+    }
+
+    fn extend(&mut self, channel: ChannelId, an: An) {
+        let Some((name, max)) = self.reserved.get(&(channel, an)) else { return };
+        match self.store.extend_transmit(name, *max) {
+            Ok(limit) => {
+                if let Some(worker) = self.owner(channel) {
+                    worker.mailbox.send(Command::PnLimit { channel, an, limit, low: LOW });
+                }
+            }
+            Err(why) => error!(
+                event = "macsec.reservation_failed",
+                channel = self.channel_name(channel),
+                why = format!("{why:#}"),
+                "the channel stops sending when its reserved packet numbers are used up: make room in the state folder and restart"
+            ),
+        }
+    }
+
+    fn link_changed(&mut self, at: usize, link: Link) {
+        let before = self.links.get_mut(at).and_then(|known| known.replace(link));
+        if before == Some(link) {
+            return;
+        }
+        let (port, id) = (self.config.ports.get(at).cloned(), PortId::at(at));
+        let Some(port) = port else { return };
+        let another = before.is_some_and(|before| before.index() != link.index()) && link.index().is_some();
+        if another && !self.reopen(id, &port) {
+            return;
+        }
+        let fault = match link {
+            Link::Up { .. } => None,
+            Link::NoCarrier { .. } => Some(Fault::NoCarrier),
+            Link::Gone => Some(Fault::PortDown),
+        };
+        info!(
+            event = "port.link",
+            port = port.name,
+            device = port.device,
+            state = fault.map_or("up", Fault::label)
+        );
+        for worker in &self.workers {
+            worker.mailbox.send(Command::PortFault(id, fault));
+        }
+    }
+
+    /// The device is back, as another one: every worker that had the port gets a new one.
+    fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
+        self._hands_off.push(take_over(&port.device));
+        let Some(setup) = self.setup.ports.get(id.index()) else { return false };
+        for (at, worker) in self.workers.iter().enumerate() {
+            if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
+                continue;
+            }
+            match ports::open(port, setup.caps.offload, WorkerId::at(at), self.setup.workers, self.pool) {
+                Ok(opened) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
+                Err(why) => {
+                    error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));
+                    if let Some(known) = self.links.get_mut(id.index()) {
+                        *known = Some(Link::Gone);
+                    }
+                    return false;
+                }
+            }
+        }
+        info!(event = "port.reopened", port = port.name, device = port.device);
+        true
+    }
+
+    async fn note_received(&mut self) {
+        let reports = self.workers().reports().await;
+        let reached: Vec<_> = reports
+            .iter()
+            .flat_map(|report| &report.snapshot.channels)
+            .flat_map(|channel| channel.secy.receive.iter().map(move |sc| (channel.channel, sc)))
+            .flat_map(|(channel, sc)| sc.sas.iter().map(move |sa| ((channel, sc.sci, sa.an), sa.lowest_pn)))
+            .filter_map(|(key, lowest)| self.received.get(&key).map(|name| (name.clone(), lowest)))
+            .collect();
+        if let Err(why) = self.store.note_receive(reached) {
+            error!(event = "state.write_failed", why = %why, "after a restart old frames could be accepted again");
+        }
+    }
+
+    fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
+        self.workers.get(self.setup.channels.get(channel.index())?.owner.index())
+    }
+
+    fn channel_name(&self, channel: ChannelId) -> &str {
+        self.config.channels.get(channel.index()).map_or("?", |channel| &channel.name)
+    }
+
+    /// `connection/channel` or `connection/port`: how people call an interface.
+    fn attachment(&self, id: InterfaceId) -> String {
+        crate::names::interface(&self.config, id)
+    }
+}
+
+/// The static SAs of all channels: reserved, installed, remembered.
+#[derive(Default)]
+struct Keys {
+    reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
+    received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
+}
+
+impl Keys {
+    fn install(&mut self, plan: &Plan, workers: &mut [Worker], store: &mut PnStore) -> Result<()> {
+        for (at, sas) in plan.keys.iter().enumerate() {
+            let channel = ChannelId::at(at);
+            let owner = plan.setup.channels.get(at).map(|channel| channel.owner.index());
+            let Some(worker) = owner.and_then(|owner| workers.get_mut(owner)) else { continue };
+            let Some(secy) = worker.dataplane().secy(channel) else { continue };
+            let now = clock::now();
+            self.receive(channel, sas, secy, store, now)?;
+            let limits = self.transmit(channel, sas, secy, store, now)?;
+            worker.dataplane().secy_changed(channel, now);
+            for (an, limit) in limits {
+                worker.dataplane().set_pn_limit(channel, an, limit, LOW);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        channel: ChannelId,
+        sas: &StaticSas,
+        secy: &mut SecY,
+        store: &PnStore,
+        now: Instant,
+    ) -> Result<()> {
+        for (sci, list) in &sas.receive {
+            secy.create_receive_sc(*sci, now)?;
+            for sa in list {
+                let name = SaName::new(*sci, sa.an, &sa.sak.fingerprint().to_string());
+                let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
+                let params = ReceiveSaParams {
+                    sak: &sa.sak,
+                    suite: sa.suite,
+                    offset: sa.offset.unwrap_or_default(),
+                    key_id: KeyId::default(),
+                    lowest_pn: store.start_receive(&name),
+                    ssci,
+                    salt,
+                };
+                secy.create_receive_sa(*sci, sa.an, &params, now)?;
+                secy.enable_receive_sa(*sci, sa.an, now)?;
+                self.received.insert((channel, *sci, sa.an), name);
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(
+        &mut self,
+        channel: ChannelId,
+        sas: &StaticSas,
+        secy: &mut SecY,
+        store: &mut PnStore,
+        now: Instant,
+    ) -> Result<Vec<(An, u64)>> {
+        let mut limits = Vec::new();
+        for (at, sa) in sas.transmit.iter().enumerate() {
+            let name = SaName::new(sa.sci, sa.an, &sa.sak.fingerprint().to_string());
+            let (next_pn, limit) = match store.start_transmit(&name, sa.suite.last_pn()) {
+                Ok(numbers) => numbers,
+                Err(why) => {
+                    // Fail closed: this SA sends nothing; the others of the gateway are not to blame.
+                    error!(event = "macsec.no_numbers", channel = channel.0, why = format!("{why:#}"));
+                    continue;
+                }
+            };
+            let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
+            let params = TransmitSaParams {
+                sak: &sa.sak,
+                suite: sa.suite,
+                encrypt: sa.offset.is_some(),
+                offset: sa.offset.unwrap_or_default(),
+                key_id: KeyId::default(),
+                next_pn,
+                pn_limit: Some(limit),
+                ssci,
+                salt,
+            };
+            secy.create_transmit_sa(sa.an, &params, now)?;
+            if at == 0 {
+                secy.enable_transmit_sa(sa.an, now)?;
+            }
+            self.reserved.insert((channel, sa.an), (name, sa.suite.last_pn()));
+            limits.push((sa.an, limit));
+        }
+        Ok(limits)
+    }
+}
+
+/// What the kernel says of each device that the configuration names.
+fn devices(config: &Config) -> Result<BTreeMap<String, Device>> {
+    let mut devices = BTreeMap::new();
+    for port in &config.ports {
+        if port.io == config::model::Io::Tap {
+            ensure_tap(&port.device)?;
+        }
+        let (Ok(mac), Ok(mtu)) = (sys::interface::mac(&port.device), sys::interface::mtu(&port.device))
+        else {
+            continue;
+        };
+        let device = Device { mac: net::MacAddr(mac), mtu: u16::try_from(mtu).unwrap_or(u16::MAX) };
+        devices.insert(port.device.clone(), device);
+    }
+    Ok(devices)
+}
+
+/// A TAP port's device exists from the moment on that it is opened; here it is only looked at.
+fn ensure_tap(device: &str) -> Result<()> {
+    if Path::new("/dev/net/tun").exists() {
+        return Ok(());
+    }
+    bail!("port on TAP device {device}: /dev/net/tun is missing: load the kernel module `tun`")
+}
+
+fn take_over(device: &str) -> HandsOff {
+    let (hands_off, failed) = HandsOff::of(device);
+    for key in failed {
+        // Without IPv6 in the kernel there is nothing to take IPv6 from.
+        tracing::debug!(event = "port.sysctl", device, key, "not set");
+    }
+    hands_off
+}
+
+fn open_ports(
+    config: &Config,
+    setup: &Setup,
+    pool: dataplane::PoolSizes,
+    workers: &mut [Worker],
+) -> Result<()> {
+    for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
+        for (worker_at, worker) in workers.iter_mut().enumerate() {
+            let id = WorkerId::at(worker_at);
+            if plan.owner.is_none_or(|owner| owner == id) {
+                let opened = ports::open(port, plan.caps.offload, id, setup.workers, pool)?;
+                worker.set_port(PortId::at(at), opened).with_context(|| format!("port \"{}\"", port.name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn open_hosts(plan: &Plan, setup: &Setup, workers: &mut [Worker]) -> Result<()> {
+    for host in &plan.hosts {
+        let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
+        let opened = ports::open_host(host).await?;
+        if let Some(worker) = workers.get_mut(owner.index()) {
+            worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {
+    let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
+    let mut running = Vec::new();
+    let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
+    for (at, ((mut worker, rings), mailbox)) in each {
+        worker.set_rings(rings);
+        let cpu = pin.get(at).map(|&cpu| usize::from(cpu));
+        let work = move || {
+            if let Some(cpu) = cpu
+                && let Err(why) = sys::process::pin_thread(cpu)
+            {
+                warn!(event = "worker.not_pinned", cpu, why = %why);
+            }
+            worker.run();
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{at}"))
+            .spawn(work)
+            .context("cannot start a worker")?;
+        running.push(RunningWorker { mailbox, thread });
+    }
+    Ok(running)
+}

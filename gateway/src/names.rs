@@ -1,0 +1,21 @@
+//! How people call things: the names of the configuration, by the ids of the dataplane.
+
+use config::Config;
+use dataplane::InterfaceId;
+
+/// `connection/channel` for an attachment, `connection/port` (or `connection/port.vlan`) for a LAN interface.
+pub fn interface(config: &Config, id: InterfaceId) -> String {
+    let mut at = id.index();
+    for connection in &config.connections {
+        let (attachments, lans) = (connection.attachments.len(), connection.lans.len());
+        if let Some(attachment) = connection.attachments.get(at) {
+            return format!("{}/{}", connection.name, attachment.channel.name());
+        }
+        if let Some(lan) = at.checked_sub(attachments).and_then(|at| connection.lans.get(at)) {
+            let vlan = lan.vlan.map_or_else(String::new, |vlan| format!(".{vlan}"));
+            return format!("{}/{}{vlan}", connection.name, lan.port.name());
+        }
+        at -= attachments + lans;
+    }
+    format!("interface {}", id.0)
+}

@@ -1,0 +1,237 @@
+//! Packet numbers that survive a restart.
+//!
+//! A SAK given in the configuration outlives the process that uses it. Using one packet number twice under one key
+//! gives GCM's authentication key away (NIST SP 800-38D §8.3), so numbers are reserved on disk *before* they are used,
+//! [`CHUNK`] at a time: a gateway that died, however it died, starts behind everything that it can have used.
+//! What was received is written down too, now and then, so that a restart does not open the door to old frames and an
+//! XPN receiver knows the upper half of its peer's numbers.
+//!
+//! One file, `packet-numbers.json`, is replaced as a whole (write, fsync, rename, fsync of the folder). A lock on the
+//! folder keeps a second gateway from using the same numbers. A file that cannot be read stops the start: guessing
+//! here would be the very reuse that this module prevents.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use macsec::{An, Sci};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+/// Packet numbers reserved at a time. Below 2^30, so that a receiver of extended packet numbers recovers the jump
+/// (802.1AE §10.6.2); 256 restarts use up a 32-bit number space.
+pub const CHUNK: u64 = 1 << 24;
+/// Ask for the next chunk when this many numbers are left.
+pub const LOW: u64 = CHUNK / 2;
+
+const FILE: &str = "packet-numbers.json";
+const LOCK: &str = "lock";
+
+/// Which SA: its SCI, its AN, and the fingerprint of its SAK.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct SaName(String);
+
+impl SaName {
+    /// The name of an SA.
+    pub fn new(sci: Sci, an: An, fingerprint: &str) -> Self {
+        Self(format!("{sci} an={} sak={fingerprint}", an.get()))
+    }
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Numbers {
+    /// The last number that may have been used to transmit.
+    transmit: BTreeMap<String, u64>,
+    /// The lowest number that is still acceptable.
+    receive: BTreeMap<String, u64>,
+}
+
+/// The packet numbers of all static SAs, on disk.
+#[derive(Debug)]
+pub struct PnStore {
+    folder: PathBuf,
+    numbers: Numbers,
+    _lock: Flock<File>,
+}
+
+impl PnStore {
+    /// Opens (and makes, mode 0700) the state folder and locks it.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written, another gateway holds it, or the file in it is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
+            format!(
+                "cannot make the state folder {}; set runtime.state_dir to one that can be written",
+                folder.display()
+            )
+        })?;
+        let lock = lock(folder)?;
+        let numbers = read(&folder.join(FILE))?;
+        let store = Self { folder: folder.to_owned(), numbers, _lock: lock };
+        store.write().with_context(|| format!("cannot write to the state folder {}", folder.display()))?;
+        Ok(store)
+    }
+
+    /// Reserves the next chunk for a transmit SA that starts: the first number to use, and the last one.
+    /// `max` is the suite's last number.
+    ///
+    /// # Errors
+    /// When the numbers are used up, or the disk refuses.
+    pub fn start_transmit(&mut self, name: &SaName, max: u64) -> Result<(u64, u64)> {
+        let used = self.numbers.transmit.get(&name.0).copied().unwrap_or(0);
+        if used >= max {
+            bail!("the packet numbers of SA {} are used up: configure a new SAK", name.0);
+        }
+        let last = self.extend_transmit(name, max)?;
+        Ok((used + 1, last))
+    }
+
+    /// Reserves one more chunk for a transmit SA in use: the last number that may now be used.
+    ///
+    /// # Errors
+    /// When the disk refuses: then nothing more is reserved, and the SA stops at its old limit.
+    pub fn extend_transmit(&mut self, name: &SaName, max: u64) -> Result<u64> {
+        let used = self.numbers.transmit.get(&name.0).copied().unwrap_or(0);
+        let last = used.saturating_add(CHUNK).min(max);
+        self.numbers.transmit.insert(name.0.clone(), last);
+        if let Err(error) = self.write() {
+            self.numbers.transmit.insert(name.0.clone(), used);
+            return Err(error)
+                .with_context(|| format!("cannot reserve packet numbers in {}", self.folder.display()));
+        }
+        Ok(last)
+    }
+
+    /// The lowest number to accept on a receive SA that starts.
+    pub fn start_receive(&self, name: &SaName) -> u64 {
+        self.numbers.receive.get(&name.0).copied().unwrap_or(1)
+    }
+
+    /// Notes what receive SAs have reached. Numbers only grow. Returns whether anything moved; then it was written.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn note_receive(&mut self, reached: impl IntoIterator<Item = (SaName, u64)>) -> io::Result<bool> {
+        let mut moved = false;
+        for (name, lowest) in reached {
+            let known = self.numbers.receive.entry(name.0).or_insert(1);
+            moved |= lowest > *known;
+            *known = lowest.max(*known);
+        }
+        if moved {
+            self.write()?;
+        }
+        Ok(moved)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let (file, fresh) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.new")));
+        let text = serde_json::to_vec_pretty(&self.numbers)?;
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        out.write_all(&text)?;
+        out.sync_all()?;
+        fs::rename(&fresh, &file)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+fn lock(folder: &Path) -> Result<Flock<File>> {
+    let path = folder.join(LOCK);
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+        anyhow::anyhow!(
+            "cannot lock {} ({errno}): another gateway uses this state folder; give each its own runtime.state_dir",
+            path.display()
+        )
+    })
+}
+
+fn read(path: &Path) -> Result<Numbers> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Numbers::default()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    serde_json::from_slice(&text).with_context(|| {
+        format!(
+            "{} is damaged. It holds the packet numbers that were used; without them a SAK must not be used again. \
+             Put new SAKs into the configuration on both sides, then delete the file",
+            path.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("quadspan-state-{name}-{}", std::process::id()));
+        let _gone = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    fn name(an: u8) -> SaName {
+        SaName::new("0200000000010001".parse().unwrap(), An::new(an).unwrap(), "0badcafe")
+    }
+
+    #[test]
+    fn a_number_is_never_given_out_twice_however_the_process_ends() {
+        let folder = folder("twice");
+        let mut last = 0;
+        for _ in 0..4 {
+            let mut store = PnStore::open(&folder).unwrap();
+            let (first, limit) = store.start_transmit(&name(0), u64::MAX).unwrap();
+            assert!(first > last, "{first} was reserved before");
+            assert_eq!(limit - first + 1, CHUNK);
+            last = store.extend_transmit(&name(0), u64::MAX).unwrap();
+            assert_eq!(last, limit + CHUNK);
+            // No shutdown: the store is just gone.
+        }
+        assert_eq!(PnStore::open(&folder).unwrap().start_transmit(&name(1), u64::MAX).unwrap().0, 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn used_up_numbers_fail_closed() {
+        let folder = folder("used-up");
+        let mut store = PnStore::open(&folder).unwrap();
+        let max = CHUNK + 10;
+        store.start_transmit(&name(0), max).unwrap();
+        assert_eq!(store.start_transmit(&name(0), max).unwrap(), (CHUNK + 1, max));
+        assert!(store.start_transmit(&name(0), max).unwrap_err().to_string().contains("new SAK"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_was_received_only_grows() {
+        let folder = folder("receive");
+        let mut store = PnStore::open(&folder).unwrap();
+        assert_eq!(store.start_receive(&name(0)), 1);
+        assert!(store.note_receive([(name(0), 500)]).unwrap());
+        assert!(!store.note_receive([(name(0), 400)]).unwrap());
+        drop(store);
+        assert_eq!(PnStore::open(&folder).unwrap().start_receive(&name(0)), 500);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_second_gateway_and_a_damaged_file_are_refused() {
+        let folder = folder("refused");
+        let store = PnStore::open(&folder).unwrap();
+        assert!(format!("{:#}", PnStore::open(&folder).unwrap_err()).contains("another gateway"));
+        drop(store);
+        fs::write(folder.join(FILE), "{\"transmit\": {\"x\": 1").unwrap();
+        assert!(format!("{:#}", PnStore::open(&folder).unwrap_err()).contains("new SAKs"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

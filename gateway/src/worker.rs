@@ -1,0 +1,353 @@
+//! The data loop: one pinned thread, one [`Dataplane`], some ports.
+//!
+//! A worker sleeps until a port has frames, another worker handed something over, the control plane has a command,
+//! or a deadline came. Then it works in rounds, a batch from each busy port at a time, so that no port starves
+//! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
+//! what does not fit is dropped and counted.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam::channel::{Receiver, Sender};
+use dataplane::{
+    Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tables,
+    port::{Port, PortCounters, PortError},
+};
+use macsec::An;
+use net::Instant;
+use rtrb::{Consumer, Producer};
+use sys::{Poller, Ready, Waker};
+
+use crate::clock;
+
+/// Frames (and news of neighbours) that may wait between two workers.
+pub const RING: usize = 1024;
+/// Rounds over the busy ports before the mailbox is looked at again.
+const ROUNDS: usize = 16;
+/// The token by which the poller calls the waker; ports have their index, 0..=65535.
+const WAKE: u64 = 1 << 32;
+
+/// What the control plane asks of a worker.
+pub enum Command {
+    /// Use these routes.
+    Tables(Arc<Tables>),
+    /// A port's device lost or regained carrier, went down or came up.
+    PortFault(PortId, Option<Fault>),
+    /// Use this port from now on.
+    ReplacePort(PortId, Box<dyn Port>),
+    /// These packet numbers are reserved on disk.
+    PnLimit {
+        /// The channel.
+        channel: dataplane::ChannelId,
+        /// The transmit SA.
+        an: An,
+        /// The last packet number that may be used.
+        limit: u64,
+        /// Ask for more when fewer than this are left.
+        low: u64,
+    },
+    /// Report counters and states.
+    Report(Sender<Report>),
+    /// Send what waits and end.
+    Stop,
+}
+
+/// What a worker tells of itself when asked.
+#[derive(Debug)]
+pub struct Report {
+    /// The dataplane's counters and states.
+    pub snapshot: Snapshot,
+    /// The counters of the ports that this worker opened; `None` for those it has not (or that are gone).
+    pub ports: Vec<Option<PortCounters>>,
+}
+
+/// What a worker tells the control plane unasked.
+#[derive(Debug)]
+pub enum News {
+    /// The dataplane's own.
+    Dataplane(Event),
+    /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
+    Port(PortId, PortError),
+}
+
+/// The way to one worker.
+#[derive(Clone)]
+pub struct Mailbox {
+    commands: Sender<Command>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// Hands the worker a command and wakes it. False when the worker is gone.
+    pub fn send(&self, command: Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        self.waker.wake();
+        sent
+    }
+}
+
+/// The rings to and from all the other workers.
+#[derive(Default)]
+pub struct Rings {
+    /// By worker; `None` for this worker itself.
+    pub to: Vec<Option<(Producer<Crossing>, Waker)>>,
+    /// What the others send.
+    pub from: Vec<Consumer<Crossing>>,
+}
+
+/// One worker, ready to run on its own thread.
+pub struct Worker {
+    dataplane: Dataplane,
+    ports: Vec<Option<Box<dyn Port>>>,
+    poller: Poller,
+    waker: Waker,
+    commands: Receiver<Command>,
+    rings: Rings,
+    news: Box<dyn Fn(News) + Send>,
+    inbox: Vec<Crossing>,
+    stop: bool,
+}
+
+impl Worker {
+    /// A worker that is driven by the mailbox that comes with it. `news` is called from the worker's thread and must not wait.
+    ///
+    /// # Errors
+    /// When the kernel gives no more file descriptors.
+    pub fn new(dataplane: Dataplane, news: Box<dyn Fn(News) + Send>) -> std::io::Result<(Self, Mailbox)> {
+        let poller = Poller::new()?;
+        let waker = Waker::new(&poller, WAKE)?;
+        let (sender, commands) = crossbeam::channel::unbounded();
+        let mailbox = Mailbox { commands: sender, waker: waker.clone() };
+        let (rings, inbox) = (Rings::default(), Vec::with_capacity(RING));
+        let this =
+            Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
+        Ok((this, mailbox))
+    }
+
+    /// How others wake it.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Its dataplane, for what is set up before it runs.
+    pub const fn dataplane(&mut self) -> &mut Dataplane {
+        &mut self.dataplane
+    }
+
+    /// Gives it the rings to the other workers.
+    pub fn set_rings(&mut self, rings: Rings) {
+        self.rings = rings;
+    }
+
+    /// Gives it a port.
+    ///
+    /// # Errors
+    /// When the kernel does not let the port be waited for.
+    pub fn set_port(&mut self, id: PortId, port: Box<dyn Port>) -> std::io::Result<()> {
+        self.release(id);
+        if let Some(fd) = port.fd() {
+            self.poller.add(fd, u64::from(id.0))?;
+        }
+        if self.ports.len() <= id.index() {
+            self.ports.resize_with(id.index() + 1, || None);
+        }
+        if let Some(place) = self.ports.get_mut(id.index()) {
+            *place = Some(port);
+        }
+        Ok(())
+    }
+
+    /// Works until told to stop.
+    pub fn run(mut self) {
+        let mut ready: Vec<Ready> = Vec::with_capacity(64);
+        while !self.stop {
+            let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            if self.poller.wait(&mut ready, wait).is_err() {
+                // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
+                ready.clear();
+            }
+            self.waker.reset();
+            self.take_commands();
+            self.work(&mut ready);
+            self.dataplane.handle_timeout(clock::now());
+            self.settle();
+        }
+    }
+
+    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
+    /// has frames is ready again at once, so leaving early loses nothing.
+    fn work(&mut self, ready: &mut Vec<Ready>) {
+        for _ in 0..ROUNDS {
+            let now = clock::now();
+            self.take_crossings(now);
+            let mut busy = false;
+            for at in 0..ready.len() {
+                let token = ready.get(at).map_or(WAKE, |ready| ready.token);
+                if let Ok(index) = u16::try_from(token) {
+                    busy |= self.take_batch(PortId(index), now);
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+        ready.clear();
+    }
+
+    /// True when the port may have more.
+    fn take_batch(&mut self, id: PortId, now: Instant) -> bool {
+        let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
+        let mut batch = Batch::new();
+        let received = port.receive(&mut batch, self.dataplane.pool());
+        if !batch.is_empty() {
+            self.dataplane.handle_batch(id, &mut batch, now);
+            self.settle();
+        }
+        match received {
+            Ok(count) => count > 0,
+            Err(error) => {
+                self.lose(id, error);
+                false
+            }
+        }
+    }
+
+    fn take_crossings(&mut self, now: Instant) {
+        let mut inbox = core::mem::take(&mut self.inbox);
+        for ring in &mut self.rings.from {
+            if let Ok(chunk) = ring.read_chunk(ring.slots()) {
+                inbox.extend(chunk);
+            }
+        }
+        if !inbox.is_empty() {
+            self.dataplane.handle_crossings(&mut inbox, now);
+            self.settle();
+        }
+        self.inbox = inbox;
+    }
+
+    /// Everything that a verb of the dataplane left behind goes where it belongs.
+    fn settle(&mut self) {
+        self.send_frames();
+        self.hand_over();
+        while let Some(event) = self.dataplane.poll_event() {
+            (self.news)(News::Dataplane(event));
+        }
+    }
+
+    fn send_frames(&mut self) {
+        for at in 0..self.ports.len() {
+            let id = PortId::at(at);
+            let lost = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+                (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
+                    port.send(frames, pool).err()
+                }
+                _ => None,
+            };
+            if let Some(error) = lost {
+                self.lose(id, error);
+            }
+            self.dataplane.drop_unsent(id);
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let (crossings, pool) = self.dataplane.crossings();
+        if crossings.is_empty() {
+            return;
+        }
+        let mut refused = Vec::new();
+        let mut woken: u64 = 0;
+        for (worker, crossing) in crossings.drain(..) {
+            match self.rings.to.get_mut(worker.index()) {
+                Some(Some((ring, _))) => match ring.push(crossing) {
+                    Ok(()) => woken |= 1 << (worker.0 % 64),
+                    Err(rtrb::PushError::Full(crossing)) => refused.push(crossing),
+                },
+                _ => crossing.into_frame().into_iter().for_each(|frame| pool.recycle(frame)),
+            }
+        }
+        for (at, ring) in self.rings.to.iter().enumerate() {
+            if let Some((_, waker)) = ring
+                && woken >> (at % 64) & 1 == 1
+            {
+                waker.wake();
+            }
+        }
+        for crossing in refused {
+            self.dataplane.count_ring_full(crossing);
+        }
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            let now = clock::now();
+            match command {
+                Command::Tables(tables) => self.dataplane.set_tables(tables),
+                Command::PortFault(port, fault) => self.dataplane.set_port_fault(port, fault, now),
+                Command::ReplacePort(id, port) => {
+                    if let Err(error) = self.set_port(id, port) {
+                        (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
+                    }
+                }
+                Command::PnLimit { channel, an, limit, low } => {
+                    self.dataplane.set_pn_limit(channel, an, limit, low)
+                }
+                Command::Report(reply) => {
+                    // Whoever asked may have given up.
+                    let _sent = reply.send(self.report());
+                }
+                Command::Stop => self.stop = true,
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let ports = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        Report { snapshot: self.dataplane.snapshot(clock::now()), ports }
+    }
+
+    /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.
+    fn lose(&mut self, id: PortId, error: PortError) {
+        let fault = match error {
+            PortError::Down => Fault::NoCarrier,
+            PortError::Gone | PortError::Os(_) => Fault::PortDown,
+        };
+        if error != PortError::Down {
+            self.release(id);
+        }
+        self.dataplane.set_port_fault(id, Some(fault), clock::now());
+        (self.news)(News::Port(id, error));
+    }
+
+    fn release(&mut self, id: PortId) {
+        if let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take)
+            && let Some(fd) = port.fd()
+        {
+            // A closed descriptor leaves the poller by itself; this only says so early.
+            let _removed = self.poller.remove(fd);
+        }
+    }
+}
+
+/// The longest that shutting down may take.
+pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Rings from each worker to each other.
+pub fn rings(wakers: &[Waker]) -> Vec<Rings> {
+    let count = wakers.len();
+    let mut all: Vec<Rings> = (0..count).map(|_| Rings::default()).collect();
+    for from in 0..count {
+        for (to, waker) in wakers.iter().enumerate() {
+            let ring = (from != to).then(|| rtrb::RingBuffer::new(RING));
+            let (producer, consumer) =
+                ring.map_or((None, None), |(p, c)| (Some((p, waker.clone())), Some(c)));
+            if let Some(rings) = all.get_mut(from) {
+                rings.to.push(producer);
+            }
+            if let (Some(rings), Some(consumer)) = (all.get_mut(to), consumer) {
+                rings.from.push(consumer);
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,28 @@
+//! What the tests that touch the real world share.
+#![allow(dead_code, reason = "not every test uses every part")]
+
+pub(crate) mod gateway;
+pub(crate) mod shell;
+pub(crate) mod sites;
+pub(crate) mod vlan;
+pub(crate) mod vm;
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+
+/// Says loudly that `test` could not run here and `why`: on standard error past the test harness's capture, and in
+/// the file that `./test` names in `QUADSPAN_SKIPPED`, which it prints at the end.
+///
+/// # Panics
+/// With `CI=true`: there a skipped test is a failed one.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {}\n", why.trim().replace('\n', "; "));
+    let _ = io::stderr().write_all(line.as_bytes());
+    if let Some(path) = env::var_os("QUADSPAN_SKIPPED")
+        && let Ok(mut list) = OpenOptions::new().create(true).append(true).open(path)
+    {
+        let _ = list.write_all(line.as_bytes());
+    }
+    assert!(env::var("CI").as_deref() != Ok("true"), "{line}");
+}

@@ -1,0 +1,104 @@
+# Read by every command that runs in the guest: the commands that are known to work, as functions.
+
+# ash would run busybox's applets of the same name.
+ip() { /tools/ip "$@"; }
+tc() { /tools/tc "$@"; }
+ping() { /tools/ping "$@"; }
+
+# secy_up NAME=VALUE...: makes `macsec0` on eth0 with one transmit and one receive SA under static keys.
+#   cipher=     gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128, gcm-aes-xpn-256
+#   encrypt=    on, or off: integrity only
+#   tag=        sci: the SCI in every SecTAG; es: end station bit instead; scb: single copy broadcast bit; none of them
+#   sci= peer_sci=      16 hex digits; for es, scb and none both must be the port's MAC address and port 0001
+#   an=                 association number of both SAs, 0 to 3
+#   tx_key= rx_key=     hex, 32 or 64 digits
+#   tx_pn= rx_pn=       next packet number to send, lowest to accept; up to 64 bits with an XPN cipher
+#   salt=               XPN only: 24 hex digits
+#   ssci= peer_ssci=    XPN only: 8 hex digits, as the standard writes them (most significant first)
+#   window=             replay window; `off` (no replay protection) when not given
+#   address=            of macsec0, with prefix length
+secy_up() {
+    local cipher=gcm-aes-128 encrypt=on tag=sci sci= peer_sci= an=0 tx_key= rx_key= tx_pn=1 rx_pn=1 window=off \
+        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address=
+    local "$@"
+    local bits replay tx_sa rx_sa
+    case $tag in
+        # An explicit `sci` together with `send_sci off` is refused; without one it is MAC address and port 0001.
+        sci) bits="sci $sci send_sci on" ;;
+        es) bits="send_sci off end_station on" ;;
+        scb) bits="send_sci off scb on" ;;
+        none) bits="send_sci off" ;;
+    esac
+    # Off is the default. Saying `replay off` would be refused with an XPN cipher: iproute2 then sends a window of
+    # 2^32-1, and XPN has 2^30-1 at most.
+    case $window in off) replay= ;; *) replay="replay on window $window" ;; esac
+    # Extended packet numbers have their own keyword, and `pn` is refused.
+    case $cipher in
+        *xpn*)
+            tx_sa="xpn $tx_pn salt $salt ssci $ssci"
+            rx_sa="xpn $rx_pn salt $salt ssci $peer_ssci"
+            ;;
+        *)
+            tx_sa="pn $tx_pn"
+            rx_sa="pn $rx_pn"
+            ;;
+    esac
+    ip link add link eth0 name macsec0 type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
+        ip macsec add macsec0 tx sa "$an" $tx_sa on key 01 "$tx_key" &&
+        ip macsec add macsec0 rx sci "$peer_sci" on &&
+        ip macsec add macsec0 rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&
+        ip link set macsec0 up &&
+        { [ -z "$address" ] || ip address add "$address" dev macsec0; }
+}
+
+secy_down() { ip link del macsec0; }
+
+# mka_up CKN CAK PRIORITY: wpa_supplicant agrees keys on eth0 and makes `macsec0` by itself. Debian 12's version (2.10)
+# offers GCM-AES-128 only; CAKs of 16 and 32 octets both work. Its log is /tmp/mka.log.
+mka_up() {
+    cat >/tmp/mka.conf <<END
+ctrl_interface=/run/wpa_supplicant
+ap_scan=0
+eapol_version=3
+network={
+    key_mgmt=NONE
+    eapol_flags=0
+    macsec_policy=1
+    mka_ckn=$1
+    mka_cak=$2
+    mka_priority=$3
+    macsec_replay_protect=1
+}
+END
+    wpa_supplicant -B -D macsec_linux -i eth0 -c /tmp/mka.conf -f /tmp/mka.log -K -dd
+}
+
+# To be asked with until_true; `macsec0` is there at once, but carries nothing before this holds.
+mka_secured() { wpa_cli -i eth0 status | grep -q '^Secured=Yes'; }
+
+mka_down() {
+    wpa_cli -i eth0 terminate && until_true 5 no_macsec0
+}
+
+no_macsec0() { ! ip link show macsec0; }
+
+# until_true SECONDS COMMAND...: as often as needed, until it succeeds.
+until_true() {
+    local tries=$(($1 * 10))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+# counters: what `macsec0` has counted, one `name value` a line: per transmit SC, transmit SA, receive SC and so on,
+# in the order iproute2 shows them, each line led by the table it stands in.
+counters() {
+    ip -s macsec show macsec0 | awk '
+        /TXSC:/ { where = "txsc" } /RXSC:/ { where = "rxsc" } /^ *[0-3]: PN/ { where = substr(where, 1, 2) "sa" }
+        /stats:/ { for (i = 2; i <= NF; i++) name[i - 1] = $i; n = NF - 1; getline
+                   for (i = 1; i <= n; i++) print (where == "txsc" && name[1] == "OutPktsUntagged" ? "secy" : where), name[i], $i }
+    '
+}

@@ -1,0 +1,132 @@
+//! AES-GCM behind one small trait, so that the library doing it can be chosen when the gateway runs.
+//!
+//! A key schedule is made once per SA. Work comes as jobs: the nonce, the associated data, the text to
+//! change in place, the ICV. The frame is contiguous in its buffer, so a job only borrows parts of it and
+//! nothing is copied. A batch of jobs is one dynamic call; a backend that can work on several frames at
+//! once overrides [`Aead::seal_batch`] and [`Aead::open_batch`].
+//!
+//! [`Backend::AwsLc`] is the default, [`Backend::AesGcm`] the portable one and the oracle of the tests.
+//!
+//! Invariant: an [`IcvValid`] exists only for a job whose ICV a backend found right; state that an
+//! attacker must not move (replay windows) asks for one.
+
+mod aes_gcm;
+mod aws_lc;
+
+use crate::{key::Sak, suite::CipherSuite};
+
+/// Octets of the ICV, which is the whole GCM tag in all four suites (802.1AE-2018 §14.5 to §14.8).
+pub const ICV_LEN: usize = 16;
+/// Octets of the nonce (IV).
+pub const NONCE_LEN: usize = 12;
+
+/// Which library does AES-GCM.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Backend {
+    /// AWS-LC: assembly, the fastest here.
+    #[default]
+    AwsLc,
+    /// RustCrypto `aes-gcm`: Rust, portable.
+    AesGcm,
+}
+
+impl Backend {
+    /// Every backend there is.
+    pub const ALL: [Self; 2] = [Self::AwsLc, Self::AesGcm];
+
+    /// The key schedule of `sak` for `suite`; `None` when the SAK has another length than the suite wants.
+    pub fn schedule(self, suite: CipherSuite, sak: &Sak) -> Option<Box<dyn Aead>> {
+        let fits = sak.octets().len() == suite.key_len();
+        match self {
+            Self::AwsLc => aws_lc::schedule(sak.octets()).filter(|_| fits),
+            Self::AesGcm => aes_gcm::schedule(sak.octets()).filter(|_| fits),
+        }
+    }
+}
+
+impl core::fmt::Display for Backend {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(match self {
+            Self::AwsLc => "aws-lc",
+            Self::AesGcm => "aes-gcm",
+        })
+    }
+}
+
+/// The text names no backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a crypto backend is one of aws-lc, aes-gcm")]
+pub struct ParseBackendError;
+
+impl core::str::FromStr for Backend {
+    type Err = ParseBackendError;
+
+    fn from_str(text: &str) -> Result<Self, ParseBackendError> {
+        Self::ALL.into_iter().find(|backend| backend.to_string() == text).ok_or(ParseBackendError)
+    }
+}
+
+/// Text to encrypt in place and an ICV to write.
+#[derive(Debug)]
+pub struct SealJob<'frame> {
+    /// Never used before under this key.
+    pub nonce: [u8; NONCE_LEN],
+    /// Authenticated, unchanged.
+    pub aad: &'frame [u8],
+    /// Plain text before, cipher text after; may be empty.
+    pub text: &'frame mut [u8],
+    /// Written.
+    pub icv: &'frame mut [u8; ICV_LEN],
+    /// Set by the backend when text and ICV are done; without it the frame must not be sent.
+    pub sealed: bool,
+}
+
+/// Text to decrypt in place once its ICV is found right.
+#[derive(Debug)]
+pub struct OpenJob<'frame> {
+    /// As the sender made it.
+    pub nonce: [u8; NONCE_LEN],
+    /// Authenticated, unchanged.
+    pub aad: &'frame [u8],
+    /// Cipher text before, plain text after; undefined after when the ICV was wrong. May be empty.
+    pub text: &'frame mut [u8],
+    /// As received.
+    pub icv: &'frame [u8; ICV_LEN],
+    /// Set by the backend when the ICV was right.
+    pub valid: bool,
+}
+
+impl OpenJob<'_> {
+    /// The proof that the ICV was right, if it was.
+    pub fn proof(&self) -> Option<IcvValid> {
+        self.valid.then_some(IcvValid(()))
+    }
+}
+
+/// Proof that the ICV over a frame was right. Only [`OpenJob::proof`] makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct IcvValid(());
+
+/// AES-GCM under one key.
+pub trait Aead: Send + Sync {
+    /// Encrypts the text, writes the ICV, sets `sealed`.
+    fn seal(&self, job: &mut SealJob<'_>);
+
+    /// Checks the ICV; when it is right decrypts the text and sets `valid`.
+    fn open(&self, job: &mut OpenJob<'_>);
+
+    /// [`seal`](Self::seal) for each job; the results do not depend on the grouping.
+    fn seal_batch(&self, jobs: &mut [SealJob<'_>]) {
+        for job in jobs {
+            self.seal(job);
+        }
+    }
+
+    /// [`open`](Self::open) for each job; the results do not depend on the grouping.
+    fn open_batch(&self, jobs: &mut [OpenJob<'_>]) {
+        for job in jobs {
+            self.open(job);
+        }
+    }
+}

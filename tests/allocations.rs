@@ -1,0 +1,56 @@
+//! A million frames, LAN to channel to LAN, and not one allocation.
+
+use dataplane::{BATCH, Batch, Frame, PortId};
+use sys::CountingAllocator;
+use world::{
+    Side::{Left, Right},
+    World, udp,
+};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+#[test]
+fn forwarding_a_million_frames_allocates_nothing() {
+    let mut world = World::routed(4);
+    // Everybody meets everybody first.
+    for port in 0..64 {
+        assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"hello")]).len(), 1);
+    }
+    let templates: Vec<_> =
+        (0..64u16).map(|port| udp(Left, Right.host(), port, &[port.to_le_bytes()[0]; 256])).collect();
+    let (lan, now) = (world.lan(), world.now);
+    let mut delivered = 0u64;
+    let before = CountingAllocator::count();
+    for _ in 0..1_000_000 / BATCH + 1 {
+        let mut batch = Batch::new();
+        for template in &templates {
+            let mut buf = world.at(Left).pool().small().expect("buffers come back");
+            assert!(buf.extend_from_slice(template));
+            batch.push(Frame::new(buf));
+        }
+        world.at(Left).handle_batch(lan, &mut batch, now);
+        for channel in 0..4 {
+            cross(&mut world, PortId(channel));
+        }
+        let (frames, pool) = world.at(Right).transmit(lan).expect("the LAN port is there");
+        for frame in frames.drain(..) {
+            delivered += 1;
+            pool.recycle(frame);
+        }
+    }
+    assert_eq!(CountingAllocator::count() - before, 0, "allocations");
+    assert!(delivered >= 1_000_000, "{delivered} frames came through");
+}
+
+/// Moves what Left sends by `port` to Right.
+fn cross(world: &mut World, port: PortId) {
+    let now = world.now;
+    let [left, right] = &mut world.gateways;
+    let (frames, _) = left.transmit(port).expect("the port is there");
+    let mut frames = frames.drain(..).peekable();
+    while frames.peek().is_some() {
+        let mut batch: Batch = frames.by_ref().take(BATCH).collect();
+        right.handle_batch(port, &mut batch, now);
+    }
+}
