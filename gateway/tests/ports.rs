@@ -9,8 +9,9 @@ mod support;
 
 use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::traffic::udp::{Totals, UdpFlow, UdpOptions, UdpRun};
-use gateway::lab::{End, Link, Topology};
+use gateway::lab::{End, Link, Stop, Topology};
 use support::gateway::Gateway;
 use support::shell::{iperf, until};
 use support::sites::{Plan, Sites};
@@ -96,13 +97,17 @@ fn flows_of_a_lost_link_move_to_the_other_one() {
         sites.lab.cut("gw-a", channel).unwrap();
         until("the channel is down", PATIENCE, || (!sites.a.counted(channel).live).then_some(()));
         until("and at the far end", PATIENCE, || (!sites.b.counted(channel).live).then_some(()));
-        let totals = {
-            let traffic = Traffic::start(&sites);
-            sites.wait_reachable();
-            traffic.stop()
-        };
-        for totals in totals {
-            assert_eq!((totals.lost, totals.reordered), (0, 0), "the live one carries all: {totals:?}");
+        let traffic = Traffic::start(&sites);
+        Stop::new().wait(Duration::from_millis(500));
+        // What is sent later may still be on its way at the end, on a busy machine.
+        let until_then = clock::now();
+        sites.wait_reachable();
+        for run in [traffic.0, traffic.1] {
+            let report = run.stop().unwrap();
+            let (totals, lost) = (report.totals(), report.lost_between(report.started, until_then));
+            let drops = format!("{} | {}", sites.a.drops(), sites.b.drops());
+            assert_eq!((lost, totals.reordered), (0, 0), "the live one carries all: {totals:?}: {drops}");
+            assert!(totals.received > 300, "{totals:?}");
         }
         sites.lab.heal("gw-a", channel).unwrap();
         until("the channel is live", PATIENCE, || sites.a.counted(channel).live.then_some(()));
