@@ -201,4 +201,32 @@ proptest! {
             prop_assert_eq!(Open::parse(&open.emit()).map(|again| again.asn), Ok(open.asn));
         }
     }
+
+    // RFC 7606: a well-framed attribute list with a readable NLRI field never ends the session, whatever
+    // the attributes hold. Exempt are the multiprotocol attributes and unknown well-known ones.
+    #[test]
+    fn no_attribute_value_ends_the_session(
+        attributes in vec((any::<u8>(), 1..=40_u8, vec(any::<u8>(), 0..40)), 0..12),
+        internal in any::<bool>(),
+        wide in any::<bool>(),
+    ) {
+        let mut list = Vec::new();
+        for (flags, code, value) in attributes.into_iter().filter(|(_, code, _)| !matches!(code, 14 | 15)) {
+            let known = matches!(code, 1..=10 | 16..=18 | 32 | 35);
+            let flags = if known { flags & 0xef } else { flags & 0xef | 0x80 };
+            list.extend_from_slice(&[flags, code, value.len() as u8]);
+            list.extend(value);
+        }
+        let len = u16::try_from(list.len()).expect("short").to_be_bytes();
+        let body = [&[0, 0][..], &len, &list, &[24, 203, 0, 113]].concat();
+        let context = UpdateContext { internal, first_as: Some(Asn(65001)), accept_as_sets: false, ..context(wide) };
+        let update = update::parse(&body, &context);
+        prop_assert!(update.is_ok(), "{:?}", update);
+        // And the prefix is never lost: it is announced, or withdrawn.
+        let prefixes = match update.expect("just checked").announced {
+            Announced::Routes(groups) => groups.into_iter().flat_map(|group| group.prefixes).collect(),
+            Announced::TreatAsWithdraw(prefixes) => prefixes,
+        };
+        prop_assert_eq!(prefixes, vec![net(Ipv4Addr::new(203, 0, 113, 0).into(), 24)]);
+    }
 }

@@ -212,6 +212,35 @@ fn every_malformed_message_gets_the_reaction_its_rfc_asks_for() {
     println!("{} of {} as expected", cases.len() - wrong.len(), cases.len());
 }
 
+// Damaged messages on a live session: no panic, and a session that ends says why.
+#[test]
+fn damaged_messages_end_the_session_with_a_word_or_not_at_all() {
+    let mut rng = 9_u64;
+    let mut random = |below: usize| {
+        rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (rng >> 33) as usize % below
+    };
+    let cases = cases();
+    for _ in 0..600 {
+        let mut lab = Lab::connect();
+        lab.say(&good_open());
+        lab.say(&keepalive());
+        let mut octets = cases[random(cases.len())].octets.clone();
+        for _ in 0..1 + random(3) {
+            // Often a length or a flag.
+            let at = random(octets.len());
+            octets[at] = random(256) as u8;
+        }
+        lab.say(&octets);
+        lab.say(&sentinel());
+        if lab.state() != State::Established {
+            assert!(lab.closed, "{octets:x?}");
+            let by_them = octets.get(18) == Some(&3);
+            assert!(by_them || lab.reset().is_some_and(|reset| reset != "reset -"), "{octets:x?}");
+        }
+    }
+}
+
 // The pattern matcher of this test must be able to fail.
 #[test]
 fn reactions_are_told_apart() {

@@ -14,7 +14,7 @@ use rtnetlink::{
     packet_route::{RouteNetlinkMessage, link::LinkAttribute},
 };
 use sys::interface::CarrierProbe;
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::sync::mpsc;
 
 /// Every state is read at least this often, whatever the kernel says.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,52 +69,49 @@ pub async fn watch(
 ) -> std::io::Result<()> {
     let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
     let _pump = tokio::spawn(connection);
-    let mut watched =
-        devices.iter().map(|device| Watched::new(device)).collect::<std::io::Result<Vec<_>>>()?;
-    let (mut glance, mut look) = (tokio::time::interval(GLANCE), tokio::time::interval(LOOK));
-    glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut glances = glance(&devices)?;
+    let mut known: Vec<Option<Link>> = vec![None; devices.len()];
+    let mut look = tokio::time::interval(LOOK);
     loop {
-        let stale: Vec<usize> = tokio::select! {
-            _ = look.tick() => (0..watched.len()).collect(),
-            _ = glance.tick() => (0..watched.len()).filter(|&at| watched.get(at).is_some_and(Watched::moved)).collect(),
-            Some((message, _)) = messages.next() => concerned(&message.payload, &devices).into_iter().collect(),
+        let stale = tokio::select! {
+            _ = look.tick() => 0..devices.len(),
+            Some(at) = glances.recv() => at..at + 1,
+            Some((message, _)) = messages.next() => {
+                concerned(&message.payload, &devices).map_or(0..0, |at| at..at + 1)
+            }
         };
         for at in stale {
-            if let Some(link) = watched.get_mut(at).and_then(Watched::read)
-                && changes.send((at, link)).is_err()
-            {
+            let (Some(device), Some(known)) = (devices.get(at), known.get_mut(at)) else { continue };
+            let link = Link::read(device);
+            if known.replace(link) != Some(link) && changes.send((at, link)).is_err() {
                 return Ok(());
             }
         }
     }
 }
 
-/// A device and what was last known of it.
-struct Watched {
-    device: String,
-    probe: CarrierProbe,
-    known: Option<Link>,
-}
-
-impl Watched {
-    fn new(device: &str) -> std::io::Result<Self> {
-        Ok(Self { device: device.to_owned(), probe: CarrierProbe::new(device)?, known: None })
-    }
-
-    /// Whether the driver says something else than what is known. Drivers that do not know the question say nothing.
-    fn moved(&self) -> bool {
-        match self.probe.look() {
-            Ok(Some(carrier)) => carrier != matches!(self.known, Some(Link::Up { .. })),
-            Ok(None) => false,
-            Err(_) => self.known != Some(Link::Gone),
+/// A thread that asks each driver every [`GLANCE`] and sends the position of a device whose answer changed. It ends
+/// soon after nobody listens any more. It is a thread because 250 wake-ups a second cost a runtime several times more.
+fn glance(devices: &[String]) -> std::io::Result<mpsc::UnboundedReceiver<usize>> {
+    let probes =
+        devices.iter().map(|device| CarrierProbe::new(device)).collect::<std::io::Result<Vec<_>>>()?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let work = move || {
+        let mut answers = vec![None; probes.len()];
+        while !sender.is_closed() {
+            for (at, (probe, answer)) in probes.iter().zip(&mut answers).enumerate() {
+                let now = Some(probe.look().ok().flatten());
+                if answer.is_some() && *answer != now {
+                    // Nobody listening is noticed by the loop.
+                    let _sent = sender.send(at);
+                }
+                *answer = now;
+            }
+            sys::rest(GLANCE);
         }
-    }
-
-    /// Reads the state afresh: the new one, when it is news.
-    fn read(&mut self) -> Option<Link> {
-        let link = Link::read(&self.device);
-        (self.known.replace(link) != Some(link)).then_some(link)
-    }
+    };
+    std::thread::Builder::new().name("links".to_owned()).spawn(work)?;
+    Ok(receiver)
 }
 
 /// The device that the message is about, by its position in the list.

@@ -3,6 +3,7 @@
 //! A test that cannot have one (no privilege, no `ip`) is skipped loudly; in CI (environment `CI=true`) it fails.
 //! Run unprivileged tests with `unshare --user --map-root-user --net cargo test -p sys`.
 
+use std::fs::File;
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -21,6 +22,14 @@ pub(crate) fn in_new_namespace(test: impl FnOnce(&Bed) + Send) {
     match NetNs::new() {
         Ok(namespace) => namespace.within(|| test(&Bed(()))).unwrap(),
         Err(e) => skip("no new network namespace", &e),
+    }
+}
+
+/// As [`in_new_namespace`], for tests that need TAP devices.
+pub(crate) fn in_new_namespace_with_taps(test: impl FnOnce(&Bed) + Send) {
+    match File::options().read(true).write(true).open("/dev/net/tun") {
+        Ok(_) => in_new_namespace(test),
+        Err(e) => skip("/dev/net/tun cannot be opened", &e),
     }
 }
 

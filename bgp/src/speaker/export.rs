@@ -67,6 +67,15 @@ impl fmt::Display for NotSent {
     }
 }
 
+/// RFC 2545 section 2: a link-local address means nothing to somebody on another link.
+const fn beyond_the_link(hop: NextHop) -> Option<NextHop> {
+    match hop {
+        NextHop::V4(_) => Some(hop),
+        NextHop::V6 { global, .. } if global.is_unicast_link_local() => None,
+        NextHop::V6 { global, .. } => Some(NextHop::V6 { global, link_local: None }),
+    }
+}
+
 /// What export needs to know of the session a route goes out on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExportContext<'a> {
@@ -166,16 +175,16 @@ impl ExportContext<'_> {
     }
 
     fn next_hop(&self, family: Family, source: Source, attributes: &Attributes) -> Result<NextHop, NotSent> {
-        if self.is_internal() && source != Source::Local && !self.config.next_hop_self {
-            return Ok(attributes.next_hop);
-        }
-        let ours = self.config.family(family).next_hop.ok_or(NotSent::NoNextHop)?;
-        let fits = match (family, ours) {
+        let ours = self.config.family(family).next_hop;
+        let unchanged = self.is_internal() && source != Source::Local && !self.config.next_hop_self;
+        let hop = if unchanged { beyond_the_link(attributes.next_hop) } else { ours };
+        let hop = hop.filter(NextHop::is_plausible).ok_or(NotSent::NoNextHop)?;
+        let fits = match (family, hop) {
             (Family::Ipv4, NextHop::V4(_)) | (Family::Ipv6, NextHop::V6 { .. }) => true,
             (Family::Ipv4, NextHop::V6 { .. }) => self.agreed.ipv4_over_ipv6,
             (Family::Ipv6, NextHop::V4(_)) => false,
         };
-        if fits && ours.is_plausible() { Ok(ours) } else { Err(NotSent::NoNextHop) }
+        if fits { Ok(hop) } else { Err(NotSent::NoNextHop) }
     }
 
     /// What changes when a route leaves the AS.

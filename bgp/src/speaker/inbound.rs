@@ -51,6 +51,7 @@ impl Speaker {
             }
         }
         self.events.push_back(Event::Up { peer, agreed });
+        self.check_deferral();
     }
 
     pub(super) fn session_end(

@@ -42,8 +42,6 @@ pub struct Node {
     pub events: Vec<(Instant, Event)>,
     /// The forwarding table, as route changes left it.
     pub fib: BTreeMap<IpNet, Vec<String>>,
-    /// A node whose socket buffers are full takes nothing from its speaker.
-    pub stuck: bool,
 }
 
 /// A TCP connection, or an attempt at one.
@@ -112,7 +110,7 @@ impl World {
         change(&mut config);
         let seed = self.random(u64::MAX);
         let speaker = Speaker::new(config, seed, self.now);
-        self.nodes.push(Node { speaker, events: Vec::new(), fib: BTreeMap::new(), stuck: false });
+        self.nodes.push(Node { speaker, events: Vec::new(), fib: BTreeMap::new() });
         self.nodes.len() - 1
     }
 
@@ -371,9 +369,6 @@ impl World {
     }
 
     fn transmit(&mut self, node: usize) {
-        if self.nodes[node].stuck {
-            return;
-        }
         for connection in self.nodes[node].speaker.writers() {
             let Some((wire, end)) = self.find(node, connection) else { continue };
             while let Some(octets) = self.nodes[node].speaker.poll_transmit(connection, self.now) {

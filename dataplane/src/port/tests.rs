@@ -1,7 +1,7 @@
 //! The drivers against the kernel: each test in a network namespace of its own, which needs `CAP_SYS_ADMIN` and
 //! `ip`. Without them a test is skipped loudly; with `CI=true` it fails then.
 
-use std::{process::Command, time::Duration};
+use std::{fs::File, io, process::Command, time::Duration};
 
 use etherparse::PacketBuilder;
 use net::{
@@ -19,18 +19,11 @@ use crate::{Batch, Depot, Frame, HEADROOM, Pool, PoolSizes, TAILROOM};
 
 /// Runs `test` on a thread in a namespace with the pair `a` - `b`, MTU 9000, up, silent.
 fn in_new_namespace(test: impl FnOnce() + Send) {
-    let skip = |why: &str, error: std::io::Error| {
-        assert!(
-            std::env::var("CI").map_or(true, |ci| ci != "true"),
-            "must not be skipped in CI: {why}: {error}"
-        );
-        eprintln!("SKIPPED: {why}: {error}");
-    };
     if let Err(error) = Command::new("ip").arg("-V").output() {
-        return skip("ip(8) cannot be run", error);
+        return skip("ip(8) cannot be run", &error);
     }
     match NetNs::new() {
-        Err(error) => skip("no new network namespace", error),
+        Err(error) => skip("no new network namespace", &error),
         Ok(namespace) => {
             let inside = || {
                 ip("link add name a type veth peer name b");
@@ -41,6 +34,19 @@ fn in_new_namespace(test: impl FnOnce() + Send) {
             namespace.within(inside).unwrap();
         }
     }
+}
+
+/// As [`in_new_namespace`], for tests that need TAP devices.
+fn in_new_namespace_with_taps(test: impl FnOnce() + Send) {
+    match File::options().read(true).write(true).open("/dev/net/tun") {
+        Ok(_) => in_new_namespace(test),
+        Err(error) => skip("/dev/net/tun cannot be opened", &error),
+    }
+}
+
+fn skip(why: &str, error: &io::Error) {
+    assert!(std::env::var("CI").map_or(true, |ci| ci != "true"), "must not be skipped in CI: {why}: {error}");
+    eprintln!("SKIPPED: {why}: {error}");
 }
 
 fn ip(words: &str) {
@@ -415,7 +421,7 @@ fn ports_of_one_fanout_group_share_the_frames() {
 
 #[test]
 fn a_tap_exchanges_frames_and_super_frames_with_the_host() {
-    in_new_namespace(|| {
+    in_new_namespace_with_taps(|| {
         let mut pool = pool();
         let mut tap = TapPort::open("qs%d").unwrap();
         assert_eq!(tap.name(), "qs0");
@@ -446,7 +452,7 @@ fn a_tap_exchanges_frames_and_super_frames_with_the_host() {
 
 #[test]
 fn a_tap_keeps_its_tags() {
-    in_new_namespace(|| {
+    in_new_namespace_with_taps(|| {
         let mut pool = pool();
         let mut tap = TapPort::open("t0").unwrap();
         silent_up("t0");
@@ -463,7 +469,7 @@ fn a_tap_keeps_its_tags() {
 
 #[test]
 fn a_tap_that_is_down_or_deleted_is_an_error_and_runts_are_refused() {
-    in_new_namespace(|| {
+    in_new_namespace_with_taps(|| {
         let mut pool = pool();
         let mut tap = TapPort::open("t0").unwrap();
         let frames = [plain(60, 1), plain(60, 2)];
@@ -481,7 +487,7 @@ fn a_tap_that_is_down_or_deleted_is_an_error_and_runts_are_refused() {
 
 #[test]
 fn a_tap_without_buffers_drops_and_counts() {
-    in_new_namespace(|| {
+    in_new_namespace_with_taps(|| {
         let mut pool = pool();
         let mut tap = TapPort::open("t0").unwrap();
         silent_up("t0");
@@ -500,7 +506,7 @@ fn a_tap_without_buffers_drops_and_counts() {
 
 #[test]
 fn several_queues_of_a_tap_send_and_share() {
-    in_new_namespace(|| {
+    in_new_namespace_with_taps(|| {
         let mut pool = pool();
         let mut queues = [TapPort::open_queue("t0").unwrap(), TapPort::open_queue("t0").unwrap()];
         TapPort::open("t0").unwrap_err();

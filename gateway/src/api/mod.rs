@@ -23,6 +23,6 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::serve;
+pub use source::{DeviceFacts, Facts, Running, Source, wall};
 #[cfg(test)]
 pub(crate) use view::{channels, connections, drops, macsec, neighbors, ports, routes, status};
-pub use source::{DeviceFacts, Facts, Running, Source, wall};

@@ -187,7 +187,13 @@ fn report(plan: &Plan, id: WorkerId) -> Report {
         install(&mut dataplane, plan, ChannelId::at(at));
     }
     let opened = |port: &dataplane::PortSetup| port.owner.is_none_or(|owner| owner == id);
-    let counters = PortCounters { rx_frames: 1200, rx_octets: 1_800_000, tx_frames: 1000, tx_octets: 1_500_000, ..PortCounters::default() };
+    let counters = PortCounters {
+        rx_frames: 1200,
+        rx_octets: 1_800_000,
+        tx_frames: 1000,
+        tx_octets: 1_500_000,
+        ..PortCounters::default()
+    };
     let ports = setup.ports.iter().map(|port| opened(port).then_some(counters)).collect();
     let mut snapshot = dataplane.snapshot(Instant::ZERO.after(Duration::from_hours(1)));
     for channel in &mut snapshot.channels {
@@ -214,7 +220,15 @@ fn install(dataplane: &mut Dataplane, plan: &Plan, channel: ChannelId) {
         for sa in list {
             let (ssci, salt) = sa.xpn.unwrap_or_default();
             let (offset, key_id) = (sa.offset.unwrap_or_default(), KeyId::default());
-            let params = ReceiveSaParams { sak: &sa.sak, suite: sa.suite, offset, key_id, lowest_pn: 9000, ssci, salt };
+            let params = ReceiveSaParams {
+                sak: &sa.sak,
+                suite: sa.suite,
+                offset,
+                key_id,
+                lowest_pn: 9000,
+                ssci,
+                salt,
+            };
             secy.create_receive_sa(*sci, sa.an, &params, now).unwrap();
             secy.enable_receive_sa(*sci, sa.an, now).unwrap();
         }
@@ -247,7 +261,9 @@ pub(crate) fn break_channel(facts: &mut Facts, at: usize, fault: Fault) {
         matches!(place, dataplane::Place::Attachment { channel, .. } if channel == ChannelId::at(at))
     };
     for report in &mut facts.reports {
-        for channel in report.snapshot.channels.iter_mut().filter(|channel| channel.channel == ChannelId::at(at)) {
+        for channel in
+            report.snapshot.channels.iter_mut().filter(|channel| channel.channel == ChannelId::at(at))
+        {
             channel.faults.set(fault, true);
             for interface in report.snapshot.interfaces.iter_mut().filter(|one| uses(one.interface)) {
                 interface.faults.set(fault, true);

@@ -89,9 +89,11 @@ fn what_the_server_writes_the_client_reads_back() {
         same!("/v1/routes", "RouteList", model::Route, view::routes);
         same!("/v1/macsec", "MacsecList", model::MacsecChannel, view::macsec);
         same!("/v1/neighbors", "NeighborList", model::Neighbor, view::neighbors);
-        let status: Document<model::Status> = serde_json::from_slice(&ask(&socket, "/v1/status").unwrap()).unwrap();
+        let status: Document<model::Status> =
+            serde_json::from_slice(&ask(&socket, "/v1/status").unwrap()).unwrap();
         assert_eq!(status.content, view::status(&facts()));
-        let version: Document<model::Version> = serde_json::from_slice(&ask(&socket, "/v1/version").unwrap()).unwrap();
+        let version: Document<model::Version> =
+            serde_json::from_slice(&ask(&socket, "/v1/version").unwrap()).unwrap();
         assert_eq!(version.content.program, "quadspan");
         let config: Document<model::RunningConfig> =
             serde_json::from_slice(&ask(&socket, "/v1/config").unwrap()).unwrap();
@@ -110,7 +112,10 @@ fn errors_are_problem_documents() {
         assert_eq!(problem.kind, "urn:quadspan:problem:unknown_path");
         let answer = raw(&socket, b"DELETE /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
-        assert!(answer.contains("application/problem+json") && answer.contains("method_not_allowed"), "{answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains("method_not_allowed"),
+            "{answer}"
+        );
     });
 }
 
@@ -120,7 +125,9 @@ fn requests_have_limits_and_nonsense_does_no_harm() {
     with_api(&folder, |socket| {
         let long = format!("GET /v1/version HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
         let many = format!("GET /v1/version HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(1000));
-        for request in [long.as_bytes(), many.as_bytes(), &[0x16, 3, 1, 0, 200], b"GET\r\n\r\n", b"\r\n\r\n\0\0"] {
+        for request in
+            [long.as_bytes(), many.as_bytes(), &[0x16, 3, 1, 0, 200], b"GET\r\n\r\n", b"\r\n\r\n\0\0"]
+        {
             let answer = raw(&socket, request);
             assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
@@ -129,7 +136,10 @@ fn requests_have_limits_and_nonsense_does_no_harm() {
         let two = b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         assert_eq!(raw(&socket, two).matches("HTTP/1.1 200").count(), 2);
         // A body that nobody reads.
-        let body = format!("GET /v1/version HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{}", "12345");
+        let body = format!(
+            "GET /v1/version HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{}",
+            "12345"
+        );
         assert!(raw(&socket, body.as_bytes()).starts_with("HTTP/1.1 200"));
         // More idle connections than are served at a time do not keep those that are from being answered.
         let idle: Vec<_> = (0..40).map(|_| UnixStream::connect(&socket).unwrap()).collect();
@@ -165,7 +175,10 @@ fn a_stale_socket_is_replaced_and_a_used_one_is_not() {
         assert!(path.exists());
         let listener = Listener::bind(&path).unwrap();
         let second = Listener::bind(&path).unwrap_err();
-        assert!(matches!(second, ListenError::Running(_)) && second.to_string().contains("another gateway is running"));
+        assert!(
+            matches!(second, ListenError::Running(_))
+                && second.to_string().contains("another gateway is running")
+        );
         assert!(Listener::ensure_free(&path).is_err());
 
         // Whoever took the place keeps it.
@@ -189,7 +202,12 @@ fn a_client_says_what_is_wrong_with_the_other_end() {
     let path = folder.socket();
     assert!(matches!(ask(&path, "/v1/status"), Err(ClientError::Unreachable { .. })));
     let listener = UnixListener::bind(&path).unwrap();
-    let answers: [&[u8]; 4] = [b"SSH-2.0-x\r\n", b"", b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nhi", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"];
+    let answers: [&[u8]; 4] = [
+        b"SSH-2.0-x\r\n",
+        b"",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi",
+    ];
     let other = std::thread::spawn(move || {
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();

@@ -125,7 +125,13 @@ pub fn neighbors(look: &Look, neighbors: &[Neighbor]) -> String {
     let columns = [text("INTERFACE"), text("ADDRESS"), text("MAC"), text("STATE"), text("CONFIRMED").rank(1)];
     let row = |one: &Neighbor| {
         let mac = one.mac.clone().unwrap_or_else(|| "-".to_owned());
-        vec![one.interface.clone(), one.ip.to_string(), mac, one.state.clone(), ago(Some(one.since), look.now)]
+        vec![
+            one.interface.clone(),
+            one.ip.to_string(),
+            mac,
+            one.state.clone(),
+            ago(Some(one.since), look.now),
+        ]
     };
     table(look, &columns, &neighbors.iter().map(row).collect::<Vec<_>>(), "no neighbours are known")
 }

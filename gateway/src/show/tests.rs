@@ -32,7 +32,10 @@ fn holds(name: &str, screen: impl Fn(&Look) -> String) {
             let wrapped = longest.chars().count() <= width || prose;
             assert!(wrapped, "{name} at {width}: {longest}");
         }
-        let file = format!("src/show/screens/{name}-{}.txt", width.map_or("plain".to_owned(), |width| width.to_string()));
+        let file = format!(
+            "src/show/screens/{name}-{}.txt",
+            width.map_or_else(|| "plain".to_owned(), |width| width.to_string())
+        );
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if env::var_os("QUADSPAN_UPDATE_SCREENS").is_some() {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -105,7 +108,9 @@ fn config_screen() {
     };
     let text = config(&running);
     assert!(!text.contains(&KEY[8..32]), "{text}");
-    assert!(text.find("[site]") < text.find("[[port]]") && text.find("[[channel]]") < text.find("[[connection]]"));
+    assert!(
+        text.find("[site]") < text.find("[[port]]") && text.find("[[channel]]") < text.find("[[connection]]")
+    );
     holds("config", |_| config(&running));
 }
 
@@ -139,7 +144,15 @@ fn decoded_screen() {
     };
     let summary = Summary {
         frames: 200_100,
-        macsec: MacsecCounts { total: 200_003, valid: 199_980, invalid: 23, bad_tag: 3, cut: 1, with_fcs: 2, ..MacsecCounts::default() },
+        macsec: MacsecCounts {
+            total: 200_003,
+            valid: 199_980,
+            invalid: 23,
+            bad_tag: 3,
+            cut: 1,
+            with_fcs: 2,
+            ..MacsecCounts::default()
+        },
         channels: vec![sa(0), sa(1)],
         keys: vec![key(199_980), key(0)],
         other: BTreeMap::from([("0x888e".to_owned(), 97)]),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fault::Fault;
-use crate::testbed::{frame, in_new_namespace, open, options, receive, wait_for};
+use crate::testbed::{frame, in_new_namespace_with_taps, open, options, receive, wait_for};
 use crate::{Outgoing, PacketSocket, Poller, RingVersion, TxBatch};
 
 /// The next frame of `tap`, waiting for it.
@@ -49,7 +49,7 @@ fn train() -> (VnetHeader, Vec<u8>) {
 #[test]
 fn frames_cross_both_ways_and_without_header_too() {
     for vnet_header in [true, false] {
-        in_new_namespace(|bed| {
+        in_new_namespace_with_taps(|bed| {
             let tap = Tap::open("t0", TapOptions { vnet_header, offloads: vnet_header, multi_queue: false })
                 .unwrap();
             assert_eq!((tap.name(), tap.vnet_header()), ("t0", vnet_header));
@@ -65,7 +65,7 @@ fn frames_cross_both_ways_and_without_header_too() {
 
 #[test]
 fn super_frames_cross_whole_both_ways() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         let tap = Tap::open("t0", TapOptions::default()).unwrap();
         bed.up("t0");
         let (host, mut ring) = open(&options("t0", RingVersion::V2));
@@ -83,7 +83,7 @@ fn super_frames_cross_whole_both_ways() {
 
 #[test]
 fn without_offloads_the_kernel_segments_before_it_hands_over() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         let tap = Tap::open("t0", TapOptions { offloads: false, ..TapOptions::default() }).unwrap();
         assert!(!tap.takes_udp_trains());
         bed.up("t0");
@@ -99,7 +99,7 @@ fn without_offloads_the_kernel_segments_before_it_hands_over() {
 
 #[test]
 fn the_kernel_chooses_a_name_when_asked() {
-    in_new_namespace(|_| {
+    in_new_namespace_with_taps(|_| {
         let (one, two) = (Tap::open("", TapOptions::default()), Tap::open("qs%d", TapOptions::default()));
         assert_eq!(one.unwrap().name(), "tap0");
         assert_eq!(two.unwrap().name(), "qs0");
@@ -109,7 +109,7 @@ fn the_kernel_chooses_a_name_when_asked() {
 
 #[test]
 fn each_frame_goes_to_one_queue_and_all_queues_send() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         let options_of = TapOptions { multi_queue: true, ..TapOptions::default() };
         let queues = [Tap::open("t0", options_of).unwrap(), Tap::open("t0", options_of).unwrap()];
         Tap::open("t0", TapOptions::default()).expect_err("the queues of a device must agree");
@@ -137,7 +137,7 @@ fn each_frame_goes_to_one_queue_and_all_queues_send() {
 
 #[test]
 fn a_persistent_device_can_be_left_and_taken_again() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         bed.ip("tuntap add dev t0 mode tap");
         bed.take_up("t0");
         let index = interface::index("t0").unwrap();
@@ -165,7 +165,7 @@ fn a_persistent_device_can_be_left_and_taken_again() {
 
 #[test]
 fn a_device_that_is_down_or_deleted_is_an_error_of_its_kind() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         let tap = Tap::open("t0", TapOptions::default()).unwrap();
         let send = || tap.send(&[0; VNET_HEADER_OCTETS], &frame(60, 1)).map_err(|e| Fault::of(&e));
         assert_eq!(send(), Err(Fault::Down));
@@ -188,7 +188,7 @@ fn a_device_that_is_down_or_deleted_is_an_error_of_its_kind() {
 
 #[test]
 fn the_host_sees_the_carrier_that_we_say() {
-    in_new_namespace(|bed| {
+    in_new_namespace_with_taps(|bed| {
         let tap = Tap::open("t0", TapOptions::default()).unwrap();
         bed.up("t0");
         assert!(interface::carrier("t0").unwrap());

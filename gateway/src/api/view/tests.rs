@@ -1,7 +1,7 @@
 //! What the API says of a gateway that is well, and of one that is not.
 
-use dataplane::{ChannelId, DropReason, Fault, WorkerId};
 use ::macsec::An;
+use dataplane::{ChannelId, DropReason, Fault, WorkerId};
 
 use super::*;
 use crate::{
@@ -18,9 +18,15 @@ fn channels_say_how_they_are_protected() {
     let all = channels(&facts);
     let [ch1, ch2] = &all[..] else { panic!("{all:?}") };
     assert_eq!((ch1.name.as_str(), ch1.interconnect.as_str(), ch1.port.as_str()), ("ch1", "to-b", "wan1"));
-    assert_eq!((ch1.state, ch1.reason.as_deref(), ch1.carrier, ch1.mtu), (ChannelState::Live, None, true, 1600));
+    assert_eq!(
+        (ch1.state, ch1.reason.as_deref(), ch1.carrier, ch1.mtu),
+        (ChannelState::Live, None, true, 1600)
+    );
     assert_eq!(ch1.since, Some("2026-11-21T14:00:11Z".parse().unwrap()));
-    assert_eq!((ch1.rx_frames, ch1.rx_octets, ch1.tx_frames, ch1.tx_octets), (123_456, 98_765_432, 4711, 4_711_000));
+    assert_eq!(
+        (ch1.rx_frames, ch1.rx_octets, ch1.tx_frames, ch1.tx_octets),
+        (123_456, 98_765_432, 4711, 4_711_000)
+    );
     assert_eq!((ch1.worker, ch2.worker), (0, 1));
     let macsec = &ch1.macsec;
     assert!(macsec.secured && !macsec.clear_text && !macsec.accepts_clear_text);
@@ -31,7 +37,10 @@ fn channels_say_how_they_are_protected() {
     assert_eq!(macsec.counters.len(), 20, "every counter of the standard, by its name");
     let macsec = &ch2.macsec;
     assert!(macsec.secured && !macsec.clear_text && macsec.accepts_clear_text);
-    assert_eq!((macsec.policy.as_str(), macsec.pn_limit, &ch2.clear_tags[..]), ("should_secure", 0xffff_ffff, &[7][..]));
+    assert_eq!(
+        (macsec.policy.as_str(), macsec.pn_limit, &ch2.clear_tags[..]),
+        ("should_secure", 0xffff_ffff, &[7][..])
+    );
 }
 
 #[test]
@@ -62,7 +71,10 @@ fn a_connection_is_as_well_as_its_attachments() {
 
     break_channel(&mut facts, 0, Fault::NoCarrier);
     let all = connections(&facts);
-    assert_eq!((all[0].state, all[0].live, all[0].reason.as_deref()), (ConnectionState::Degraded, 1, Some("no_carrier")));
+    assert_eq!(
+        (all[0].state, all[0].live, all[0].reason.as_deref()),
+        (ConnectionState::Degraded, 1, Some("no_carrier"))
+    );
     assert_eq!(all[1].state, ConnectionState::Down);
     assert_eq!(all[0].attachments[0].state, ChannelState::Down);
     assert_eq!(all[0].attachments[1].state, ChannelState::Live);
@@ -82,7 +94,10 @@ fn ports_sum_what_their_workers_count() {
     let all = ports(&facts);
     let (lan, wan) = (&all[0], &all[2]);
     // A LAN port is opened by both workers, a channel's by its owner.
-    assert_eq!((lan.rx_frames, &lan.workers[..], wan.rx_frames, &wan.workers[..]), (2400, &[0, 1][..], 1200, &[0][..]));
+    assert_eq!(
+        (lan.rx_frames, &lan.workers[..], wan.rx_frames, &wan.workers[..]),
+        (2400, &[0, 1][..], 1200, &[0][..])
+    );
     assert_eq!((lan.vnet, wan.vnet, lan.io.as_str(), lan.role.as_str()), (true, false, "af_packet", "lan"));
     assert_eq!((lan.state, lan.carrier, lan.mtu), (PortState::Up, true, Some(1500)));
     facts.devices[0].link = Link::NoCarrier { index: 2 };
@@ -100,7 +115,10 @@ fn drops_are_listed_once_the_most_frequent_first() {
         report.snapshot.ports[0].drops.add(DropReason::NoRoute, 4);
     }
     let all = drops(&facts);
-    let seen: Vec<_> = all.iter().map(|one| (one.scope.as_str(), one.name.as_str(), one.reason.as_str(), one.count)).collect();
+    let seen: Vec<_> = all
+        .iter()
+        .map(|one| (one.scope.as_str(), one.name.as_str(), one.reason.as_str(), one.count))
+        .collect();
     assert_eq!(seen, [("port", "lan1", "no_route", 8), ("channel", "ch1", "macsec_late", 5)]);
     assert_eq!(ports(&facts)[0].drops.get("no_route"), Some(&8));
     assert_eq!(channels(&facts)[0].drops.get("macsec_late"), Some(&5));
@@ -113,10 +131,16 @@ fn routes_say_where_they_come_from_and_what_is_live() {
     let all = routes(&facts);
     let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
     let route = find("10.2.0.0/24");
-    assert_eq!((route.origin, route.action, route.connection.as_str()), (RouteOrigin::Static, RouteAction::Via, "blue"));
+    assert_eq!(
+        (route.origin, route.action, route.connection.as_str()),
+        (RouteOrigin::Static, RouteAction::Via, "blue")
+    );
     let hops: Vec<_> = route.hops.iter().map(|hop| (hop.interface.as_str(), hop.live)).collect();
     assert_eq!(hops, [("blue/ch1", true), ("blue/ch2", false)]);
-    assert_eq!((find("10.3.0.0/24").origin, find("10.3.0.0/24").action), (RouteOrigin::Static, RouteAction::Blackhole));
+    assert_eq!(
+        (find("10.3.0.0/24").origin, find("10.3.0.0/24").action),
+        (RouteOrigin::Static, RouteAction::Blackhole)
+    );
     assert_eq!(find("10.1.0.0/24").interface.as_deref(), Some("blue/lan1"));
     assert_eq!(find("10.1.0.1/32").origin, RouteOrigin::Local);
     assert_eq!(find("10.1.0.255/32").origin, RouteOrigin::Subnet);

@@ -258,7 +258,7 @@ const STREAM_BUDGET: Duration = Duration::from_secs(1);
 const QUEUES_HOLD: Duration = Duration::from_millis(30);
 /// How long flows may take to settle before they are counted again.
 const SETTLE: Duration = Duration::from_millis(300);
-const CHART_COLUMNS: usize = 80;
+const CHART_COLUMNS: usize = 90;
 
 #[cfg(test)]
 mod tests {
