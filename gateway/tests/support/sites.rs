@@ -31,21 +31,20 @@ pub(crate) struct Plan {
     pub(crate) host: bool,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            channels: 2,
-            workers: 1,
-            channel_mtu: 1600,
-            attachment_mtu: 1500,
-            cipher: "gcm-aes-xpn-256",
-            encrypt: true,
-            clear_tags: &[],
-            lan_vlan: None,
-            transparent: false,
-            host: false,
-        }
-    }
+impl Plan {
+    /// What most users have.
+    pub(crate) const DEFAULT: Self = Self {
+        channels: 2,
+        workers: 1,
+        channel_mtu: 1600,
+        attachment_mtu: 1500,
+        cipher: "gcm-aes-xpn-256",
+        encrypt: true,
+        clear_tags: &[],
+        lan_vlan: None,
+        transparent: false,
+        host: false,
+    };
 }
 
 /// Two sites that run. Fields are dropped in this order: gateways, lab, files.
