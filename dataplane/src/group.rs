@@ -302,6 +302,15 @@ mod tests {
     }
 
     #[test]
+    fn no_member_gains_by_its_position() {
+        // Most members are dead, so choices come from deep in the preferences, where parts are single buckets.
+        let shares = shares(&group(&[1; 32], 0xc000_0003), 32);
+        for at in [0, 1, 30, 31] {
+            assert!((100..=156).contains(&shares[at]), "{shares:?}");
+        }
+    }
+
+    #[test]
     fn a_change_is_told_once_and_unknown_members_are_ignored() {
         let mut group = group(&[1, 1], 0);
         assert_eq!(group.choose(7), None);

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, thread::JoinHandle, time
 
 use anyhow::{Context, Result, bail};
 use config::Config;
-use dataplane::{Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId, port::PortError};
+use dataplane::{
+    Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
+    port::PortError,
+};
 use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, Ssci, TransmitSaParams};
 use net::Instant;
 use tokio::sync::mpsc;
@@ -107,7 +110,18 @@ impl Gateway {
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, keys.received);
-        Ok(Self { config, setup, store, workers, reserved, received, links, pool: plan.pool, news, _hands_off: hands_off })
+        Ok(Self {
+            config,
+            setup,
+            store,
+            workers,
+            reserved,
+            received,
+            links,
+            pool: plan.pool,
+            news,
+            _hands_off: hands_off,
+        })
     }
 
     /// The way to the workers.
@@ -242,7 +256,12 @@ impl Gateway {
             Link::NoCarrier { .. } => Some(Fault::NoCarrier),
             Link::Gone => Some(Fault::PortDown),
         };
-        info!(event = "port.link", port = port.name, device = port.device, state = fault.map_or("up", Fault::label));
+        info!(
+            event = "port.link",
+            port = port.name,
+            device = port.device,
+            state = fault.map_or("up", Fault::label)
+        );
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(id, fault));
         }
@@ -324,7 +343,14 @@ impl Keys {
         Ok(())
     }
 
-    fn receive(&mut self, channel: ChannelId, sas: &StaticSas, secy: &mut SecY, store: &PnStore, now: Instant) -> Result<()> {
+    fn receive(
+        &mut self,
+        channel: ChannelId,
+        sas: &StaticSas,
+        secy: &mut SecY,
+        store: &PnStore,
+        now: Instant,
+    ) -> Result<()> {
         for (sci, list) in &sas.receive {
             secy.create_receive_sc(*sci, now)?;
             for sa in list {
@@ -396,7 +422,10 @@ fn devices(config: &Config) -> Result<BTreeMap<String, Device>> {
         if port.io == config::model::Io::Tap {
             ensure_tap(&port.device)?;
         }
-        let (Ok(mac), Ok(mtu)) = (sys::interface::mac(&port.device), sys::interface::mtu(&port.device)) else { continue };
+        let (Ok(mac), Ok(mtu)) = (sys::interface::mac(&port.device), sys::interface::mtu(&port.device))
+        else {
+            continue;
+        };
         let device = Device { mac: net::MacAddr(mac), mtu: u16::try_from(mtu).unwrap_or(u16::MAX) };
         devices.insert(port.device.clone(), device);
     }
@@ -420,7 +449,12 @@ fn take_over(device: &str) -> HandsOff {
     hands_off
 }
 
-fn open_ports(config: &Config, setup: &Setup, pool: dataplane::PoolSizes, workers: &mut [Worker]) -> Result<()> {
+fn open_ports(
+    config: &Config,
+    setup: &Setup,
+    pool: dataplane::PoolSizes,
+    workers: &mut [Worker],
+) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
         for (worker_at, worker) in workers.iter_mut().enumerate() {
             let id = WorkerId::at(worker_at);
@@ -459,7 +493,10 @@ fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<V
             }
             worker.run();
         };
-        let thread = std::thread::Builder::new().name(format!("worker-{at}")).spawn(work).context("cannot start a worker")?;
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{at}"))
+            .spawn(work)
+            .context("cannot start a worker")?;
         running.push(RunningWorker { mailbox, thread });
     }
     Ok(running)

@@ -7,7 +7,9 @@
 //! captures without any gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod assemble;
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod decode;
@@ -17,7 +19,8 @@ pub mod link_monitor;
 pub mod logging;
 pub mod names;
 pub mod ports;
-pub mod secrets;
 pub mod run;
+pub mod secrets;
+pub mod show;
 pub mod state;
 pub mod worker;

@@ -59,7 +59,13 @@ impl Drop for HandsOff {
 ///
 /// # Errors
 /// When the device is missing or may not be opened: with what to do about it.
-pub fn open(port: &PortConfig, offload: bool, worker: WorkerId, workers: u16, pool: PoolSizes) -> Result<Box<dyn Port>> {
+pub fn open(
+    port: &PortConfig,
+    offload: bool,
+    worker: WorkerId,
+    workers: u16,
+    pool: PoolSizes,
+) -> Result<Box<dyn Port>> {
     if port.io == Io::Tap {
         return open_tap(&port.device);
     }
@@ -104,10 +110,13 @@ fn open_tap(device: &str) -> Result<Box<dyn Port>> {
 /// # Errors
 /// When the kernel refuses.
 pub async fn open_host(host: &HostTap) -> Result<Box<dyn Port>> {
-    let port = tap::TapPort::open(&host.name).with_context(|| format!("cannot make the TAP device {}", host.name))?;
+    let port = tap::TapPort::open(&host.name)
+        .with_context(|| format!("cannot make the TAP device {}", host.name))?;
     let name = port.name().to_owned();
-    sys::interface::set_mac(&name, host.mac.0).with_context(|| format!("cannot set the MAC address of {name}"))?;
-    sys::interface::set_mtu(&name, u32::from(host.mtu)).with_context(|| format!("cannot set the MTU of {name}"))?;
+    sys::interface::set_mac(&name, host.mac.0)
+        .with_context(|| format!("cannot set the MAC address of {name}"))?;
+    sys::interface::set_mtu(&name, u32::from(host.mtu))
+        .with_context(|| format!("cannot set the MTU of {name}"))?;
     // Duplicate address detection would ask the far side about an address that the worker answers for.
     let _best_effort = sysctl::write(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
     sys::interface::set_up(&name, true).with_context(|| format!("cannot set {name} up"))?;

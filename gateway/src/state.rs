@@ -67,7 +67,10 @@ impl PnStore {
     /// When the folder cannot be made or written, another gateway holds it, or the file in it is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
-            format!("cannot make the state folder {}; set runtime.state_dir to one that can be written", folder.display())
+            format!(
+                "cannot make the state folder {}; set runtime.state_dir to one that can be written",
+                folder.display()
+            )
         })?;
         let lock = lock(folder)?;
         let numbers = read(&folder.join(FILE))?;
@@ -100,7 +103,8 @@ impl PnStore {
         self.numbers.transmit.insert(name.0.clone(), last);
         if let Err(error) = self.write() {
             self.numbers.transmit.insert(name.0.clone(), used);
-            return Err(error).with_context(|| format!("cannot reserve packet numbers in {}", self.folder.display()));
+            return Err(error)
+                .with_context(|| format!("cannot reserve packet numbers in {}", self.folder.display()));
         }
         Ok(last)
     }
@@ -130,7 +134,8 @@ impl PnStore {
     fn write(&self) -> io::Result<()> {
         let (file, fresh) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.new")));
         let text = serde_json::to_vec_pretty(&self.numbers)?;
-        let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         out.write_all(&text)?;
         out.sync_all()?;
         fs::rename(&fresh, &file)?;

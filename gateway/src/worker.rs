@@ -8,7 +8,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
-use dataplane::{Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tables, port::{Port, PortCounters, PortError}};
+use dataplane::{
+    Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tables,
+    port::{Port, PortCounters, PortError},
+};
 use macsec::An;
 use net::Instant;
 use rtrb::{Consumer, Producer};
@@ -115,7 +118,8 @@ impl Worker {
         let (sender, commands) = crossbeam::channel::unbounded();
         let mailbox = Mailbox { commands: sender, waker: waker.clone() };
         let (rings, inbox) = (Rings::default(), Vec::with_capacity(RING));
-        let this = Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
+        let this =
+            Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
         Ok((this, mailbox))
     }
 
@@ -234,7 +238,9 @@ impl Worker {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
             let lost = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
-                (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => port.send(frames, pool).err(),
+                (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
+                    port.send(frames, pool).err()
+                }
                 _ => None,
             };
             if let Some(error) = lost {
@@ -283,7 +289,9 @@ impl Worker {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
                     }
                 }
-                Command::PnLimit { channel, an, limit, low } => self.dataplane.set_pn_limit(channel, an, limit, low),
+                Command::PnLimit { channel, an, limit, low } => {
+                    self.dataplane.set_pn_limit(channel, an, limit, low)
+                }
                 Command::Report(reply) => {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.report());
@@ -331,7 +339,8 @@ pub fn rings(wakers: &[Waker]) -> Vec<Rings> {
     for from in 0..count {
         for (to, waker) in wakers.iter().enumerate() {
             let ring = (from != to).then(|| rtrb::RingBuffer::new(RING));
-            let (producer, consumer) = ring.map_or((None, None), |(p, c)| (Some((p, waker.clone())), Some(c)));
+            let (producer, consumer) =
+                ring.map_or((None, None), |(p, c)| (Some((p, waker.clone())), Some(c)));
             if let Some(rings) = all.get_mut(from) {
                 rings.to.push(producer);
             }

@@ -36,7 +36,7 @@ impl Dataplane {
             }
             Ok(ArpOutcome::Done) => {}
         }
-        self.copy_to_host(facts, frame);
+        self.show_host(facts, frame);
     }
 
     /// Neighbor Solicitations and Advertisements. True when the packet was one (and is dealt with).
@@ -82,7 +82,7 @@ impl Dataplane {
         now: Instant,
     ) {
         if self.take_neighbor_message(facts, blame, &frame, header, now) {
-            return self.copy_to_host(facts, frame);
+            return self.show_host(facts, frame);
         }
         if destination == facts.mac.link_local() {
             return self.deliver(facts, facts.id, blame, frame, now);
@@ -105,7 +105,7 @@ impl Dataplane {
             return self.reply(facts, frame, now);
         }
         if self.facts(owner).is_some_and(|owner| owner.host.is_some()) {
-            return self.to_host(owner, frame);
+            return self.hand_to_host(owner, frame);
         }
         self.send_error(facts, IcmpError::PortUnreachable, &frame, now);
         self.drop(blame, DropReason::NotForUs, frame);
@@ -132,7 +132,9 @@ impl Dataplane {
     /// Tells the sender of `about` what became of it, when that is allowed and within the rate limit.
     pub(super) fn send_error(&mut self, facts: &Facts, error: IcmpError, about: &Frame, now: Instant) {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
-        if !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
+        // RFC 1122 §3.2.2: never about what came as a link-layer group.
+        let to_group = Ethernet::split(&about.buf).is_some_and(|(header, _)| header.destination.is_group());
+        if to_group || !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
             return;
         }
         let Some(to) = source(about) else { return };
@@ -162,7 +164,7 @@ impl Dataplane {
     }
 
     /// Hands a frame to the host's own stack, by the TAP of the interface that has the address.
-    pub(super) fn to_host(&mut self, interface: InterfaceId, mut frame: Frame) {
+    pub(super) fn hand_to_host(&mut self, interface: InterfaceId, mut frame: Frame) {
         let Some((facts, host)) = self.facts(interface).and_then(|facts| Some((facts, facts.host?))) else {
             return self.pool.recycle(frame);
         };
@@ -177,10 +179,10 @@ impl Dataplane {
     }
 
     /// Answers to the host's own ARP and ND questions are for its tables too.
-    fn copy_to_host(&mut self, facts: &Facts, frame: Frame) {
+    fn show_host(&mut self, facts: &Facts, frame: Frame) {
         let for_us = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination == facts.mac);
         if facts.host.is_some() && for_us {
-            self.to_host(facts.id, frame);
+            self.hand_to_host(facts.id, frame);
         } else {
             self.pool.recycle(frame);
         }

@@ -64,7 +64,8 @@ pub(super) struct Moved {
     pub lost_elsewhere: u64,
     /// Datagrams of the other flows that came after a later one.
     pub reordered_elsewhere: u64,
-    /// From the first datagram that the cut lost to the last, by the times they were sent.
+    /// From the first datagram that the cut lost to the one after the last, by the times they were sent: the longest
+    /// that the cut can have kept any of the flows from arriving.
     pub outage: Duration,
 }
 
@@ -125,9 +126,16 @@ pub(super) fn judge(
         result.unseen += usize::from([before, during, after].contains(&None));
     }
     if let (Some(first), Some(last)) = (lost_around_cut.iter().min(), lost_around_cut.iter().max()) {
-        result.outage = last.since(*first);
+        result.outage = last.since(*first).saturating_add(interval(options, result.before.get(cut)));
     }
     result
+}
+
+/// Time from one datagram to the next, of as many flows as are given, when all flows share one rate in turn.
+fn interval(options: &UdpOptions, flows: Option<&usize>) -> Duration {
+    let all = u32::try_from(options.flows.len()).unwrap_or(u32::MAX);
+    let some = flows.and_then(|&flows| u32::try_from(flows).ok()).unwrap_or(1);
+    Duration::from_secs(1).saturating_mul(all) / options.rate.saturating_mul(some).max(1)
 }
 
 /// The channel on which most frames of the flow's length came in; `None` when hardly any did.
@@ -186,7 +194,8 @@ mod tests {
         assert_eq!((good.moved, good.returned, good.strayed, good.unseen), (2, 2, 0, 0));
         assert_eq!((good.lost, good.lost_elsewhere), (5, 0));
         assert_eq!((good.lost_after, good.reordered_elsewhere), (1, 0));
-        assert_eq!(good.outage, Duration::from_millis(4), "the loss at 70 ms came after the cut");
+        // 100 datagrams per second and flow, two flows: 5 ms from one to the next.
+        assert_eq!(good.outage, Duration::from_millis(4 + 5), "the loss at 70 ms came after the cut");
         let bad = judged(
             [[Some(0), Some(0), Some(1)], [Some(0), None, Some(0)], [Some(2), Some(1), Some(2)]],
             [&[], &[], &[20]],

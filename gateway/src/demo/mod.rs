@@ -18,6 +18,7 @@ mod outcome;
 pub mod site;
 mod story;
 mod talk;
+mod timers;
 mod verdict;
 mod watch;
 

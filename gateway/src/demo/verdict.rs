@@ -39,6 +39,12 @@ impl Verdict {
         self.check(name, found == 0, found.to_string(), "0");
     }
 
+    /// Adds the claim that there was no more of something than `most`.
+    pub(super) fn at_most(&mut self, name: &str, found: u64, most: u64) {
+        let wanted = if most == 0 { "0".to_owned() } else { format!("at most {most}") };
+        self.check(name, found <= most, found.to_string(), wanted);
+    }
+
     /// All claims, in the order they were made.
     #[must_use]
     pub(super) fn checks(&self) -> &[Check] {
@@ -67,7 +73,9 @@ mod tests {
         assert!(!verdict.holds());
         verdict.none("frames in clear", 0);
         assert!(verdict.holds());
-        verdict.none("frames lost", 3);
+        verdict.at_most("frames late", 3, 3);
+        assert!(verdict.holds());
+        verdict.at_most("frames lost", 3, 2);
         verdict.check("rate", true, "1 Gbit/s", "any");
         assert!(!verdict.holds());
         assert_eq!(verdict.failed().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["frames lost"]);

@@ -37,7 +37,8 @@ pub struct PacketOptions {
     /// V3 cells hold 64 KiB in any case.
     pub max_frame: usize,
     /// V2: receive longer frames whole as well ([`crate::RxFrame::take_whole`]), and let that many octets of them
-    /// wait. They count with their kernel overhead, so 64 KiB of payload can be 100 KiB here.
+    /// wait. The kernel doubles the number (`SO_RCVBUF`, socket(7)) and counts frames with its own overhead, so it is
+    /// about the octets of payload that may wait. Much more than the reader needs to catch up only costs cache.
     pub overflow: Option<usize>,
     /// About how many octets of kernel memory the ring may take.
     pub ring_octets: usize,
@@ -67,7 +68,7 @@ impl PacketOptions {
             interface: interface.into(),
             ring: RingVersion::V2,
             max_frame: 1514,
-            overflow: Some(16 << 20),
+            overflow: Some(4 << 20),
             ring_octets: 4 << 20,
             vnet_header: true,
             fanout: None,

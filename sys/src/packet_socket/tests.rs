@@ -331,7 +331,8 @@ fn a_link_that_goes_down_is_reported_and_works_again_when_up() {
         assert_eq!((sent.taken, sent.stopped.map(|e| Fault::of(&e))), (0, Some(Fault::Down)));
         assert!(ring.next().is_none());
         rx.health().expect("taken once");
-        bed.ip("link set dev b up");
+        bed.up("b");
+        bed.active("a");
         send(&tx, &[frame(60, 2)]);
         assert_eq!(receive(&rx, &mut ring, 1).remove(0).data, frame(60, 2), "the same socket");
     });
@@ -343,7 +344,8 @@ fn a_socket_can_be_opened_on_an_interface_that_is_down() {
         bed.ip("link set dev b down");
         let (rx, mut ring) = open(&options("b", version));
         assert_eq!(Fault::of(&rx.health().unwrap_err()), Fault::Down);
-        bed.ip("link set dev b up");
+        bed.up("b");
+        bed.active("a");
         let (tx, _ring) = open(&options("a", version));
         send(&tx, &[frame(60, 2)]);
         assert_eq!(receive(&rx, &mut ring, 1).remove(0).data, frame(60, 2));

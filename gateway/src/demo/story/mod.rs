@@ -17,6 +17,7 @@ use super::outcome::{
 };
 use super::site::{Plan, SiteFiles};
 use super::talk::Talk;
+use super::timers::usual_lateness;
 use super::verdict::Verdict;
 use super::watch::{Watch, Watched};
 use crate::clock;
@@ -42,11 +43,12 @@ pub(super) struct Story {
 impl Story {
     /// Measures the machine's timers, builds the lab, writes the files.
     pub(super) fn begin(options: &Options, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
-        let lateness = timer_lateness(stop);
-        let budgets = short(budget(lateness));
+        let lateness = usual_lateness();
+        let budget = outage_budget(lateness, Duration::ZERO);
         talk.step(format_args!(
-            "timers are up to {} late here (p99); a cut may cost {budgets}",
-            short(lateness)
+            "timers are up to {} late here (p99), so a cut may cost {}, and more when they are later just then",
+            short(lateness),
+            short(budget)
         ));
         let lab = Lab::build(&Topology::two_sites(PLAN.channels, PLAN.channel_mtu))?;
         let files = SiteFiles::write(PLAN).context("writing the sites' files")?;
@@ -304,23 +306,10 @@ impl Story {
     }
 }
 
-/// How late a timer of a millisecond is on this machine, in 99 of 100 cases.
-fn timer_lateness(stop: &Stop) -> Duration {
-    let millisecond = Duration::from_millis(1);
-    let late = |_| {
-        let due = clock::now().after(millisecond);
-        stop.wait_until(due);
-        clock::now().since(due)
-    };
-    let mut lates: Vec<Duration> = (0..100).map(late).collect();
-    lates.sort_unstable();
-    lates.get(98).copied().unwrap_or_default()
-}
-
-/// How long a cut may keep the flows of its channel from arriving: a carrier loss is known at once, so this is the time
-/// that threads need to be scheduled.
-fn budget(lateness: Duration) -> Duration {
-    Duration::from_millis(10).saturating_add(lateness.saturating_mul(20))
+/// How long a cut may keep the flows of its channel from arriving. A carrier loss is known at once, so this is the time
+/// that threads need to be scheduled: more where timers are usually late, and when they are late just then.
+fn outage_budget(usual: Duration, then: Duration) -> Duration {
+    Duration::from_millis(10).saturating_add(usual.saturating_mul(20)).saturating_add(then.saturating_mul(4))
 }
 
 const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600 };

@@ -15,7 +15,6 @@ mod send;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use net::Instant;
 use sys::netns::NetNs;
@@ -97,12 +96,8 @@ impl UdpRun {
         self.stop_sending.request();
         let panicked = || io::Error::other("a traffic thread panicked");
         let departures = self.sender.join().map_err(|_| panicked())?;
-        Stop::new().wait(ON_ITS_WAY);
         self.stop_receiving.request();
         let arrivals = self.receiver.join().map_err(|_| panicked())??;
         Ok(UdpReport::new(self.started, &departures, arrivals))
     }
 }
-
-/// How long a datagram may be on its way before it counts as lost.
-const ON_ITS_WAY: Duration = Duration::from_millis(200);

@@ -77,14 +77,23 @@ impl Receiver {
         Ok(Self { socket, expected })
     }
 
-    /// Receives until `stop`.
+    /// Receives until `stop`, and then until nothing has come for [`SILENCE`], but not for longer than [`LONGEST_WAY`].
     pub(super) fn run(self, started: Instant, stop: &Stop) -> io::Result<Arrivals> {
         let mut arrivals =
             Arrivals { flows: vec![Arrived::default(); self.expected.len()], ..Arrivals::default() };
         let wall = WallOffset::measure();
         let mut buffer = vec![0; 65_536];
         let mut control = cmsg_space!(TimeSpec);
-        while !stop.is_requested() {
+        let mut heard = started;
+        let mut stopped = None;
+        loop {
+            let now = clock::now();
+            if stop.is_requested() {
+                let stopped = *stopped.get_or_insert(now);
+                if now.since(heard.max(stopped)) >= SILENCE || now.since(stopped) >= LONGEST_WAY {
+                    return Ok(arrivals);
+                }
+            }
             let mut parts = [IoSliceMut::new(&mut buffer)];
             let taken =
                 recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
@@ -93,10 +102,10 @@ impl Receiver {
                 Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 Err(e) => return Err(e.into()),
             };
+            heard = now;
             let at = stamp.and_then(|s| wall.instant(s)).unwrap_or_else(clock::now);
             self.take(buffer.get(..octets).unwrap_or_default(), started, at, &mut arrivals);
         }
-        Ok(arrivals)
     }
 
     fn take(&self, payload: &[u8], started: Instant, at: Instant, arrivals: &mut Arrivals) {
@@ -190,6 +199,10 @@ fn stamp(message: &nix::sys::socket::RecvMsg<'_, '_, ()>) -> Option<Duration> {
 
 /// How often it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(20);
+/// After so long a silence, nothing is on its way any more.
+const SILENCE: Duration = Duration::from_millis(200);
+/// A datagram that is on its way for longer counts as lost.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
 /// Octets that may wait in the kernel while this thread does not run.
 const BUFFER: usize = 8 << 20;
 /// A number above this is not one of ours, however well it looks: a run of hours.
