@@ -20,7 +20,10 @@ fn tcp_with_offloads_on_crosses_in_both_directions_and_families() {
     let Some(sites) = Sites::start("hosts::tcp_with_offloads_on", Plan::DEFAULT) else { return };
     for host in ["h-a", "h-b"] {
         let features = must(&sites.lab, host, "ethtool -k eth0");
-        assert!(features.contains("tcp-segmentation-offload: on"), "as a host has it by default:\n{features}");
+        assert!(
+            features.contains("tcp-segmentation-offload: on"),
+            "as a host has it by default:\n{features}"
+        );
     }
     for (client, server, address) in both_ways() {
         let run = iperf(&sites.lab, client, server, address, "-t 1");
@@ -46,7 +49,12 @@ fn udp_crosses_without_loss() {
     for (client, server, address) in both_ways() {
         let run = iperf(&sites.lab, client, server, address, "-u -b 20M -l 1400 -t 1");
         assert!(run.packets > 1000, "{run:?}");
-        assert!(run.lost * 100 <= run.packets, "{address}: {run:?}; {} | {}", sites.a.drops(), sites.b.drops());
+        assert!(
+            run.lost * 100 <= run.packets,
+            "{address}: {run:?}; {} | {}",
+            sites.a.drops(),
+            sites.b.drops()
+        );
     }
     sites.assert_clean();
     sites.end();
@@ -100,7 +108,9 @@ fn a_1400_octet_channel_is_found_out_by_both_families() {
 
 #[test]
 fn traceroute_shows_both_gateways_and_they_answer_pings() {
-    let Some(sites) = Sites::start("hosts::traceroute", Plan { channels: 1, ..Plan::DEFAULT }) else { return };
+    let Some(sites) = Sites::start("hosts::traceroute", Plan { channels: 1, ..Plan::DEFAULT }) else {
+        return;
+    };
     for (target, first, second) in
         [("10.2.0.2", "10.1.0.1", "169.254.1.2"), ("fd00:2::2", "fd00:1::1", "fd00:ff:1::2")]
     {

@@ -77,6 +77,25 @@ impl Dataplane {
             .first()
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
+        if faults.is_live() {
+            self.meet_peers(interface, now);
+        }
+    }
+
+    /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
+    pub(super) fn meet_peers(&mut self, interface: InterfaceId, now: Instant) {
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
+        let groups = self
+            .tables
+            .connections
+            .get(one.facts.connection.index())
+            .map_or(&[][..], |tables| &tables.groups);
+        for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
+            one.neighbors.seek(hop.gateway, now);
+        }
+        // The next timeout, which is now, lets them ask.
+        self.stirred.push(interface);
+        self.neighbor_deadline = Some(now);
     }
 
     /// Chooses among group members again when any worker's attachment came or went.

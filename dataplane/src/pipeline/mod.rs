@@ -85,6 +85,8 @@ pub struct Dataplane {
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
+    /// Routes are new: their neighbours are to be asked for.
+    meet: bool,
 }
 
 /// A port as the pipeline sees it.
@@ -201,6 +203,7 @@ impl Dataplane {
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
+            meet: false,
             board,
             setup,
         };
@@ -252,10 +255,18 @@ impl Dataplane {
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
+        let meet = core::mem::take(&mut self.meet);
         for at in 0..self.interfaces.len() {
+            let id = InterfaceId::at(at);
+            if meet
+                && self.board.is_live(id)
+                && self.facts(id).is_some_and(|one| self.foreign_owner(one.place).is_none())
+            {
+                self.meet_peers(id, now);
+            }
             if let Some(one) = self.interfaces.get_mut(at) {
                 one.neighbors.handle_timeout(now);
-                self.stirred.push(InterfaceId::at(at));
+                self.stirred.push(id);
             }
         }
         self.finish(now);
@@ -285,6 +296,8 @@ impl Dataplane {
         }
         self.tables = tables;
         self.choose_again();
+        self.meet = true;
+        self.neighbor_deadline = Some(Instant::ZERO);
     }
 
     /// Generation of the routes in use.
