@@ -66,6 +66,10 @@ impl Dataplane {
         (source, destination): (IpAddr, IpAddr),
         now: Instant,
     ) {
+        // RFC 1812 §5.3.4: what came as a link-layer group is for an IP group or for nobody, and never travels on.
+        if Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination.is_group()) {
+            return self.drop(blame, DropReason::NotForwardable, frame);
+        }
         if let Some(reason) = self.refuse_source(facts, source) {
             return self.drop(blame, reason, frame);
         }

@@ -1,0 +1,31 @@
+//! Corners of forwarding where a router's rules are easily missed.
+
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
+
+use dataplane::{
+    Batch, Board, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, Crossing,
+    Dataplane, Depot, DropReason, Event, Frame, InterfaceId, InterfaceSetup, MssClamp, Place, Pool,
+    PoolSizes, PortCaps, PortId, PortSetup, Setup, WorkerId,
+};
+use macsec::{An, Sci, SecyPolicy};
+use net::{
+    Instant, MacAddr,
+    checksum::{self, Sum},
+    virtio::Checksum,
+};
+use world::{
+    Side::{Left, Right},
+    World, udp,
+};
+
+#[test]
+fn rfc_1812_5_3_4_what_came_as_a_link_layer_broadcast_is_not_forwarded() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    for destination in [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 9]] {
+        let mut frame = udp(Left, Right.host(), 1, b"x");
+        frame[..6].copy_from_slice(&destination);
+        assert!(world.send(Left, vec![frame]).is_empty(), "{destination:x?}");
+    }
+    assert_eq!(world.drops(Left, DropReason::NotForwardable), 2);
+}
