@@ -29,3 +29,27 @@ fn rfc_1812_5_3_4_what_came_as_a_link_layer_broadcast_is_not_forwarded() {
     }
     assert_eq!(world.drops(Left, DropReason::NotForwardable), 2);
 }
+
+#[test]
+fn a_storm_of_address_conflicts_is_told_now_and_then_and_not_once_per_frame() {
+    let mut world = World::routed(1);
+    let (lan, mut told) = (world.lan(), 0);
+    let [a, b, c, d] = Left.gateway().octets();
+    let thief = [2, 9, 9, 9, 9, 9];
+    let claim = [
+        &[0xff; 6][..],
+        &thief,
+        &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2],
+        &thief,
+        &[a, b, c, d],
+        &thief,
+        &[a, b, c, d],
+    ];
+    for _ in 0..1000 {
+        world.inject(Left, lan, vec![claim.concat()]);
+        while let Some(event) = world.at(Left).poll_event() {
+            told += u32::from(matches!(event, Event::AddressConflict(..)));
+        }
+    }
+    assert!((1..=10).contains(&told), "{told}");
+}

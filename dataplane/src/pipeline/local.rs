@@ -32,11 +32,17 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_arp_reply(reply, buf))
             }
             Ok(ArpOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), Some(mac)))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), Some(mac)), now)
             }
             Ok(ArpOutcome::Done) => {}
         }
         self.show_host(facts, frame);
+    }
+
+    fn tell_conflict(&mut self, conflict: Event, now: Instant) {
+        if self.conflict_limit.allow(now) {
+            self.tell(conflict);
+        }
     }
 
     /// Neighbor Solicitations and Advertisements. True when the packet was one (and is dealt with).
@@ -65,7 +71,7 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_advertisement(reply, buf))
             }
             Ok(NdOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), mac))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), mac), now)
             }
             Ok(NdOutcome::Done) => {}
         }

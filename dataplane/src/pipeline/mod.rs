@@ -42,6 +42,9 @@ const TRANSMIT_QUEUE: usize = BATCH * 64;
 /// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
 const ICMP_PER_SECOND: u32 = 1000;
 const ICMP_BURST: u32 = 100;
+/// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
+const CONFLICTS_PER_SECOND: u32 = 1;
+const CONFLICTS_BURST: u32 = 5;
 /// Events that wait for the control plane; older ones are dropped beyond it, state is in the snapshot anyway.
 const EVENTS: usize = 1024;
 
@@ -56,7 +59,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
-    /// Another station, with this MAC address when it told, uses an address of this interface.
+    /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
+    /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
 }
 
@@ -76,6 +80,7 @@ pub struct Dataplane {
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     icmp_limit: RateLimiter,
+    conflict_limit: RateLimiter,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
@@ -196,6 +201,7 @@ impl Dataplane {
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
+            conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
