@@ -53,3 +53,24 @@ fn a_storm_of_address_conflicts_is_told_now_and_then_and_not_once_per_frame() {
     }
     assert!((1..=10).contains(&told), "{told}");
 }
+
+#[test]
+fn a_channel_without_packet_numbers_loses_its_traffic_to_the_others_until_it_has_more() {
+    // 802.1AE §10.5: MAC_Operational is false once the packet numbers are used up.
+    let mut world = World::routed(2);
+    world.send(Left, (0..50).map(|port| udp(Left, Right.host(), port, b"x")).collect());
+    let an = An::new(0).unwrap();
+    world.at(Left).set_pn_limit(ChannelId(0), an, 1, 0);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    let secured = |world: &mut World| {
+        let now = world.now;
+        world.at(Left).snapshot(now).channels[0].faults.is_live()
+    };
+    assert!(!secured(&mut world));
+    for port in 0..50 {
+        assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"x")]).len(), 1, "port {port}");
+    }
+    world.at(Left).set_pn_limit(ChannelId(0), an, 1 << 20, 0);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    assert!(secured(&mut world));
+}

@@ -314,7 +314,8 @@ impl Dataplane {
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an
-    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left.
+    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left. A channel that was out of numbers
+    /// carries traffic again after the next verb.
     pub fn set_pn_limit(&mut self, channel: ChannelId, an: An, limit: u64, low: u64) {
         let Some(Some(channel)) = self.channels.get_mut(channel.index()) else { return };
         if channel.secy.set_pn_limit(an, limit).is_ok() {
@@ -359,11 +360,13 @@ impl Dataplane {
 }
 
 impl Dataplane {
-    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits.
+    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
+    /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();
+        self.watch_security(now);
     }
 
     fn refresh_deadline(&mut self) {
