@@ -74,3 +74,17 @@ fn a_channel_without_packet_numbers_loses_its_traffic_to_the_others_until_it_has
     world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
     assert!(secured(&mut world));
 }
+
+#[test]
+fn rfc_4861_7_3_3_a_neighbour_that_is_used_again_is_probed_in_time() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    world.pass(Duration::from_secs(120));
+    let lan = world.lan();
+    // Nobody answers from here on.
+    assert_eq!(world.inject(Left, lan, vec![udp(Left, Right.host(), 1, b"x")]).len(), 1);
+    let soon = world.now.after(Duration::from_secs(6));
+    for side in [Left, Right] {
+        assert!(world.at(side).poll_timeout().is_some_and(|due| due <= soon), "{side:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use net::{Ethernet, Instant, MacAddr, ipv4::Ipv4, ipv6::Ipv6};
+use net::{Ethernet, Instant, MacAddr, earliest, ipv4::Ipv4, ipv6::Ipv6};
 
 use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
@@ -217,6 +217,8 @@ impl Dataplane {
         let Some(one) = self.interfaces.get_mut(interface.index()) else { return self.pool.recycle(frame) };
         match one.neighbors.resolve(gateway, now) {
             Resolve::Known(mac) => {
+                // The use of a stale entry starts its Delay timer (RFC 4861 §7.3.3).
+                self.neighbor_deadline = earliest(self.neighbor_deadline, one.neighbors.poll_timeout());
                 address(&mut frame, mac, facts.mac);
                 self.emit(interface, frame);
             }
