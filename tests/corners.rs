@@ -88,3 +88,35 @@ fn rfc_4861_7_3_3_a_neighbour_that_is_used_again_is_probed_in_time() {
         assert!(world.at(side).poll_timeout().is_some_and(|due| due <= soon), "{side:?}");
     }
 }
+
+#[test]
+fn a_packet_whose_checksum_its_host_left_open_is_fragmented_as_any_other() {
+    // RFC 1812 §4.2.2.7. Hosts on this machine leave every UDP checksum open.
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    let mut octets = udp(Left, Right.host(), 1, &[0x5a; 1400]);
+    octets[20] = 0;
+    octets[24..26].fill(0);
+    let sum = checksum::checksum(&octets[14..34]).to_be_bytes();
+    octets[24..26].copy_from_slice(&sum);
+    let pseudo = |len| Sum::new().add_pseudo_v4(Left.host(), Right.host(), 17, len);
+    octets[40..42].copy_from_slice(&pseudo(1408).folded().to_be_bytes());
+    let (lan, now) = (world.lan(), world.now);
+    let gateway = world.at(Left);
+    let mut frame = Frame::new(gateway.pool().for_len(octets.len()).unwrap());
+    assert!(frame.buf.extend_from_slice(&octets));
+    frame.offload.checksum = Checksum::Partial { start: 34, offset: 6 };
+    let mut batch = Batch::new();
+    batch.push(frame);
+    gateway.handle_batch(lan, &mut batch, now);
+    let (frames, pool) = gateway.transmit(PortId(0)).unwrap();
+    let mut sent = vec![];
+    for frame in frames.drain(..) {
+        sent.push(frame.buf.to_vec());
+        pool.recycle(frame);
+    }
+    let out = world.inject(Right, PortId(0), sent);
+    let datagram: Vec<u8> = out.iter().flat_map(|(_, frame)| &frame[34..]).copied().collect();
+    assert_eq!((out.len(), datagram.len(), world.all_drops(Left)), (2, 1408, 0));
+    assert_eq!(pseudo(1408).with(&datagram).finish(), 0, "the checksum is whole");
+}

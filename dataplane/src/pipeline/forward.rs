@@ -10,7 +10,7 @@ use crate::{
     flow::flow_hash,
     icmp::IcmpError,
     neighbor::Resolve,
-    offload::{clamp_mss, largest_l3},
+    offload::{clamp_mss, finish_checksum, largest_l3},
     tables::{Hop, NextHop},
 };
 
@@ -180,15 +180,19 @@ impl Dataplane {
         facts: &Facts,
         out: &Facts,
         blame: Blame,
-        frame: Frame,
+        mut frame: Frame,
         gateway: IpAddr,
         now: Instant,
     ) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         let may_cut = Ipv4::parse(l3).is_some_and(|(header, _)| gateway.is_ipv4() && !header.dont_fragment());
-        if !may_cut || frame.offload.is_pending() {
+        if !may_cut || frame.offload.gso.is_some() {
             self.send_error(facts, IcmpError::TooBig { mtu: u32::from(out.mtu) }, &frame, now);
             return self.drop(blame, DropReason::TooBig, frame);
+        }
+        // A checksum that its host left open is over the whole packet.
+        if finish_checksum(&mut frame).is_err() {
+            return self.drop(blame, DropReason::BadOffload, frame);
         }
         let mut pieces = core::mem::take(&mut self.segments);
         let cut = crate::fragment::fragment(&frame, out.mtu, &mut self.pool, &mut pieces);
