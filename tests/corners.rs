@@ -120,3 +120,37 @@ fn a_packet_whose_checksum_its_host_left_open_is_fragmented_as_any_other() {
     assert_eq!((out.len(), datagram.len(), world.all_drops(Left)), (2, 1408, 0));
     assert_eq!(pseudo(1408).with(&datagram).finish(), 0, "the checksum is whole");
 }
+
+#[test]
+fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
+    let (me, other) = (WorkerId(0), WorkerId(1));
+    let depot = Depot::new(PoolSizes { small_count: 4, big_count: 1, ..PoolSizes::default() });
+    let mac = Left.lan_mac();
+    let setup = Setup {
+        workers: 2,
+        ports: vec![PortSetup { owner: Some(other), caps: PortCaps::default() }],
+        channels: vec![ChannelSetup {
+            port: PortId(0),
+            owner: other,
+            clear_tags: vec![],
+            secy: SecyPolicy::new(Sci::new(mac, 1)),
+        }],
+        interfaces: vec![InterfaceSetup {
+            connection: ConnectionId(0),
+            place: Place::Attachment { channel: ChannelId(0), vlan: None },
+            mac,
+            mtu: 1400,
+            addresses: vec![],
+            mss_clamp: MssClamp::Off,
+            host: None,
+        }],
+        connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
+    };
+    let mut worker = Dataplane::new(me, Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
+    let frame = Frame::new(worker.pool().small().unwrap());
+    worker.count_ring_full(Crossing::Emit { interface: InterfaceId(0), frame });
+    let snapshot = worker.snapshot(Instant::ZERO);
+    let channels: u64 = snapshot.channels.iter().map(|one| one.drops.of(DropReason::RingFull)).sum();
+    let ports: u64 = snapshot.ports.iter().map(|one| one.drops.of(DropReason::RingFull)).sum();
+    assert_eq!(channels + ports, 1);
+}

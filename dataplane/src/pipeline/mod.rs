@@ -347,11 +347,14 @@ impl Dataplane {
     fn count(&mut self, blame: Blame, reason: DropReason) {
         let drops = match blame {
             Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
-            Blame::Channel(channel) => self
-                .channels
-                .get_mut(channel.index())
-                .and_then(Option::as_mut)
-                .map(|channel| &mut channel.drops),
+            Blame::Channel(id) => match self.channels.get_mut(id.index()) {
+                Some(Some(channel)) => Some(&mut channel.drops),
+                // Another worker's channel: every worker has counters for every port.
+                _ => {
+                    let port = self.setup.channels.get(id.index()).map(|channel| channel.port.index());
+                    port.and_then(|port| self.ports.get_mut(port)).map(|port| &mut port.drops)
+                }
+            },
         };
         if let Some(drops) = drops {
             drops.count(reason);
