@@ -154,3 +154,52 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
     let ports: u64 = snapshot.ports.iter().map(|one| one.drops.of(DropReason::RingFull)).sum();
     assert_eq!(channels + ports, 1);
 }
+
+#[test]
+fn the_host_hears_advertisements_to_its_global_address_too() {
+    // RFC 4861 §7.2.2: a solicitation's source, and with it the answer's destination, may be any own address.
+    let mac = Left.lan_mac();
+    let depot = Depot::new(PoolSizes { small_count: 8, big_count: 1, ..PoolSizes::default() });
+    let port = PortSetup { owner: Some(WorkerId(0)), caps: PortCaps::default() };
+    let setup = Setup {
+        workers: 1,
+        ports: vec![port; 2],
+        channels: vec![],
+        interfaces: vec![InterfaceSetup {
+            connection: ConnectionId(0),
+            place: Place::Lan { port: PortId(0), vlan: None },
+            mac,
+            mtu: 1500,
+            addresses: vec!["fd00:1::1/64".parse().unwrap()],
+            mss_clamp: MssClamp::Off,
+            host: Some(PortId(1)),
+        }],
+        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
+    };
+    let mut worker =
+        Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
+    for own in ["fd00:1::1".parse().unwrap(), mac.link_local()] {
+        let neighbor: Ipv6Addr = "fd00:1::10".parse().unwrap();
+        let said =
+            [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &neighbor.octets(), &[2, 1], &Left.host_mac().0].concat();
+        let octets = v6_frame(mac, (neighbor, own), 255, said);
+        let mut frame = Frame::new(worker.pool().small().unwrap());
+        assert!(frame.buf.extend_from_slice(&octets));
+        let mut batch = Batch::new();
+        batch.push(frame);
+        worker.handle_batch(PortId(0), &mut batch, Instant::ZERO);
+        let (frames, pool) = worker.transmit(PortId(1)).unwrap();
+        assert_eq!(frames.len(), 1, "{own}");
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+    }
+}
+
+/// An ICMPv6 message to the gateway's `mac`; its checksum is filled in.
+fn v6_frame(mac: MacAddr, (from, to): (Ipv6Addr, Ipv6Addr), hops: u8, mut message: Vec<u8>) -> Vec<u8> {
+    let len = u16::try_from(message.len()).unwrap();
+    let sum = Sum::new().add_pseudo_v6(from, to, 58, u32::from(len)).with(&message).finish();
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let head =
+        [&mac.0[..], &Left.host_mac().0, &[0x86, 0xdd, 0x60, 0, 0, 0], &len.to_be_bytes(), &[58, hops]];
+    [head.concat(), from.octets().to_vec(), to.octets().to_vec(), message].concat()
+}

@@ -185,7 +185,7 @@ impl Dataplane {
     }
 
     /// Answers to the host's own ARP and ND questions are for its tables too.
-    fn show_host(&mut self, facts: &Facts, frame: Frame) {
+    pub(super) fn show_host(&mut self, facts: &Facts, frame: Frame) {
         let for_us = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination == facts.mac);
         if facts.host.is_some() && for_us {
             self.hand_to_host(facts.id, frame);
