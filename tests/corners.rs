@@ -203,3 +203,27 @@ fn v6_frame(mac: MacAddr, (from, to): (Ipv6Addr, Ipv6Addr), hops: u8, mut messag
         [&mac.0[..], &Left.host_mac().0, &[0x86, 0xdd, 0x60, 0, 0, 0], &len.to_be_bytes(), &[58, hops]];
     [head.concat(), from.octets().to_vec(), to.octets().to_vec(), message].concat()
 }
+
+#[test]
+fn rfc_4291_2_5_6_an_answer_from_the_link_local_address_stays_on_its_link() {
+    let mut world = World::routed(1);
+    let lan = world.lan();
+    // A host on Left's LAN pings the gateway's link-local address in the name of a host behind Right.
+    let (spoofed, own) = ("fd00:2::10".parse().unwrap(), Left.lan_mac().link_local());
+    let ping = v6_frame(Left.lan_mac(), (spoofed, own), 64, vec![128, 0, 0, 0, 0, 1, 0, 1]);
+    assert!(world.inject(Left, lan, vec![ping]).is_empty());
+    assert!(world.wire[0].is_empty(), "neither the answer nor a question for its way left");
+    assert_eq!(world.drops(Left, DropReason::ReversePath), 1);
+    // In its own name it is answered.
+    let (honest, host) = ("fd00:1::10".parse().unwrap(), Left.host_mac());
+    let ping = v6_frame(Left.lan_mac(), (honest, own), 64, vec![128, 0, 0, 0, 0, 1, 0, 1]);
+    let solicitation = [
+        &[135, 0, 0, 0, 0, 0, 0, 0][..],
+        &"fd00:1::1".parse::<Ipv6Addr>().unwrap().octets(),
+        &[1, 1],
+        &host.0,
+    ]
+    .concat();
+    let known = v6_frame(Left.lan_mac(), (honest, "fd00:1::1".parse().unwrap()), 255, solicitation);
+    assert_eq!(world.inject(Left, lan, vec![known, ping]).len(), 2);
+}

@@ -125,7 +125,7 @@ impl Dataplane {
 
     /// Reverse-path sanity (RFC 3704 §2.2 with several uplinks): the source must not be our own, and the route back to it
     /// must leave by the LAN interface that the packet came in by, or, for a packet from an attachment, by an attachment.
-    fn refuse_source(&self, facts: &Facts, source: IpAddr) -> Option<DropReason> {
+    pub(super) fn refuse_source(&self, facts: &Facts, source: IpAddr) -> Option<DropReason> {
         if matches!(source, IpAddr::V6(source) if source.is_unicast_link_local()) {
             return None;
         }
