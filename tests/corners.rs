@@ -227,3 +227,12 @@ fn rfc_4291_2_5_6_an_answer_from_the_link_local_address_stays_on_its_link() {
     let known = v6_frame(Left.lan_mac(), (honest, "fd00:1::1".parse().unwrap()), 255, solicitation);
     assert_eq!(world.inject(Left, lan, vec![known, ping]).len(), 2);
 }
+
+#[test]
+fn a_transparent_wire_keeps_priority_tags() {
+    let mut world = World::new(1, ConnectionKind::Transparent, true);
+    let lan = world.lan();
+    // 802.1Q §6.9: VLAN identifier 0, priority 5.
+    let tagged = [&[1; 6][..], &[2; 6], &[0x81, 0x00, 0xa0, 0x00, 0x08, 0x00], &[0x45; 50]].concat();
+    assert_eq!(world.inject(Left, lan, vec![tagged.clone()]), vec![(Right, tagged)]);
+}
