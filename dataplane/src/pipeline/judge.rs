@@ -54,6 +54,17 @@ impl Dataplane {
         self.set_channel_fault(channel, Fault::NotSecured, !secured, now);
     }
 
+    /// Packet numbers end while frames are sent, and are reserved while others wait: MAC_Operational follows (§10.5).
+    pub(super) fn watch_security(&mut self, now: Instant) {
+        let moved =
+            |channel: &Channel| channel.secy.mac_operational() == channel.faults().has(Fault::NotSecured);
+        for at in 0..self.channels.len() {
+            if matches!(self.channels.get(at), Some(Some(channel)) if moved(channel)) {
+                self.judge_security(ChannelId::at(at), now);
+            }
+        }
+    }
+
     /// All that speaks against an attachment: its channel's faults and its own.
     pub(super) fn faults_of(&self, interface: InterfaceId) -> Faults {
         let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
