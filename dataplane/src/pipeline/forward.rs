@@ -48,7 +48,7 @@ impl Dataplane {
             return self.drop(blame, DropReason::NotForwardable, frame);
         }
         if self.take_neighbor_message(facts, blame, &frame, &header, now) {
-            return self.pool.recycle(frame);
+            return self.show_host(facts, frame);
         }
         // RFC 4291 §2.5.6: packets with a link-local source stay on their link.
         let local = source.is_unicast_link_local().then(|| self.lookup(facts.connection, destination.into()));
