@@ -24,7 +24,11 @@ struct Traffic(UdpRun, UdpRun);
 
 impl Traffic {
     fn start(sites: &Sites) -> Self {
-        let flow = |to: &str, number: u16| UdpFlow { to: to.parse().unwrap(), source_port: 40_000 + number, packet: 400 };
+        let flow = |to: &str, number: u16| UdpFlow {
+            to: to.parse().unwrap(),
+            source_port: 40_000 + number,
+            packet: 400,
+        };
         let run = |from, to, four, six| {
             let options = UdpOptions { flows: vec![flow(four, 1), flow(six, 2)], rate: 1000, port: 7000 };
             let (from, to) = (sites.lab.namespace(from).unwrap(), sites.lab.namespace(to).unwrap());
@@ -48,7 +52,8 @@ impl Traffic {
 fn logged(gateway: &Gateway, from: usize, event: &str, port: &str, state: Option<&str>) {
     until(&format!("{event} of {port} in:\n{}", gateway.log()), PATIENCE, || {
         let log = gateway.log();
-        let lines = log.get(from..)?.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let lines =
+            log.get(from..)?.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let mut about = lines.filter(|line| line["event"] == event && line["port"] == port);
         about.any(|line| state.is_none_or(|state| line["state"] == state)).then_some(())
     });

@@ -63,7 +63,10 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> 
 pub(crate) fn ping(lab: &Lab, from: &str, count: u32, what: &str) {
     for _ in 0..count {
         let text = must(lab, from, &format!("ping -n -c 1 -W 5 {what}"));
-        assert!(text.contains("1 received") && !text.contains("DUP!") && !text.contains("Redirect"), "{text}");
+        assert!(
+            text.contains("1 received") && !text.contains("DUP!") && !text.contains("Redirect"),
+            "{text}"
+        );
     }
 }
 

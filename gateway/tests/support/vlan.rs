@@ -26,7 +26,8 @@ pub(crate) fn tag(lab: &Lab, folder: &Folder, node: &str, device: &str, vlan: u1
     for (direction, program) in [("egress", push(vlan)), ("ingress", pop(vlan))] {
         let path = folder.path().join(format!("{node}-{direction}.o"));
         fs::write(&path, object(&program)).unwrap();
-        let filter = format!("tc filter add dev {device} {direction} bpf da obj {} sec classifier", path.display());
+        let filter =
+            format!("tc filter add dev {device} {direction} bpf da obj {} sec classifier", path.display());
         let output = sh(lab, node, &filter);
         if output.status != Some(0) {
             return Err(format!("no 802.1Q devices ({}), no eBPF ({})", refused.trim(), output.text.trim()));
@@ -46,9 +47,9 @@ fn pop(vlan: u16) -> Vec<u8> {
     let and = |register: u8, value: i32| code(0x57, register, 0, 0, value);
     let jump_equal = |register: u8, value: i32, over: i16| code(0x15, register, 0, over, value);
     [
-        code(0xbf, 6, 1, 0, 0),          // r6 = skb
+        code(0xbf, 6, 1, 0, 0),            // r6 = skb
         code(0x61, 2, 1, VLAN_PRESENT, 0), // r2 = skb->vlan_present
-        code(0x61, 3, 1, VLAN_TCI, 0),   // r3 = skb->vlan_tci
+        code(0x61, 3, 1, VLAN_TCI, 0),     // r3 = skb->vlan_tci
         mov(0, SHOT),
         jump_equal(2, 0, 5),
         and(3, 0xfff),
