@@ -29,6 +29,8 @@ use crate::{
 const NOTE: Duration = Duration::from_secs(10);
 /// A link that comes back is used after this long: both ends, their queues and whatever is between them have come up then.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often the kernel's hands are looked at.
+const HOLD: Duration = Duration::from_secs(1);
 /// How long the API waits for a worker's report.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
 
@@ -46,7 +48,7 @@ pub struct Gateway {
     settling: BTreeMap<usize, Instant>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
-    _hands_off: Vec<HandsOff>,
+    hands_off: Vec<HandsOff>,
 }
 
 struct RunningWorker {
@@ -125,7 +127,7 @@ impl Gateway {
             settling: BTreeMap::new(),
             pool: plan.pool,
             news,
-            _hands_off: hands_off,
+            hands_off,
         })
     }
 
@@ -153,6 +155,7 @@ impl Gateway {
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watch = tokio::spawn(link_monitor::watch(devices, sender));
         let mut note = tokio::time::interval(NOTE);
+        let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
@@ -161,6 +164,7 @@ impl Gateway {
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
                 _ = note.tick() => self.note_received().await,
                 () = until(self.settling.values().min().copied()) => self.settled(),
+                _ = hold.tick() => self.hold(),
             }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
@@ -294,7 +298,9 @@ impl Gateway {
 
     /// The device is back, as another one: every worker that had the port gets a new one.
     fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
-        self._hands_off.push(take_over(&port.device));
+        // What was set before belonged to the device that is gone: first that is let go, then the new one is taken.
+        self.hands_off.retain(|one| one.device() != port.device);
+        self.hands_off.push(take_over(&port.device));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
             if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
@@ -313,6 +319,15 @@ impl Gateway {
         }
         info!(event = "port.reopened", port = port.name, device = port.device);
         true
+    }
+
+    /// The kernel's own stack stays off our devices, whatever others set.
+    fn hold(&self) {
+        for one in &self.hands_off {
+            for key in one.hold() {
+                warn!(event = "port.sysctl", device = one.device(), key, "somebody changed it; taken back");
+            }
+        }
     }
 
     async fn note_received(&mut self) {

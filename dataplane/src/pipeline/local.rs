@@ -187,10 +187,11 @@ impl Dataplane {
         self.queue(host, frame);
     }
 
-    /// Answers to the host's own ARP and ND questions are for its tables too.
+    /// Answers to the host's own ARP and ND questions are for its tables too. Questions are not: we answer those, and
+    /// two answers to one question are one too many.
     pub(super) fn show_host(&mut self, facts: &Facts, frame: Frame) {
         let for_us = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination == facts.mac);
-        if facts.host.is_some() && for_us {
+        if facts.host.is_some() && for_us && is_neighbor_answer(&frame) {
             self.hand_to_host(facts.id, frame);
         } else {
             self.pool.recycle(frame);
@@ -264,6 +265,17 @@ impl Dataplane {
                 }
             }
         }
+    }
+}
+
+/// An ARP reply (RFC 826), or a Neighbor Advertisement (RFC 4861 §4.4).
+fn is_neighbor_answer(frame: &Frame) -> bool {
+    const ARP_REPLY: [u8; 2] = [0, 2];
+    let Some((header, packet)) = Ethernet::split(&frame.buf) else { return false };
+    match header.ethertype {
+        EtherType::ARP => packet.get(6..8) == Some(&ARP_REPLY),
+        EtherType::IPV6 => packet.get(Ipv6::LEN) == Some(&net::icmp::v6::NEIGHBOR_ADVERTISEMENT),
+        _ => false,
     }
 }
 

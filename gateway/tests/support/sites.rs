@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) lan_vlan: Option<u16>,
     /// A wire instead of a router; hosts get 10.9.0.1 and 10.9.0.2.
     pub(crate) transparent: bool,
-    /// Gateway A's LAN interface is its own kernel's, too.
+    /// Gateway A's interfaces are its own kernel's, too: `qlan`, `qch1`...
     pub(crate) host: bool,
 }
 
@@ -228,6 +228,9 @@ fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
              peer = [\"169.254.{channel}.{far}\", \"fd00:ff:{channel}::{far}\"]\n",
             plan.attachment_mtu
         );
+        if plan.host && own == 1 {
+            let _ = write!(text, "host = true\nhost_device = \"qch{channel}\"\n");
+        }
     }
     text
 }
