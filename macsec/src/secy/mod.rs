@@ -30,8 +30,8 @@ use crate::{error::PolicyError, suite::CipherSuite};
 pub use batch::MAX_RUN;
 pub use lmi::{MAX_RECEIVE_SCS, ReceiveSaParams, TransmitSaParams};
 pub use policy::{SecyPolicy, ValidateFrames};
-pub(crate) use sa::nonce;
 pub use rx::{Delivered, RxDrop, RxVerdict};
+pub(crate) use sa::nonce;
 pub use status::{
     ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, SecyStatus, Times, TransmitCounters,
     TransmitSaStatus, TransmitScStatus,
