@@ -27,7 +27,7 @@ use super::{
     held_key::{HeldKey, Installer, Roster},
     params::SAK_RETIRE,
 };
-use crate::{an::An, key::KeyId};
+use crate::{an::An, key::KeyId, sci::Sci};
 
 /// Where the controlled port stands.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -134,20 +134,22 @@ impl Cp {
         &mut self,
         roster: &Roster,
         (now, life): (Instant, Duration),
-        elected_self: bool,
+        server: Option<Sci>,
         to: &mut Installer,
     ) -> Option<Progress> {
         match self.state {
             CpState::Down | CpState::Retired => {
                 let key = self.pending.take()?;
-                Some(self.receive(key, roster, (now, life), elected_self, to))
+                Some(self.receive(key, roster, (now, life), to))
             }
-            CpState::Receiving | CpState::Ready if self.pending.is_some() => {
+            CpState::Receiving | CpState::Ready
+                if self.pending.is_some() || self.orphaned(roster, server) =>
+            {
                 self.abandon(to);
                 Some(Progress::Retires)
             }
             CpState::Receiving | CpState::Ready => {
-                if self.may_transmit(roster, now, elected_self) {
+                if self.may_transmit(roster, now) {
                     self.transmit((now, life), to)
                 } else {
                     None
@@ -173,7 +175,6 @@ impl Cp {
         mut key: HeldKey,
         roster: &Roster,
         (now, life): (Instant, Duration),
-        elected_self: bool,
         to: &mut Installer,
     ) -> Progress {
         // A key server that restarted does not know which association numbers are taken.
@@ -183,16 +184,23 @@ impl Cp {
             clash.remove(to);
         }
         key.install(roster, to);
+        self.state = if key.mine { CpState::Receiving } else { CpState::Ready };
         self.latest = Some(key);
-        self.state = if elected_self { CpState::Receiving } else { CpState::Ready };
         self.patience = now.after(life);
         if overwritten { Progress::Overwritten } else { Progress::Receives }
     }
 
-    fn may_transmit(&self, roster: &Roster, now: Instant, elected_self: bool) -> bool {
+    /// The latest key is of somebody who is not key server any more, and nobody has begun to transmit with it: nobody
+    /// will.
+    fn orphaned(&self, roster: &Roster, server: Option<Sci>) -> bool {
+        let of = |latest: &HeldKey| server != Some(latest.server) && !latest.transmitted_by_any(roster);
+        self.latest.as_ref().is_some_and(of)
+    }
+
+    fn may_transmit(&self, roster: &Roster, now: Instant) -> bool {
         let Some(latest) = &self.latest else { return false };
         if self.state == CpState::Receiving {
-            return elected_self && latest.received_by_all(roster) || now >= self.patience;
+            return latest.received_by_all(roster) || now >= self.patience;
         }
         // With no key in use nothing is lost by going first: the key server receives before it distributes.
         let server = roster.get(&latest.server).and_then(|server| server.sak_use);

@@ -129,6 +129,9 @@ pub(super) enum Heard {
 pub(super) struct Peers {
     pub(super) live: Vec<Peer>,
     pub(super) potential: Vec<Peer>,
+    /// Potential peers whose time was up a short while ago. They are not listed any more; should they speak again, it is
+    /// known since when they do.
+    lapsed: Vec<Peer>,
 }
 
 impl Peers {
@@ -204,13 +207,25 @@ impl Peers {
         if self.potential.len() >= MAX_PEERS {
             return Err(MkpduFault::TooManyPeers);
         }
-        self.potential.push(Peer::new(mkpdu, source, now, life));
+        let lapsed = self.lapsed.iter().find(|peer| peer.member == mkpdu.basic.member);
+        if lapsed.is_some_and(|peer| mkpdu.basic.message <= peer.message) {
+            return Err(MkpduFault::Replayed);
+        }
+        let since = lapsed.map_or(now, |peer| peer.since);
+        self.potential.push(Peer { since, ..Peer::new(mkpdu, source, now, life) });
         Ok(Heard::Stranger)
     }
 
     /// Removes who has been silent too long; the live ones among them.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Peer> {
-        self.potential.retain(|peer| peer.expires > now);
+    pub(super) fn expire(&mut self, now: Instant, life: Duration) -> Vec<Peer> {
+        let (potential, lapsed): (Vec<_>, Vec<_>) =
+            core::mem::take(&mut self.potential).into_iter().partition(|peer| peer.expires > now);
+        self.potential = potential;
+        self.lapsed.retain(|peer| {
+            now.since(peer.expires) < life && lapsed.iter().all(|newer| newer.member != peer.member)
+        });
+        self.lapsed.extend(lapsed);
+        self.lapsed.truncate(MAX_PEERS);
         let (live, gone) = core::mem::take(&mut self.live).into_iter().partition(|peer| peer.expires > now);
         self.live = live;
         gone

@@ -5,12 +5,13 @@ use std::time::Duration;
 use macsec::{
     An, Cak, CipherSuite, Ckn, ConfidentialityOffset, KeyId, Sci, SecY, SecyPolicy,
     mka::{
-        Confidentiality, Kay, KayParams, KeyAction, KeyEntry, MacsecCapability, MemberId, MkaEvent, MkaStatus,
+        Confidentiality, Kay, KayParams, KeyAction, KeyEntry, MacsecCapability, MemberId, MkaEvent,
+        MkaStatus,
         kdf::CakKeys,
         keywrap,
         wire::{
-            Basic, DistributedKey, DistributedSak, Envelope, KeyUse, KeysInUse, Mkpdu, PeerId, PeerList, SakUse,
-            frame,
+            Basic, DistributedKey, DistributedSak, Envelope, KeyUse, KeysInUse, Mkpdu, PeerId, PeerList,
+            SakUse, frame,
         },
     },
 };
@@ -230,7 +231,8 @@ impl Puppet {
 }
 
 pub(crate) fn list(members: &[(MemberId, u32)]) -> PeerList {
-    let peers = members.iter().map(|(member, message)| PeerId { member: *member, message: *message }).collect();
+    let peers =
+        members.iter().map(|(member, message)| PeerId { member: *member, message: *message }).collect();
     PeerList { server_ssci: 0, peers }
 }
 

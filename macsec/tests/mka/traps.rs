@@ -445,8 +445,7 @@ fn trap_28_a_key_server_distributes_a_sak_only_to_those_it_was_made_for() {
 fn trap_29_an_xpn_suite_with_an_offset_is_refused() {
     let (mut solo, mut peer) = (Solo::new(), Puppet::server());
     let mut sak = peer.sak(1, 0, CipherSuite::GcmAesXpn128);
-    sak.confidentiality =
-        macsec::mka::Confidentiality::From(macsec::ConfidentialityOffset::new(30).unwrap());
+    sak.confidentiality = macsec::mka::Confidentiality::From(macsec::ConfidentialityOffset::new(30).unwrap());
     peer.distribute(&mut solo, sak);
     assert!(installed(&solo).is_empty());
     assert!(solo.is_diagnosed("sak_unreadable"));

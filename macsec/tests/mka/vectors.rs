@@ -61,7 +61,8 @@ impl KdfVector {
                 let keys = CakKeys::derive(&cak, &Ckn::new(b"any").unwrap()).unwrap();
                 let number = u32::try_from(self.inputs["kn"].as_u64().unwrap()).unwrap();
                 let list = self.inputs["mi_list"].as_array().unwrap();
-                let members: Vec<u8> = list.iter().flat_map(|member| octets(member.as_str().unwrap())).collect();
+                let members: Vec<u8> =
+                    list.iter().flat_map(|member| octets(member.as_str().unwrap())).collect();
                 let nonce = self.octets("ks_nonce");
                 keys.generate_sak(&nonce, &members, number, self.len()).to_vec()
             }

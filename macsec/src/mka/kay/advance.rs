@@ -46,7 +46,7 @@ impl Kay {
         self.suspends &= self.suspended.is_some();
         self.incidents.forget(now, self.params.life.saturating_mul(INCIDENT_LIVES));
         for participant in &mut self.participants {
-            let gone = participant.peers.expire(now);
+            let gone = participant.peers.expire(now, self.params.life);
             // Whoever heard us all the time would not give us a key again: to it we never left.
             if !gone.is_empty() && participant.peers.live.is_empty() {
                 participant.renew(&mut self.rng, now);
@@ -109,8 +109,8 @@ impl Kay {
     /// Runs the controlled port machine until it waits.
     fn step(&mut self) {
         let times = (self.now, self.params.life);
-        let serves = self.serves();
-        while let Some(progress) = self.cp.step(&self.roster, times, serves, &mut self.installer) {
+        let server = self.principal().and_then(|principal| principal.server).map(|server| server.sci);
+        while let Some(progress) = self.cp.step(&self.roster, times, server, &mut self.installer) {
             self.urge_principal();
             match progress {
                 Progress::Receives | Progress::Retires => {}

@@ -41,7 +41,10 @@ impl Kay {
         let Some(participant) = self.participants.get_mut(at) else { return Err(MkpduFault::UnknownCkn) };
         if !envelope.authentic(&participant.keys) {
             participant.counters.icv_failures += 1;
-            self.diagnose(Diagnosis::CakDiffers { ckn, from: envelope.source });
+            // From a peer that is live under this CAK it is damage, or a forgery, not another CAK.
+            if participant.peers.live.iter().all(|peer| peer.source != envelope.source) {
+                self.diagnose(Diagnosis::CakDiffers { ckn, from: envelope.source });
+            }
             return Err(MkpduFault::Icv);
         }
         let Ok(mkpdu) = envelope.mkpdu() else {

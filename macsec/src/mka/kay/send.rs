@@ -116,10 +116,8 @@ impl Kay {
         })
     }
 
+    /// With an XPN suite the set is needed whatever version we speak; who does not know it skips it.
     fn xpn(&self) -> Option<XpnSet> {
-        if self.params.version < 2 {
-            return None;
-        }
         let (window, now) = (self.params.hello(), self.now);
         let high_of = |key: Option<&HeldKey>| {
             let key = key.filter(|key| key.data.suite.is_xpn());
