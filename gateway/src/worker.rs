@@ -5,7 +5,7 @@
 //! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
 //! what does not fit is dropped and counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
@@ -104,6 +104,8 @@ pub struct Worker {
     rings: Rings,
     news: Box<dyn Fn(News) + Send>,
     inbox: Vec<Crossing>,
+    /// Ports that were told to be down: once, not for each batch that they refuse.
+    down: BTreeSet<PortId>,
     stop: bool,
 }
 
@@ -118,8 +120,8 @@ impl Worker {
         let (sender, commands) = crossbeam::channel::unbounded();
         let mailbox = Mailbox { commands: sender, waker: waker.clone() };
         let (rings, inbox) = (Rings::default(), Vec::with_capacity(RING));
-        let this =
-            Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
+        let (ports, down) = (Vec::new(), BTreeSet::new());
+        let this = Self { dataplane, ports, poller, waker, commands, rings, news, inbox, down, stop: false };
         Ok((this, mailbox))
     }
 
@@ -283,7 +285,12 @@ impl Worker {
             let now = clock::now();
             match command {
                 Command::Tables(tables) => self.dataplane.set_tables(tables),
-                Command::PortFault(port, fault) => self.dataplane.set_port_fault(port, fault, now),
+                Command::PortFault(port, fault) => {
+                    if fault.is_none() {
+                        self.down.remove(&port);
+                    }
+                    self.dataplane.set_port_fault(port, fault, now);
+                }
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -308,6 +315,9 @@ impl Worker {
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.
     fn lose(&mut self, id: PortId, error: PortError) {
+        if error == PortError::Down && !self.down.insert(id) {
+            return;
+        }
         let fault = match error {
             PortError::Down => Fault::NoCarrier,
             PortError::Gone | PortError::Os(_) => Fault::PortDown,
