@@ -96,7 +96,7 @@ fn object(program: &[u8]) -> Vec<u8> {
         symbol.extend(36_u32.to_le_bytes()); // "program"
         symbol.extend([0x12, 0, 4, 0]); // a global function, in section 4
         symbol.extend(0_u64.to_le_bytes());
-        symbol.extend((program.len() as u64).to_le_bytes());
+        symbol.extend(wide(program.len()).to_le_bytes());
         symbol
     };
     // Name, type, flags, link, info, alignment, size of entries; then the content.
@@ -110,15 +110,15 @@ fn object(program: &[u8]) -> Vec<u8> {
     let (mut body, mut headers) = (Vec::new(), Vec::new());
     for ([name, kind, flags, link, info, alignment, entry], content) in sections {
         body.resize((body.len()).next_multiple_of(8), 0);
-        let at = 64 + body.len() as u64;
+        let at = 64 + wide(body.len());
         body.extend(content);
-        headers.extend((name as u32).to_le_bytes());
-        headers.extend((kind as u32).to_le_bytes());
-        for word in [flags, 0, at, content.len() as u64] {
+        headers.extend(word(name).to_le_bytes());
+        headers.extend(word(kind).to_le_bytes());
+        for word in [flags, 0, at, wide(content.len())] {
             headers.extend(word.to_le_bytes());
         }
-        headers.extend((link as u32).to_le_bytes());
-        headers.extend((info as u32).to_le_bytes());
+        headers.extend(word(link).to_le_bytes());
+        headers.extend(word(info).to_le_bytes());
         for word in [alignment, entry] {
             headers.extend(word.to_le_bytes());
         }
@@ -126,11 +126,19 @@ fn object(program: &[u8]) -> Vec<u8> {
     body.resize((body.len()).next_multiple_of(8), 0);
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     file.extend([1, 0, 247, 0, 1, 0, 0, 0]); // relocatable, BPF, version 1
-    for word in [0, 0, 64 + body.len() as u64] {
+    for word in [0, 0, 64 + wide(body.len())] {
         file.extend(word.to_le_bytes());
     }
     file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 5, 0, 1, 0]);
     file.extend(body);
     file.extend(headers);
     file
+}
+
+fn wide(len: usize) -> u64 {
+    u64::try_from(len).expect("lengths fit 64 bits")
+}
+
+fn word(number: usize) -> u32 {
+    u32::try_from(number).expect("a small file")
 }
