@@ -139,6 +139,6 @@ fn wide(len: usize) -> u64 {
     u64::try_from(len).expect("lengths fit 64 bits")
 }
 
-fn word(number: usize) -> u32 {
+fn word(number: u64) -> u32 {
     u32::try_from(number).expect("a small file")
 }
