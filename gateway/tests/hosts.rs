@@ -411,8 +411,8 @@ impl Sniffer {
         let octets = std::fs::read(&self.file).unwrap();
         let (mut rest, mut numbers) = (&octets[24..], Vec::new());
         while let Some((header, more)) = rest.split_at_checked(16) {
-            let kept = u32::from_ne_bytes(header[8..12].try_into().unwrap()) as usize;
-            let (frame, more) = more.split_at(kept);
+            let kept = u32::from_ne_bytes(header[8..12].try_into().unwrap());
+            let (frame, more) = more.split_at(usize::try_from(kept).unwrap());
             if frame[6..].starts_with(&from) && frame[12..14] == [0x88, 0xe5] {
                 numbers.push(u32::from_be_bytes(frame[16..20].try_into().unwrap()));
             }
