@@ -27,6 +27,8 @@ use crate::{
 
 /// How often the numbers of received frames are written down.
 const NOTE: Duration = Duration::from_secs(10);
+/// A link that comes back is used after this long: both ends, their queues and whatever is between them have come up then.
+const SETTLE: Duration = Duration::from_millis(100);
 /// How often the kernel's hands are looked at.
 const HOLD: Duration = Duration::from_secs(1);
 /// How long the API waits for a worker's report.
@@ -42,6 +44,8 @@ pub struct Gateway {
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
     links: Vec<Option<Link>>,
+    /// Ports whose link came back, and when they may be used.
+    settling: BTreeMap<usize, Instant>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
@@ -120,6 +124,7 @@ impl Gateway {
             reserved,
             received,
             links,
+            settling: BTreeMap::new(),
             pool: plan.pool,
             news,
             hands_off,
@@ -158,6 +163,7 @@ impl Gateway {
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
                 _ = note.tick() => self.note_received().await,
+                () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => self.hold(),
             }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
@@ -266,8 +272,27 @@ impl Gateway {
             device = port.device,
             state = fault.map_or("up", Fault::label)
         );
+        self.settling.remove(&at);
+        match fault {
+            None if before.is_some() => drop(self.settling.insert(at, clock::now().after(SETTLE))),
+            fault => self.tell_fault(id, fault),
+        }
+    }
+
+    /// Lets ports be used whose links have been up for long enough.
+    fn settled(&mut self) {
+        let now = clock::now();
+        let due: Vec<usize> =
+            self.settling.iter().filter(|(_, due)| **due <= now).map(|(at, _)| *at).collect();
+        for at in due {
+            self.settling.remove(&at);
+            self.tell_fault(PortId::at(at), None);
+        }
+    }
+
+    fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
         for worker in &self.workers {
-            worker.mailbox.send(Command::PortFault(id, fault));
+            worker.mailbox.send(Command::PortFault(port, fault));
         }
     }
 
@@ -330,6 +355,14 @@ impl Gateway {
     /// `connection/channel` or `connection/port`: how people call an interface.
     fn attachment(&self, id: InterfaceId) -> String {
         crate::names::interface(&self.config, id)
+    }
+}
+
+/// Done when `due` has come; never without one.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep(due.since(clock::now())).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -104,6 +104,9 @@ pub struct Worker {
     rings: Rings,
     news: Box<dyn Fn(News) + Send>,
     inbox: Vec<Crossing>,
+    refused: Vec<Crossing>,
+    /// What was last said of each port, so that it is said once.
+    lost: Vec<Option<PortError>>,
     stop: bool,
 }
 
@@ -117,9 +120,21 @@ impl Worker {
         let waker = Waker::new(&poller, WAKE)?;
         let (sender, commands) = crossbeam::channel::unbounded();
         let mailbox = Mailbox { commands: sender, waker: waker.clone() };
-        let (rings, inbox) = (Rings::default(), Vec::with_capacity(RING));
-        let this =
-            Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
+        let (rings, inbox, refused) = (Rings::default(), Vec::with_capacity(RING), Vec::with_capacity(RING));
+        let (ports, lost) = (Vec::new(), Vec::new());
+        let this = Self {
+            dataplane,
+            ports,
+            poller,
+            waker,
+            commands,
+            rings,
+            news,
+            inbox,
+            refused,
+            lost,
+            stop: false,
+        };
         Ok((this, mailbox))
     }
 
@@ -144,6 +159,7 @@ impl Worker {
     /// When the kernel does not let the port be waited for.
     pub fn set_port(&mut self, id: PortId, port: Box<dyn Port>) -> std::io::Result<()> {
         self.release(id);
+        self.say(id, None);
         if let Some(fd) = port.fd() {
             self.poller.add(fd, u64::from(id.0))?;
         }
@@ -255,7 +271,7 @@ impl Worker {
         if crossings.is_empty() {
             return;
         }
-        let mut refused = Vec::new();
+        let refused = &mut self.refused;
         let mut woken: u64 = 0;
         for (worker, crossing) in crossings.drain(..) {
             match self.rings.to.get_mut(worker.index()) {
@@ -273,7 +289,7 @@ impl Worker {
                 waker.wake();
             }
         }
-        for crossing in refused {
+        while let Some(crossing) = self.refused.pop() {
             self.dataplane.count_ring_full(crossing);
         }
     }
@@ -283,7 +299,12 @@ impl Worker {
             let now = clock::now();
             match command {
                 Command::Tables(tables) => self.dataplane.set_tables(tables),
-                Command::PortFault(port, fault) => self.dataplane.set_port_fault(port, fault, now),
+                Command::PortFault(port, fault) => {
+                    if fault.is_none() {
+                        self.say(port, None);
+                    }
+                    self.dataplane.set_port_fault(port, fault, now);
+                }
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -316,7 +337,17 @@ impl Worker {
             self.release(id);
         }
         self.dataplane.set_port_fault(id, Some(fault), clock::now());
-        (self.news)(News::Port(id, error));
+        if self.say(id, Some(error)) {
+            (self.news)(News::Port(id, error));
+        }
+    }
+
+    /// Remembers what is said of a port. True when that is news.
+    fn say(&mut self, id: PortId, lost: Option<PortError>) -> bool {
+        if self.lost.len() <= id.index() {
+            self.lost.resize(id.index() + 1, None);
+        }
+        self.lost.get_mut(id.index()).is_some_and(|said| core::mem::replace(said, lost) != lost)
     }
 
     fn release(&mut self, id: PortId) {

@@ -32,11 +32,17 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_arp_reply(reply, buf))
             }
             Ok(ArpOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), Some(mac)))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), Some(mac)), now)
             }
             Ok(ArpOutcome::Done) => {}
         }
         self.show_host(facts, frame);
+    }
+
+    fn tell_conflict(&mut self, conflict: Event, now: Instant) {
+        if self.conflict_limit.allow(now) {
+            self.tell(conflict);
+        }
     }
 
     /// Neighbor Solicitations and Advertisements. True when the packet was one (and is dealt with).
@@ -65,7 +71,7 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_advertisement(reply, buf))
             }
             Ok(NdOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), mac))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), mac), now)
             }
             Ok(NdOutcome::Done) => {}
         }
@@ -85,6 +91,9 @@ impl Dataplane {
             return self.show_host(facts, frame);
         }
         if destination == facts.mac.link_local() {
+            if let Some(reason) = self.refuse_source(facts, header.source().into()) {
+                return self.drop(blame, reason, frame);
+            }
             return self.deliver(facts, facts.id, blame, frame, now);
         }
         self.drop(blame, DropReason::NotForwardable, frame);
@@ -111,11 +120,11 @@ impl Dataplane {
         self.drop(blame, DropReason::NotForUs, frame);
     }
 
-    /// Sends a packet of our own to its destination: by the link that the question came from when it is of link
-    /// scope, by the routes otherwise.
+    /// Sends a packet of our own to its destination: by the link that the question came from when one of its addresses
+    /// is of link scope (RFC 4291 §2.5.6), by the routes otherwise.
     fn reply(&mut self, facts: &Facts, frame: Frame, now: Instant) {
-        let Some(destination) = destination(&frame) else { return self.pool.recycle(frame) };
-        if matches!(destination, IpAddr::V6(to) if is_link_scope(to)) {
+        let Some((source, destination)) = addresses(&frame) else { return self.pool.recycle(frame) };
+        if [source, destination].iter().any(|one| matches!(one, IpAddr::V6(one) if is_link_scope(*one))) {
             return self.send_to(facts.id, destination, frame, now);
         }
         self.send_own(facts, destination, frame, now);
@@ -281,10 +290,6 @@ fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
 
 fn source(frame: &Frame) -> Option<IpAddr> {
     addresses(frame).map(|(source, _)| source)
-}
-
-fn destination(frame: &Frame) -> Option<IpAddr> {
-    addresses(frame).map(|(_, destination)| destination)
 }
 
 fn addresses(frame: &Frame) -> Option<(IpAddr, IpAddr)> {
