@@ -162,9 +162,12 @@ impl Gateway {
                 () = &mut stop => break,
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
-                _ = note.tick() => self.note_received().await,
                 () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => self.hold(),
+                _ = note.tick() => {
+                    self.look_again();
+                    self.note_received().await;
+                }
             }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
@@ -196,11 +199,10 @@ impl Gateway {
             News::Port(port, error) => {
                 let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
                 warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
-                if error != PortError::Down
-                    && let Some(known) = self.links.get_mut(port.index())
-                {
-                    // Look again: when the device is back (or never left), its next state reopens the port.
-                    *known = Some(Link::Gone);
+                if let Some(known) = self.links.get_mut(port.index()) {
+                    // Look again: when the device is back (or never left), its next state reopens the port. One that
+                    // was down for a moment only may be up again by now, and nobody else would tell the worker.
+                    *known = (error != PortError::Down).then_some(Link::Gone);
                     let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
                     let link = Link::read(device);
                     self.link_changed(port.index(), link);
@@ -293,6 +295,14 @@ impl Gateway {
     fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(port, fault));
+        }
+    }
+
+    /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
+    fn look_again(&mut self) {
+        for at in 0..self.config.ports.len() {
+            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Link::read(&port.device));
+            self.link_changed(at, link);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tables,
+    Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError},
 };
 use macsec::An;
@@ -322,9 +322,18 @@ impl Worker {
         }
     }
 
+    /// What ports drop themselves counts under the reasons of the closed list too.
     fn report(&self) -> Report {
-        let ports = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
-        Report { snapshot: self.dataplane.snapshot(clock::now()), ports }
+        let ports: Vec<_> = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        let mut snapshot = self.dataplane.snapshot(clock::now());
+        for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
+            let Some(counters) = counters else { continue };
+            port.drops.add(DropReason::Truncated, counters.rx_truncated);
+            port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
+            port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
+            port.drops.add(DropReason::PortRefused, counters.tx_refused);
+        }
+        Report { snapshot, ports }
     }
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.

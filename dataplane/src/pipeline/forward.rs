@@ -226,6 +226,12 @@ impl Dataplane {
                 address(&mut frame, mac, facts.mac);
                 self.emit(interface, frame);
             }
+            // Super-frames do not wait: their buffers are few, and a scan of silent addresses would take them from all.
+            Resolve::Unknown if frame.offload.gso.is_some() => {
+                one.neighbors.seek(gateway, now);
+                self.stirred.push(interface);
+                self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
+            }
             Resolve::Unknown => {
                 self.stirred.push(interface);
                 if let Err(frame) = one.neighbors.hold(gateway, frame, now) {
