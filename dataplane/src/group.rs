@@ -196,3 +196,136 @@ fn mix(number: u64) -> u64 {
     let once = fold(number ^ 0x2545_f491_4f6c_dd1d, 0x9e37_79b9_7f4a_7c15);
     fold(once ^ 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn weights(weights: &[u8]) -> Vec<Weight> {
+        weights.iter().map(|&weight| Weight::new(weight).unwrap()).collect()
+    }
+
+    fn group(given: &[u8], live: u64) -> Group {
+        let mut group = Group::new(&weights(given)).unwrap();
+        group.set_live(live);
+        group
+    }
+
+    /// What each bucket chooses.
+    fn choices(group: &Group) -> Vec<Option<MemberIndex>> {
+        (0..u32::try_from(BUCKETS).unwrap()).map(|hash| group.choose(hash)).collect()
+    }
+
+    fn shares(group: &Group, members: usize) -> Vec<usize> {
+        (0..members).map(|at| group.share(MemberIndex::new(at).unwrap())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_death_moves_its_own_buckets_and_a_return_brings_them_back(
+            given in prop::collection::vec(1_u8..=255, 1..=12),
+            live: u64,
+            victim in 0_usize..12,
+        ) {
+            let victim = MemberIndex::new(victim % given.len()).unwrap();
+            let mut group = group(&given, live | victim.bit());
+            let before = choices(&group);
+            let all = group.live();
+            prop_assert!(group.set_live(all & !victim.bit()));
+            for (before, after) in before.iter().zip(choices(&group)) {
+                if *before == Some(victim) {
+                    prop_assert_ne!(after, Some(victim));
+                    prop_assert_eq!(after.is_some(), group.live() != 0);
+                } else {
+                    prop_assert_eq!(*before, after);
+                }
+            }
+            prop_assert!(group.set_live(all));
+            prop_assert_eq!(choices(&group), before);
+        }
+
+        #[test]
+        fn choices_depend_on_who_lives_and_not_on_what_happened(
+            given in prop::collection::vec(1_u8..=255, 0..=12),
+            history in prop::collection::vec(any::<u64>(), 0..8),
+            live: u64,
+        ) {
+            let fresh = group(&given, live);
+            let mut old = group(&given, 0);
+            history.iter().chain([&live]).for_each(|&live| {
+                old.set_live(live);
+            });
+            prop_assert_eq!(choices(&old), choices(&fresh));
+            prop_assert_eq!(old.live(), fresh.live());
+            for choice in choices(&fresh).into_iter().flatten() {
+                prop_assert_ne!(choice.bit() & fresh.live(), 0, "a dead member was chosen");
+            }
+        }
+
+        #[test]
+        fn with_all_live_each_has_its_share_give_or_take_one(given in prop::collection::vec(1_u8..=255, 1..=64)) {
+            let group = group(&given, u64::MAX);
+            let total: usize = given.iter().map(|&weight| usize::from(weight)).sum();
+            for (share, &weight) in shares(&group, given.len()).into_iter().zip(&given) {
+                let exact = BUCKETS * usize::from(weight);
+                prop_assert!(share * total < exact + total && exact < (share + 1) * total, "{share} for {weight} of {total}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_load_of_a_dead_member_is_shared_as_exactly() {
+        for (weights, live, right) in [
+            (&[1, 1, 1, 1][..], 0b1111, &[128, 128, 128, 128][..]),
+            (&[1, 1, 1, 1], 0b1101, &[171, 0, 171, 170]),
+            (&[3, 1, 1], 0b111, &[307, 102, 103]),
+            (&[3, 1, 1], 0b101, &[384, 0, 128]),
+            (&[3, 1, 1], 0b110, &[0, 256, 256]),
+        ] {
+            let shares = shares(&group(weights, live), weights.len());
+            for (share, right) in shares.iter().zip(right) {
+                assert!(share.abs_diff(*right) <= 1, "{weights:?} {live:#b}: {shares:?}, not about {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_deaths_leave_a_fair_rest() {
+        let shares = shares(&group(&[1; 8], 0b1010_1111), 8);
+        // 85.3 each; the third choice is made in groups of about nine buckets, each off by less than one.
+        assert!(shares.iter().all(|&share| share == 0 || (78..=93).contains(&share)), "{shares:?}");
+        assert_eq!(shares.iter().sum::<usize>(), BUCKETS);
+    }
+
+    #[test]
+    fn no_member_gains_by_its_position() {
+        // Most members are dead, so choices come from deep in the preferences, where parts are single buckets.
+        let shares = shares(&group(&[1; 32], 0xc000_0003), 32);
+        for at in [0, 1, 30, 31] {
+            assert!((100..=156).contains(&shares[at]), "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_unknown_members_are_ignored() {
+        let mut group = group(&[1, 1], 0);
+        assert_eq!(group.choose(7), None);
+        assert!(group.set_live(0b101));
+        assert!(!group.set_live(0b1001));
+        assert_eq!((group.live(), group.choose(7)), (1, MemberIndex::new(0)));
+        let mut nobody = Group::new(&[]).unwrap();
+        assert!(!nobody.set_live(u64::MAX));
+        assert_eq!(nobody.choose(1), None);
+    }
+
+    #[test]
+    fn sixty_four_members_and_no_more() {
+        let group = group(&[1; MAX_MEMBERS], u64::MAX);
+        assert!(shares(&group, MAX_MEMBERS).iter().all(|&share| share == 8));
+        assert_eq!(Group::new(&weights(&[1; MAX_MEMBERS + 1])).err(), Some(TooManyMembers));
+    }
+}

@@ -73,8 +73,8 @@ impl ConnectionTables {
     pub fn build(routes: impl IntoIterator<Item = (IpNet, Target)>) -> Self {
         let mut tables = Self::default();
         let mut seen = std::collections::HashMap::new();
-        let (mut v4, mut v6): (Vec<(Ipv4Net, NextHopId)>, Vec<(Ipv6Net, NextHopId)>) =
-            (Vec::new(), Vec::new());
+        let mut v4: Vec<(Ipv4Net, NextHopId)> = Vec::new();
+        let mut v6: Vec<(Ipv6Net, NextHopId)> = Vec::new();
         for (prefix, target) in routes {
             let id = match seen.get(&target) {
                 Some(&id) => id,

@@ -1,10 +1,11 @@
 //! What the kernel says of links, as it happens: carrier lost or regained, a device deleted or made again.
 //!
-//! One netlink socket in the group RTNLGRP_LINK (rtnetlink(7)). The kernel's messages are only the trigger: the state is
-//! then read afresh, so that a message lost to a full socket cannot leave a wrong belief for longer than until the next
-//! look, which happens at least every [`LOOK`].
+//! Two senses. A netlink socket in the group RTNLGRP_LINK (rtnetlink(7)) hears of devices that come, go and change; its
+//! messages are only the trigger, the state is then read afresh. But the kernel may tell of a lost carrier up to a
+//! second late, so each driver is also asked every [`GLANCE`], with one system call. And everything is read afresh
+//! every [`LOOK`], so that nothing missed leaves a wrong belief for long.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use rtnetlink::{
@@ -12,10 +13,13 @@ use rtnetlink::{
     packet_core::NetlinkPayload,
     packet_route::{RouteNetlinkMessage, link::LinkAttribute},
 };
+use sys::interface::CarrierProbe;
 use tokio::sync::mpsc;
 
-/// The state is read at least this often, whatever the kernel says.
+/// Every state is read at least this often, whatever the kernel says.
 const LOOK: Duration = Duration::from_secs(1);
+/// Each driver is asked for its carrier this often. A link that dies is left within about this time.
+const GLANCE: Duration = Duration::from_millis(4);
 
 /// The state of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,35 +62,67 @@ impl Link {
 /// Ends when nobody listens any more.
 ///
 /// # Errors
-/// When the kernel gives no netlink socket.
-pub async fn watch(devices: Vec<String>, changes: mpsc::UnboundedSender<(usize, Link)>) -> std::io::Result<()> {
+/// When the kernel gives no netlink socket, or no more descriptors.
+pub async fn watch(
+    devices: Vec<String>,
+    changes: mpsc::UnboundedSender<(usize, Link)>,
+) -> std::io::Result<()> {
     let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
     let _pump = tokio::spawn(connection);
-    let mut known: BTreeMap<usize, Link> = BTreeMap::new();
+    let mut glances = glance(&devices)?;
+    let mut known: Vec<Option<Link>> = vec![None; devices.len()];
+    let mut look = tokio::time::interval(LOOK);
     loop {
-        for (at, device) in devices.iter().enumerate() {
+        let stale = tokio::select! {
+            _ = look.tick() => 0..devices.len(),
+            Some(at) = glances.recv() => at..at + 1,
+            Some((message, _)) = messages.next() => {
+                concerned(&message.payload, &devices).map_or(0..0, |at| at..at + 1)
+            }
+        };
+        for at in stale {
+            let (Some(device), Some(known)) = (devices.get(at), known.get_mut(at)) else { continue };
             let link = Link::read(device);
-            if known.insert(at, link) != Some(link) && changes.send((at, link)).is_err() {
+            if known.replace(link) != Some(link) && changes.send((at, link)).is_err() {
                 return Ok(());
             }
         }
-        // Sleep until the kernel says something about one of ours, or for a while.
-        let ours = async {
-            while let Some((message, _)) = messages.next().await {
-                if concerns(&message.payload, &devices) {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        // Time being over is as good a reason to look as any.
-        let _timely = tokio::time::timeout(LOOK, ours).await;
     }
 }
 
-fn concerns(payload: &NetlinkPayload<RouteNetlinkMessage>, devices: &[String]) -> bool {
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link)) = payload else {
-        return false;
+/// A thread that asks each driver every [`GLANCE`] and sends the position of a device whose answer changed. It ends
+/// soon after nobody listens any more. It is a thread because 250 wake-ups a second cost a runtime several times more.
+fn glance(devices: &[String]) -> std::io::Result<mpsc::UnboundedReceiver<usize>> {
+    let probes =
+        devices.iter().map(|device| CarrierProbe::new(device)).collect::<std::io::Result<Vec<_>>>()?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let work = move || {
+        let mut answers = vec![None; probes.len()];
+        while !sender.is_closed() {
+            for (at, (probe, answer)) in probes.iter().zip(&mut answers).enumerate() {
+                let now = Some(probe.look().ok().flatten());
+                if answer.is_some() && *answer != now {
+                    // Nobody listening is noticed by the loop.
+                    let _sent = sender.send(at);
+                }
+                *answer = now;
+            }
+            sys::rest(GLANCE);
+        }
     };
-    link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::IfName(name) if devices.contains(name)))
+    std::thread::Builder::new().name("links".to_owned()).spawn(work)?;
+    Ok(receiver)
+}
+
+/// The device that the message is about, by its position in the list.
+fn concerned(payload: &NetlinkPayload<RouteNetlinkMessage>, devices: &[String]) -> Option<usize> {
+    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link)) =
+        payload
+    else {
+        return None;
+    };
+    link.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::IfName(name) = attribute else { return None };
+        devices.iter().position(|device| device == name)
+    })
 }

@@ -3,8 +3,8 @@
 //! People read text; machines read one JSON object per line. Nobody has to say which: a terminal gets text,
 //! anything else JSON, unless the configuration chooses. Nothing is logged per frame, and no secret ever.
 //!
-//! Event names are part of the interface: they are listed in [`event`], never change their meaning, and every
-//! line of the gateway's own uses one of them, as in `info!(event = event::STARTED, ..)`.
+//! Event names are part of the interface: they are listed in [`EVENTS`], never change their meaning, and every line of
+//! the gateway's own has one of them; a test holds the list against the code.
 
 use std::io::{self, IsTerminal};
 
@@ -12,49 +12,38 @@ use config::model::LogFormat;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-/// The names of events.
-pub mod event {
-    /// The gateway forwards.
-    pub const STARTED: &str = "gateway.started";
-    /// The gateway was told to stop, or cannot go on.
-    pub const STOPPING: &str = "gateway.stopping";
-    /// The gateway has stopped.
-    pub const STOPPED: &str = "gateway.stopped";
-    /// The configuration has a warning.
-    pub const CONFIG_WARNING: &str = "config.warning";
-    /// A port works (again).
-    pub const PORT_UP: &str = "port.up";
-    /// A port lost its carrier, or its device is down or gone.
-    pub const PORT_DOWN: &str = "port.down";
-    /// Something about a port is not as good as it could be.
-    pub const PORT_DEGRADED: &str = "port.degraded";
-    /// A channel may carry traffic.
-    pub const CHANNEL_UP: &str = "channel.up";
-    /// A channel must not carry traffic.
-    pub const CHANNEL_DOWN: &str = "channel.down";
-    /// A channel carries traffic in clear, as the configuration allows.
-    pub const CHANNEL_CLEAR: &str = "channel.clear_text";
-    /// An attachment may carry traffic.
-    pub const ATTACHMENT_UP: &str = "attachment.up";
-    /// An attachment must not carry traffic.
-    pub const ATTACHMENT_DOWN: &str = "attachment.down";
-    /// Three quarters of a SAK's packet numbers are used.
-    pub const PN_EXHAUSTION: &str = "macsec.pn_exhaustion";
-    /// Packet numbers could not be reserved on disk.
-    pub const PN_RESERVATION: &str = "macsec.pn_reservation_failed";
-    /// Routes changed.
-    pub const ROUTES: &str = "routes.changed";
-    /// The API listens.
-    pub const API_LISTENING: &str = "api.listening";
-    /// The API could not serve somebody.
-    pub const API_FAILED: &str = "api.failed";
-}
+/// The names of events, and what they tell.
+pub const EVENTS: &[(&str, &str)] = &[
+    ("address.conflict", "Another station uses an address of the gateway."),
+    ("api.failed", "The API could not take a connection."),
+    ("api.listening", "The API listens on its socket."),
+    ("attachment.down", "An attachment must not carry traffic, for the reason given."),
+    ("attachment.up", "An attachment may carry traffic."),
+    ("config.warning", "The configuration has a warning."),
+    ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),
+    ("gateway.reload", "Somebody asked for a reload, which this version does not do."),
+    ("gateway.started", "The gateway forwards."),
+    ("gateway.stopped", "The gateway has stopped."),
+    ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
+    ("macsec.pn_exhaustion_pending", "Three quarters of a SAK's packet numbers are used."),
+    ("macsec.reservation_failed", "Packet numbers could not be reserved on disk."),
+    ("port.link", "The device of a port changed its state."),
+    ("port.lost", "A port cannot be used any more."),
+    ("port.reopen_failed", "The device of a port is back, and could not be opened."),
+    ("port.reopened", "The device of a port is back, and was opened."),
+    ("port.sysctl", "A setting of a device could not be changed."),
+    ("state.write_failed", "What was received could not be written down."),
+    ("worker.not_pinned", "A worker could not be pinned to its CPU."),
+    ("worker.stuck", "A worker does not end."),
+];
 
 /// Why logging was not set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// The filter cannot be understood.
-    #[error("`{filter}` is not a log filter: write a level (error, warn, info, debug, trace) or pairs like gateway=debug")]
+    #[error(
+        "`{filter}` is not a log filter: write a level (error, warn, info, debug, trace) or pairs like gateway=debug"
+    )]
     Filter {
         /// As it was given.
         filter: String,
@@ -98,12 +87,40 @@ const fn is_text(format: LogFormat, terminal: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
     use super::*;
 
     #[test]
     fn a_terminal_gets_text_and_a_pipe_json_unless_told_otherwise() {
         assert!(is_text(LogFormat::Auto, true) && !is_text(LogFormat::Auto, false));
         assert!(is_text(LogFormat::Text, false) && !is_text(LogFormat::Json, true));
+    }
+
+    /// Every `event = "..."` under `folder`.
+    fn events_in(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                events_in(&path, found);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let names = text.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next());
+                // Only in macros of tracing: this file and messages about events are none.
+                found.extend(
+                    names.filter(|name| name.contains('.') && !name.contains("..")).map(str::to_owned),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_event_in_the_code_is_listed_and_no_other() {
+        let mut found = BTreeSet::new();
+        events_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let listed: BTreeSet<_> = EVENTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(found, listed);
+        assert!(EVENTS.is_sorted() && EVENTS.iter().all(|(_, meaning)| meaning.ends_with('.')));
     }
 
     #[test]

@@ -26,6 +26,7 @@ const HANDS_OFF: &[(&str, &str)] = &[
 /// Keeps the kernel's own stack off a device, until dropped.
 #[derive(Debug)]
 pub struct HandsOff {
+    device: String,
     before: Vec<(String, String)>,
 }
 
@@ -42,7 +43,22 @@ impl HandsOff {
                 Ok(_) | Err(_) => failed.push(key),
             }
         }
-        (Self { before }, failed)
+        (Self { device: device.to_owned(), before }, failed)
+    }
+
+    /// The device.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Takes the device away again where somebody gave it back: whoever writes `net.ipv4.ip_forward`, a container
+    /// engine for example, writes `forwarding` of every device (ip-sysctl). Returns the keys that had changed.
+    pub fn hold(&self) -> Vec<String> {
+        let keys = HANDS_OFF.iter().map(|(key, wanted)| (key.replace("{}", &self.device), wanted));
+        let changed =
+            |(key, wanted): &(String, &&str)| sysctl::read(key).is_ok_and(|now| now.trim() != **wanted);
+        let taken_back = |(key, wanted): (String, &&str)| sysctl::write(&key, wanted).is_ok().then_some(key);
+        keys.filter(changed).filter_map(taken_back).collect()
     }
 }
 
@@ -59,7 +75,13 @@ impl Drop for HandsOff {
 ///
 /// # Errors
 /// When the device is missing or may not be opened: with what to do about it.
-pub fn open(port: &PortConfig, offload: bool, worker: WorkerId, workers: u16, pool: PoolSizes) -> Result<Box<dyn Port>> {
+pub fn open(
+    port: &PortConfig,
+    offload: bool,
+    worker: WorkerId,
+    workers: u16,
+    pool: PoolSizes,
+) -> Result<Box<dyn Port>> {
     if port.io == Io::Tap {
         return open_tap(&port.device);
     }
@@ -104,10 +126,13 @@ fn open_tap(device: &str) -> Result<Box<dyn Port>> {
 /// # Errors
 /// When the kernel refuses.
 pub async fn open_host(host: &HostTap) -> Result<Box<dyn Port>> {
-    let port = tap::TapPort::open(&host.name).with_context(|| format!("cannot make the TAP device {}", host.name))?;
+    let port = tap::TapPort::open(&host.name)
+        .with_context(|| format!("cannot make the TAP device {}", host.name))?;
     let name = port.name().to_owned();
-    sys::interface::set_mac(&name, host.mac.0).with_context(|| format!("cannot set the MAC address of {name}"))?;
-    sys::interface::set_mtu(&name, u32::from(host.mtu)).with_context(|| format!("cannot set the MTU of {name}"))?;
+    sys::interface::set_mac(&name, host.mac.0)
+        .with_context(|| format!("cannot set the MAC address of {name}"))?;
+    sys::interface::set_mtu(&name, u32::from(host.mtu))
+        .with_context(|| format!("cannot set the MTU of {name}"))?;
     // Duplicate address detection would ask the far side about an address that the worker answers for.
     let _best_effort = sysctl::write(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
     sys::interface::set_up(&name, true).with_context(|| format!("cannot set {name} up"))?;

@@ -19,7 +19,10 @@ where
     S: FnOnce(&Gateway) -> Result<F>,
     F: Future<Output = ()> + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the control loop")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control loop")?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let site = config.site.name.clone();

@@ -33,8 +33,11 @@ impl Secrets {
     /// The source for the configuration file `config`: relative paths start at its folder, and credentials are in
     /// `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
     pub fn beside(config: &Path) -> Self {
-        let folder = config.parent().unwrap_or(Path::new(""));
-        Self { folder: folder.to_owned(), credentials: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from) }
+        let folder = config.parent().unwrap_or_else(|| Path::new(""));
+        Self {
+            folder: folder.to_owned(),
+            credentials: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        }
     }
 }
 
@@ -100,11 +103,16 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn refusal(error: &io::Error) -> SecretError {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SecretError::NotFound,
-        io::ErrorKind::PermissionDenied => SecretError::Denied,
-        io::ErrorKind::IsADirectory => SecretError::NotText,
-        other => SecretError::Failed(other),
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    if matches!(kind, Kind::NotFound | Kind::NotADirectory) {
+        SecretError::NotFound
+    } else if kind == Kind::PermissionDenied {
+        SecretError::Denied
+    } else if kind == Kind::IsADirectory {
+        SecretError::NotText
+    } else {
+        SecretError::Failed(kind)
     }
 }
 

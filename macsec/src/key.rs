@@ -26,7 +26,7 @@ pub enum KeyError {
 #[derive(Clone)]
 pub struct Sak(Secret);
 
-/// A connectivity association key: 16 or 32 octets (802.1X §9.3).
+/// A connectivity association key: 16 or 32 octets (802.1X §9).
 #[derive(Clone)]
 pub struct Cak(Secret);
 
@@ -130,7 +130,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A connectivity association key name: 1 to 32 octets, compared exactly, never padded (802.1X §9.3.1).
+/// A connectivity association key name: 1 to 32 octets, compared exactly, never padded (802.1X §9).
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ckn {
     len: u8,
@@ -183,7 +183,7 @@ impl fmt::Debug for Ckn {
     }
 }
 
-/// Key identifier of a SAK: the key server's member identifier, then the key number (802.1X §9.8).
+/// Key identifier of a SAK: the key server's member identifier, then the key number (802.1X §9).
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct KeyId(pub [u8; 16]);
 

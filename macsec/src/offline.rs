@@ -82,3 +82,74 @@ impl core::fmt::Debug for Key {
 pub fn source(frame: &[u8]) -> Option<MacAddr> {
     Some(MacAddr(*frame.get(6..)?.first_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use net::{Instant, PacketBuf};
+
+    use super::*;
+    use crate::{An, KeyId, SecY, SecyPolicy, TransmitSaParams};
+
+    const SOURCE: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const SALT: Salt = Salt([9; 12]);
+
+    /// A frame of 100 octets as a SecY sends it, and what was sent.
+    fn sent(suite: CipherSuite, offset: ConfidentialityOffset, encrypt: bool) -> (Vec<u8>, Vec<u8>, Sak) {
+        let sak = Sak::new(&vec![7; suite.key_len()]).unwrap();
+        let mut secy = SecY::new(SecyPolicy::new(Sci::new(SOURCE, 1)), Instant::ZERO).unwrap();
+        let (key_id, next_pn, pn_limit) = (KeyId::default(), 0xffff_fffe, None);
+        let params = TransmitSaParams {
+            sak: &sak,
+            suite,
+            encrypt,
+            offset,
+            key_id,
+            next_pn,
+            pn_limit,
+            ssci: Ssci(3),
+            salt: SALT,
+        };
+        secy.create_transmit_sa(An::default(), &params, Instant::ZERO).unwrap();
+        secy.enable_transmit_sa(An::default(), Instant::ZERO).unwrap();
+        let mut plain = vec![0x33; 100];
+        plain[6..12].copy_from_slice(&SOURCE.0);
+        let mut frame = PacketBuf::copy_of(&plain, 64, 64);
+        secy.protect(&mut frame).unwrap();
+        (plain, frame.to_vec(), sak)
+    }
+
+    #[test]
+    fn a_frame_opens_with_the_right_attempt_and_with_no_other() {
+        for suite in CipherSuite::ALL {
+            for (octets, encrypt) in [(0, true), (30, true), (0, false)] {
+                let offset =
+                    ConfidentialityOffset::new(octets).filter(|_| suite.allows_offsets()).unwrap_or_default();
+                let (plain, frame, sak) = sent(suite, offset, encrypt);
+                let key = Key::new(suite, &sak).unwrap();
+                let tag = SecTag::decode(&frame).unwrap().unwrap();
+                let right =
+                    Attempt { sci: Sci::new(SOURCE, 1), pn: 0xffff_fffe, ssci: Ssci(3), salt: SALT, offset };
+                assert_eq!(key.open(&frame, &tag, &right), Some(plain), "{suite} {offset:?}");
+                let mut wrong = vec![Attempt { pn: 0xffff_fffd, ..right }];
+                if suite.is_xpn() {
+                    wrong.push(Attempt { ssci: Ssci(4), ..right });
+                    wrong.push(Attempt { salt: Salt([8; 12]), ..right });
+                } else {
+                    wrong.push(Attempt { sci: Sci::new(SOURCE, 2), ..right });
+                }
+                if encrypt && suite.allows_offsets() {
+                    wrong.push(Attempt { offset: ConfidentialityOffset::Fifty, ..right });
+                }
+                for wrong in wrong {
+                    assert_eq!(key.open(&frame, &tag, &wrong), None, "{suite} {wrong:?}");
+                }
+                // A tag that does not belong to the frame finds no octets to open.
+                for len in 0..frame.len() {
+                    assert_eq!(key.open(&frame[..len], &tag, &right), None);
+                }
+            }
+        }
+        assert!(Key::new(CipherSuite::GcmAes256, &Sak::new(&[7; 16]).unwrap()).is_none());
+        assert_eq!((source(&[1; 12]), source(&[1; 11])), (Some(MacAddr([1; 6])), None));
+    }
+}

@@ -55,7 +55,7 @@ impl PacketNumbers {
         self.next.wrapping_sub(1)
     }
 
-    /// Raises nextPN to `pn`; never lowers it (updNextPN, §10.7.22).
+    /// Raises nextPN to `pn`; never lowers it (updNextPN, §10.7).
     pub fn raise_next(&mut self, pn: u64) {
         if self.next != 0 {
             self.next = self.next.max(pn);

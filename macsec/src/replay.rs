@@ -75,7 +75,7 @@ impl ReplayWindow {
         pn <= self.floor || self.seen.as_ref().is_some_and(|seen| pn <= self.highest && seen.contains(pn))
     }
 
-    /// Below lowestPN, where a number of 0 counts as 2^64 (§10.6.5): the test for a delayed frame.
+    /// Below lowestPN, where a number of 0 counts as 2^64 (§10.6): the test for a delayed frame.
     #[inline]
     pub const fn delays(&self, pn: u64) -> bool {
         pn != 0 && pn <= self.floor
@@ -91,7 +91,7 @@ impl ReplayWindow {
         self.floor = self.floor_after(pn);
     }
 
-    /// Raises lowestPN to `pn`, and nextPN when it was below; never lowers them (updLowestPN, §10.7.16).
+    /// Raises lowestPN to `pn`, and nextPN when it was below; never lowers them (updLowestPN, §10.7).
     pub fn raise_lowest(&mut self, pn: u64) {
         let floor = pn.saturating_sub(1).max(self.floor);
         self.advance(floor);

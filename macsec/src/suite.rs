@@ -77,7 +77,7 @@ impl CipherSuite {
         if self.is_xpn() { (1 << 30) - 1 } else { u32::MAX }
     }
 
-    /// Whether confidentiality may start 30 or 50 octets into the user data (§10.7.25, §14.7, §14.8).
+    /// Whether confidentiality may start 30 or 50 octets into the user data (§10.7, §14.7, §14.8).
     pub const fn allows_offsets(self) -> bool {
         !self.is_xpn()
     }
@@ -112,7 +112,7 @@ impl FromStr for CipherSuite {
 }
 
 /// How many octets of user data stay in clear, though authenticated, before an encrypted part begins
-/// (§10.7.25). Shorter frames stay wholly in clear.
+/// (§10.7). Shorter frames stay wholly in clear.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum ConfidentialityOffset {
     /// Everything is encrypted.
@@ -149,9 +149,9 @@ impl ConfidentialityOffset {
 mod tests {
     use super::*;
 
-    // Trap 2.
+    // §14, and the misprint of 802.1AE-2006.
     #[test]
-    fn the_legacy_identifier_is_understood_but_never_sent() {
+    fn trap_02_the_legacy_identifier_is_understood_but_never_sent() {
         assert_eq!(CipherSuite::from_id(0x0080_0200_0100_0001), Some(CipherSuite::GcmAes128));
         for suite in CipherSuite::ALL {
             assert_ne!(suite.id(), LEGACY_GCM_AES_128);

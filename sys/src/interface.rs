@@ -173,17 +173,40 @@ pub fn carrier(name: &str) -> io::Result<bool> {
     if !flags.up() {
         return Ok(false);
     }
-    // struct ethtool_value: command, data.
-    let mut question: [u32; 2] = [ETHTOOL_GLINK, 0];
-    let pointer: *mut c_char = question.as_mut_ptr().cast();
-    match Control::open()?.ask(name, libc::SIOCETHTOOL, |request| request.ifr_ifru.ifru_data = pointer) {
-        Ok(_) => Ok(question != [ETHTOOL_GLINK, 0]),
-        Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(flags.running()),
-        Err(e) => Err(e),
+    Ok(Control::open()?.glink(name)?.unwrap_or_else(|| flags.running()))
+}
+
+/// Asks one interface for its carrier again and again, with one system call each time.
+///
+/// The kernel tells of a lost carrier by netlink up to a second late (`net/core/link_watch.c` lets only some changes
+/// pass at once); whoever must know within milliseconds has to ask the driver.
+#[derive(Debug)]
+pub struct CarrierProbe {
+    control: Control,
+    name: String,
+}
+
+impl CarrierProbe {
+    /// A probe for the interface with this name in the calling thread's network namespace; it need not be there yet.
+    ///
+    /// # Errors
+    /// `EINVAL` when this cannot be an interface name; `EMFILE` when there are no more descriptors.
+    pub fn new(name: &str) -> io::Result<Self> {
+        named(name)?;
+        Ok(Self { control: Control::open()?, name: name.to_owned() })
+    }
+
+    /// Whether the interface is up and has carrier; `None` when the driver does not know the question.
+    ///
+    /// # Errors
+    /// `ENODEV` when it is not there.
+    pub fn look(&self) -> io::Result<Option<bool>> {
+        self.control.glink(&self.name)
     }
 }
 
 /// A socket that carries interface requests; any family would do.
+#[derive(Debug)]
 struct Control(OwnedFd);
 
 impl Control {
@@ -192,12 +215,24 @@ impl Control {
         Ok(Self(fd))
     }
 
+    /// The driver's word on the link; `None` when it does not know the question.
+    fn glink(&self, name: &str) -> io::Result<Option<bool>> {
+        // struct ethtool_value: command, data.
+        let mut question: [u32; 2] = [ETHTOOL_GLINK, 0];
+        let pointer: *mut c_char = question.as_mut_ptr().cast();
+        match self.ask(name, libc::SIOCETHTOOL, |request| request.ifr_ifru.ifru_data = pointer) {
+            Ok(_) => Ok(Some(question != [ETHTOOL_GLINK, 0])),
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Sends `request` about interface `name` and returns it as the kernel left it.
     fn ask(&self, name: &str, request: libc::Ioctl, fill: impl FnOnce(&mut ifreq)) -> io::Result<ifreq> {
         let mut message = named(name)?;
         fill(&mut message);
         // SAFETY: all requests of this file take an `ifreq`, read and written within its size. The one pointer that
-        // `fill` may put into it (`carrier`) points to memory that outlives the call.
+        // `fill` may put into it (`glink`) points to memory that outlives the call.
         let code = unsafe { libc::ioctl(self.0.as_raw_fd(), request, &raw mut message) };
         if code < 0 { Err(io::Error::last_os_error()) } else { Ok(message) }
     }

@@ -120,7 +120,11 @@ impl TxBatch {
             let clean = usize::try_from(ahead.trailing_zeros()).unwrap_or(TX_BATCH);
             let until = count.min(taken + clean);
             match self.call(socket, taken, until) {
-                Ok(0) => break,
+                Ok(0) => {
+                    // Not known to happen; but a caller must be able to rely on progress or a reason.
+                    let stopped = Some(io::ErrorKind::WouldBlock.into());
+                    return Sent { taken, refused: refused & below(taken), stopped };
+                }
                 Ok(more) => taken += more,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if Fault::of(&e) == Fault::Frame => {

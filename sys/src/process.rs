@@ -88,6 +88,19 @@ pub fn set_timer_slack(slack: Duration) -> io::Result<()> {
     Ok(prctl::set_timerslack(nanoseconds.max(1))?)
 }
 
+/// The version of the running kernel, its first two numbers.
+///
+/// # Errors
+/// `InvalidData` when the kernel does not say it as numbers; what reading `/proc` gives.
+pub fn kernel_version() -> io::Result<(u32, u32)> {
+    let text = crate::sysctl::read("kernel/osrelease")?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, text)),
+    }
+}
+
 /// Has the kernel send this process `SIGKILL` when the *thread* that started it ends.
 ///
 /// # Errors
@@ -294,6 +307,11 @@ mod tests {
                 "the kernel agrees"
             );
         });
+    }
+
+    #[test]
+    fn the_kernel_says_its_version() {
+        assert!(kernel_version().unwrap() > (3, 0), "{:?}", kernel_version());
     }
 
     #[test]

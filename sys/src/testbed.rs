@@ -3,6 +3,7 @@
 //! A test that cannot have one (no privilege, no `ip`) is skipped loudly; in CI (environment `CI=true`) it fails.
 //! Run unprivileged tests with `unshare --user --map-root-user --net cargo test -p sys`.
 
+use std::fs::File;
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,14 @@ pub(crate) fn in_new_namespace(test: impl FnOnce(&Bed) + Send) {
     }
 }
 
+/// As [`in_new_namespace`], for tests that need TAP devices.
+pub(crate) fn in_new_namespace_with_taps(test: impl FnOnce(&Bed) + Send) {
+    match File::options().read(true).write(true).open("/dev/net/tun") {
+        Ok(_) => in_new_namespace(test),
+        Err(e) => skip("/dev/net/tun cannot be opened", &e),
+    }
+}
+
 pub(crate) fn skip(why: &str, error: &io::Error) {
     assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "must not be skipped in CI: {why}: {error}");
     eprintln!("SKIPPED: {why}: {error}");
@@ -39,10 +48,29 @@ impl Bed {
     /// A pair of interfaces, up, on which the kernel itself sends nothing.
     pub(crate) fn veth(&self, a: &str, b: &str) {
         self.ip(&format!("link add name {a} type veth peer name {b}"));
-        for name in [a, b] {
-            crate::sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1").unwrap();
-            self.ip(&format!("link set dev {name} up"));
-        }
+        [a, b].into_iter().for_each(|name| self.take_up(name));
+        [a, b].into_iter().for_each(|name| self.active(name));
+    }
+
+    /// Takes `name` up without IPv6 and waits until it works.
+    pub(crate) fn up(&self, name: &str) {
+        self.take_up(name);
+        self.active(name);
+    }
+
+    /// Takes `name` up without IPv6, whether it works or not.
+    pub(crate) fn take_up(&self, name: &str) {
+        crate::sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1").unwrap();
+        self.ip(&format!("link set dev {name} up"));
+    }
+
+    /// Waits until the kernel has activated the queueing discipline of `name`; before, it swallows frames.
+    pub(crate) fn active(&self, name: &str) {
+        wait_for(|| {
+            let output = Command::new("ip").args(["link", "show", "dev", name]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            !text.contains("DOWN") && !text.contains("qdisc noop ")
+        });
     }
 }
 

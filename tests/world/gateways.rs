@@ -69,6 +69,37 @@ impl Side {
     }
 }
 
+/// What a world is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Channels between the gateways.
+    pub channels: u8,
+    /// Routed or transparent.
+    pub kind: ConnectionKind,
+    /// The channels have keys from the start.
+    pub keys: bool,
+    /// MTU of the attachments.
+    pub mtu: u16,
+    /// What the LAN ports can take over.
+    pub lan: PortCaps,
+    /// The buffers that both gateways share.
+    pub buffers: PoolSizes,
+}
+
+impl Default for Plan {
+    /// One routed channel with keys; its MTU, 1400, is smaller than the LANs', so that "too big" happens.
+    fn default() -> Self {
+        Self {
+            channels: 1,
+            kind: ConnectionKind::Routed,
+            keys: true,
+            mtu: 1400,
+            lan: PortCaps::default(),
+            buffers: PoolSizes { small_count: 1024, big_count: 8, ..PoolSizes::default() },
+        }
+    }
+}
+
 /// Ports 0..channels are channels, port `channels` is the LAN.
 pub struct World {
     pub gateways: [Dataplane; 2],
@@ -87,8 +118,14 @@ impl World {
     }
 
     pub fn new(channels: u8, kind: ConnectionKind, keys: bool) -> Self {
-        let depot = Depot::new(PoolSizes { small_count: 1024, big_count: 8, ..PoolSizes::default() });
-        let gateways = [Left, Right].map(|side| gateway(side, channels, kind, keys, &depot));
+        Self::of(Plan { channels, kind, keys, ..Plan::default() })
+    }
+
+    /// As planned.
+    pub fn of(plan: Plan) -> Self {
+        let channels = plan.channels;
+        let depot = Depot::new(plan.buffers);
+        let gateways = [Left, Right].map(|side| gateway(side, &plan, &depot));
         let lists = usize::from(channels);
         let mut world = Self {
             gateways,
@@ -232,8 +269,9 @@ impl World {
     }
 }
 
-fn gateway(side: Side, channels: u8, kind: ConnectionKind, keys: bool, depot: &Arc<Depot>) -> Dataplane {
-    let setup = Arc::new(setup(side, channels, kind));
+fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>) -> Dataplane {
+    let &Plan { channels, keys, .. } = plan;
+    let setup = Arc::new(setup(side, plan));
     let board = Board::new(setup.interfaces.len());
     let pool = Pool::new(depot.clone());
     let mut gateway =
@@ -249,8 +287,9 @@ fn gateway(side: Side, channels: u8, kind: ConnectionKind, keys: bool, depot: &A
     gateway
 }
 
-fn setup(side: Side, channels: u8, kind: ConnectionKind) -> Setup {
-    let port = PortSetup { owner: Some(WorkerId(0)), caps: PortCaps::default() };
+fn setup(side: Side, plan: &Plan) -> Setup {
+    let &Plan { channels, kind, mtu, lan: caps, .. } = plan;
+    let port = |caps| PortSetup { owner: Some(WorkerId(0)), caps };
     let channel = |channel: u8| ChannelSetup {
         port: PortId(u16::from(channel)),
         owner: WorkerId(0),
@@ -278,7 +317,7 @@ fn setup(side: Side, channels: u8, kind: ConnectionKind) -> Setup {
                 place,
                 side.channel_mac(at),
                 nets([format!("169.254.{at}.{me}/30"), format!("fd00:ff:{at}::{me}/126")]),
-                1400,
+                mtu,
             )
         })
         .collect();
@@ -289,9 +328,11 @@ fn setup(side: Side, channels: u8, kind: ConnectionKind) -> Setup {
         nets([format!("10.{me}.0.1/24"), format!("fd00:{me}::1/64")]),
         1500,
     ));
+    let mut ports = vec![port(PortCaps::default()); usize::from(channels)];
+    ports.push(port(caps));
     Setup {
         workers: 1,
-        ports: vec![port; usize::from(channels) + 1],
+        ports,
         channels: (0..channels).map(channel).collect(),
         interfaces,
         connections: vec![ConnectionSetup { kind }],

@@ -5,7 +5,8 @@
 //! the tests by which the house checks itself.
 #![forbid(unsafe_code)]
 
+pub mod fuzz;
 mod gateways;
 pub mod house;
 
-pub use gateways::{Side, World, arp_reply, udp};
+pub use gateways::{Plan, Side, World, arp_reply, udp};

@@ -1,10 +1,12 @@
 //! From routes to ranges, from ranges to a trie. Linear after one sort.
 
+use arrayvec::ArrayVec;
+
 use super::{
     NextHopId,
     key::Key,
     ranges::Ranges,
-    trie::{NODE, NONE, Node, Trie},
+    trie::{LEAF, LEAF_RANGES, Leaf, NONE, Node, OWN_ENTRIES, POINTER, Trie},
 };
 
 /// A prefix and its next hop.
@@ -55,22 +57,23 @@ fn resume<K: Key>(ranges: &mut Ranges<K>, around: &[Route<K>], last: K) {
     }
 }
 
-/// The trie of `ranges`, with a flat root for the first two octets if `flat`.
-pub(super) fn trie<K: Key>(ranges: &Ranges<K>, flat: bool) -> Trie {
-    let mut builder = Builder { ranges, next: 0, nodes: Vec::new(), entries: vec![NONE] };
-    let roots = if flat {
-        let bits = K::BITS - 16;
-        let prefix = |octets: u16| {
-            let [a, b] = octets.to_be_bytes();
-            K::ZERO.child(a, K::BITS).child(b, K::BITS - 8)
-        };
-        (0..=u16::MAX).map(|octets| builder.entry(prefix(octets), bits)).collect()
+/// The trie of `ranges`, with one flat root for the first two octets if `is_flat`.
+pub(super) fn trie<K: Key>(ranges: &Ranges<K>, is_flat: bool) -> Trie {
+    let mut builder = Builder { ranges, next: 0, nodes: Vec::new(), leaves: Vec::new(), entries: Vec::new() };
+    let octets = |first| K::ZERO.child(first, K::BITS);
+    let roots: Vec<u32> = if is_flat {
+        let pairs = (0..=u8::MAX).flat_map(|first| (0..=u8::MAX).map(move |second| (first, second)));
+        pairs
+            .map(|(first, second)| builder.entry(octets(first).child(second, K::BITS - 8), K::BITS - 16))
+            .collect()
     } else {
-        vec![builder.entry(K::ZERO, K::BITS)]
+        (0..=u8::MAX).map(|first| builder.entry(octets(first), K::BITS - 8)).collect()
     };
     Trie {
         roots: roots.into_boxed_slice(),
+        is_flat,
         nodes: builder.nodes.into_boxed_slice(),
+        leaves: builder.leaves.into_boxed_slice(),
         entries: builder.entries.into_boxed_slice(),
     }
 }
@@ -81,6 +84,7 @@ struct Builder<'a, K> {
     /// The first range that starts after the addresses done so far.
     next: usize,
     nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
     entries: Vec<u32>,
 }
 
@@ -90,8 +94,17 @@ impl<K: Key> Builder<'_, K> {
         if self.ranges.start(self.next) == Some(first) {
             self.next += 1;
         }
-        let one_answer = self.ranges.start(self.next).is_none_or(|start| start > first.ceil(bits));
-        if one_answer { self.answer() } else { self.node(first, bits) }
+        let last = first.ceil(bits);
+        let inside = (self.next..).map_while(|at| self.ranges.start(at)).take_while(|&start| start <= last);
+        let inside: ArrayVec<K, LEAF_RANGES> = inside.take(LEAF_RANGES).collect();
+        let octets = (K::BITS - bits) / 8;
+        match inside.len() {
+            0 => self.answer(),
+            few if few < LEAF_RANGES && inside.iter().all(|start| start.skip(octets).is_all_front()) => {
+                self.leaf(&inside, octets)
+            }
+            _ => self.node(first, bits),
+        }
     }
 
     /// The answer of the range that the current address lies in.
@@ -99,38 +112,56 @@ impl<K: Key> Builder<'_, K> {
         self.next.checked_sub(1).map_or(NONE, |at| self.ranges.answer(at))
     }
 
+    /// A leaf for the current range and those that start at `starts`, which differ behind `octets` octets.
+    fn leaf(&mut self, starts: &[K], octets: u32) -> u32 {
+        let mut leaf = Leaf { starts: [u64::MAX; LEAF_RANGES - 1], answers: [self.answer(); LEAF_RANGES] };
+        for (at, start) in starts.iter().enumerate() {
+            if let Some(slot) = leaf.starts.get_mut(at) {
+                *slot = start.skip(octets).front();
+            }
+            self.next += 1;
+            let answer = self.answer();
+            leaf.answers.iter_mut().skip(at + 1).for_each(|slot| *slot = answer);
+        }
+        self.leaves.push(leaf);
+        pointer(self.leaves.len()) | LEAF
+    }
+
     /// A node for the next octet. Its subtrees come first, so its entries lie together.
     fn node(&mut self, first: K, bits: u32) -> u32 {
-        let slots: [u32; 256] = {
-            let mut slots = [NONE; 256];
-            for (octet, slot) in (0..=u8::MAX).zip(&mut slots) {
-                *slot = self.entry(first.child(octet, bits), bits - 8);
-            }
-            slots
-        };
+        let mut slots = [NONE; 256];
+        for (octet, slot) in (0..=u8::MAX).zip(&mut slots) {
+            *slot = self.entry(first.child(octet, bits), bits.saturating_sub(8));
+        }
         let node = self.compress(&slots);
-        let index = u32::try_from(self.nodes.len()).unwrap_or(NONE);
         self.nodes.push(node);
-        index | NODE
+        pointer(self.nodes.len())
     }
 
     fn compress(&mut self, slots: &[u32; 256]) -> Node {
-        let base = u32::try_from(self.entries.len() - 1).unwrap_or(NONE);
-        let (mut changes, mut counts) = ([0; 4], [0; 4]);
+        let base = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let (mut changes, mut counts, mut own) = ([0; 4], [0; 4], [NONE; OWN_ENTRIES]);
         let (mut before, mut count) = (None, 0_u8);
         let (words, _) = slots.as_chunks::<64>();
         for ((word, changes), count_before) in words.iter().zip(&mut changes).zip(&mut counts) {
             *count_before = count;
-            for (bit, &slot) in word.iter().enumerate() {
-                if before != Some(slot) {
-                    *changes |= 1_u64 << bit;
-                    // Wraps only after the last slot of the last word, where nobody reads it any more.
-                    count = count.wrapping_add(1);
-                    self.entries.push(slot);
+            for (bit, &slot) in
+                word.iter().enumerate().filter(|&(_, &slot)| before.replace(slot) != Some(slot))
+            {
+                *changes |= 1_u64 << bit;
+                match own.get_mut(usize::from(count)) {
+                    Some(own) => *own = slot,
+                    None => self.entries.push(slot),
                 }
-                before = Some(slot);
+                // Wraps only after the last slot of the last word, where nobody reads it any more.
+                count = count.wrapping_add(1);
             }
         }
-        Node { changes, base, counts }
+        Node { changes, own, base, counts }
     }
+}
+
+/// A pointer to the last of `len` nodes or leaves. There are fewer than 2^30: each has a range of its own, of which memory holds fewer.
+fn pointer(len: usize) -> u32 {
+    u32::try_from(len - 1).unwrap_or(NONE) | POINTER
 }

@@ -13,6 +13,10 @@ pub(super) trait Key: Copy + Ord + fmt::Debug {
     fn first_two(self) -> u16;
     /// The first octet.
     fn first(self) -> u8;
+    /// The first 64 bits, zeros after them when there are fewer.
+    fn front(self) -> u64;
+    /// Whether nothing but zeros follows the first 64 bits.
+    fn is_all_front(self) -> bool;
     /// All octets moved `octets` places to the front, zeros after them.
     fn skip(self, octets: u32) -> Self;
     /// The number with the lowest `bits` bits zero: the first address of a prefix with that many host bits.
@@ -26,7 +30,7 @@ pub(super) trait Key: Copy + Ord + fmt::Debug {
 }
 
 macro_rules! key {
-    ($number:ty) => {
+    ($number:ty, $front:expr, $back:expr) => {
         impl Key for $number {
             const ZERO: Self = 0;
             const BITS: u32 = <$number>::BITS;
@@ -41,6 +45,15 @@ macro_rules! key {
             fn first(self) -> u8 {
                 let [first, ..] = self.to_be_bytes();
                 first
+            }
+
+            #[inline]
+            fn front(self) -> u64 {
+                $front(self.to_be_bytes())
+            }
+
+            fn is_all_front(self) -> bool {
+                $back(self.to_be_bytes()) == 0
             }
 
             #[inline]
@@ -67,8 +80,12 @@ macro_rules! key {
     };
 }
 
-key!(u32);
-key!(u128);
+key!(u32, |[a, b, c, d]: [u8; 4]| u64::from_be_bytes([a, b, c, d, 0, 0, 0, 0]), |_: [u8; 4]| 0);
+key!(
+    u128,
+    |[a, b, c, d, e, f, g, h, ..]: [u8; 16]| u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+    |[.., a, b, c, d, e, f, g, h]: [u8; 16]| u64::from_be_bytes([a, b, c, d, e, f, g, h])
+);
 
 #[cfg(test)]
 mod tests {

@@ -5,11 +5,10 @@
 //!
 //! # How
 //! Routes are first flattened into [`ranges`]: the sorted list of addresses at which the answer changes. A
-//! table of a few routes is searched in just that form: it costs a few hundred octets, and most
-//! connections have a few routes. A bigger one becomes a [`trie`] of 8-bit strides whose nodes store each
-//! distinct run of answers once and find it by counting bits; above some thousand routes the first
-//! two strides become one flat table of 65,536 entries. Everything is generic over the address's width: IPv4 and
-//! IPv6 differ in [`key`] alone.
+//! table of a few routes stays that list: it costs a few hundred octets, and most connections have a few routes.
+//! A bigger one becomes a [`trie`]: a flat root for the first octet, or for the first two above some hundred routes, then
+//! nodes of 256 slots that store each run of equal slots once and find it by counting bits, and leaves that hold the last few
+//! ranges. Everything is generic over the address's width: IPv4 and IPv6 differ in [`key`] alone.
 //!
 //! # Invariants
 //! 1. The answer is that of the longest prefix that covers the address (RFC 1812 §5.2.4.3, RFC 4291 §2.3), whatever the form.
@@ -72,10 +71,10 @@ const fn wide(value: u32) -> usize {
 }
 const _: () = assert!(usize::BITS >= u32::BITS);
 
-/// Tables of up to this many ranges are searched as ranges; about half as many routes.
-const SMALL: usize = 64;
-/// Tables of more ranges than this get a flat root of 65,536 entries (256 KiB).
-const LARGE: usize = 8192;
+/// Tables of up to this many ranges, about half as many routes, stay a list.
+const SMALL: usize = 16;
+/// Tables of more ranges than this have a root of 65,536 entries (256 KiB) instead of 256 (1 KiB).
+const LARGE: usize = 1024;
 const _: () = assert!(SMALL < LARGE);
 
 /// One table over addresses of type `K`.

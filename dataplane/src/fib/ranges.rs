@@ -3,6 +3,9 @@
 
 use super::{key::Key, trie::NONE};
 
+/// Ranges that are compared one after the other.
+const WINDOW: usize = 16;
+
 /// Answers by range: `answers[i]` holds from `starts[i]` to just before `starts[i + 1]`. Neighbouring ranges
 /// have different answers. Addresses before the first start have no route.
 #[derive(Debug)]
@@ -50,10 +53,21 @@ impl<K: Key> Ranges<K> {
         self.answers.get(at).copied().unwrap_or(NONE)
     }
 
-    /// The answer for `key`, by binary search.
+    /// The answer for `key`: halving down to a window, then all of that compared, without a branch to mispredict.
+    #[inline]
     pub(super) fn lookup(&self, key: K) -> u32 {
-        let after = self.starts.partition_point(|&start| start <= key);
-        after.checked_sub(1).map_or(NONE, |at| self.answer(at))
+        let (mut before, mut window) = (0, self.starts.as_slice());
+        while window.len() > WINDOW {
+            let (low, high) = window.split_at(window.len() / 2);
+            if high.first().is_some_and(|&start| start <= key) {
+                before += low.len();
+                window = high;
+            } else {
+                window = low;
+            }
+        }
+        let begun = before + window.iter().fold(0, |count, &start| count + usize::from(start <= key));
+        begun.checked_sub(1).map_or(NONE, |at| self.answer(at))
     }
 
     /// Octets of memory behind the structure itself.

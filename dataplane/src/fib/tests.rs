@@ -4,6 +4,7 @@ use prefix_trie::PrefixMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::fold;
 
 fn id(number: u32) -> NextHopId {
     NextHopId::new(number).unwrap()
@@ -117,6 +118,9 @@ fn forms<K: Key>(routes: &[Route<K>]) -> [Fib<K>; 3] {
 }
 
 proptest! {
+    // The flat form alone costs 65,536 entries per case.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn every_form_agrees_with_the_oracle_v4(
         routes in prop::collection::vec(crowded4(), 0..40),
@@ -158,4 +162,49 @@ proptest! {
             }
         }
     }
+}
+
+/// Pseudo-random numbers that are the same in every run.
+fn numbers() -> impl Iterator<Item = u64> {
+    (1_u64..).map(|i| fold(i.wrapping_mul(0x9e37_79b9_7f4a_7c15), 0xd6e8_feb8_6659_fd93))
+}
+
+#[test]
+fn a_million_routes_agree_with_the_oracle() {
+    // Lengths as in the Internet's table: most are /24, few are longer.
+    let lengths =
+        [8, 16, 16, 19, 20, 21, 22, 22, 22, 23, 23, 24, 24, 24, 24, 24, 24, 24, 24, 24, 25, 28, 30, 32];
+    let mut random = numbers();
+    let mut next = || random.next().unwrap();
+    let routes: Vec<(Ipv4Net, u32)> = (0..1_000_000)
+        .map(|_| {
+            let number = next();
+            let len = lengths[usize::try_from(number >> 40).unwrap() % lengths.len()];
+            let address = Ipv4Addr::from_bits(u32::try_from(number & 0xffff_ffff).unwrap());
+            (Ipv4Net::new_assert(address, len).trunc(), u32::try_from(number >> 56).unwrap())
+        })
+        .collect();
+    let fib = Fib4::build(routes.iter().map(|&(net, hop)| (net, id(hop))));
+    assert!(fib.memory_octets() < 32 << 20, "{} octets", fib.memory_octets());
+    let oracle: PrefixMap<Ipv4Net, u32> = routes.iter().copied().collect();
+    let inside = routes.iter().step_by(50).flat_map(|(net, _)| [net.network(), net.broadcast()]);
+    let strays: Vec<_> =
+        (0..20_000).map(|_| Ipv4Addr::from_bits(u32::try_from(next() >> 32).unwrap())).collect();
+    for address in inside.chain(strays) {
+        let right = oracle.get_lpm(&Ipv4Net::new_assert(address, 32)).map(|(_, &hop)| id(hop));
+        assert_eq!(fib.lookup(address), right, "{address}");
+    }
+}
+
+#[test]
+fn the_same_routes_make_the_same_table() {
+    let routes: Vec<_> = numbers()
+        .take(3000)
+        .map(|number| {
+            let address = Ipv6Addr::from_bits(u128::from(number) << 64 | 0x2001 << 112);
+            (Ipv6Net::new_assert(address, u8::try_from(20 + number % 100).unwrap()), id(7))
+        })
+        .collect();
+    let (one, other) = (Fib6::build(routes.iter().copied()), Fib6::build(routes.iter().copied()));
+    assert_eq!(format!("{one:?}"), format!("{other:?}"));
 }

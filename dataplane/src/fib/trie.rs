@@ -1,36 +1,61 @@
-//! The lookup: one step per octet of the address, each with one count of bits.
+//! The lookup: down a tree by the octets of the address, one cache line or two at a time.
 //!
-//! A node stands for 256 slots, one per value of the next octet. Slots that follow each other with the same
-//! entry are stored once: a bit is set at the first slot of each run, and the run of a slot is the number of bits
-//! set up to it. The counts at each 64th slot are stored, so one word is counted per step. An entry is a next hop, "no
-//! route", or another node. (Degermark et al., "Small Forwarding Tables for Fast Routing Lookups", 1997.)
+//! An entry is an answer (a next hop, or "no route"), or points to one of two things:
+//!
+//! - A [`Node`] stands for 256 slots, one per value of the next octet. Slots that follow each other with the same
+//!   entry are stored once: a bit is set at the first slot of each run, and the run of a slot is the number of
+//!   bits set up to it. The counts at each 64th slot are stored, so one word is counted per step. (Degermark et
+//!   al., "Small Forwarding Tables for Fast Routing Lookups", 1997.)
+//! - A [`Leaf`] ends the search where few ranges are left: it is a list of up to six of them, compared all at once. It
+//!   saves the long tails of IPv6, where a node per octet would lead to one lonely prefix.
 
 use super::{key::Key, wide};
 
-/// Marks an entry that is a node's index; without it the entry is an answer.
-pub(super) const NODE: u32 = 1 << 31;
+/// Marks an entry that points; without it the entry is an answer.
+pub(super) const POINTER: u32 = 1 << 31;
+/// Marks a pointer to a leaf.
+pub(super) const LEAF: u32 = 1 << 30;
 /// The answer "no route".
-pub(super) const NONE: u32 = NODE - 1;
+pub(super) const NONE: u32 = POINTER - 1;
+/// Ranges in a leaf.
+pub(super) const LEAF_RANGES: usize = 6;
+/// Entries that a node holds itself; the others are in [`Trie::entries`].
+pub(super) const OWN_ENTRIES: usize = 6;
 
-/// 256 slots with their runs.
+/// 256 slots with their runs; a cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Node {
     /// Bit set: the entry of this slot differs from that of the slot before. Slot 0's is always set.
     pub(super) changes: [u64; 4],
-    /// Index of the entry *before* the node's first one.
+    /// Entries of the first runs.
+    pub(super) own: [u32; OWN_ENTRIES],
+    /// Index of the entry of the first run that is not among `own`.
     pub(super) base: u32,
     /// Bits set in the words before each word: at most 192.
     pub(super) counts: [u8; 4],
 }
-const _: () = assert!(size_of::<Node>() == 40);
+const _: () = assert!(size_of::<Node>() == 64);
 
-/// A table of many routes.
+/// Up to six ranges; a cache line.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Leaf {
+    /// Where all ranges but the first start, in the 64 bits of the address that are next; the largest number where there is no range.
+    pub(super) starts: [u64; LEAF_RANGES - 1],
+    /// The answers of the ranges, the last one repeated where there is no range.
+    pub(super) answers: [u32; LEAF_RANGES],
+}
+const _: () = assert!(size_of::<Leaf>() == 64);
+
+/// A table.
 #[derive(Debug)]
 pub(super) struct Trie {
-    /// One entry for all addresses, or 65,536 for the values of their first two octets.
+    /// One entry per value of the first octet, or of the first two if `is_flat`.
     pub(super) roots: Box<[u32]>,
+    pub(super) is_flat: bool,
     pub(super) nodes: Box<[Node]>,
-    /// Entry 0 belongs to nobody: see [`Node::base`].
+    pub(super) leaves: Box<[Leaf]>,
     pub(super) entries: Box<[u32]>,
 }
 
@@ -38,12 +63,17 @@ impl Trie {
     /// The answer for `key`: a next hop or [`NONE`].
     #[inline]
     pub(super) fn lookup<K: Key>(&self, key: K) -> u32 {
-        let (mut entry, mut rest) = match *self.roots {
-            [only] => (only, key),
-            _ => (self.roots.get(usize::from(key.first_two())).copied().unwrap_or(NONE), key.skip(2)),
-        };
-        while entry & NODE != 0 {
-            entry = self.step(entry & !NODE, rest.first());
+        let (root, octets) =
+            if self.is_flat { (usize::from(key.first_two()), 2) } else { (usize::from(key.first()), 1) };
+        let (mut entry, mut rest) = (self.roots.get(root).copied().unwrap_or(NONE), key.skip(octets));
+        while entry & POINTER != 0 {
+            if entry & LEAF != 0 {
+                return self
+                    .leaves
+                    .get(wide(entry & !(POINTER | LEAF)))
+                    .map_or(NONE, |leaf| leaf.answer(rest.front()));
+            }
+            entry = self.step(entry & !POINTER, rest.first());
             rest = rest.skip(1);
         }
         entry
@@ -57,12 +87,31 @@ impl Trie {
         let (Some(changes), Some(&count)) = (node.changes.get(word), node.counts.get(word)) else {
             return NONE;
         };
-        let run = u32::from(count) + (changes & (u64::MAX >> (63 - bit))).count_ones();
-        self.entries.get(wide(node.base + run)).copied().unwrap_or(NONE)
+        // Slot 0 always begins a run, so this is at least 1 and the run's position one less.
+        let runs = wide((changes & (u64::MAX >> (63 - bit))).count_ones()) + usize::from(count);
+        let run = runs.wrapping_sub(1);
+        node.own
+            .get(run)
+            .or_else(|| self.entries.get(wide(node.base) + run - OWN_ENTRIES))
+            .copied()
+            .unwrap_or(NONE)
     }
 
     /// Octets of memory behind the structure itself.
     pub(super) fn memory_octets(&self) -> usize {
-        size_of_val(&*self.roots) + size_of_val(&*self.nodes) + size_of_val(&*self.entries)
+        size_of_val(&*self.roots)
+            + size_of_val(&*self.nodes)
+            + size_of_val(&*self.leaves)
+            + size_of_val(&*self.entries)
+    }
+}
+
+impl Leaf {
+    /// The answer for the address whose next 64 bits are `front`.
+    #[inline]
+    fn answer(&self, front: u64) -> u32 {
+        // All compared, without a branch: there is nothing to mispredict.
+        let range = self.starts.iter().fold(0, |range, &start| range + usize::from(start <= front));
+        self.answers.get(range).copied().unwrap_or(NONE)
     }
 }

@@ -21,7 +21,7 @@ use crate::flow::{Fragment, Upper};
 const MAX_V4: usize = 576;
 /// Longest error about an IPv6 packet: the smallest MTU there is (RFC 4443 §2.4(c)).
 const MAX_V6: usize = Ipv6::MIN_MTU;
-/// Precedence "internetwork control", which errors should have (RFC 1812 §4.3.2.5).
+/// Precedence "internetwork control", which errors should have (RFC 1812 §4.3.2.5): DSCP CS6.
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 
 /// Why a packet could not be forwarded.
@@ -135,7 +135,7 @@ fn build_v4(error: IcmpError, original: &[u8], source: Ipv4Addr, out: &mut Packe
     let mut icmp = Icmp { kind, code, checksum: U16::ZERO, rest: U32::new(rest) };
     icmp.checksum = U16::new(Sum::new().with(icmp.as_bytes()).with(quote).finish());
     let header = Ipv4::new(source, about.source(), protocol::ICMP, HOPS, Icmp::LEN + quote.len());
-    let header = with_tos(&header, about.tos & 0x1c | INTERNETWORK_CONTROL)?;
+    let header = with_tos(&header, INTERNETWORK_CONTROL)?;
     append(out, &[&header, icmp.as_bytes(), quote])
 }
 

@@ -106,16 +106,33 @@ impl Neighbors {
     /// Keeps `frame` until `ip` is resolved, and starts to ask. `Err` gives a frame back that has to be dropped: this one, when
     /// `ip` cannot be a neighbour or a limit is reached; the oldest for the same neighbour, when too many wait for it.
     pub fn hold(&mut self, ip: IpAddr, frame: Frame, now: Instant) -> Result<(), Frame> {
-        if let Resolve::Known(mac) = self.resolve(ip, now) {
-            self.released.push_back((mac, frame));
-            return Ok(());
+        let is_full = self.kept() >= self.params.limits.waiting;
+        match self.resolve(ip, now) {
+            Resolve::Known(_) if is_full => Err(frame),
+            Resolve::Known(mac) => {
+                self.released.push_back((mac, frame));
+                Ok(())
+            }
+            Resolve::Unknown => self.wait(ip, frame, is_full, now),
         }
+    }
+
+    /// Asks for `ip` before any frame wants to go there, so that the first ones need not wait. Does nothing when it is known or
+    /// asked for already, or may not be asked for.
+    pub fn seek(&mut self, ip: IpAddr, now: Instant) {
+        if !self.index.contains_key(&Key(ip)) {
+            // Refused by a limit: then the first frame asks.
+            let _asked = self.ask_for(ip, now);
+        }
+    }
+
+    fn wait(&mut self, ip: IpAddr, frame: Frame, is_full: bool, now: Instant) -> Result<(), Frame> {
         let known = self.index.contains_key(&Key(ip));
         if self.params.limits.waiting_per_entry == 0 || !(known || self.ask_for(ip, now)) {
             return Err(frame);
         }
         let oldest = self.oldest_of_too_many(ip);
-        if oldest.is_none() && self.kept() >= self.params.limits.waiting {
+        if oldest.is_none() && is_full {
             return Err(frame);
         }
         self.waiting.push_back((ip, frame));
@@ -137,7 +154,7 @@ impl Neighbors {
     }
 
     /// Makes an entry for `ip` and asks for it; false when that is not allowed.
-    fn ask_for(&mut self, ip: IpAddr, now: Instant) -> bool {
+    pub(super) fn ask_for(&mut self, ip: IpAddr, now: Instant) -> bool {
         let allowed = self.is_neighbor(ip)
             && self.unresolved < self.params.limits.unresolved
             && self.wanted.allow(now)
@@ -266,12 +283,18 @@ impl Neighbors {
         })
     }
 
-    /// Queues a question for `ip`.
+    /// Queues a question for `ip`. When nobody fetches them the oldest is forgotten; it is asked again in time.
     pub(super) fn ask(&mut self, ip: IpAddr) {
-        if let Some(entry) = self.entry_mut(ip)
-            && !core::mem::replace(&mut entry.asking, true)
+        let Some(entry) = self.entry_mut(ip) else { return };
+        if core::mem::replace(&mut entry.asking, true) {
+            return;
+        }
+        self.asking.push_back(ip);
+        if self.asking.len() > self.params.limits.entries
+            && let Some(oldest) = self.asking.pop_front()
+            && let Some(entry) = self.entry_mut(oldest)
         {
-            self.asking.push_back(ip);
+            entry.asking = false;
         }
     }
 
@@ -325,5 +348,22 @@ impl Neighbors {
     /// Our own IPv6 address to ask for `target` from: link-local for link-local, else one of the same subnet.
     pub(super) fn own_v6_for(&self, target: Ipv6Addr) -> Option<Ipv6Addr> {
         self.params.v6.iter().find(|own| own.contains(&target)).map(Ipv6Net::addr)
+    }
+}
+
+#[cfg(test)]
+impl Neighbors {
+    /// Checks that the parts of the cache agree with each other.
+    pub(super) fn audit(&self) {
+        assert_eq!(self.index.len(), self.entries.len());
+        for (at, entry) in self.entries.iter().enumerate() {
+            assert_eq!(self.index.get(&Key(entry.ip)), Some(&at));
+            assert!(!entry.asking || self.asking.contains(&entry.ip), "{} is never asked", entry.ip);
+            assert!(entry.timer().is_none_or(|timer| self.next.is_some_and(|next| next <= timer)));
+        }
+        let incomplete = self.entries.iter().filter(|entry| entry.state == NeighborState::Incomplete).count();
+        assert_eq!(self.unresolved, incomplete);
+        assert!(self.asking.len() <= self.params.limits.entries);
+        assert!(self.waiting.iter().all(|(ip, _)| self.index.contains_key(&Key(*ip))));
     }
 }

@@ -76,10 +76,14 @@ impl Neighbors {
             let claim = Claim { mac: Some(mac), confirms: false, replaces: true };
             self.hear(heard.source.into(), claim, true, now);
         }
-        let mac = heard.message.link_layer.or_else(|| self.cached(heard.source));
-        Ok(mac.map_or(NdOutcome::Done, |mac| {
-            NdOutcome::Reply(NdReply { to: (mac, heard.source), own, solicited: true })
-        }))
+        let Some(mac) = heard.message.link_layer.or_else(|| self.cached(heard.source)) else {
+            // It does not say where it is (it may, in a unicast): ask, and answer when it asks again.
+            if self.entry(heard.source.into()).is_none() {
+                self.ask_for(heard.source.into(), now);
+            }
+            return Ok(NdOutcome::Done);
+        };
+        Ok(NdOutcome::Reply(NdReply { to: (mac, heard.source), own, solicited: true }))
     }
 
     /// A station without address asks whether its tentative one is free (RFC 4862 §5.4): it is not if it is ours.

@@ -23,12 +23,12 @@ impl Dataplane {
             return self.drop(blame_of(facts.place), DropReason::Oversized, frame);
         }
         match facts.place {
-            Place::Lan { port, .. } => self.to_lan(&facts, port, frame),
-            Place::Attachment { channel, .. } => self.to_channel(channel, frame),
+            Place::Lan { port, .. } => self.leave_by_lan(&facts, port, frame),
+            Place::Attachment { channel, .. } => self.leave_by_channel(channel, frame),
         }
     }
 
-    fn to_lan(&mut self, facts: &Facts, port: PortId, frame: Frame) {
+    fn leave_by_lan(&mut self, facts: &Facts, port: PortId, frame: Frame) {
         let Some(state) = self.ports.get_mut(port.index()) else { return self.pool.recycle(frame) };
         match &mut state.coalescer {
             Some(coalescer) => {
@@ -74,7 +74,7 @@ impl Dataplane {
         }
     }
 
-    fn to_channel(&mut self, channel: ChannelId, frame: Frame) {
+    fn leave_by_channel(&mut self, channel: ChannelId, frame: Frame) {
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {
             Some(Some(state)) => {

@@ -20,7 +20,7 @@ impl Dataplane {
                 self.emit(interface, frame);
             }
         } else {
-            self.from_wire(port, batch, now);
+            self.sort(port, batch, now);
         }
         self.finish(now);
     }
@@ -32,7 +32,7 @@ impl Dataplane {
             match crossing {
                 Crossing::Route { interface, gateway, frame } => self.send_to(interface, gateway, frame, now),
                 Crossing::Emit { interface, frame } => self.emit(interface, frame),
-                Crossing::Host { interface, frame } => self.to_host(interface, frame),
+                Crossing::Host { interface, frame } => self.hand_to_host(interface, frame),
                 Crossing::Neighbor { interface, ip, mac } => {
                     if let Some(one) = self.interfaces.get_mut(interface.index()) {
                         one.neighbors.learn(ip, mac, now);
@@ -44,7 +44,7 @@ impl Dataplane {
         self.finish(now);
     }
 
-    fn from_wire(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
+    fn sort(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
         let mut current = None;
         for mut frame in batch.drain(..) {
             let owner = self.ports.get(port.index()).and_then(|port| port.demux.claim(&mut frame));
@@ -95,7 +95,7 @@ impl Dataplane {
         }
         for (frame, verdict) in run.drain(..).zip(verdicts) {
             match verdict {
-                RxVerdict::Deliver(_) => self.from_channel(channel, frame, now),
+                RxVerdict::Deliver(_) => self.accept(channel, frame, now),
                 RxVerdict::Uncontrolled => {
                     self.drop(Blame::Channel(channel), DropReason::MacsecKayFrame, frame)
                 }
@@ -106,7 +106,7 @@ impl Dataplane {
     }
 
     /// A frame that the SecY delivered: in clear, its integrity checked.
-    fn from_channel(&mut self, channel: ChannelId, mut frame: Frame, now: Instant) {
+    fn accept(&mut self, channel: ChannelId, mut frame: Frame, now: Instant) {
         let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
         state.counters.rx_frames += 1;
         state.counters.rx_octets += octets(&frame);

@@ -7,14 +7,18 @@
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
+//! | `judge` | which attachments are live |
+//! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
 //!
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
 
+mod build;
 mod egress;
 mod forward;
 mod ingress;
+mod judge;
 mod local;
 mod snapshot;
 mod wire;
@@ -23,20 +27,14 @@ use core::net::IpAddr;
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{An, SecY};
-use net::{Instant, IpNet, MacAddr, earliest};
+use net::{Instant, MacAddr, earliest};
 
 pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, InterfaceSetup, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
-    channel::Channel,
-    demux::{Demux, Owner},
-    group::{Group, Weight},
-    icmp::RateLimiter,
-    liveness::Board,
-    neighbor::{NeighborLimits, NeighborParams, Neighbors},
-    offload::Coalescer,
+    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
+    group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
@@ -44,6 +42,9 @@ const TRANSMIT_QUEUE: usize = BATCH * 64;
 /// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
 const ICMP_PER_SECOND: u32 = 1000;
 const ICMP_BURST: u32 = 100;
+/// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
+const CONFLICTS_PER_SECOND: u32 = 1;
+const CONFLICTS_BURST: u32 = 5;
 /// Events that wait for the control plane; older ones are dropped beyond it, state is in the snapshot anyway.
 const EVENTS: usize = 1024;
 
@@ -58,7 +59,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
-    /// Another station, with this MAC address when it told, uses an address of this interface.
+    /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
+    /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
 }
 
@@ -78,6 +80,7 @@ pub struct Dataplane {
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     icmp_limit: RateLimiter,
+    conflict_limit: RateLimiter,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
@@ -87,6 +90,8 @@ pub struct Dataplane {
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
+    /// Routes are new: their neighbours are to be asked for.
+    meet: bool,
 }
 
 /// A port as the pipeline sees it.
@@ -175,31 +180,36 @@ impl Dataplane {
     ) -> Result<Self, macsec::PolicyError> {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
-            let mine =
-                (channel.owner == me).then(|| SecY::new(channel.secy.clone(), Instant::ZERO)).transpose()?;
+            let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
             channels.push(mine.map(|secy| {
-                Channel::new(channel, secy, attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
+                Channel::new(channel, secy, build::attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
             }));
         }
-        let interfaces =
-            setup.interfaces.iter().enumerate().map(|(at, one)| interface(&setup, at, one, seed)).collect();
+        let interfaces = setup
+            .interfaces
+            .iter()
+            .enumerate()
+            .map(|(at, one)| build::interface(&setup, at, one, seed))
+            .collect();
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
             epoch: 0,
             pool,
-            ports: ports(&setup),
+            ports: build::ports(&setup),
             channels,
             interfaces,
-            connections: connections(&setup),
+            connections: build::connections(&setup),
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
+            conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
+            meet: false,
             board,
             setup,
         };
@@ -251,10 +261,18 @@ impl Dataplane {
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
+        let meet = core::mem::take(&mut self.meet);
         for at in 0..self.interfaces.len() {
+            let id = InterfaceId::at(at);
+            if meet
+                && self.board.is_live(id)
+                && self.facts(id).is_some_and(|one| self.foreign_owner(one.place).is_none())
+            {
+                self.meet_peers(id, now);
+            }
             if let Some(one) = self.interfaces.get_mut(at) {
                 one.neighbors.handle_timeout(now);
-                self.stirred.push(InterfaceId::at(at));
+                self.stirred.push(id);
             }
         }
         self.finish(now);
@@ -280,10 +298,12 @@ impl Dataplane {
         }
         for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
             state.groups =
-                tables.groups.iter().map(|hops| group(hops.iter().map(|hop| hop.weight))).collect();
+                tables.groups.iter().map(|hops| build::group(hops.iter().map(|hop| hop.weight))).collect();
         }
         self.tables = tables;
         self.choose_again();
+        self.meet = true;
+        self.neighbor_deadline = Some(Instant::ZERO);
     }
 
     /// Generation of the routes in use.
@@ -307,7 +327,8 @@ impl Dataplane {
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an
-    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left.
+    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left. A channel that was out of numbers
+    /// carries traffic again after the next verb.
     pub fn set_pn_limit(&mut self, channel: ChannelId, an: An, limit: u64, low: u64) {
         let Some(Some(channel)) = self.channels.get_mut(channel.index()) else { return };
         if channel.secy.set_pn_limit(an, limit).is_ok() {
@@ -315,105 +336,11 @@ impl Dataplane {
         }
     }
 
-    /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
-    pub fn set_channel_fault(&mut self, channel: ChannelId, fault: Fault, present: bool, now: Instant) {
-        let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
-        if state.set_fault(fault, present, now) {
-            for at in 0..self.interfaces.len() {
-                let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
-                if self.interfaces.get(at).is_some_and(on_channel) {
-                    self.judge(InterfaceId::at(at), now);
-                }
-            }
-            self.refresh_liveness();
-        }
-    }
-
-    /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
-    pub fn set_attachment_fault(
-        &mut self,
-        attachment: InterfaceId,
-        fault: Fault,
-        present: bool,
-        now: Instant,
-    ) {
-        if let Some(one) = self.interfaces.get_mut(attachment.index()) {
-            one.faults.set(fault, present);
-            self.judge(attachment, now);
-            self.refresh_liveness();
-        }
-    }
-
-    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
-    pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
-        for at in 0..self.channels.len() {
-            if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
-                for one in [Fault::PortDown, Fault::NoCarrier] {
-                    self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
-                }
-            }
-        }
-    }
-
-    fn judge_security(&mut self, channel: ChannelId, now: Instant) {
-        let secured = match self.channels.get(channel.index()) {
-            Some(Some(channel)) => channel.secy.mac_operational(),
-            _ => return,
-        };
-        self.set_channel_fault(channel, Fault::NotSecured, !secured, now);
-    }
-
-    /// All that speaks against an attachment: its channel's faults and its own.
-    fn faults_of(&self, interface: InterfaceId) -> Faults {
-        let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
-        let below = match one.facts.place {
-            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, Channel::faults),
-            Place::Lan { .. } => Faults::NONE,
-        };
-        below.or(one.faults)
-    }
-
-    /// Publishes whether an attachment is live.
-    fn judge(&mut self, interface: InterfaceId, now: Instant) {
-        let faults = self.faults_of(interface);
-        if !self.board.set(interface, faults.is_live()) {
-            return;
-        }
-        if let Some(one) = self.interfaces.get_mut(interface.index()) {
-            one.since = now;
-        }
-        let event = faults
-            .first()
-            .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
-        self.tell(event);
-    }
-
     fn tell(&mut self, event: Event) {
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(event);
-    }
-
-    /// Chooses among group members again when any worker's attachment came or went.
-    pub fn refresh_liveness(&mut self) {
-        if self.epoch != self.board.epoch() {
-            self.choose_again();
-        }
-    }
-
-    fn choose_again(&mut self) {
-        self.epoch = self.board.epoch();
-        let board = &self.board;
-        for (at, state) in self.connections.iter_mut().enumerate() {
-            let hops = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
-            for (group, hops) in state.groups.iter_mut().zip(hops) {
-                group.set_live(live_bits(board, &self.interfaces, hops.iter().map(|hop| hop.interface)));
-            }
-            if let Some(wire) = &mut state.wire {
-                wire.group.set_live(live_bits(board, &self.interfaces, wire.attachments.iter().copied()));
-            }
-        }
     }
 
     fn channel(&self, channel: ChannelId) -> Option<&Channel> {
@@ -433,11 +360,14 @@ impl Dataplane {
     fn count(&mut self, blame: Blame, reason: DropReason) {
         let drops = match blame {
             Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
-            Blame::Channel(channel) => self
-                .channels
-                .get_mut(channel.index())
-                .and_then(Option::as_mut)
-                .map(|channel| &mut channel.drops),
+            Blame::Channel(id) => match self.channels.get_mut(id.index()) {
+                Some(Some(channel)) => Some(&mut channel.drops),
+                // Another worker's channel: every worker has counters for every port.
+                _ => {
+                    let port = self.setup.channels.get(id.index()).map(|channel| channel.port.index());
+                    port.and_then(|port| self.ports.get_mut(port)).map(|port| &mut port.drops)
+                }
+            },
         };
         if let Some(drops) = drops {
             drops.count(reason);
@@ -445,139 +375,25 @@ impl Dataplane {
     }
 }
 
-const fn blame_of(place: Place) -> Blame {
-    match place {
-        Place::Lan { port, .. } => Blame::Port(port),
-        Place::Attachment { channel, .. } => Blame::Channel(channel),
-    }
-}
-
-/// LAN interfaces are always live; attachments are when the board says so.
-fn live_bits(board: &Board, interfaces: &[Interface], members: impl Iterator<Item = InterfaceId>) -> u64 {
-    members.take(64).enumerate().fold(0, |bits, (at, member)| {
-        let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
-        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
-        bits | u64::from(live) << at
-    })
-}
-
-fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u64) -> Interface {
-    let kind = setup.connections.get(one.connection.index()).map_or(ConnectionKind::Routed, |c| c.kind);
-    let facts = Facts {
-        id: InterfaceId::at(at),
-        connection: one.connection,
-        kind,
-        place: one.place,
-        mac: one.mac,
-        mtu: one.mtu,
-        mss: [one.mss_limit(false), one.mss_limit(true)],
-        host: one.host,
-    };
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for address in &one.addresses {
-        match address {
-            IpNet::V4(net) => v4.push(*net),
-            IpNet::V6(net) => v6.push(*net),
-        }
-    }
-    let params = NeighborParams { own_mac: one.mac, v4, v6, limits: NeighborLimits::default() };
-    let seed = seed ^ u64::try_from(at).unwrap_or(0);
-    Interface {
-        facts,
-        neighbors: Neighbors::new(params, seed),
-        counters: InterfaceCounters::default(),
-        faults: Faults::NONE,
-        since: Instant::ZERO,
-    }
-}
-
-/// A group of these weights. Members beyond the 64th are left out: more attachments than that have no use.
-fn group(weights: impl Iterator<Item = u8>) -> Group {
-    let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
-    #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
-    Group::new(&weights).expect("64 members fit")
-}
-
-/// The attachments inside one channel, by their tag.
-fn attachments(setup: &Setup, of: ChannelId) -> Demux {
-    let mut demux = Demux::default();
-    for (at, one) in setup.interfaces.iter().enumerate() {
-        if let Place::Attachment { channel, vlan } = one.place
-            && channel == of
-        {
-            let ids: Vec<_> = vlan.iter().map(|tag| tag.id()).collect();
-            demux.add(&ids, Owner::Interface(InterfaceId::at(at)), is_wire(setup, one));
-        }
-    }
-    demux
-}
-
-fn is_wire(setup: &Setup, one: &InterfaceSetup) -> bool {
-    setup.connections.get(one.connection.index()).is_some_and(|c| c.kind == ConnectionKind::Transparent)
-}
-
-fn ports(setup: &Setup) -> Vec<PortState> {
-    let state = |port: &crate::PortSetup| PortState {
-        demux: Demux::default(),
-        caps: port.caps,
-        transmit: Vec::with_capacity(TRANSMIT_QUEUE),
-        drops: DropCounters::default(),
-        coalescer: None,
-        host_of: None,
-    };
-    let mut ports: Vec<_> = setup.ports.iter().map(state).collect();
-    for (at, channel) in setup.channels.iter().enumerate() {
-        let ids: Vec<_> = channel.clear_tags.iter().map(|tag| tag.id()).collect();
-        if let Some(port) = ports.get_mut(channel.port.index()) {
-            port.demux.add(&ids, Owner::Channel(ChannelId::at(at)), false);
-        }
-    }
-    for (at, one) in setup.interfaces.iter().enumerate() {
-        let id = InterfaceId::at(at);
-        if let Place::Lan { port, vlan } = one.place
-            && let Some(port) = ports.get_mut(port.index())
-        {
-            let ids: Vec<_> = vlan.iter().map(|tag| tag.id()).collect();
-            port.demux.add(&ids, Owner::Interface(id), is_wire(setup, one));
-            port.coalescer = port.caps.offload.then(|| Coalescer::new(port.caps));
-        }
-        if let Some(host) = one.host
-            && let Some(port) = ports.get_mut(host.index())
-        {
-            port.host_of = Some(id);
-        }
-    }
-    ports
-}
-
-fn connections(setup: &Setup) -> Vec<ConnectionState> {
-    let members = |connection: usize, attachment: bool| {
-        let here = setup.interfaces.iter().enumerate();
-        here.filter(move |(_, one)| one.connection.index() == connection && one.is_attachment() == attachment)
-            .map(|(at, _)| InterfaceId::at(at))
-            .collect::<Vec<_>>()
-    };
-    let state = |(at, connection): (usize, &crate::ConnectionSetup)| {
-        let wire = (connection.kind == ConnectionKind::Transparent).then(|| {
-            let attachments = members(at, true);
-            let group = group(attachments.iter().map(|_| 1));
-            Wire { lan: members(at, false).first().copied(), attachments, group }
-        });
-        ConnectionState { groups: Vec::new(), wire }
-    };
-    setup.connections.iter().enumerate().map(state).collect()
-}
-
 impl Dataplane {
-    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits.
+    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
+    /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();
+        self.watch_security(now);
     }
 
     fn refresh_deadline(&mut self) {
         self.neighbor_deadline =
             self.interfaces.iter().fold(None, |due, one| earliest(due, one.neighbors.poll_timeout()));
+    }
+}
+
+const fn blame_of(place: Place) -> Blame {
+    match place {
+        Place::Lan { port, .. } => Blame::Port(port),
+        Place::Attachment { channel, .. } => Blame::Channel(channel),
     }
 }

@@ -7,7 +7,12 @@
 //! [`memory`] joins two ports inside a process, for tests and benches. `af_packet` and `tap` are the
 //! drivers over `sys`. AF_XDP takes its place beside them in a later version.
 
+pub mod af_packet;
+mod kernel;
 pub mod memory;
+pub mod tap;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::BorrowedFd;
 

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, bail};
 use config::model::{Channel, Cipher, Macsec, Policy, Sa, TxSci, Validate};
 use dataplane::ChannelSetup;
-use macsec::{An, Backend, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecyPolicy, Ssci, ValidateFrames};
+use macsec::{
+    An, Backend, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecyPolicy, Ssci, ValidateFrames,
+};
 use net::MacAddr;
 
 /// The static SAs of one channel.
@@ -79,7 +81,8 @@ pub(super) fn policy(macsec: &Macsec, device: MacAddr, max_frame: usize) -> Secy
 pub(super) fn keys(channel: &Channel, setup: &ChannelSetup) -> Result<StaticSas> {
     let macsec = &channel.macsec;
     let suite = suite(macsec.cipher);
-    let offset = ConfidentialityOffset::new(usize::from(macsec.confidentiality_offset)).filter(|_| macsec.encrypt);
+    let offset =
+        ConfidentialityOffset::new(usize::from(macsec.confidentiality_offset)).filter(|_| macsec.encrypt);
     let mut sas = StaticSas::default();
     for sa in &macsec.tx {
         let (an, sak, xpn) = parts(channel, sa)?;
@@ -96,8 +99,11 @@ pub(super) fn keys(channel: &Channel, setup: &ChannelSetup) -> Result<StaticSas>
 type Parts = (An, Sak, Option<(Ssci, Salt)>);
 
 fn parts(channel: &Channel, sa: &Sa) -> Result<Parts> {
-    let Some(an) = An::new(sa.an) else { bail!("channel \"{}\": an is {}, but 0 to 3 is all there is", channel.name, sa.an) };
-    let sak = Sak::new(sa.key.expose()).with_context(|| format!("channel \"{}\", an {}", channel.name, sa.an))?;
+    let Some(an) = An::new(sa.an) else {
+        bail!("channel \"{}\": an is {}, but 0 to 3 is all there is", channel.name, sa.an)
+    };
+    let sak =
+        Sak::new(sa.key.expose()).with_context(|| format!("channel \"{}\", an {}", channel.name, sa.an))?;
     Ok((an, sak, sa.xpn.map(|xpn| (Ssci(xpn.ssci), Salt(xpn.salt)))))
 }
 

@@ -16,12 +16,13 @@ use config::{
     model::{Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
-    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup, MssClamp, Place,
-    PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
+    MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
 pub use self::macsec::{ReceiveSa, StaticSas, TransmitSa};
+pub(crate) use self::routes::routes;
 
 /// What the kernel says of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,9 +77,15 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     }
     add_hosts(config, &mut ports, &channels, &mut interfaces, &mut hosts);
     let tables = routes::tables(config, &interfaces);
-    let keys = config.channels.iter().zip(&channels).map(|(one, setup)| macsec::keys(one, setup)).collect::<Result<_>>()?;
+    let keys = config
+        .channels
+        .iter()
+        .zip(&channels)
+        .map(|(one, setup)| macsec::keys(one, setup))
+        .collect::<Result<_>>()?;
     let connections = config.connections.iter().map(|one| ConnectionSetup { kind: kind(one) }).collect();
-    let setup = Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
+    let setup =
+        Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
     let pool = pool(config, devices, &setup);
     Ok(Plan { setup, tables, keys, hosts, pool })
 }
@@ -113,7 +120,8 @@ fn channels(
                 config.ports.get(one.port.index()).map_or("?", |port| &port.device),
             );
         }
-        let clear_tags = one.clear_tags.iter().map(|tag| VlanTag::new(tag_type(tag.tag_type), tag.vlan)).collect();
+        let clear_tags =
+            one.clear_tags.iter().map(|tag| VlanTag::new(tag_type(tag.tag_type), tag.vlan)).collect();
         let secy = macsec::policy(&one.macsec, device.mac, usize::from(mtu) + Ethernet::LEN);
         Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy })
     };
@@ -138,7 +146,11 @@ fn device_of(config: &Config, devices: &BTreeMap<String, Device>, port: usize) -
     let Some(port) = config.ports.get(port) else { bail!("a port is missing from the configuration") };
     match devices.get(&port.device) {
         Some(device) => Ok(*device),
-        None => bail!("port \"{}\": there is no device {}: see `ip link` for what there is", port.name, port.device),
+        None => bail!(
+            "port \"{}\": there is no device {}: see `ip link` for what there is",
+            port.name,
+            port.device
+        ),
     }
 }
 
@@ -158,8 +170,10 @@ fn add_interfaces(
     for one in &connection.attachments {
         let Some(channel) = config.channel(&one.channel) else { continue };
         let device = device_of(config, devices, channel.port.index())?;
-        let carries = channels.get(one.channel.index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
-        let room = u16::try_from(carries).unwrap_or(u16::MAX).saturating_sub(channel.overhead(one.vlan.is_some()));
+        let carries =
+            channels.get(one.channel.index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
+        let room =
+            u16::try_from(carries).unwrap_or(u16::MAX).saturating_sub(channel.overhead(one.vlan.is_some()));
         let mtu = one.mtu.unwrap_or(room);
         if mtu > room {
             bail!(
@@ -237,7 +251,11 @@ fn host_tap(wish: &HostDevice, port: PortId, interface: &InterfaceSetup) -> Host
 /// Buffers for every ring's worth of frames in flight, as large as the largest MTU wants them.
 fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> PoolSizes {
     let standard = PoolSizes::default();
-    let mtus = config.ports.iter().filter_map(|port| devices.get(&port.device)).map(|device| usize::from(device.mtu));
+    let mtus = config
+        .ports
+        .iter()
+        .filter_map(|port| devices.get(&port.device))
+        .map(|device| usize::from(device.mtu));
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
@@ -250,8 +268,13 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
 }
 
 /// The interface of a connection's attachment (or, beyond those, LAN) with this place in the configuration.
-pub(crate) fn interface_id(config: &Config, connection: usize, place: config::model::Interface) -> InterfaceId {
-    let before: usize = config.connections.iter().take(connection).map(|one| one.attachments.len() + one.lans.len()).sum();
+pub(crate) fn interface_id(
+    config: &Config,
+    connection: usize,
+    place: config::model::Interface,
+) -> InterfaceId {
+    let before: usize =
+        config.connections.iter().take(connection).map(|one| one.attachments.len() + one.lans.len()).sum();
     let attachments = config.connections.get(connection).map_or(0, |one| one.attachments.len());
     InterfaceId::at(match place {
         config::model::Interface::Attachment(at) => before + at,

@@ -25,8 +25,10 @@ pub(crate) fn routes(
     interfaces: &[InterfaceSetup],
 ) -> Vec<(IpNet, Target)> {
     let own = interfaces.iter().enumerate().filter(|(_, one)| one.connection == ConnectionId::at(at));
-    let mut routes: Vec<_> =
-        own.clone().flat_map(|(id, one)| one.addresses.iter().flat_map(move |net| subnet(InterfaceId::at(id), *net))).collect();
+    let mut routes: Vec<_> = own
+        .clone()
+        .flat_map(|(id, one)| one.addresses.iter().flat_map(move |net| subnet(InterfaceId::at(id), *net)))
+        .collect();
     for route in &connection.routes {
         routes.push((route.prefix, target(config, (at, connection), &route.via, route.prefix)));
     }
@@ -56,15 +58,21 @@ fn target(config: &Config, (at, connection): (usize, &Connection), via: &Via, pr
     match via {
         Via::Blackhole => Target::Blackhole,
         Via::Unreachable => Target::Unreachable,
-        Via::Neighbor { address, interface } => {
-            Target::Via(vec![Hop { interface: interface_id(config, at, *interface), gateway: *address, weight: 1 }])
-        }
+        Via::Neighbor { address, interface } => Target::Via(vec![Hop {
+            interface: interface_id(config, at, *interface),
+            gateway: *address,
+            weight: 1,
+        }]),
         Via::Attachments(places) => {
             let hop = |&place: &usize| {
                 let attachment = connection.attachments.get(place)?;
                 let same_family = |peer: &&std::net::IpAddr| peer.is_ipv4() == matches!(prefix, IpNet::V4(_));
                 let gateway = *attachment.peers.iter().find(same_family)?;
-                Some(Hop { interface: interface_id(config, at, Interface::Attachment(place)), gateway, weight: 1 })
+                Some(Hop {
+                    interface: interface_id(config, at, Interface::Attachment(place)),
+                    gateway,
+                    weight: 1,
+                })
             };
             Target::Via(places.iter().filter_map(hop).collect())
         }

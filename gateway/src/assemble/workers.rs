@@ -4,7 +4,10 @@
 //! dealt out in turn. Every worker opens every pure LAN port (fan-out by flow in the kernel). TAP LAN ports have one
 //! queue, hence one owner.
 
-use config::{Config, model::{Io, PortRole}};
+use config::{
+    Config,
+    model::{Io, PortRole},
+};
 use dataplane::WorkerId;
 
 /// The owner of each port; `None`: every worker opens it.

@@ -65,7 +65,9 @@ fn scis(key: &GivenKey, sender: Sender) -> Vec<Sci> {
     match (sender, key.sci) {
         (Sender::Named(sci), _) => vec![sci],
         (Sender::Unnamed(_), Some(sci)) => vec![sci],
-        (Sender::Unnamed(mac), None) if key.key.suite().is_xpn() => vec![Sci::new(mac, Sci::END_STATION_PORT)],
+        (Sender::Unnamed(mac), None) if key.key.suite().is_xpn() => {
+            vec![Sci::new(mac, Sci::END_STATION_PORT)]
+        }
         (Sender::Unnamed(mac), None) => PORTS.map(|port| Sci::new(mac, port)).to_vec(),
     }
 }
@@ -120,7 +122,7 @@ fn nearest(last: u64, word: u32) -> u64 {
     } else {
         last.checked_sub(u64::from(ahead.wrapping_neg()))
     }
-    .unwrap_or(u64::from(word))
+    .unwrap_or_else(|| u64::from(word))
 }
 
 #[cfg(test)]

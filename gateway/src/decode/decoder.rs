@@ -217,7 +217,9 @@ fn sender(found: &Protected) -> Option<Sender> {
     let source = source(&found.octets)?;
     Some(match found.tag.channel {
         ChannelForm::Peer => Sender::Unnamed(source),
-        form @ (ChannelForm::Explicit(_) | ChannelForm::EndStation | ChannelForm::SingleCopyBroadcast { .. }) => {
+        form @ (ChannelForm::Explicit(_)
+        | ChannelForm::EndStation
+        | ChannelForm::SingleCopyBroadcast { .. }) => {
             form.sci(source).map_or(Sender::Unnamed(source), Sender::Named)
         }
     })

@@ -7,10 +7,7 @@
 use std::{fmt, path::Path, str::FromStr};
 
 use config::SecretError;
-use macsec::{
-    An, CipherSuite, ConfidentialityOffset, Fingerprint, Sak, Salt, Sci, Ssci,
-    offline::Key,
-};
+use macsec::{An, CipherSuite, ConfidentialityOffset, Fingerprint, Sak, Salt, Sci, Ssci, offline::Key};
 use zeroize::Zeroizing;
 
 use crate::secrets;
@@ -149,7 +146,9 @@ impl Parts {
             "sci" => self.sci = Some(parse(value, "sci", "an SCI such as 02:00:5e:10:00:01/0001")?),
             "an" => self.an = Some(some(value.parse().ok().and_then(An::new), "an", "0, 1, 2 or 3")?),
             "salt" => self.salt = Some(some(salt(value), "salt", "24 hexadecimal digits")?),
-            "ssci" => self.ssci = Some(Ssci(some(number(value), "ssci", "a number, in hexadecimal after 0x")?)),
+            "ssci" => {
+                self.ssci = Some(Ssci(some(number(value), "ssci", "a number, in hexadecimal after 0x")?))
+            }
             "suite" => {
                 let names = "gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256";
                 self.suite = Some(parse(value, "suite", names)?);
@@ -176,7 +175,11 @@ impl Parts {
                 return Err(KeyError::OffsetWithXpn);
             }
         } else {
-            let parts = [("salt", self.salt.is_some()), ("ssci", self.ssci.is_some()), ("pn-high", self.pn_high.is_some())];
+            let parts = [
+                ("salt", self.salt.is_some()),
+                ("ssci", self.ssci.is_some()),
+                ("pn-high", self.pn_high.is_some()),
+            ];
             if let Some((name, _)) = parts.into_iter().find(|(_, there)| *there) {
                 return Err(KeyError::OnlyXpn { name, suite });
             }

@@ -47,7 +47,9 @@ impl Numbers {
         if self.ranges.len() <= MOST_RANGES {
             return;
         }
-        let (Some((from, to)), Some((next, end))) = (self.ranges.pop_first(), self.ranges.pop_first()) else { return };
+        let (Some((from, to)), Some((next, end))) = (self.ranges.pop_first(), self.ranges.pop_first()) else {
+            return;
+        };
         self.forgotten = self.forgotten.saturating_add(next - to - 1);
         self.ranges.insert(from, end);
     }
@@ -125,7 +127,7 @@ mod tests {
                 reordered += u64::from(news && highest.is_some_and(|highest| pn < highest));
             }
             let (low, high) = (set.first().unwrap(), set.last().unwrap());
-            prop_assert_eq!(numbers.missing(), high - low + 1 - set.len() as u64);
+            prop_assert_eq!(numbers.missing(), high - low + 1 - u64::try_from(set.len()).unwrap());
             prop_assert_eq!((numbers.duplicates(), numbers.reordered()), (duplicates, reordered));
             prop_assert_eq!((numbers.first(), numbers.last()), (pns.first().copied(), pns.last().copied()));
             prop_assert_eq!(numbers.highest(), Some(*high));

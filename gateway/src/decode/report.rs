@@ -169,7 +169,9 @@ impl Decoder {
             key: fit.map(|(_, key)| key.fingerprint.to_string()),
             suite: fit.map(|(_, key)| key.key.suite().to_string()),
             ssci: fit.filter(|(_, key)| key.key.suite().is_xpn()).map(|(attempt, _)| attempt.ssci.0),
-            confidentiality_offset: fit.filter(|_| sa.encrypted > 0).map(|(attempt, _)| attempt.offset.octets()),
+            confidentiality_offset: fit
+                .filter(|_| sa.encrypted > 0)
+                .map(|(attempt, _)| attempt.offset.octets()),
             first_pn: sa.first_pn.or_else(|| sa.unproven.first()),
             last_pn: sa.last_pn.or_else(|| sa.unproven.last()),
             pn_proven: sa.valid > 0,

@@ -1,6 +1,10 @@
 //! What the tests that touch the real world share.
 #![allow(dead_code, reason = "not every test uses every part")]
 
+pub(crate) mod gateway;
+pub(crate) mod shell;
+pub(crate) mod sites;
+pub(crate) mod vlan;
 pub(crate) mod vm;
 
 use std::env;

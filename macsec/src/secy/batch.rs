@@ -51,7 +51,7 @@ impl SecY {
             frames.iter_mut().map(|frame| sa.prepare(frame.as_mut(), &out, counters)).collect();
         let mut jobs: ArrayVec<SealJob<'_>, MAX_RUN> = ArrayVec::new();
         for (frame, ready) in frames.iter_mut().zip(&mut run) {
-            match ready.as_ref().ok().map(|ready| ready.job(frame.as_mut())) {
+            match ready.as_ref().ok().map(|ready| sa.job(frame.as_mut(), ready)) {
                 Some(Some(job)) => jobs.push(job),
                 Some(None) => *ready = Err(TxRefusal::Cipher),
                 None => {}
@@ -104,10 +104,11 @@ impl SecY {
             }
         }
         let taken = run.members.len();
-        self.conclude_run(run, frames, verdicts);
+        self.conclude_run(&mut run, frames, verdicts);
         taken
     }
 
+    #[inline]
     fn collect(&mut self, frame: &mut PacketBuf, run: &mut Run) -> Step {
         let (place, tag) = match self.receive.classify(frame, self.policy.validate, &mut self.counters) {
             Ok(found) => found,
@@ -121,7 +122,7 @@ impl SecY {
         if sa.keyed.xpn && sa.window.recover_after(run.highest, tag.pn) != pn {
             return Step::Stop;
         }
-        match sa.admit(tag, pn, &self.policy) {
+        match sa.admit(&tag, pn, &self.policy) {
             Ok(candidate) => {
                 run.place = Some(place);
                 run.highest = run.highest.max(pn);
@@ -133,7 +134,7 @@ impl SecY {
 
     fn conclude_run<F: AsMut<PacketBuf>>(
         &mut self,
-        mut run: Run,
+        run: &mut Run,
         frames: &mut [F],
         verdicts: &mut [RxVerdict],
     ) {
@@ -141,9 +142,9 @@ impl SecY {
         let mut proofs: ArrayVec<Option<IcvValid>, MAX_RUN> = ArrayVec::new();
         if self.policy.validate != ValidateFrames::Disabled {
             let mut jobs: ArrayVec<OpenJob<'_>, MAX_RUN> = ArrayVec::new();
-            for (frame, member) in frames.iter_mut().zip(&mut run.members) {
+            for (frame, member) in frames.iter_mut().zip(run.members.iter_mut()) {
                 member.opened = match &member.candidate {
-                    Some(candidate) => candidate.job(frame.as_mut()).map(|job| jobs.push(job)).is_some(),
+                    Some(candidate) => sa.job(frame.as_mut(), candidate).map(|job| jobs.push(job)).is_some(),
                     None => false,
                 };
             }
@@ -151,11 +152,11 @@ impl SecY {
             proofs.extend(jobs.iter().map(OpenJob::proof));
         }
         let mut proofs = proofs.into_iter();
-        for ((frame, member), verdict) in frames.iter_mut().zip(run.members).zip(verdicts) {
-            if let Some(candidate) = member.candidate {
+        for ((frame, member), verdict) in frames.iter_mut().zip(&run.members).zip(verdicts) {
+            if let Some(candidate) = &member.candidate {
                 let proof = if member.opened { proofs.next().flatten() } else { None };
                 let frame = frame.as_mut();
-                *verdict = sa.conclude(frame, &candidate, proof, &self.policy, &mut self.counters);
+                *verdict = sa.conclude(frame, candidate, proof, &self.policy, &mut self.counters);
             }
         }
     }

@@ -218,7 +218,7 @@ impl SecY {
         Ok(())
     }
 
-    /// Raises lowestPN of a receive SA to `pn`; a lower `pn` changes nothing (updLowestPN, §10.7.16).
+    /// Raises lowestPN of a receive SA to `pn`; a lower `pn` changes nothing (updLowestPN, §10.7).
     ///
     /// # Errors
     /// [`LmiError::UnknownSc`], [`LmiError::UnknownSa`].
@@ -298,7 +298,7 @@ impl SecY {
         Ok(())
     }
 
-    /// Raises nextPN of a transmit SA to `pn`; a lower `pn` changes nothing (updNextPN, §10.7.22).
+    /// Raises nextPN of a transmit SA to `pn`; a lower `pn` changes nothing (updNextPN, §10.7).
     ///
     /// # Errors
     /// [`LmiError::UnknownSa`].

@@ -7,7 +7,7 @@
 //!
 //! Two speeds. [`protect`](SecY::protect), [`validate`](SecY::validate) and their batches work in place on
 //! a [`PacketBuf`] and neither allocate, lock nor log. Everything else, the layer management interface of
-//! §10.7 that the KaY and the gateway speak to, is in [`lmi`].
+//! §10.7 that the KaY and the gateway speak to, is in `lmi.rs`.
 //!
 //! Invariants:
 //! - a packet number is used at most once per SCI and SAK, and never after the last one (§10.5.2);
@@ -105,7 +105,7 @@ impl SecY {
         };
         let Some(sa) = receive.sa_mut(place) else { return RxVerdict::Drop(RxDrop::NoSaError) };
         let pn = sa.pn(tag.pn);
-        match sa.admit(tag, pn, policy) {
+        match sa.admit(&tag, pn, policy) {
             Ok(candidate) => {
                 let validate = policy.validate != ValidateFrames::Disabled;
                 let proof = if validate { sa.open(frame, &candidate) } else { None };

@@ -11,7 +11,7 @@
 use net::{MacAddr, PacketBuf};
 
 use crate::{
-    aead::{IcvValid, NONCE_LEN, OpenJob},
+    aead::{IcvValid, OpenJob},
     an::An,
     replay::ReplayWindow,
     sci::Sci,
@@ -192,17 +192,22 @@ fn no_sa(
         RxVerdict::Drop(RxDrop::NoSaError)
     } else {
         counters.in_pkts_no_sa += 1;
-        take_off(frame, tag);
+        take_off(frame, SecTag::OFFSET + tag.channel.tag_len(), tag.secure_len);
         RxVerdict::Deliver(Delivered::NoSa)
     }
 }
 
-/// A frame that is to be validated.
+/// A frame that is to be validated: what of its SecTAG still matters. Small, for a batch keeps many.
+#[derive(Clone, Copy)]
 pub(super) struct Candidate {
-    pub(super) tag: SecTag,
     pub(super) pn: u64,
+    /// Octets of addresses and SecTAG.
+    header_len: usize,
+    user_len: usize,
+    /// Octets that are authenticated but not encrypted.
     aad_len: usize,
-    nonce: [u8; NONCE_LEN],
+    encrypted: bool,
+    changed: bool,
 }
 
 impl ReceiveSa {
@@ -212,30 +217,40 @@ impl ReceiveSa {
         if self.keyed.xpn { self.window.recover(word) } else { u64::from(word) }
     }
 
-    /// The preliminary replay check (§10.6.2), and where what is in the frame.
+    /// The preliminary replay check (§10.6.2), and what is where in the frame.
     #[inline]
     pub(super) fn admit(
         &mut self,
-        tag: SecTag,
+        tag: &SecTag,
         pn: u64,
         policy: &SecyPolicy,
     ) -> Result<Candidate, RxVerdict> {
         if policy.replay_protect && self.window.refuses(pn) {
             return Err(self.late());
         }
-        let header_len = SecTag::OFFSET + tag.channel.tag_len();
-        let aad_len = self.keyed.aad_len(header_len, tag.secure_len, tag.encrypted);
-        Ok(Candidate { aad_len, nonce: self.keyed.nonce(pn), tag, pn })
+        let &SecTag { channel, encrypted, changed, secure_len: user_len, .. } = tag;
+        let header_len = SecTag::OFFSET + channel.tag_len();
+        let aad_len = self.keyed.aad_len(header_len, user_len, encrypted);
+        Ok(Candidate { pn, header_len, user_len, aad_len, encrypted, changed })
+    }
+
+    /// The frame of `candidate` as work for the AEAD; `None` if it is another one.
+    #[inline]
+    pub(super) fn job<'a>(&self, frame: &'a mut PacketBuf, candidate: &Candidate) -> Option<OpenJob<'a>> {
+        let &Candidate { pn, header_len, user_len, aad_len, .. } = candidate;
+        let (aad, rest) = frame.split_at_mut_checked(aad_len)?;
+        let (text, rest) = rest.split_at_mut_checked((header_len + user_len).checked_sub(aad_len)?)?;
+        Some(OpenJob { nonce: self.keyed.nonce(pn), aad, text, icv: rest.first_chunk()?, valid: false })
     }
 
     #[inline]
     pub(super) fn open(&self, frame: &mut PacketBuf, candidate: &Candidate) -> Option<IcvValid> {
-        let mut job = candidate.job(frame)?;
+        let mut job = self.job(frame, candidate)?;
         self.keyed.aead.open(&mut job);
         job.proof()
     }
 
-    /// What follows the validation (§10.6.4, §10.6.5). `proof` is missing when the ICV was wrong or not checked.
+    /// What follows the validation (§10.6). `proof` is missing when the ICV was wrong or not checked.
     #[inline]
     pub(super) fn conclude(
         &mut self,
@@ -245,14 +260,14 @@ impl ReceiveSa {
         policy: &SecyPolicy,
         counters: &mut SecyCounters,
     ) -> RxVerdict {
-        let (tag, pn) = (&candidate.tag, candidate.pn);
+        let &Candidate { pn, header_len, user_len, changed, .. } = candidate;
         // The second check: frames of the same batch may have moved the window.
         if policy.replay_protect && self.window.refuses(pn) {
             return self.late();
         }
-        count_octets(tag, policy.validate, counters);
+        candidate.count_octets(policy.validate, counters);
         let (delivered, counter) = match proof {
-            None if policy.validate == ValidateFrames::Strict || tag.changed => {
+            None if policy.validate == ValidateFrames::Strict || changed => {
                 self.counters.in_pkts_not_valid += 1;
                 return RxVerdict::Drop(RxDrop::NotValid);
             }
@@ -267,7 +282,7 @@ impl ReceiveSa {
         if let Some(proof) = proof {
             self.window.accept(pn, proof);
         }
-        take_off(frame, tag);
+        take_off(frame, header_len, user_len);
         RxVerdict::Deliver(delivered)
     }
 
@@ -295,13 +310,15 @@ impl ReceiveSa {
 }
 
 impl Candidate {
-    /// `frame` as work for the AEAD; `None` if it is not the frame this was made from.
+    /// InOctetsDecrypted or InOctetsValidated, right or wrong (§10.6, trap 5).
     #[inline]
-    pub(super) fn job<'a>(&self, frame: &'a mut PacketBuf) -> Option<OpenJob<'a>> {
-        let end = SecTag::OFFSET + self.tag.channel.tag_len() + self.tag.secure_len;
-        let (aad, rest) = frame.split_at_mut_checked(self.aad_len)?;
-        let (text, rest) = rest.split_at_mut_checked(end.checked_sub(self.aad_len)?)?;
-        Some(OpenJob { nonce: self.nonce, aad, text, icv: rest.first_chunk()?, valid: false })
+    fn count_octets(&self, validate: ValidateFrames, counters: &mut SecyCounters) {
+        let octets = u64::try_from(self.user_len).unwrap_or(u64::MAX);
+        match (validate, self.encrypted) {
+            (ValidateFrames::Disabled | ValidateFrames::Null, _) => {}
+            (ValidateFrames::Strict | ValidateFrames::Check, true) => counters.in_octets_decrypted += octets,
+            (ValidateFrames::Strict | ValidateFrames::Check, false) => counters.in_octets_validated += octets,
+        }
     }
 }
 
@@ -325,25 +342,14 @@ impl ReceiveSc {
     }
 }
 
-/// InOctetsDecrypted or InOctetsValidated, right or wrong (§10.6.3, trap 5).
-#[inline]
-fn count_octets(tag: &SecTag, validate: ValidateFrames, counters: &mut SecyCounters) {
-    let octets = u64::try_from(tag.secure_len).unwrap_or(u64::MAX);
-    if validate != ValidateFrames::Disabled {
-        let counter =
-            if tag.encrypted { &mut counters.in_octets_decrypted } else { &mut counters.in_octets_validated };
-        *counter += octets;
-    }
-}
-
 /// Takes SecTAG, ICV and padding off.
 #[inline]
-fn take_off(frame: &mut PacketBuf, tag: &SecTag) {
+fn take_off(frame: &mut PacketBuf, header_len: usize, user_len: usize) {
     if let Some(&addresses) = frame.first_chunk::<{ SecTag::OFFSET }>()
-        && frame.pull_front(tag.channel.tag_len())
+        && frame.pull_front(header_len - SecTag::OFFSET)
         && let Some(front) = frame.first_chunk_mut()
     {
         *front = addresses;
     }
-    frame.truncate(SecTag::OFFSET + tag.secure_len);
+    frame.truncate(SecTag::OFFSET + user_len);
 }

@@ -7,7 +7,7 @@
 use net::{MacAddr, PacketBuf};
 
 use crate::{
-    aead::{ICV_LEN, NONCE_LEN, SealJob},
+    aead::{ICV_LEN, SealJob},
     an::An,
     pn::PacketNumbers,
     sci::Sci,
@@ -93,9 +93,10 @@ pub(super) struct TransmitSa {
 
 /// A frame that has its SecTAG and room for its ICV.
 pub(super) struct Ready {
+    pn: u64,
+    /// Octets that are authenticated but not encrypted.
     aad_len: usize,
     user_len: usize,
-    nonce: [u8; NONCE_LEN],
 }
 
 /// What is the same for all frames of a SecY.
@@ -141,17 +142,25 @@ impl TransmitSa {
         };
         put_on(frame, addresses, &tag).ok_or(TxRefusal::NoRoom)?;
         let aad_len = self.keyed.aad_len(SecTag::OFFSET + tag_len, user_len, self.encrypt);
-        Ok(Ready { aad_len, user_len, nonce: self.keyed.nonce(pn) })
+        Ok(Ready { pn, aad_len, user_len })
+    }
+
+    /// The prepared `frame` as work for the AEAD; `None` if it is another one.
+    #[inline]
+    pub(super) fn job<'a>(&self, frame: &'a mut PacketBuf, ready: &Ready) -> Option<SealJob<'a>> {
+        let (head, icv) = frame.split_last_chunk_mut()?;
+        let (aad, text) = head.split_at_mut_checked(ready.aad_len)?;
+        Some(SealJob { nonce: self.keyed.nonce(ready.pn), aad, text, icv, sealed: false })
     }
 
     #[inline]
     pub(super) fn seal(&self, frame: &mut PacketBuf, ready: &Ready) -> bool {
-        let Some(mut job) = ready.job(frame) else { return false };
+        let Some(mut job) = self.job(frame, ready) else { return false };
         self.keyed.aead.seal(&mut job);
         job.sealed
     }
 
-    /// Counts the frame: OutPktsEncrypted or OutPktsProtected, and its octets (§10.7.18, §10.7.19).
+    /// Counts the frame: OutPktsEncrypted or OutPktsProtected, and its octets (§10.7).
     #[inline]
     pub(super) fn conclude(
         &mut self,
@@ -189,16 +198,6 @@ impl TransmitSa {
             counters: self.counters,
             times: self.times,
         }
-    }
-}
-
-impl Ready {
-    /// The prepared `frame` as work for the AEAD; `None` if it is not the frame that was prepared.
-    #[inline]
-    pub(super) fn job<'a>(&self, frame: &'a mut PacketBuf) -> Option<SealJob<'a>> {
-        let (head, icv) = frame.split_last_chunk_mut()?;
-        let (aad, text) = head.split_at_mut_checked(self.aad_len)?;
-        Some(SealJob { nonce: self.nonce, aad, text, icv, sealed: false })
     }
 }
 

@@ -193,7 +193,7 @@ fn channel(tci: u8, tagged: &[u8]) -> Result<ChannelForm, BadTag> {
     }
 }
 
-/// §9.12 c) to f): with SL the secure data has that length and may be followed by padding; without SL it
+/// §9.12: with SL the secure data has that length and may be followed by padding; without SL it
 /// is all there is before the ICV, at least 48 octets.
 #[inline]
 fn secure_len(sl: u8, tagged_len: usize, tag_len: usize) -> Result<usize, BadTag> {
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    // §9.12 c) to f): the exact edges of both lengths, with and without SCI.
+    // §9.12: the exact edges of both lengths, with and without SCI.
     #[test]
     fn lengths_are_held_to_the_octet() {
         for (tci, sci) in [(0x00, 0), (0x0c, 0), (0x20, 8), (0x2c, 8)] {

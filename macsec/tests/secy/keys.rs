@@ -61,7 +61,7 @@ fn an_sa_is_not_used_before_it_is_enabled_nor_after_it_is_disabled() {
     assert!(!sender.mac_operational());
 }
 
-// §10.7.13, §10.7.21: creating an SA deletes the one there is.
+// §10.7: creating an SA deletes the one there is.
 #[test]
 fn creating_an_sa_replaces_the_one_with_its_number() {
     let wire = Wire::new(CipherSuite::GcmAes256);
@@ -205,7 +205,7 @@ fn two_scis_never_share_an_ssci_under_one_key() {
     }
 }
 
-// §10.7.16, §10.7.22.
+// §10.7.
 #[test]
 fn packet_numbers_are_only_ever_raised() {
     let (mut sender, mut bob) = Wire { first_pn: 50, ..Wire::new(CipherSuite::GcmAesXpn256) }.ends();

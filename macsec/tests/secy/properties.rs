@@ -147,7 +147,7 @@ fn the_sci_is_in_the_nonce_even_when_not_on_the_wire() {
     assert_ne!(alice(), Sci::new(ALICE, 2));
 }
 
-// §10.7.25: a frame shorter than the offset is wholly in clear, and still E and C.
+// §10.7: a frame shorter than the offset is wholly in clear, and still E and C.
 #[test]
 fn a_frame_shorter_than_its_offset_stays_in_clear_but_authenticated() {
     for (offset, len) in [(ConfidentialityOffset::Thirty, 30), (ConfidentialityOffset::Fifty, 20)] {

@@ -1,8 +1,8 @@
 //! One test for each trap of interworking that belongs to the data plane, numbered as in CONFORMANCE.md.
 
 use macsec::{
-    CipherSuite, ConfidentialityOffset, Delivered, LmiError, Protected, RxDrop, RxVerdict, Sci, SecY,
-    SecyPolicy, TxRefusal, ValidateFrames, clear_tags,
+    CipherSuite, ConfidentialityOffset, Delivered, KeyId, LmiError, Protected, ReceiveSaParams, RxDrop,
+    RxVerdict, Salt, Sci, SecY, SecyPolicy, Ssci, TxRefusal, ValidateFrames, clear_tags,
 };
 use net::{EtherType, MacAddr, PacketBuf, VlanId, VlanTag};
 
@@ -119,7 +119,7 @@ fn trap_04_vlan_tags_in_clear_are_not_authenticated() {
     }
 }
 
-// §10.6.3.
+// §10.6.
 #[test]
 fn trap_05_octets_count_even_when_the_icv_is_wrong() {
     for encrypt in [true, false] {
@@ -134,7 +134,7 @@ fn trap_05_octets_count_even_when_the_icv_is_wrong() {
     }
 }
 
-// §10.6.4: there is no plain text to deliver.
+// §10.6: there is no plain text to deliver.
 #[test]
 fn trap_06_encrypted_frames_that_fail_are_dropped_in_every_mode() {
     for validate in [ValidateFrames::Strict, ValidateFrames::Check, ValidateFrames::Disabled] {
@@ -272,6 +272,39 @@ fn trap_26_a_restart_goes_on_above_the_reserved_packet_numbers() {
     let mut restarted = Wire { first_pn: 11, ..wire }.sender();
     assert_eq!(bob.validate(&mut protected(&mut restarted, 60)), OK);
     assert_eq!(bob.status().receive[0].sas[0].next_pn, 12);
+}
+
+// §10.7.28: the key server's MI, not ours, with the low half of the key number first.
+#[test]
+fn trap_27_the_salt_is_made_of_the_key_servers_identifier() {
+    let server = [0xe6, 0xb0, 0xe8, 0x1a, 0x48, 0xde, 0x86, 0xa2, 0x1c, 0x66, 0xfa, 0x6d];
+    let salt = Salt::for_key(KeyId::new(server, 0x0102_0304));
+    assert_eq!(salt.0[..4], [0xe6 ^ 0x03, 0xb0 ^ 0x04, 0xe8 ^ 0x01, 0x1a ^ 0x02]);
+    assert_eq!(salt.0[4..], server[4..]);
+    let wire = Wire::new(CipherSuite::GcmAesXpn256);
+    let (mut sender, mut bob) = wire.ends();
+    let key = sak(wire.suite, wire.seed);
+    let other = ReceiveSaParams { salt, ..wire.receive_params(&key) };
+    bob.create_receive_sa(alice(), an(0), &other, NOW).unwrap();
+    bob.enable_receive_sa(alice(), an(0), NOW).unwrap();
+    assert_eq!(bob.validate(&mut protected(&mut sender, 60)), RxVerdict::Drop(RxDrop::NotValid));
+}
+
+// §10.7.13: both ends number the same set, the one that shared the key.
+#[test]
+fn trap_28_another_set_of_members_means_another_ssci() {
+    let (a, b, c) = (Sci::from_u64(10), Sci::from_u64(20), Sci::from_u64(30));
+    let (two, three) = (Ssci::assign(a, &[a, b]).unwrap(), Ssci::assign(a, &[a, b, c]).unwrap());
+    assert_eq!((two, three), (Ssci(2), Ssci(3)));
+    let wire = Wire::new(CipherSuite::GcmAesXpn128);
+    let key = sak(wire.suite, wire.seed);
+    for (ssci, expected) in [(two, OK), (three, RxVerdict::Drop(RxDrop::NotValid))] {
+        let (mut sender, mut bob) = wire.ends();
+        let params = ReceiveSaParams { ssci, ..wire.receive_params(&key) };
+        bob.create_receive_sa(alice(), an(0), &params, NOW).unwrap();
+        bob.enable_receive_sa(alice(), an(0), NOW).unwrap();
+        assert_eq!(bob.validate(&mut protected(&mut sender, 60)), expected);
+    }
 }
 
 // §14.7, §14.8.

@@ -131,7 +131,7 @@ fn every_frame_gets_its_verdict_and_counts_once() {
     }
 }
 
-// §10.6.5: only valid frames move the window, whatever is delivered.
+// §10.6: only valid frames move the window, whatever is delivered.
 #[test]
 fn frames_that_are_not_valid_do_not_move_the_window() {
     for validate in [ValidateFrames::Strict, ValidateFrames::Check, ValidateFrames::Disabled] {
@@ -145,6 +145,17 @@ fn frames_that_are_not_valid_do_not_move_the_window() {
         assert_eq!(bob.lowest_pn(alice(), an(0)), Some(1), "{validate:?}");
         assert!(matches!(bob.validate(&mut dirty(&first)), RxVerdict::Deliver(_)));
     }
+}
+
+// §10.6.2: the preliminary check is there to save the work.
+#[test]
+fn a_late_frame_is_not_decrypted() {
+    let (mut sender, mut bob) = Wire::new(CipherSuite::GcmAes256).ends();
+    let mut late = protected(&mut sender, 60);
+    let before = late.to_vec();
+    bob.raise_lowest_pn(alice(), an(0), 100).unwrap();
+    assert_eq!(bob.validate(&mut late), RxVerdict::Drop(RxDrop::Late));
+    assert_eq!((&*late, bob.status().counters.in_octets_decrypted), (&*before, 0));
 }
 
 // §10.5: what may not be sent is not sent, and stays as it was.
@@ -195,7 +206,7 @@ fn unprotected_frames_pass_and_count() {
     assert_eq!((&*sent, secy.status().counters.out_pkts_untagged), (&*frame(1), 1));
 }
 
-// §10.7.18, §10.7.19.
+// §10.7.
 #[test]
 fn sent_frames_and_octets_count_by_kind() {
     for encrypt in [true, false] {

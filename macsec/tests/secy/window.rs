@@ -125,7 +125,7 @@ fn window_edges_are_exact() {
     }
 }
 
-// §10.6.5: 0 stands for 2^64, which is not delayed.
+// §10.6: 0 stands for 2^64, which is not delayed.
 #[test]
 fn a_packet_number_of_0_is_not_delayed() {
     let window = ReplayWindow::new(100, 0, false);

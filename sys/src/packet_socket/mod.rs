@@ -13,6 +13,7 @@
 //! deleted; `health` then says `ENODEV`, and the caller opens a new one when the interface is back.
 #![expect(unsafe_code, reason = "a link-layer address is a C struct inside socket2's storage")]
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub struct PacketOptions {
     /// V3 cells hold 64 KiB in any case.
     pub max_frame: usize,
     /// V2: receive longer frames whole as well ([`crate::RxFrame::take_whole`]), and let that many octets of them
-    /// wait. They count with their kernel overhead, so 64 KiB of payload can be 100 KiB here.
+    /// wait. The kernel doubles the number (`SO_RCVBUF`, socket(7)) and counts frames with its own overhead, so it is
+    /// about the octets of payload that may wait. Much more than the reader needs to catch up only costs cache.
     pub overflow: Option<usize>,
     /// About how many octets of kernel memory the ring may take.
     pub ring_octets: usize,
@@ -66,7 +68,7 @@ impl PacketOptions {
             interface: interface.into(),
             ring: RingVersion::V2,
             max_frame: 1514,
-            overflow: Some(16 << 20),
+            overflow: Some(4 << 20),
             ring_octets: 4 << 20,
             vnet_header: true,
             fanout: None,
@@ -115,7 +117,8 @@ pub struct Statistics {
 pub struct PacketSocket {
     socket: Arc<Socket>,
     index: u32,
-    total: Statistics,
+    total: Cell<Statistics>,
+    gone: Cell<bool>,
 }
 
 impl PacketSocket {
@@ -130,7 +133,7 @@ impl PacketSocket {
         let index = interface::index(&options.interface)?;
         let socket = Socket::new_raw(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
-        let this = Self { socket: Arc::new(socket), index, total: Statistics::default() };
+        let this = Self { socket: Arc::new(socket), index, total: Cell::default(), gone: Cell::new(false) };
         let version = match options.ring {
             RingVersion::V2 => TPACKET_V2,
             RingVersion::V3 { .. } => TPACKET_V3,
@@ -166,7 +169,7 @@ impl PacketSocket {
         let index = interface::index(&options.interface)?;
         let socket = Socket::new_raw(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
-        let this = Self { socket: Arc::new(socket), index, total: Statistics::default() };
+        let this = Self { socket: Arc::new(socket), index, total: Cell::default(), gone: Cell::new(false) };
         this.set(libc::PACKET_VNET_HDR, &c_int::from(options.vnet_header))?;
         this.set(libc::PACKET_QDISC_BYPASS, &c_int::from(options.qdisc_bypass))?;
         if let Some(octets) = options.send_buffer {
@@ -186,27 +189,35 @@ impl PacketSocket {
     /// clears it.
     ///
     /// # Errors
-    /// `ENETDOWN` once after the interface went down; `ENODEV` always after it was deleted.
+    /// `ENETDOWN` once after the interface went down; `ENODEV` always after it was deleted. Deleting takes an interface
+    /// down first: who asks between the two hears `ENETDOWN` only, and learns the rest from sending or from netlink.
     pub fn health(&self) -> io::Result<()> {
-        let pending = self.socket.take_error()?;
-        if !self.is_bound()? {
-            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        if let Some(error) = self.socket.take_error()? {
+            // The kernel says ENETDOWN for both; a deleted interface has also left the socket's address.
+            if self.is_bound()? {
+                return Err(error);
+            }
+            self.gone.set(true);
         }
-        pending.map_or(Ok(()), Err)
+        if self.gone.get() { Err(io::Error::from_raw_os_error(libc::ENODEV)) } else { Ok(()) }
     }
 
     /// What the kernel counted for this socket since it was opened. Asking also clears [`crate::RxFrame::losing`].
     ///
     /// # Errors
     /// Whatever the kernel answers.
-    pub fn statistics(&mut self) -> io::Result<Statistics> {
+    pub fn statistics(&self) -> io::Result<Statistics> {
         let empty = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
         let now = socket_option::read(self.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS, empty)?;
         // The kernel counts dropped frames as packets too, and starts from zero after each question.
-        self.total.packets += u64::from(now.tp_packets.saturating_sub(now.tp_drops));
-        self.total.drops += u64::from(now.tp_drops);
-        self.total.freezes += u64::from(now.tp_freeze_q_cnt);
-        Ok(self.total)
+        let before = self.total.get();
+        let total = Statistics {
+            packets: before.packets + u64::from(now.tp_packets.saturating_sub(now.tp_drops)),
+            drops: before.drops + u64::from(now.tp_drops),
+            freezes: before.freezes + u64::from(now.tp_freeze_q_cnt),
+        };
+        self.total.set(total);
+        Ok(total)
     }
 
     fn map_ring(&self, geometry: Geometry) -> io::Result<Mapping> {

@@ -245,15 +245,15 @@ fn a_flow_stays_on_one_socket_of_a_hash_group() {
     on_each_ring(|_, version| {
         let fanout = Some(Fanout { group: 1, mode: FanoutMode::Hash });
         let (tx, _ring) = open(&options("a", version));
-        let mut members: Vec<_> =
+        let members: Vec<_> =
             (0..2).map(|_| open(&PacketOptions { fanout, ..options("b", version) })).collect();
         let (header, packet) = super_frame(100);
         let unsegmented =
             [header[0], 0, header[2], header[3], 0, 0, header[6], header[7], header[8], header[9]];
         let flow = [Outgoing { vnet: Some(unsegmented), data: &packet }; 8];
         assert_eq!(TxBatch::new(true).send(tx.as_fd(), flow).frames(), 8);
-        wait_for(|| members.iter_mut().map(|(s, _)| s.statistics().unwrap().packets).sum::<u64>() == 8);
-        let counts: Vec<_> = members.iter_mut().map(|(s, _)| s.statistics().unwrap().packets).collect();
+        wait_for(|| members.iter().map(|(s, _)| s.statistics().unwrap().packets).sum::<u64>() == 8);
+        let counts: Vec<_> = members.iter().map(|(s, _)| s.statistics().unwrap().packets).collect();
         assert!(counts == [8, 0] || counts == [0, 8], "{counts:?}");
     });
 }
@@ -291,7 +291,7 @@ fn a_batch_is_at_most_64_frames() {
 fn a_full_ring_drops_counts_and_recovers() {
     on_each_ring(|_, version| {
         let (tx, _ring) = open(&options("a", version));
-        let (mut rx, mut ring) = open(&PacketOptions { ring_octets: 1 << 17, ..options("b", version) });
+        let (rx, mut ring) = open(&PacketOptions { ring_octets: 1 << 17, ..options("b", version) });
         let frames: Vec<_> = (0..250).map(|n| frame(1514, n)).collect();
         for _ in 0..20 {
             send(&tx, &frames);
@@ -331,7 +331,8 @@ fn a_link_that_goes_down_is_reported_and_works_again_when_up() {
         assert_eq!((sent.taken, sent.stopped.map(|e| Fault::of(&e))), (0, Some(Fault::Down)));
         assert!(ring.next().is_none());
         rx.health().expect("taken once");
-        bed.ip("link set dev b up");
+        bed.up("b");
+        bed.active("a");
         send(&tx, &[frame(60, 2)]);
         assert_eq!(receive(&rx, &mut ring, 1).remove(0).data, frame(60, 2), "the same socket");
     });
@@ -343,7 +344,8 @@ fn a_socket_can_be_opened_on_an_interface_that_is_down() {
         bed.ip("link set dev b down");
         let (rx, mut ring) = open(&options("b", version));
         assert_eq!(Fault::of(&rx.health().unwrap_err()), Fault::Down);
-        bed.ip("link set dev b up");
+        bed.up("b");
+        bed.active("a");
         let (tx, _ring) = open(&options("a", version));
         send(&tx, &[frame(60, 2)]);
         assert_eq!(receive(&rx, &mut ring, 1).remove(0).data, frame(60, 2));
@@ -377,7 +379,7 @@ fn long_frames_that_nobody_takes_do_not_shift_those_behind_them() {
         bed.ip("link set dev a mtu 9000");
         bed.ip("link set dev b mtu 9000");
         let (tx, _ring) = open(&options("a", RingVersion::V2));
-        let (mut rx, mut ring) = open(&options("b", RingVersion::V2));
+        let (rx, mut ring) = open(&options("b", RingVersion::V2));
         let lengths = [9014, 60, 5000, 4000, 60, 3000];
         let frames: Vec<_> = (1..).zip(lengths).map(|(number, octets)| frame(octets, number)).collect();
         send(&tx, &frames);
@@ -410,7 +412,7 @@ fn long_frames_beyond_the_overflow_are_cut_and_say_so() {
         bed.ip("link set dev b mtu 9000");
         let (tx, _ring) = open(&options("a", RingVersion::V2));
         let small = PacketOptions { overflow: Some(50_000), ..options("b", RingVersion::V2) };
-        let (mut rx, mut ring) = open(&small);
+        let (rx, mut ring) = open(&small);
         let frames: Vec<_> = (0..50).map(|number| frame(9014, number)).collect();
         send(&tx, &frames);
         wait_for(|| rx.statistics().unwrap().packets == 50);

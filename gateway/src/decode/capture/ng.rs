@@ -93,7 +93,7 @@ impl Section {
     /// Reads the rest of a block of which `read` octets were read, and checks its lengths.
     fn read_body<R: Read>(&self, source: &mut Source<R>, read: usize) -> Result<(), CaptureError> {
         let total = self.order.u32(&source.record, 4).unwrap_or(0);
-        if total > LARGEST_BLOCK || total % 4 != 0 || len(total) < read + TAIL {
+        if total > LARGEST_BLOCK || !total.is_multiple_of(4) || len(total) < read + TAIL {
             return Err(source.damaged("a block of an impossible length"));
         }
         source.extend(len(total) - read)?;
@@ -155,13 +155,10 @@ impl Section {
         Some(Found { interface: 0, stamp: 0, data: 12, kept: kept.min(room), whole, options: None })
     }
 
-    fn packet<'a, R: Read>(
-        &self,
-        found: &Found,
-        source: &'a Source<R>,
-    ) -> Result<Packet<'a>, CaptureError> {
+    fn packet<'a, R: Read>(&self, found: &Found, source: &'a Source<R>) -> Result<Packet<'a>, CaptureError> {
         let interface = self.interfaces.get(found.interface);
-        let interface = interface.ok_or_else(|| source.damaged("a packet of an interface that is not described"))?;
+        let interface =
+            interface.ok_or_else(|| source.damaged("a packet of an interface that is not described"))?;
         let body = source.record.get(..source.record.len().saturating_sub(TAIL)).unwrap_or_default();
         let octets = body.get(found.data..).and_then(|data| data.get(..len(found.kept)));
         let octets = octets.filter(|_| found.kept <= LARGEST_PACKET);
@@ -186,7 +183,9 @@ impl Section {
         let body = record.get(..record.len().saturating_sub(TAIL)).unwrap_or_default();
         let mut rest = body.get(start..).unwrap_or_default();
         while let (Some(code), Some(size)) = (self.order.u16(rest, 0), self.order.u16(rest, 2)) {
-            let Some((value, after)) = rest.get(4..).and_then(|rest| rest.split_at_checked(usize::from(size))) else {
+            let Some((value, after)) =
+                rest.get(4..).and_then(|rest| rest.split_at_checked(usize::from(size)))
+            else {
                 return;
             };
             if code == 0 {

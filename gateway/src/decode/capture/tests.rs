@@ -30,11 +30,14 @@ fn read(file: &[u8]) -> (Vec<Seen>, Option<CaptureError>) {
 
 /// Two packets, the second one cut, written by another implementation.
 fn classic(endianness: Endianness, ts_resolution: TsResolution) -> Vec<u8> {
-    let header = PcapHeader { endianness, ts_resolution, datalink: DataLink::ETHERNET, ..PcapHeader::default() };
+    let header =
+        PcapHeader { endianness, ts_resolution, datalink: DataLink::ETHERNET, ..PcapHeader::default() };
     let mut writer = PcapWriter::with_header(Vec::new(), header).unwrap();
     for (seconds, octets, whole) in [(3, vec![1; 20], 20), (4, vec![2; 7], 90)] {
         let stamp = Duration::new(seconds, 5000);
-        writer.write_packet(&PcapPacket { timestamp: stamp, orig_len: whole, data: Cow::Owned(octets) }).unwrap();
+        writer
+            .write_packet(&PcapPacket { timestamp: stamp, orig_len: whole, data: Cow::Owned(octets) })
+            .unwrap();
     }
     writer.into_writer()
 }
@@ -82,7 +85,10 @@ fn ng() -> Vec<u8> {
         section(),
         block(0x0bad, &[1, 2, 3]),
         interface(64, &[]),
-        interface(0, &[&[0, 9, 0, 1, 9, 0, 0, 0][..], &fcs, &[0, 14, 0, 8, 0, 0, 0, 0, 0, 0, 0, 10]].concat()),
+        interface(
+            0,
+            &[&[0, 9, 0, 1, 9, 0, 0, 0][..], &fcs, &[0, 14, 0, 8, 0, 0, 0, 0, 0, 0, 0, 10]].concat(),
+        ),
         enhanced(0, 3_000_005, &[1; 21], 21, &[]),
         enhanced(1, 7, &[2; 5], 9, &[]),
         enhanced(0, 1, &[3; 4], 4, &flags),

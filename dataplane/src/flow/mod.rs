@@ -225,3 +225,6 @@ fn finish(hash: u64) -> u32 {
     let [a, b, c, d, ..] = fold(hash ^ K2, K0).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
+
+#[cfg(test)]
+mod tests;

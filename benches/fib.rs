@@ -1,0 +1,88 @@
+//! What a forwarding lookup costs.
+//!
+//! Unit: one lookup. The routes are random: lengths as in the Internet's tables (for IPv4 mostly /24, then /16 to /23; for IPv6
+//! mostly /48, then /29 to /47), addresses uniform, which is harder on caches than real tables. The 4,096
+//! destinations lie in random routes of the table, in random order, so that most lookups go all the way down; the
+//! answers are summed so that none is left out.
+
+use core::{
+    hint::black_box,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use dataplane::fib::{Fib4, Fib6, NextHopId};
+use net::{Ipv4Net, Ipv6Net};
+use support::Dice;
+
+const SIZES: [(usize, &str); 3] = [(1_000, "1k"), (10_000, "10k"), (1_000_000, "1M")];
+const DESTINATIONS: usize = 4096;
+
+fn fib(c: &mut Criterion) {
+    let mut group = c.benchmark_group("fib");
+    for (size, name) in SIZES {
+        let mut dice = Dice(7);
+        let (table, keys) = v4(size, &mut dice);
+        let mut at = 0;
+        group.bench_function(format!("v4/{name}"), |b| {
+            b.iter(|| {
+                at = (at + 1) % DESTINATIONS;
+                table.lookup(black_box(keys[at]))
+            });
+        });
+        let (table, keys) = v6(size, &mut dice);
+        group.bench_function(format!("v6/{name}"), |b| {
+            b.iter(|| {
+                at = (at + 1) % DESTINATIONS;
+                table.lookup(black_box(keys[at]))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn v4(size: usize, dice: &mut Dice) -> (Fib4, Vec<Ipv4Addr>) {
+    let route = |dice: &mut Dice| {
+        let bits = u32::try_from(dice.throw() >> 32).unwrap();
+        let len = if dice.throw().is_multiple_of(5) { 16 + dice.throw() % 8 } else { 24 };
+        Ipv4Net::new(Ipv4Addr::from_bits(bits), len.try_into().unwrap()).unwrap()
+    };
+    let routes: Vec<_> = (0..size).map(|_| route(dice)).collect();
+    let keys = (0..DESTINATIONS).map(|_| {
+        let net = routes[pick(dice, size)];
+        let host = u32::try_from(dice.throw() >> 32).unwrap() & !u32::from(net.netmask());
+        Ipv4Addr::from_bits(net.network().to_bits() | host)
+    });
+    let keys: Vec<_> = keys.collect();
+    (Fib4::build(numbered(&routes)), keys)
+}
+
+fn v6(size: usize, dice: &mut Dice) -> (Fib6, Vec<Ipv6Addr>) {
+    let wide = |dice: &mut Dice| u128::from(dice.throw()) << 64 | u128::from(dice.throw());
+    let route = |dice: &mut Dice| {
+        // 2000::/3, as all that is allocated.
+        let bits = wide(dice) >> 3 | 1 << 125;
+        let len = if dice.throw().is_multiple_of(3) { 29 + dice.throw() % 19 } else { 48 };
+        Ipv6Net::new(Ipv6Addr::from_bits(bits), len.try_into().unwrap()).unwrap()
+    };
+    let routes: Vec<_> = (0..size).map(|_| route(dice)).collect();
+    let keys = (0..DESTINATIONS).map(|_| {
+        let net = routes[pick(dice, size)];
+        Ipv6Addr::from_bits(net.network().to_bits() | wide(dice) & !u128::from(net.netmask()))
+    });
+    let keys: Vec<_> = keys.collect();
+    (Fib6::build(numbered(&routes)), keys)
+}
+
+fn pick(dice: &mut Dice, size: usize) -> usize {
+    usize::try_from(dice.throw()).unwrap() % size
+}
+
+/// Sixteen next hops take turns.
+fn numbered<N: Copy>(routes: &[N]) -> Vec<(N, NextHopId)> {
+    let hop = |at: usize| NextHopId::new(u32::try_from(at % 16).unwrap()).unwrap();
+    routes.iter().enumerate().map(|(at, net)| (*net, hop(at))).collect()
+}
+
+criterion_group!(benches, fib);
+criterion_main!(benches);

@@ -1,0 +1,106 @@
+//! Four network namespaces and the veth pairs between them.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process::output;
+
+/// Channels between the gateways.
+pub(crate) const CHANNELS: u8 = 4;
+/// Octets that a channel's frame has beyond the connection's IP packet: SecTAG with SCI, ICV and VLAN tag are 36.
+const OVERHEAD: u32 = 100;
+
+/// A place in the chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Node {
+    HostA,
+    GatewayA,
+    GatewayB,
+    HostB,
+}
+
+use Node::{GatewayA, GatewayB, HostA, HostB};
+
+/// The namespaces. They go when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    prefix: String,
+    /// MTU of the channel links.
+    pub(crate) channel_mtu: u32,
+}
+
+impl Lab {
+    /// Hosts with addresses and default routes; gateways with bare links.
+    pub(crate) fn build(mtu: u32) -> Result<Self> {
+        let lab = Self { prefix: format!("rig{}", std::process::id()), channel_mtu: mtu + OVERHEAD };
+        for node in [HostA, GatewayA, GatewayB, HostB] {
+            output(Command::new("ip").args(["netns", "add", &lab.name(node)]))?;
+            lab.ip(node, "link set lo up")?;
+        }
+        for (host, gateway, number) in [(HostA, GatewayA, 1), (HostB, GatewayB, 2)] {
+            let (ours, theirs) = (format!("02:00:00:00:{number:02x}:10"), lan_mac(number));
+            lab.pair((host, "eth0", &ours), (gateway, "lan", &theirs), mtu)?;
+            lab.ip(host, &format!("addr add 10.{number}.0.10/24 dev eth0"))?;
+            lab.ip(host, &format!("route add default via 10.{number}.0.1"))?;
+        }
+        for channel in 1..=CHANNELS {
+            let name = format!("c{channel}");
+            let (a, b) = (channel_mac(1, channel), channel_mac(2, channel));
+            lab.pair((GatewayA, &name, &a), (GatewayB, &name, &b), lab.channel_mtu)?;
+        }
+        Ok(lab)
+    }
+
+    fn pair(&self, one: (Node, &str, &str), other: (Node, &str, &str), mtu: u32) -> Result<()> {
+        let mtu = mtu.to_string();
+        let (one_name, other_name) = (self.name(one.0), self.name(other.0));
+        let mut add = Command::new("ip");
+        add.args(["link", "add", one.1, "netns", &one_name, "mtu", &mtu, "address", one.2, "type", "veth"]);
+        add.args(["peer", "name", other.1, "netns", &other_name, "mtu", &mtu, "address", other.2]);
+        output(&mut add)?;
+        for (node, device, _) in [one, other] {
+            self.ip(node, &format!("link set {device} up"))?;
+        }
+        Ok(())
+    }
+
+    /// `ip` inside a node, with these words.
+    pub(crate) fn ip(&self, node: Node, words: &str) -> Result<()> {
+        output(Command::new("ip").arg("-n").arg(self.name(node)).args(words.split(' '))).map(drop)
+    }
+
+    /// A command that runs inside a node. Its process is the program's own.
+    pub(crate) fn command(&self, node: Node, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name(node), program]);
+        command
+    }
+
+    fn name(&self, node: Node) -> String {
+        let node = match node {
+            HostA => "ha",
+            GatewayA => "ga",
+            GatewayB => "gb",
+            HostB => "hb",
+        };
+        format!("{}-{node}", self.prefix)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for node in [HostA, GatewayA, GatewayB, HostB] {
+            // What was not made cannot be deleted; the rest must be tried all the same.
+            let _deleted = output(Command::new("ip").args(["netns", "del", &self.name(node)]));
+        }
+    }
+}
+
+pub(crate) fn lan_mac(site: u8) -> String {
+    format!("02:00:00:00:{site:02x}:01")
+}
+
+pub(crate) fn channel_mac(site: u8, channel: u8) -> String {
+    format!("02:00:00:01:{site:02x}:{channel:02x}")
+}

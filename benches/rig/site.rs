@@ -1,0 +1,190 @@
+//! What stands between the hosts: two gateways with their configurations, or the kernel.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    lab::{CHANNELS, Lab, Node, channel_mac},
+    process::{Process, output},
+};
+
+const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
+
+/// How gateways are configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) mtu: u32,
+    pub(crate) workers: u16,
+    pub(crate) ring: String,
+    pub(crate) bypass: bool,
+}
+
+/// Two running gateways. Dropping them ends them and removes their files.
+#[derive(Debug)]
+pub(crate) struct Gateways {
+    /// Before the files, so that they end first.
+    processes: Vec<Process>,
+    _files: Files,
+}
+
+impl Gateways {
+    pub(crate) fn start(lab: &Lab, plan: &Plan, program: &Path) -> Result<Self> {
+        let files = Files::new()?;
+        let program =
+            program.canonicalize().with_context(|| format!("{} is not there", program.display()))?;
+        let mut processes = Vec::new();
+        for (node, site) in SIDES {
+            let config = files.0.join(format!("{site}.toml"));
+            fs::write(&config, configuration(&files.0, lab, plan, site)).context("cannot write")?;
+            let log = File::create(files.0.join(format!("{site}.log"))).context("cannot write a log")?;
+            let mut command = lab.command(node, &program.to_string_lossy());
+            command.arg("run").arg("-c").arg(config).env("RUST_LOG", "warn");
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            processes.push(Process::start(&mut command)?);
+        }
+        Ok(Self { processes, _files: files })
+    }
+
+    /// Seconds of CPU used so far by gateway a and gateway b.
+    pub(crate) fn cpu_seconds(&self) -> Result<Vec<f64>> {
+        self.processes.iter().map(Process::cpu_seconds).collect()
+    }
+
+    /// The larger one's resident memory.
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
+        let both: Result<Vec<f64>> = self.processes.iter().map(Process::resident_mib).collect();
+        Ok(both?.into_iter().fold(0.0, f64::max))
+    }
+}
+
+/// The kernel as gateways. Dropping it takes the addresses away again.
+#[derive(Debug)]
+pub(crate) struct Kernel<'a>(&'a Lab);
+
+impl<'a> Kernel<'a> {
+    pub(crate) fn start(lab: &'a Lab) -> Result<Self> {
+        let this = Self(lab);
+        for (node, site) in SIDES {
+            let far = 3 - site;
+            lab.ip(node, &format!("addr add 10.{site}.0.1/24 dev lan"))?;
+            lab.ip(node, &format!("addr add 169.254.1.{site}/30 dev c1"))?;
+            lab.ip(node, &format!("route add 10.{far}.0.0/24 via 169.254.1.{far}"))?;
+            // A gateway that ended without putting things back must not be held against the kernel.
+            for (key, value) in [
+                ("all.forwarding", 1),
+                ("lan.forwarding", 1),
+                ("c1.forwarding", 1),
+                ("lan.arp_ignore", 0),
+                ("c1.arp_ignore", 0),
+            ] {
+                let setting = format!("net.ipv4.conf.{key}={value}");
+                output(lab.command(node, "sysctl").args(["-q", "-w", &setting]))?;
+            }
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for Kernel<'_> {
+    fn drop(&mut self) {
+        for (node, _) in SIDES {
+            for words in ["addr flush dev lan", "addr flush dev c1"] {
+                let _flushed = self.0.ip(node, words);
+            }
+            let setting = "net.ipv4.conf.all.forwarding=0";
+            let _set = output(self.0.command(node, "sysctl").args(["-q", "-w", setting]));
+        }
+    }
+}
+
+/// A private directory with keys, configurations, state and logs.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+impl Files {
+    fn new() -> Result<Self> {
+        let directory = env::temp_dir().join(format!("quadspan-rig-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&directory).context("cannot make a directory")?;
+        let files = Self(directory);
+        for (name, octets) in ["tx1", "tx2"]
+            .iter()
+            .flat_map(|way| (1..=CHANNELS).map(move |channel| (format!("{way}-{channel}"), 32)))
+        {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(files.0.join(name))?;
+            file.write_all(random_hex(octets)?.as_bytes())?;
+        }
+        Ok(files)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // What stays is readable by root alone.
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn random_hex(octets: usize) -> Result<String> {
+    let mut random = vec![0; octets];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}")))
+}
+
+fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {
+    let (directory, Plan { workers, mtu, .. }) = (directory.display(), plan);
+    let mut text = format!(
+        "schema = 1\n[site]\nname = \"site-{site}\"\n[runtime]\nworkers = {workers}\n\
+         state_dir = \"{directory}/state-{site}\"\nsocket = \"{directory}/{site}.sock\"\n\
+         [[interconnect]]\nname = \"x\"\n"
+    );
+    text += &port("lan", plan);
+    for channel in 1..=CHANNELS {
+        text += &channel_section(lab, plan, site, channel);
+    }
+    let far = 3 - site;
+    text += &format!(
+        "[[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
+         [[connection.lan]]\nport = \"lan\"\naddress = [\"10.{site}.0.1/24\"]\nmtu = {mtu}\n"
+    );
+    for channel in 1..=CHANNELS {
+        // Writing to a String cannot fail.
+        let _written = write!(
+            text,
+            "[[connection.attachment]]\nchannel = \"ch{channel}\"\nvlan = 100\nmtu = {mtu}\n\
+             address = [\"169.254.{channel}.{site}/30\"]\npeer = [\"169.254.{channel}.{far}\"]\n"
+        );
+    }
+    text + &format!("[[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n")
+}
+
+fn port(device: &str, plan: &Plan) -> String {
+    let Plan { ring, bypass, .. } = plan;
+    format!(
+        "[[port]]\nname = \"{device}\"\ndevice = \"{device}\"\nrx_ring = \"{ring}\"\nqdisc_bypass = {bypass}\n"
+    )
+}
+
+fn channel_section(lab: &Lab, plan: &Plan, site: u8, channel: u8) -> String {
+    let far = 3 - site;
+    let (mtu, mac) = (lab.channel_mtu, channel_mac(far, channel));
+    // One salt for both ways: the keys and the SSCIs differ.
+    let salt = format!("{channel:024x}");
+    port(&format!("c{channel}"), plan)
+        + &format!(
+            "[[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"c{channel}\"\nmtu = {mtu}\n\
+             [channel.macsec]\ncipher = \"gcm-aes-xpn-256\"\n\
+             [[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"tx{site}-{channel}\" }}\nsalt = \"{salt}\"\nssci = {site}\n\
+             [[channel.macsec.static.rx]]\nsci = \"{}:0001\"\nan = 0\nkey = {{ file = \"tx{far}-{channel}\" }}\nsalt = \"{salt}\"\nssci = {far}\n",
+            mac.replace(':', "")
+        )
+}

@@ -1,0 +1,85 @@
+//! How sessions end, by whose fault.
+
+use crate::wire::notification::{Cause, Cease, Notification};
+use core::fmt;
+
+/// Why a connection or a session is over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SessionEnd {
+    /// The peer broke the protocol; we told it how.
+    PeerFault(Notification),
+    /// The peer ended it, with these words.
+    PeerSaid(Notification),
+    /// Nothing was heard for the hold time: the peer, or the path, is gone.
+    HoldTimer,
+    /// Nothing could be sent for the send hold time: the peer does not read (RFC 9687).
+    SendHoldTimer,
+    /// TCP closed or failed without a word.
+    Closed,
+    /// The other of two connections was kept.
+    Collision,
+    /// We asked for it: an operator, a limit, BFD.
+    Local(Notification),
+}
+
+impl SessionEnd {
+    /// True when the peer should be left alone for a while, longer each time: it, or we, sent something
+    /// that the other could not accept, and would do so again.
+    pub const fn is_fault(&self) -> bool {
+        match self {
+            Self::PeerFault(_) | Self::SendHoldTimer => true,
+            Self::PeerSaid(note) => !matches!(note.cause, Cause::Cease(_) | Cause::HoldTimer),
+            Self::HoldTimer | Self::Closed | Self::Collision | Self::Local(_) => false,
+        }
+    }
+
+    /// True when graceful restart lets the routes stay (RFC 4724 section 4.2, RFC 8538 section 4).
+    /// `over_notification` says that both sides announced the N bit.
+    pub fn keeps_routes(&self, over_notification: bool) -> bool {
+        match self {
+            Self::Closed | Self::Collision => true,
+            Self::HoldTimer | Self::SendHoldTimer => over_notification,
+            Self::PeerFault(note) | Self::PeerSaid(note) | Self::Local(note) => {
+                over_notification && note.cause != Cause::Cease(Cease::HardReset)
+            }
+        }
+    }
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerFault(note) => write!(f, "peer broke the protocol, told it {note}"),
+            Self::PeerSaid(note) => write!(f, "peer sent {note}"),
+            Self::HoldTimer => f.write_str("hold timer expired: nothing heard from the peer"),
+            Self::SendHoldTimer => f.write_str("send hold timer expired: the peer does not read"),
+            Self::Closed => f.write_str("connection closed"),
+            Self::Collision => f.write_str("the other of two connections was kept"),
+            Self::Local(note) => write!(f, "ended by us, {note}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 4724 section 4.2, RFC 8538 sections 3 and 4.
+    #[test]
+    fn routes_stay_only_over_ends_that_graceful_restart_covers() {
+        let cease = Notification::cease(Cease::AdminReset);
+        let hard = cease.hard_reset();
+        //                                        plain  with N
+        let table = [
+            (SessionEnd::Closed, true, true),
+            (SessionEnd::HoldTimer, false, true),
+            (SessionEnd::PeerSaid(cease.clone()), false, true),
+            (SessionEnd::PeerSaid(hard.clone()), false, false),
+            (SessionEnd::Local(cease), false, true),
+            (SessionEnd::Local(hard), false, false),
+        ];
+        for (end, plain, with_n) in table {
+            assert_eq!((end.keeps_routes(false), end.keeps_routes(true)), (plain, with_n), "{end}");
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! One neighbour: its connections, collisions between them (RFC 4271 clause 6.8), and when to try again.
+//!
+//! There is one outgoing link, which dials and waits, and at most one incoming link beside it or beside an
+//! established session. The links are [`Session`]s that do not know of each other; this module lets the
+//! right one live:
+//! - when an OPEN arrives while there is another connection, the one made by the side with the larger
+//!   identifier stays. We know the peer by its address, so this counts for a connection in OpenSent too,
+//!   and for a session that came up a moment ago: the two sides rarely see the same order of events, but
+//!   they agree on the identifiers;
+//! - an established session wins over a new connection, except where graceful restart was agreed on: then
+//!   the peer has restarted, and the old session is the dead one (RFC 4724 section 5);
+//! - when one link comes up, the others are given up, unless the peer is about to prefer them.
+//!
+//! A peer that breaks the protocol, or says we did, is left alone for a while, twice as long each time, up
+//! to a limit; a session that stays up for long enough clears the record (DampPeerOscillations, clause
+//! 8.1.1). A peer that just goes away is tried again at the pace of the ConnectRetryTimer, and may call
+//! us at any time.
+
+use crate::{
+    error::SessionEnd,
+    fsm::State,
+    negotiate::{Negotiated, SessionParams},
+    session::{MessageCounts, Session, SessionEvent},
+    types::{Jitter, RouterId},
+    wire::{
+        fault::Fault,
+        header::MessageType,
+        notification::{Cease, Notification},
+        refresh::RouteRefresh,
+        update::Update,
+    },
+};
+use core::time::Duration;
+use net::{Instant, earliest};
+use std::collections::VecDeque;
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Direction {
+    /// We did.
+    Outgoing,
+    /// The peer did.
+    Incoming,
+}
+
+/// How the liveness of the path (BFD) rules the session.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PathWatch {
+    /// It does not.
+    #[default]
+    Off,
+    /// The session ends when the path goes down, and may start before it is up.
+    Follow,
+    /// The session also waits until the path is up.
+    Strict,
+}
+
+/// How to keep a connection to a peer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerTimers {
+    /// Never dial.
+    pub passive: bool,
+    /// How long to stay away after the first fault; doubled for each further one.
+    pub back_off: Duration,
+    /// The longest time to stay away.
+    pub back_off_max: Duration,
+    /// A session that was up for this long clears the record of faults.
+    pub stable_after: Duration,
+    /// What path liveness does to the session.
+    pub path_watch: PathWatch,
+}
+
+impl Default for PeerTimers {
+    fn default() -> Self {
+        Self {
+            passive: false,
+            back_off: Duration::from_secs(1),
+            back_off_max: Duration::from_secs(60),
+            stable_after: Duration::from_secs(60),
+            path_watch: PathWatch::Off,
+        }
+    }
+}
+
+/// Whether the peer may have a session at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// No: stopped, or not started yet.
+    Stopped,
+    /// Not before this time: it, or a limit, gave reason to stay away.
+    HeldUntil(Instant),
+    /// Not before the path is up.
+    AwaitsPath,
+    /// Yes.
+    Runs,
+}
+
+/// What a peer tells its owner.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PeerEvent {
+    /// Open a TCP connection; speak of it by this number.
+    Dial(u32),
+    /// Close a connection, after these last octets if they can still be written.
+    HangUp(u32, Vec<u8>),
+    /// The furthest state of any link changed.
+    Moved(State, State),
+    /// A session is up.
+    Up(Box<Negotiated>),
+    /// Routes.
+    Update(Update),
+    /// A refresh.
+    Refresh(RouteRefresh),
+    /// What ended the session, in detail.
+    Broken(Fault),
+    /// A connection is over.
+    Ended {
+        /// Why.
+        end: SessionEnd,
+        /// What had been agreed on, if a session was up on it.
+        was_up: Option<Box<Negotiated>>,
+    },
+}
+
+/// Why a connection of the peer's was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unwelcome {
+    /// The peer is stopped.
+    #[error("the peer is administratively down")]
+    Stopped,
+    /// It is left alone for a while.
+    #[error("the peer is held down")]
+    Held,
+    /// The path is not up.
+    #[error("the path to the peer is not up")]
+    NoPath,
+    /// There is no such peer.
+    #[error("no such peer")]
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Link {
+    serial: u32,
+    direction: Direction,
+    session: Session,
+}
+
+/// One neighbour.
+#[derive(Debug)]
+pub struct Peer {
+    params: SessionParams,
+    timers: PeerTimers,
+    standing: Standing,
+    links: Vec<Link>,
+    next_serial: u32,
+    state: State,
+    up_since: Option<Instant>,
+    /// Faults in a row.
+    faults: u32,
+    path_up: bool,
+    events: VecDeque<PeerEvent>,
+    jitter: Jitter,
+    /// Counts of links that are gone.
+    past: (MessageCounts, MessageCounts),
+}
+
+impl Peer {
+    /// A peer that is not started yet. `seed` decides its jitter.
+    pub fn new(params: SessionParams, timers: PeerTimers, seed: u64) -> Self {
+        Self {
+            params,
+            timers,
+            standing: Standing::Stopped,
+            links: Vec::new(),
+            next_serial: 1,
+            state: State::Idle,
+            up_since: None,
+            faults: 0,
+            path_up: false,
+            events: VecDeque::new(),
+            jitter: Jitter::new(seed),
+            past: Default::default(),
+        }
+    }
+
+    /// The furthest state of any link.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether it may have a session.
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// What its sessions are made with; changes count from the next session on.
+    pub const fn params_mut(&mut self) -> &mut SessionParams {
+        &mut self.params
+    }
+
+    /// What its sessions are made with.
+    pub const fn params(&self) -> &SessionParams {
+        &self.params
+    }
+
+    /// Since when the session is up.
+    pub const fn up_since(&self) -> Option<Instant> {
+        self.up_since
+    }
+
+    /// What the established session agreed on.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.established().and_then(|link| link.session.negotiated())
+    }
+
+    /// The connection of the established session.
+    pub fn established_serial(&self) -> Option<u32> {
+        self.established().map(|link| link.serial)
+    }
+
+    /// Messages received and sent on the links there are now.
+    pub fn counts(&self) -> (MessageCounts, MessageCounts) {
+        self.links
+            .iter()
+            .map(|link| link.session.counts())
+            .fold(self.past, |(a, b), (c, d)| (a.plus(c), b.plus(d)))
+    }
+
+    /// How its connections are kept, to change; counts from the next decision on.
+    pub const fn timers_mut(&mut self) -> &mut PeerTimers {
+        &mut self.timers
+    }
+
+    /// Lets the peer run.
+    pub fn start(&mut self, now: Instant) {
+        self.faults = 0;
+        self.resume(true, now);
+    }
+
+    /// Ends everything and stays down until [`Peer::start`].
+    pub fn stop(&mut self, note: Notification, now: Instant) {
+        self.standing = Standing::Stopped;
+        self.stop_links(&note, now);
+    }
+
+    /// Ends everything and starts again at `until`.
+    pub fn hold(&mut self, note: Notification, until: Instant, now: Instant) {
+        self.standing = Standing::HeldUntil(until);
+        self.stop_links(&note, now);
+    }
+
+    /// Ends the session and starts again at once.
+    pub fn reset(&mut self, note: Notification, now: Instant) {
+        self.stop_links(&note, now);
+        if self.standing != Standing::Stopped {
+            self.resume(false, now);
+        }
+    }
+
+    /// The path to the peer came up or went down (BFD). Going down ends the session (RFC 9384) unless the
+    /// path is not watched.
+    pub fn handle_path(&mut self, up: bool, now: Instant) {
+        let went_down = core::mem::replace(&mut self.path_up, up) && !up;
+        if up && self.standing == Standing::AwaitsPath {
+            self.resume(true, now);
+        }
+        if went_down && self.timers.path_watch != PathWatch::Off {
+            self.stop_links(&Notification::cease(Cease::BfdDown), now);
+            if self.standing == Standing::Runs {
+                self.resume(false, now);
+            }
+        }
+    }
+
+    /// Treats the session as if TCP had failed: what graceful restart keeps, stays.
+    pub fn lose(&mut self, now: Instant) {
+        if let Some(at) = self.links.iter().position(|link| link.session.state() == State::Established) {
+            self.drop_link(at, now);
+        }
+    }
+
+    /// The peer has connected to us. Gives the number of the connection.
+    ///
+    /// # Errors
+    /// [`Unwelcome`] when the connection is to be closed at once.
+    pub fn accept(&mut self, now: Instant) -> Result<u32, Unwelcome> {
+        match self.standing {
+            Standing::Stopped => return Err(Unwelcome::Stopped),
+            Standing::HeldUntil(_) => return Err(Unwelcome::Held),
+            Standing::AwaitsPath => return Err(Unwelcome::NoPath),
+            Standing::Runs => {}
+        }
+        // A peer that calls again has given up its last call.
+        let stale = self.links.iter().position(|link| {
+            link.direction == Direction::Incoming && link.session.state() != State::Established
+        });
+        if let Some(at) = stale {
+            self.drop_link(at, now);
+        }
+        let serial = self.take_serial();
+        let session = Session::answer(self.params.clone(), self.jitter.next(), now);
+        self.links.push(Link { serial, direction: Direction::Incoming, session });
+        Ok(serial)
+    }
+
+    /// The dial with this number succeeded. False when it is no longer wanted.
+    pub fn handle_connected(&mut self, serial: u32, now: Instant) -> bool {
+        let params = self.params.clone();
+        let link = self.links.iter_mut().find(|link| link.serial == serial);
+        let Some(link) = link.filter(|link| link.session.state() == State::Connect) else { return false };
+        // Our OPEN says what holds now, not what held when the dial began.
+        link.session.renew(params);
+        link.session.handle_connected(now);
+        true
+    }
+
+    /// The connection failed or was closed by the peer.
+    pub fn handle_closed(&mut self, serial: u32, now: Instant) {
+        if let Some(link) = self.links.iter_mut().find(|link| link.serial == serial) {
+            link.session.handle_closed(now);
+        }
+    }
+
+    /// Octets from the peer.
+    pub fn handle_bytes(&mut self, serial: u32, octets: &[u8]) {
+        if let Some(link) = self.links.iter_mut().find(|link| link.serial == serial) {
+            link.session.handle_bytes(octets);
+        }
+    }
+
+    /// Lets what is due happen.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.links.iter_mut().for_each(|link| link.session.handle_timeout(now));
+        if matches!(self.standing, Standing::HeldUntil(until) if until <= now) {
+            self.resume(true, now);
+        }
+    }
+
+    /// Octets to write on this connection.
+    pub fn poll_transmit(&mut self, serial: u32, now: Instant) -> Option<Vec<u8>> {
+        self.links.iter_mut().find(|link| link.serial == serial)?.session.poll_transmit(now)
+    }
+
+    /// The connections that have octets to write.
+    pub fn writers(&self) -> impl Iterator<Item = u32> {
+        self.links.iter().filter(|link| link.session.has_output()).map(|link| link.serial)
+    }
+
+    /// True when everything queued on the established session was fetched.
+    pub fn is_drained(&self) -> bool {
+        self.established().is_some_and(|link| !link.session.has_output())
+    }
+
+    /// Queues a message on the established session.
+    pub fn send(&mut self, kind: MessageType, message: &[u8], now: Instant) {
+        let up = self.links.iter_mut().find(|link| link.session.state() == State::Established);
+        if let Some(link) = up {
+            link.session.send(kind, message, now);
+        }
+    }
+
+    /// What happened. Call until `None`.
+    pub fn poll_event(&mut self, now: Instant) -> Option<PeerEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let mut links = self.links.iter_mut().enumerate();
+            let next = links.find_map(|(at, link)| link.session.poll_event(now).map(|event| (at, event)));
+            let Some((at, event)) = next else {
+                self.forget_dead_links();
+                return None;
+            };
+            self.translate(at, event, now);
+        }
+    }
+
+    /// When [`Peer::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let held = match self.standing {
+            Standing::HeldUntil(until) => Some(until),
+            Standing::Stopped | Standing::AwaitsPath | Standing::Runs => None,
+        };
+        self.links.iter().map(|link| link.session.poll_timeout()).fold(held, earliest)
+    }
+
+    fn established(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.session.state() == State::Established)
+    }
+
+    fn take_serial(&mut self) -> u32 {
+        let serial = self.next_serial;
+        self.next_serial = self.next_serial.wrapping_add(1).max(1);
+        serial
+    }
+
+    /// Runs, unless the path has to come up first. `eager` dials at once instead of waiting for the
+    /// ConnectRetryTimer.
+    fn resume(&mut self, eager: bool, now: Instant) {
+        if self.timers.path_watch == PathWatch::Strict && !self.path_up {
+            self.standing = Standing::AwaitsPath;
+            return;
+        }
+        self.standing = Standing::Runs;
+        self.ensure_outgoing(eager, now);
+    }
+
+    /// Some link must be trying, unless another is already talking.
+    fn ensure_outgoing(&mut self, eager: bool, now: Instant) {
+        let talking = self.links.iter().any(|link| link.session.state().is_connected());
+        if self.standing != Standing::Runs || talking {
+            return;
+        }
+        let (params, seed) = (self.params.clone(), self.jitter.next());
+        let at = self.links.iter().position(|link| link.direction == Direction::Outgoing);
+        let link = match at.and_then(|at| self.links.get_mut(at)) {
+            Some(link) if link.session.state() != State::Idle => return,
+            Some(link) => link,
+            None => self.links.push_mut(Link {
+                serial: 0,
+                direction: Direction::Outgoing,
+                session: Session::new(params, seed),
+            }),
+        };
+        if eager || self.timers.passive {
+            link.session.start(self.timers.passive, now);
+        } else {
+            link.session.start_later(now);
+        }
+    }
+
+    fn stop_links(&mut self, note: &Notification, now: Instant) {
+        self.links.iter_mut().for_each(|link| link.session.stop(note.clone(), now));
+    }
+
+    /// Gives a link up as if its connection had failed, and has the connection closed.
+    fn drop_link(&mut self, at: usize, now: Instant) {
+        let Some(link) = self.links.get_mut(at) else { return };
+        self.events.push_back(PeerEvent::HangUp(link.serial, Vec::new()));
+        link.session.handle_closed(now);
+        while let Some(event) = self.links.get_mut(at).and_then(|link| link.session.poll_event(now)) {
+            self.translate(at, event, now);
+        }
+        // Nothing above removes a link, so the index is still right.
+        if at < self.links.len() {
+            let link = self.links.remove(at);
+            self.bury(&link);
+        }
+    }
+
+    fn forget_dead_links(&mut self) {
+        let (kept, dead): (Vec<_>, Vec<_>) = core::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|link| link.direction == Direction::Outgoing || link.session.state() != State::Idle);
+        self.links = kept;
+        dead.iter().for_each(|link| self.bury(link));
+    }
+
+    fn bury(&mut self, link: &Link) {
+        let (received, sent) = link.session.counts();
+        self.past = (self.past.0.plus(received), self.past.1.plus(sent));
+    }
+
+    fn translate(&mut self, at: usize, event: SessionEvent, now: Instant) {
+        let serial = self.links.get(at).map_or(0, |link| link.serial);
+        match event {
+            SessionEvent::Dial => {
+                let serial = self.take_serial();
+                self.links.iter_mut().skip(at).take(1).for_each(|link| link.serial = serial);
+                self.events.push_back(PeerEvent::Dial(serial));
+            }
+            SessionEvent::HangUp(last_words) => {
+                self.events.push_back(PeerEvent::HangUp(serial, last_words));
+            }
+            SessionEvent::Moved(..) => self.note_state(),
+            SessionEvent::Opened(peer_id) => self.collide(at, peer_id, now),
+            SessionEvent::Up(agreed) => self.come_up(at, agreed, now),
+            SessionEvent::Update(update) => self.events.push_back(PeerEvent::Update(update)),
+            SessionEvent::Refresh(refresh) => self.events.push_back(PeerEvent::Refresh(refresh)),
+            SessionEvent::Broken(fault) => self.events.push_back(PeerEvent::Broken(fault)),
+            SessionEvent::Ended { end, was_up } => self.end(end, was_up, now),
+        }
+    }
+
+    fn note_state(&mut self) {
+        let state = self.links.iter().map(|link| link.session.state()).max().unwrap_or_default();
+        let before = core::mem::replace(&mut self.state, state);
+        if before != state {
+            self.events.push_back(PeerEvent::Moved(before, state));
+        }
+    }
+
+    /// RFC 4271 clause 6.8: an OPEN has come on link `at`.
+    fn collide(&mut self, at: usize, peer_id: RouterId, now: Instant) {
+        let connected = |(other, link): &(usize, &Link)| *other != at && link.session.state().is_connected();
+        let Some((rival, link)) = self.links.iter().enumerate().find(connected) else { return };
+        let settled = self.up_since.is_some_and(|since| now.since(since) >= SETTLED);
+        if link.session.state() == State::Established && settled {
+            if self.peer_can_restart() {
+                // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
+                return self.drop_link(rival, now);
+            }
+            return self.dump(at, now);
+        }
+        let loser = if self.is_winner(at, peer_id) { rival } else { at };
+        self.dump(loser, now);
+    }
+
+    /// The connection made by the side with the larger identifier stays; RFC 6286 section 2.3: with equal
+    /// identifiers, by the side with the larger AS number.
+    fn is_winner(&self, at: usize, peer_id: RouterId) -> bool {
+        let ours = (self.params.router_id, self.params.local_asn) > (peer_id, self.params.peer_asn);
+        let wanted = if ours { Direction::Outgoing } else { Direction::Incoming };
+        self.links.get(at).is_some_and(|link| link.direction == wanted)
+    }
+
+    fn dump(&mut self, at: usize, now: Instant) {
+        self.links.iter_mut().skip(at).take(1).for_each(|link| link.session.dump(now));
+    }
+
+    fn peer_can_restart(&self) -> bool {
+        self.negotiated().is_some_and(|agreed| agreed.graceful_restart.is_some())
+    }
+
+    fn come_up(&mut self, at: usize, agreed: Box<Negotiated>, now: Instant) {
+        self.up_since = Some(now);
+        for other in (0..self.links.len()).filter(|other| *other != at) {
+            let talks = self.links.get(other).is_some_and(|link| link.session.state().is_connected());
+            // A connection that the peer will prefer, once it has our OPEN, must not be closed from here.
+            if !(talks && self.is_winner(other, agreed.peer_id)) {
+                self.dump(other, now);
+            }
+        }
+        self.events.push_back(PeerEvent::Up(agreed));
+    }
+
+    fn end(&mut self, end: SessionEnd, was_up: Option<Box<Negotiated>>, now: Instant) {
+        if was_up.is_some() {
+            let lasted = self.up_since.take().map_or(Duration::ZERO, |since| now.since(since));
+            if lasted >= self.timers.stable_after {
+                self.faults = 0;
+            }
+        }
+        let talking = self.links.iter().any(|link| link.session.state().is_connected());
+        if end.is_fault() && !talking && self.standing == Standing::Runs {
+            self.back_off(now);
+        } else {
+            self.ensure_outgoing(false, now);
+        }
+        self.events.push_back(PeerEvent::Ended { end, was_up });
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        let doubled = self.timers.back_off.saturating_mul(1_u32.checked_shl(self.faults).unwrap_or(u32::MAX));
+        self.faults = self.faults.saturating_add(1).min(30);
+        let delay = self.jitter.shorten(doubled.min(self.timers.back_off_max));
+        self.standing = Standing::HeldUntil(now.after(delay));
+        self.stop_links(&Notification::cease(Cease::ConnectionRejected), now);
+    }
+}
+
+/// A session younger than this may be one half of a simultaneous open.
+const SETTLED: Duration = Duration::from_secs(5);

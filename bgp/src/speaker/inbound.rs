@@ -1,0 +1,447 @@
+//! From the peer into the tables: UPDATEs, limits, sessions that come and go, stale routes, refreshes.
+
+use super::{
+    Event, LimitDirection, LimitLevel, Speaker,
+    config::{InLimitAction, share},
+    import::ImportContext,
+    neighbor::Neighbor,
+    seconds,
+};
+use crate::{
+    error::SessionEnd,
+    negotiate::Negotiated,
+    policy::Ruling,
+    rib::{Path, PeerId},
+    types::Family,
+    wire::{
+        attributes::Attributes,
+        capability::Role,
+        fault::Fault,
+        header::{self, MessageType},
+        notification::{Cause, Cease, Notification},
+        refresh::{RefreshKind, RouteRefresh},
+        update::{Announced, Group, Update},
+    },
+};
+use core::time::Duration;
+use net::{Instant, IpNet};
+use std::sync::Arc;
+
+impl Speaker {
+    pub(super) fn session_up(&mut self, peer: PeerId, agreed: Box<Negotiated>, now: Instant) {
+        let mut facts = self.rib.facts().get(peer.index()).copied();
+        if let Some(facts) = &mut facts {
+            facts.router_id = agreed.peer_id.bits();
+            self.rib.know(peer, *facts);
+        }
+        for family in Family::ALL {
+            self.settle_stale(peer, family, &agreed, now);
+        }
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        neighbor.forget_told();
+        neighbor.sessions = neighbor.sessions.saturating_add(1);
+        neighbor.has_been_up = true;
+        neighbor.faults.clear();
+        neighbor.agreed = Some(agreed.clone());
+        for family in Family::ALL.into_iter().filter(|family| *agreed.families.of(*family)) {
+            neighbor.inbound.of_mut(family).end_of_rib = false;
+            neighbor.outbound.of_mut(family).end_of_rib_due = true;
+            for (prefix, _) in self.rib.of(family).filter(|(_, destination)| destination.best().is_some()) {
+                neighbor.mark(prefix);
+            }
+        }
+        self.events.push_back(Event::Up { peer, agreed });
+        self.check_deferral();
+    }
+
+    pub(super) fn session_end(
+        &mut self,
+        peer: PeerId,
+        end: SessionEnd,
+        was_up: Option<Box<Negotiated>>,
+        now: Instant,
+    ) {
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        neighbor.last_end = Some((now, end.clone()));
+        let mut routes_kept = false;
+        if let Some(agreed) = &was_up {
+            neighbor.agreed = None;
+            neighbor.forget_told();
+            // From now on we restart without having lost our forwarding state.
+            let restarting = self.deferred_until.is_some();
+            *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, true);
+            let keep = end.keeps_routes(agreed.restart_over_notification) && !neighbor.drop_routes;
+            neighbor.drop_routes = false;
+            let restart = agreed.graceful_restart.filter(|_| keep);
+            for family in Family::ALL {
+                let kept = restart.filter(|restart| restart.families.of(family).is_some());
+                match kept {
+                    Some(restart) => {
+                        let time = Duration::from_secs(u64::from(restart.restart_time));
+                        routes_kept |= self.keep_as_stale(peer, family, now.after(time));
+                    }
+                    None => self.drop_routes(peer, family, |_| true),
+                }
+            }
+        }
+        self.events.push_back(Event::Down { peer, end, was_up: was_up.is_some(), routes_kept });
+        self.check_deferral();
+    }
+
+    /// RFC 4724 section 4.2: routes that were stale already go, the others become stale.
+    fn keep_as_stale(&mut self, peer: PeerId, family: Family, until: Instant) -> bool {
+        let Some(inbound) = self.inbound(peer, family) else { return false };
+        let epoch = inbound.epoch;
+        self.drop_routes(peer, family, |path| path.epoch != epoch);
+        let Some(inbound) = self.inbound(peer, family) else { return false };
+        if inbound.count == 0 {
+            return false;
+        }
+        inbound.epoch = inbound.epoch.wrapping_add(1);
+        inbound.stale_until = Some(until);
+        true
+    }
+
+    /// RFC 4724 section 4.2: the session is back. Stale routes stay only if the peer says that it kept on
+    /// forwarding.
+    fn settle_stale(&mut self, peer: PeerId, family: Family, agreed: &Negotiated, now: Instant) {
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        let longest = neighbor.config.stale_time;
+        let inbound = neighbor.inbound.of_mut(family);
+        if inbound.stale_until.is_none() {
+            return;
+        }
+        let forwarded = agreed.graceful_restart.and_then(|restart| *restart.families.of(family));
+        if forwarded == Some(true) && *agreed.families.of(family) {
+            inbound.stale_until = Some(now.after(longest));
+        } else {
+            self.sweep_stale(peer, family);
+        }
+    }
+
+    fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut super::neighbor::Inbound> {
+        self.neighbors.get_mut(&peer).map(|neighbor| neighbor.inbound.of_mut(family))
+    }
+
+    /// Drops the stale routes of a family and reports how many there were.
+    fn sweep_stale(&mut self, peer: PeerId, family: Family) {
+        let Some(inbound) = self.inbound(peer, family) else { return };
+        inbound.stale_until = None;
+        let (epoch, before) = (inbound.epoch, inbound.count);
+        self.drop_routes(peer, family, |path| path.epoch != epoch);
+        let after = self.inbound(peer, family).map_or(0, |inbound| inbound.count);
+        let routes = usize::try_from(before.saturating_sub(after)).unwrap_or(0);
+        if routes > 0 {
+            self.events.push_back(Event::StaleDropped { peer, family, routes });
+        }
+    }
+
+    pub(super) fn drop_stale(&mut self, peer: PeerId, now: Instant) {
+        for family in Family::ALL {
+            let due = self.inbound(peer, family).and_then(|inbound| inbound.stale_until);
+            if due.is_some_and(|until| until <= now) {
+                self.sweep_stale(peer, family);
+            }
+        }
+    }
+
+    /// Takes routes of a peer out of the table, and tells everybody.
+    pub(super) fn drop_routes(&mut self, peer: PeerId, family: Family, condemned: impl Fn(&Path) -> bool) {
+        // Looking through the whole table is for those who have something in it.
+        if self.inbound(peer, family).is_none_or(|inbound| inbound.count == 0) {
+            return;
+        }
+        let swept = self.rib.sweep(family, peer, condemned);
+        if let Some(inbound) = self.inbound(peer, family) {
+            inbound.count = inbound.count.saturating_sub(u32::try_from(swept.len()).unwrap_or(u32::MAX));
+            if inbound.count == 0 {
+                inbound.stale_until = None;
+            }
+        }
+        swept.into_iter().filter(|(_, changed)| *changed).for_each(|(prefix, _)| self.spread(prefix));
+    }
+
+    pub(super) fn note_faults(&mut self, peer: PeerId, faults: &[Fault]) {
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        for fault in faults {
+            let count = neighbor.faults.entry(fault.kind).or_insert(0);
+            *count = count.saturating_add(1);
+            if *count == 1 {
+                self.events.push_back(Event::Fault { peer, fault: *fault });
+            }
+        }
+    }
+
+    pub(super) fn take_update(&mut self, peer: PeerId, update: Update, now: Instant) {
+        self.note_faults(peer, &update.faults);
+        for prefix in &update.withdrawn {
+            self.withdraw(peer, prefix, now);
+        }
+        match update.announced {
+            Announced::TreatAsWithdraw(prefixes) => {
+                prefixes.iter().for_each(|prefix| self.withdraw(peer, prefix, now));
+            }
+            Announced::Routes(groups) => groups.into_iter().for_each(|group| self.learn(peer, group, now)),
+        }
+        if let Some(family) = update.end_of_rib {
+            self.end_of_rib(peer, family);
+        }
+    }
+
+    fn withdraw(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) {
+        let effect = self.rib.remove(prefix, peer);
+        if effect.added == 0 {
+            return;
+        }
+        if effect.changed {
+            self.spread(*prefix);
+        }
+        let family = Family::of(prefix);
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        let limit = neighbor.config.family(family).in_limit;
+        let inbound = neighbor.inbound.of_mut(family);
+        inbound.count = inbound.count.saturating_sub(1);
+        let Some(limit) = limit else { return };
+        inbound.warned &= inbound.count >= share(limit.max, limit.warn_percent);
+        inbound.exceeded &= inbound.count >= limit.max;
+        if inbound.count < limit.max && core::mem::take(&mut inbound.overflowed) {
+            // There is room again for what was left out.
+            self.request_refresh(peer, family, now);
+        }
+    }
+
+    fn learn(&mut self, peer: PeerId, group: Group, now: Instant) {
+        let Some(neighbor) = self.neighbors.get(&peer) else { return };
+        let config = Arc::clone(&neighbor.config);
+        let (local_asn, draining) = (neighbor.local_asn, neighbor.draining);
+        let context = ImportContext {
+            config: &config,
+            local_asn,
+            router_id: self.config.router_id,
+            peer_role: peer_role(neighbor),
+            draining,
+        };
+        let received = self.rib.intern(group.attributes);
+        let mut made: Vec<(Ruling, Arc<Attributes>)> = Vec::new();
+        for prefix in group.prefixes {
+            if !self.admit(peer, &prefix, now) {
+                continue;
+            }
+            let accepted = match context.check(&prefix, &received) {
+                Err(_) => None,
+                Ok(ruling) => Some(self.accepted(&context, ruling, &received, &mut made)),
+            };
+            self.store(peer, prefix, &received, accepted, now);
+        }
+    }
+
+    /// The accepted form of a route; made once for each line of the policy that decided about it.
+    fn accepted(
+        &mut self,
+        context: &ImportContext<'_>,
+        ruling: Ruling,
+        received: &Arc<Attributes>,
+        made: &mut Vec<(Ruling, Arc<Attributes>)>,
+    ) -> Arc<Attributes> {
+        if let Some((_, attributes)) = made.iter().find(|(known, _)| *known == ruling) {
+            return Arc::clone(attributes);
+        }
+        let attributes = self.rib.intern(context.make(ruling, received));
+        made.push((ruling, Arc::clone(&attributes)));
+        attributes
+    }
+
+    fn store(
+        &mut self,
+        peer: PeerId,
+        prefix: IpNet,
+        received: &Arc<Attributes>,
+        accepted: Option<Arc<Attributes>>,
+        now: Instant,
+    ) {
+        let family = Family::of(&prefix);
+        let Some(epoch) = self.inbound(peer, family).map(|inbound| inbound.epoch) else { return };
+        let path = Path { received: Arc::clone(received), accepted, since: seconds(now), peer, epoch };
+        let effect = self.rib.insert(prefix, path);
+        if effect.added > 0
+            && let Some(inbound) = self.inbound(peer, family)
+        {
+            inbound.count = inbound.count.saturating_add(1);
+        }
+        if effect.changed {
+            self.spread(prefix);
+        }
+    }
+
+    /// Whether the limit lets another prefix in. Prefixes that are there already may always change.
+    fn admit(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) -> bool {
+        let family = Family::of(prefix);
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
+        if neighbor.agreed.is_none() {
+            return false; // an earlier prefix of this message has ended the session
+        }
+        let Some(limit) = neighbor.config.family(family).in_limit else { return true };
+        let inbound = neighbor.inbound.of_mut(family);
+        let used = inbound.count.saturating_add(1);
+        if used < share(limit.max, limit.warn_percent) {
+            return true;
+        }
+        if self.rib.get(prefix).is_some_and(|destination| destination.of(peer).is_some()) {
+            return true;
+        }
+        let exceeded = used > limit.max;
+        let reported = if exceeded { &mut inbound.exceeded } else { &mut inbound.warned };
+        if !core::mem::replace(reported, true) {
+            let level = if exceeded { LimitLevel::Exceeded } else { LimitLevel::Near };
+            let direction = LimitDirection::In;
+            self.events.push_back(Event::Limit { peer, family, direction, level, used, max: limit.max });
+        }
+        inbound.overflowed |= exceeded && limit.action == InLimitAction::Hold;
+        match limit.action {
+            _ if !exceeded => true,
+            InLimitAction::Warn => true,
+            InLimitAction::Hold => false,
+            InLimitAction::Shut(restart) => {
+                self.shut(peer, family, limit.max, restart, now);
+                false
+            }
+        }
+    }
+
+    /// RFC 4486 section 4: the data names the family and the limit.
+    fn shut(&mut self, peer: PeerId, family: Family, max: u32, restart: Option<Duration>, now: Instant) {
+        let code = family.code();
+        let data = [&code.afi.to_be_bytes()[..], &[code.safi], &max.to_be_bytes()].concat();
+        let note = Notification::with_data(Cause::Cease(Cease::MaxPrefixes), &data);
+        if let Some(neighbor) = self.neighbors.get_mut(&peer) {
+            // The rest of what was read is not looked at; the end of the session follows as an event.
+            neighbor.drop_routes = true;
+            neighbor.agreed = None;
+            match restart {
+                Some(delay) => neighbor.peer.hold(note, now.after(delay), now),
+                None => neighbor.peer.stop(note, now),
+            }
+        }
+    }
+
+    fn end_of_rib(&mut self, peer: PeerId, family: Family) {
+        let Some(inbound) = self.inbound(peer, family) else { return };
+        if !core::mem::replace(&mut inbound.end_of_rib, true) {
+            self.events.push_back(Event::EndOfRib { peer, family });
+        }
+        if self.inbound(peer, family).is_some_and(|inbound| inbound.stale_until.is_some()) {
+            self.sweep_stale(peer, family);
+        }
+        self.check_deferral();
+    }
+
+    /// After a restart of ours: routes are complete when every peer that runs, and is not restarting
+    /// itself, has sent its End-of-RIB (RFC 4724 section 4.1).
+    pub(super) fn check_deferral(&mut self) {
+        if self.deferred_until.is_none() {
+            return;
+        }
+        let complete = |neighbor: &Neighbor| match (&neighbor.agreed, neighbor.peer.standing()) {
+            (_, crate::peer::Standing::Stopped) => true,
+            (None, _) => false,
+            (Some(agreed), _) => {
+                let waits = agreed.graceful_restart.is_some_and(|restart| !restart.restarting);
+                let done = |family| !*agreed.families.of(family) || neighbor.inbound.of(family).end_of_rib;
+                !waits || Family::ALL.into_iter().all(done)
+            }
+        };
+        if self.neighbors.values().all(complete) {
+            self.end_deferral();
+        }
+    }
+
+    pub(super) fn end_deferral(&mut self) {
+        if self.deferred_until.take().is_some() {
+            for neighbor in self.neighbors.values_mut() {
+                *neighbor.peer.params_mut() = neighbor.config.session(&self.config, false, true);
+            }
+            self.events.push_back(Event::SelectionDone);
+        }
+    }
+
+    pub(super) fn request_refresh(&mut self, peer: PeerId, family: Family, now: Instant) -> bool {
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
+        let able = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.refresh) && neighbor.carries(family);
+        if able {
+            send_refresh(neighbor, family, RefreshKind::Request, now);
+        }
+        able
+    }
+
+    pub(super) fn take_refresh(&mut self, peer: PeerId, refresh: RouteRefresh, now: Instant) {
+        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        // RFC 2918 section 4: families that were not agreed on are ignored.
+        let Some(family) = refresh.family.family().filter(|family| neighbor.carries(*family)) else { return };
+        let enhanced = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
+        let longest = neighbor.config.stale_time;
+        let inbound = neighbor.inbound.of_mut(family);
+        match refresh.kind {
+            RefreshKind::Request => {
+                if enhanced {
+                    send_refresh(neighbor, family, RefreshKind::Begin, now);
+                    neighbor.outbound.of_mut(family).end_of_refresh_due = true;
+                }
+                let again: Vec<_> = neighbor.told.of(family).map(|(prefix, _)| prefix).collect();
+                again.into_iter().for_each(|prefix| {
+                    neighbor.pending.insert(prefix, true);
+                });
+            }
+            // RFC 7313 section 4: what does not come again until the end is gone. Routes that are stale
+            // from a restart wait for their End-of-RIB instead.
+            RefreshKind::Begin if enhanced && inbound.stale_until.is_none() => {
+                inbound.epoch = inbound.epoch.wrapping_add(1);
+                inbound.stale_until = Some(now.after(longest));
+            }
+            RefreshKind::End if enhanced && inbound.stale_until.is_some() => self.sweep_stale(peer, family),
+            RefreshKind::Begin | RefreshKind::End | RefreshKind::Other(_) => {}
+        }
+    }
+
+    /// Policy or treatment of a peer changed: everything from it is imported again, everything to it is
+    /// looked at again.
+    pub(super) fn look_again(&mut self, peer: PeerId) {
+        let Some(neighbor) = self.neighbors.get(&peer) else { return };
+        let (config, role) = (Arc::clone(&neighbor.config), peer_role(neighbor));
+        let context = ImportContext {
+            config: &config,
+            local_asn: neighbor.local_asn,
+            router_id: self.config.router_id,
+            peer_role: role,
+            draining: neighbor.draining,
+        };
+        for family in Family::ALL {
+            let changed = self.rib.reimport(family, peer, |prefix, path, table| {
+                let ruling = context.check(prefix, &path.received).ok()?;
+                Some(table.intern(context.make(ruling, &path.received)))
+            });
+            changed.into_iter().for_each(|prefix| self.spread(prefix));
+            self.mark_all(peer, family);
+        }
+    }
+
+    /// Everything in the table may have to be told to `peer` differently.
+    fn mark_all(&mut self, peer: PeerId, family: Family) {
+        let Some(neighbor) = self.neighbors.get_mut(&peer).filter(|neighbor| neighbor.carries(family)) else {
+            return;
+        };
+        neighbor.too_large.clear(family);
+        self.rib.of(family).for_each(|(prefix, _)| neighbor.mark(prefix));
+    }
+}
+
+/// The role of an external peer, if we have one ourselves (RFC 9234).
+pub(super) fn peer_role(neighbor: &Neighbor) -> Option<Role> {
+    let external = neighbor.local_asn != neighbor.config.asn;
+    neighbor.config.role.filter(|_| external).map(Role::counterpart)
+}
+
+pub(super) fn send_refresh(neighbor: &mut Neighbor, family: Family, kind: RefreshKind, now: Instant) {
+    let body = RouteRefresh { family: family.code(), kind }.emit();
+    let message = header::emit(MessageType::RouteRefresh, &body);
+    neighbor.peer.send(MessageType::RouteRefresh, &message, now);
+}

@@ -1,0 +1,100 @@
+//! What the speaker keeps for each peer beside its sessions.
+
+use super::config::PeerConfig;
+use crate::{
+    error::SessionEnd,
+    negotiate::Negotiated,
+    peer::Peer,
+    rib::PrefixMap,
+    types::{Asn, Family, PerFamily},
+    wire::{attributes::Attributes, fault::FaultKind},
+};
+use net::{Instant, IpNet};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Routes of one family from the peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Inbound {
+    /// Prefixes in the table.
+    pub(super) count: u32,
+    /// Paths of an earlier epoch are stale.
+    pub(super) epoch: u8,
+    /// Stale paths go then, if nothing refreshes them before.
+    pub(super) stale_until: Option<Instant>,
+    /// All routes of this session have come.
+    pub(super) end_of_rib: bool,
+    /// The warning level was reported.
+    pub(super) warned: bool,
+    /// That there are more than the limit allows was reported.
+    pub(super) exceeded: bool,
+    /// Prefixes were left out because of the limit.
+    pub(super) overflowed: bool,
+}
+
+/// Routes of one family to the peer.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    /// End-of-RIB is to be sent when nothing is pending.
+    pub(super) end_of_rib_due: bool,
+    /// So is the end of a refresh (RFC 7313).
+    pub(super) end_of_refresh_due: bool,
+    /// The warning level was reported.
+    pub(super) warned: bool,
+    /// The limit was reported.
+    pub(super) exceeded: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Neighbor {
+    pub(super) config: Arc<PeerConfig>,
+    pub(super) peer: Peer,
+    pub(super) local_asn: Asn,
+    /// The terms of the session that is up.
+    pub(super) agreed: Option<Box<Negotiated>>,
+    pub(super) inbound: PerFamily<Inbound>,
+    pub(super) outbound: PerFamily<Outbound>,
+    /// What the peer was told.
+    pub(super) told: PrefixMap<Arc<Attributes>>,
+    /// Prefixes to look at again for this peer; true to tell them again even if nothing changed.
+    pub(super) pending: PrefixMap<bool>,
+    /// Prefixes that the out-limit holds back.
+    pub(super) held: PrefixMap<()>,
+    /// Prefixes whose attributes are too large.
+    pub(super) too_large: PrefixMap<()>,
+    /// Traffic is being moved away.
+    pub(super) draining: bool,
+    /// The next end of session drops the routes whatever was agreed on.
+    pub(super) drop_routes: bool,
+    /// There was a session since this process started.
+    pub(super) has_been_up: bool,
+    pub(super) faults: BTreeMap<FaultKind, u64>,
+    pub(super) last_end: Option<(Instant, SessionEnd)>,
+    pub(super) sessions: u64,
+}
+
+impl Neighbor {
+    pub(super) fn carries(&self, family: Family) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| *agreed.families.of(family))
+    }
+
+    /// Looks at `prefix` again before the next writing.
+    pub(super) fn mark(&mut self, prefix: IpNet) {
+        self.pending.upsert(prefix, |known| ((), known.is_none().then_some(false)));
+    }
+
+    /// Forgets what was told: the session is over.
+    pub(super) fn forget_told(&mut self) {
+        self.told = PrefixMap::default();
+        self.pending = PrefixMap::default();
+        self.held = PrefixMap::default();
+        self.too_large = PrefixMap::default();
+        self.outbound = PerFamily::default();
+    }
+
+    /// There is something to say apart from what is queued on the session.
+    pub(super) fn has_news(&self) -> bool {
+        let due = |out: &Outbound| out.end_of_rib_due || out.end_of_refresh_due;
+        self.agreed.is_some()
+            && (!self.pending.is_empty() || due(&self.outbound.ipv4) || due(&self.outbound.ipv6))
+    }
+}

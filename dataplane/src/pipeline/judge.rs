@@ -1,0 +1,141 @@
+//! Which attachments may carry traffic: what speaks against each, and who is chosen then.
+
+use net::Instant;
+
+use super::{Dataplane, Event, Interface};
+use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, liveness::Board};
+
+impl Dataplane {
+    /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
+    pub fn set_channel_fault(&mut self, channel: ChannelId, fault: Fault, present: bool, now: Instant) {
+        let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
+        if state.set_fault(fault, present, now) {
+            for at in 0..self.interfaces.len() {
+                let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
+                if self.interfaces.get(at).is_some_and(on_channel) {
+                    self.judge(InterfaceId::at(at), now);
+                }
+            }
+            self.refresh_liveness();
+        }
+    }
+
+    /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
+    pub fn set_attachment_fault(
+        &mut self,
+        attachment: InterfaceId,
+        fault: Fault,
+        present: bool,
+        now: Instant,
+    ) {
+        if let Some(one) = self.interfaces.get_mut(attachment.index()) {
+            one.faults.set(fault, present);
+            self.judge(attachment, now);
+            self.refresh_liveness();
+        }
+    }
+
+    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
+    pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
+        for at in 0..self.channels.len() {
+            if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
+                for one in [Fault::PortDown, Fault::NoCarrier] {
+                    self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn judge_security(&mut self, channel: ChannelId, now: Instant) {
+        let secured = match self.channels.get(channel.index()) {
+            Some(Some(channel)) => channel.secy.mac_operational(),
+            _ => return,
+        };
+        self.set_channel_fault(channel, Fault::NotSecured, !secured, now);
+    }
+
+    /// Packet numbers end while frames are sent, and are reserved while others wait: MAC_Operational follows (§10.5).
+    pub(super) fn watch_security(&mut self, now: Instant) {
+        let moved =
+            |channel: &Channel| channel.secy.mac_operational() == channel.faults().has(Fault::NotSecured);
+        for at in 0..self.channels.len() {
+            if matches!(self.channels.get(at), Some(Some(channel)) if moved(channel)) {
+                self.judge_security(ChannelId::at(at), now);
+            }
+        }
+    }
+
+    /// All that speaks against an attachment: its channel's faults and its own.
+    pub(super) fn faults_of(&self, interface: InterfaceId) -> Faults {
+        let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
+        let below = match one.facts.place {
+            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, Channel::faults),
+            Place::Lan { .. } => Faults::NONE,
+        };
+        below.or(one.faults)
+    }
+
+    /// Publishes whether an attachment is live.
+    fn judge(&mut self, interface: InterfaceId, now: Instant) {
+        let faults = self.faults_of(interface);
+        if !self.board.set(interface, faults.is_live()) {
+            return;
+        }
+        if let Some(one) = self.interfaces.get_mut(interface.index()) {
+            one.since = now;
+        }
+        let event = faults
+            .first()
+            .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
+        self.tell(event);
+        if faults.is_live() {
+            self.meet_peers(interface, now);
+        }
+    }
+
+    /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
+    pub(super) fn meet_peers(&mut self, interface: InterfaceId, now: Instant) {
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
+        let groups = self
+            .tables
+            .connections
+            .get(one.facts.connection.index())
+            .map_or(&[][..], |tables| &tables.groups);
+        for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
+            one.neighbors.seek(hop.gateway, now);
+        }
+        // The next timeout, which is now, lets them ask.
+        self.stirred.push(interface);
+        self.neighbor_deadline = Some(now);
+    }
+
+    /// Chooses among group members again when any worker's attachment came or went.
+    pub fn refresh_liveness(&mut self) {
+        if self.epoch != self.board.epoch() {
+            self.choose_again();
+        }
+    }
+
+    pub(super) fn choose_again(&mut self) {
+        self.epoch = self.board.epoch();
+        let board = &self.board;
+        for (at, state) in self.connections.iter_mut().enumerate() {
+            let hops = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+            for (group, hops) in state.groups.iter_mut().zip(hops) {
+                group.set_live(live_bits(board, &self.interfaces, hops.iter().map(|hop| hop.interface)));
+            }
+            if let Some(wire) = &mut state.wire {
+                wire.group.set_live(live_bits(board, &self.interfaces, wire.attachments.iter().copied()));
+            }
+        }
+    }
+}
+
+/// LAN interfaces are always live; attachments are when the board says so.
+fn live_bits(board: &Board, interfaces: &[Interface], members: impl Iterator<Item = InterfaceId>) -> u64 {
+    members.take(64).enumerate().fold(0, |bits, (at, member)| {
+        let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
+        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
+        bits | u64::from(live) << at
+    })
+}

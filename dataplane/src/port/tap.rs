@@ -1,0 +1,158 @@
+//! The driver for TAP devices (tuntap.rst): the host's own stack, or a virtual machine's, at the other end.
+//!
+//! Super-frames and open checksums cross in both directions (VIRTIO 1.2 §5.1.6). The length of a frame is known only
+//! after it was read, so each read goes into a big buffer: a small frame is copied out of it into a small one, a
+//! super-frame leaves in it. VLAN tags are always in the frame.
+//!
+//! A TAP that the host takes down refuses what is sent to it with [`PortError::Down`] and works again once it is up.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use net::{PacketBuf, virtio::Offload};
+use sys::{Tap, TapOptions, VNET_HEADER_OCTETS, VnetHeader};
+
+use super::{Port, PortCaps, PortCounters, PortError, kernel};
+use crate::{Batch, Frame, Pool};
+
+/// One queue of a TAP device.
+#[derive(Debug)]
+pub struct TapPort {
+    tap: Tap,
+    /// The big buffer that the next frame is read into.
+    spare: Option<PacketBuf>,
+    counters: PortCounters,
+}
+
+impl TapPort {
+    /// Opens the TAP device `name`, or makes it; it goes away with this port unless somebody made it persistent. An
+    /// empty name, or a `%d` in it, lets the kernel choose. It is left as it is: down, when it is new.
+    ///
+    /// # Errors
+    /// The kernel's: `EPERM` without `CAP_NET_ADMIN`, `EBUSY` when somebody else has it open, `EACCES` when
+    /// `/dev/net/tun` may not be opened.
+    pub fn open(name: &str) -> io::Result<Self> {
+        Self::open_with(name, TapOptions::default())
+    }
+
+    /// Opens one more queue of the TAP device `name`, or makes the device with a first one. Frames of one flow stay
+    /// on one queue. All its queues must be opened this way.
+    ///
+    /// # Errors
+    /// As [`TapPort::open`]; `EINVAL` when the device is not one for several queues.
+    pub fn open_queue(name: &str) -> io::Result<Self> {
+        Self::open_with(name, TapOptions { multi_queue: true, ..TapOptions::default() })
+    }
+
+    fn open_with(name: &str, options: TapOptions) -> io::Result<Self> {
+        Ok(Self { tap: Tap::open(name, options)?, spare: None, counters: PortCounters::default() })
+    }
+
+    /// The device's name, as the kernel completed it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tap.name()
+    }
+
+    /// What was read into `spare`, in a buffer of the right size.
+    fn take(&mut self, header: VnetHeader, mut spare: PacketBuf, pool: &mut Pool) -> Option<Frame> {
+        let Ok(offload) = Offload::decode(header) else {
+            self.counters.rx_bad_offload += 1;
+            self.spare = Some(spare);
+            return None;
+        };
+        let buf = match pool.for_len(spare.len()) {
+            Some(mut small) if small.capacity() < spare.capacity() => {
+                small.extend_from_slice(&spare);
+                self.spare = Some(spare);
+                small
+            }
+            Some(big) => {
+                let read = core::mem::replace(&mut spare, big);
+                self.spare = Some(spare);
+                read
+            }
+            None => spare,
+        };
+        let frame = Frame { buf, offload };
+        self.counters.rx_frames += 1;
+        self.counters.rx_octets += kernel::octets(&frame);
+        Some(frame)
+    }
+
+    /// Reads a frame that there is no buffer for, so that the device does not stay readable.
+    fn discard(&mut self) -> io::Result<usize> {
+        let octets = self.tap.receive(&mut [0; VNET_HEADER_OCTETS], &mut [0; 64])?;
+        self.counters.rx_no_buffer += 1;
+        Ok(octets)
+    }
+}
+
+impl Port for TapPort {
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
+        let before = batch.len();
+        let mut header = [0; VNET_HEADER_OCTETS];
+        // As many reads as there are places, so that frames that are dropped here cannot keep us here.
+        for _ in before..batch.capacity() {
+            let spare = self.spare.take().or_else(|| pool.big());
+            let read = match spare {
+                Some(mut spare) => {
+                    spare.reset(crate::HEADROOM);
+                    let read = self.tap.receive(&mut header, spare.spare_mut());
+                    spare.set_len(*read.as_ref().unwrap_or(&0));
+                    match read {
+                        Ok(_) => batch.extend(self.take(header, spare, pool)),
+                        Err(_) => self.spare = Some(spare),
+                    }
+                    read
+                }
+                None => self.discard(),
+            };
+            match read.map_err(|error| kernel::port_error(&error)) {
+                Ok(_) => {}
+                Err(None) => break,
+                Err(Some(_)) if batch.len() > before => break, // what came before the failure is still good
+                Err(Some(failed)) => return Err(failed),
+            }
+        }
+        Ok(batch.len() - before)
+    }
+
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
+        let mut failed = None;
+        for frame in frames.drain(..) {
+            let sent = match failed {
+                None => self.tap.send(&kernel::header(&frame), &frame.buf),
+                Some(_) => Err(io::ErrorKind::Interrupted.into()),
+            };
+            match sent {
+                Ok(()) => {
+                    self.counters.tx_frames += 1;
+                    self.counters.tx_octets += kernel::octets(&frame);
+                }
+                Err(error) => {
+                    self.counters.tx_refused += 1;
+                    // A refused frame is the frame's fault (`EINVAL`) unless it is the device's.
+                    let lasting = |e: &PortError| matches!(e, PortError::Down | PortError::Gone);
+                    failed = failed.or_else(|| kernel::port_error(&error).filter(lasting));
+                }
+            }
+            pool.recycle(frame);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.tap.as_fd())
+    }
+
+    fn caps(&self) -> PortCaps {
+        PortCaps { offload: true, udp_segments: self.tap.takes_udp_trains() }
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.counters
+    }
+}

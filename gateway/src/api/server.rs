@@ -1,0 +1,169 @@
+//! The server: a document for each path.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::{
+    listener::Listener,
+    model::{Document, Items, Problem, RunningConfig, Version},
+    source::{Facts, Source, wall},
+    view,
+};
+
+/// Connections at a time; further ones wait in the socket's backlog.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a request's header may take to arrive, and how long an idle connection is kept.
+const HEADER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection is served at all.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(60);
+/// Octets of buffer for a connection: a header has to fit.
+const BUFFER: usize = 16 * 1024;
+/// Header fields of a request.
+const MOST_HEADERS: usize = 64;
+/// Pause after the kernel refused a connection, for want of descriptors usually.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API until the returned future is dropped.
+pub async fn serve<S: Source>(listener: Listener, source: Arc<S>) -> Infallible {
+    let service = router(source);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let place = places.clone().acquire_owned().await;
+        let stream = match listener.socket.accept().await {
+            Ok((stream, _)) => stream,
+            Err(why) => {
+                tracing::warn!(event = "api.failed", why = %why, "cannot take a connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new())
+                .header_read_timeout(HEADER_WITHIN)
+                .max_buf_size(BUFFER)
+                .max_headers(MOST_HEADERS);
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            // A client that hangs up, or takes too long, is no news.
+            let _ended = tokio::time::timeout(CONNECTION_WITHIN, connection).await;
+            drop(place);
+        });
+    }
+}
+
+fn router<S: Source>(source: Arc<S>) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/status", get(status::<S>))
+        .route("/v1/channels", get(channels::<S>))
+        .route("/v1/connections", get(connections::<S>))
+        .route("/v1/ports", get(ports::<S>))
+        .route("/v1/drops", get(drops::<S>))
+        .route("/v1/routes", get(routes::<S>))
+        .route("/v1/macsec", get(macsec::<S>))
+        .route("/v1/neighbors", get(neighbors::<S>))
+        .route("/v1/config", get(config::<S>))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(only_get)
+        .with_state(source)
+}
+
+async fn version() -> Response {
+    let content = Version { program: "quadspan".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    document("Version", wall(), content)
+}
+
+async fn status<S: Source>(State(source): State<Arc<S>>) -> Response {
+    let facts = source.facts().await;
+    document("Status", facts.wall, view::status(&facts))
+}
+
+async fn config<S: Source>(State(source): State<Arc<S>>) -> Response {
+    let facts = source.facts().await;
+    match serde_json::to_value(&*facts.config) {
+        Ok(config) => {
+            let file = facts.config_file.display().to_string();
+            document("Config", facts.wall, RunningConfig { file, config })
+        }
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, "not_shown", why.to_string()),
+    }
+}
+
+async fn channels<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "ChannelList", view::channels).await
+}
+
+async fn connections<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "ConnectionList", view::connections).await
+}
+
+async fn ports<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "PortList", view::ports).await
+}
+
+async fn drops<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "DropList", view::drops).await
+}
+
+async fn routes<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "RouteList", view::routes).await
+}
+
+async fn macsec<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "MacsecList", view::macsec).await
+}
+
+async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "NeighborList", view::neighbors).await
+}
+
+async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {
+    let facts = source.facts().await;
+    document(kind, facts.wall, Items { items: view(&facts) })
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(100).collect();
+    let detail = format!("there is nothing at {path}; GET /v1/status is a good start");
+    problem(StatusCode::NOT_FOUND, "unknown_path", detail)
+}
+
+async fn only_get() -> Response {
+    let detail = "this API can only be read: use GET".to_owned();
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+fn document<T: Serialize>(kind: &str, made: Timestamp, content: T) -> Response {
+    match serde_json::to_vec(&Document::new(kind, made, content)) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, "not_shown", why.to_string()),
+    }
+}
+
+fn problem(status: StatusCode, code: &str, detail: String) -> Response {
+    let problem = Problem {
+        kind: format!("urn:quadspan:problem:{code}"),
+        title: status.canonical_reason().unwrap_or("Error").to_owned(),
+        status: status.as_u16(),
+        detail,
+        code: code.to_owned(),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}

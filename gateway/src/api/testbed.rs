@@ -1,0 +1,282 @@
+//! A gateway for tests: real configuration, plan, SecYs and snapshots; no device, no thread, a fixed clock.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use config::{Config, SecretError, SecretRef, SecretSource};
+use dataplane::{
+    Board, ChannelId, Dataplane, Depot, Fault, Pool, WorkerId,
+    neighbor::{NeighborEntry, NeighborState},
+    port::PortCounters,
+};
+use jiff::Timestamp;
+use macsec::{KeyId, ReceiveSaParams, TransmitSaParams};
+use net::{Instant, MacAddr};
+use zeroize::Zeroizing;
+
+use super::source::{DeviceFacts, Facts, Source};
+use crate::{
+    assemble::{self, Device, Plan},
+    link_monitor::Link,
+    worker::Report,
+};
+
+/// The key of every SA.
+pub(crate) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// Two channels, one of them on a worker of its own, a routed connection over both, a second one that is transparent.
+const CONFIG: &str = r#"
+schema = 1
+[site]
+name = "site-a"
+[runtime]
+workers = 2
+[[port]]
+name = "lan1"
+device = "eth0"
+[[port]]
+name = "lan2"
+device = "eth1"
+[[port]]
+name = "wan1"
+device = "eth2"
+[[port]]
+name = "wan2"
+device = "eth3"
+[[interconnect]]
+name = "to-b"
+[[channel]]
+name = "ch1"
+interconnect = "to-b"
+port = "wan1"
+mtu = 1600
+[channel.macsec]
+[[channel.macsec.static.tx]]
+an = 0
+key = { file = "a" }
+salt = "717561647370610100000001"
+ssci = 1
+[[channel.macsec.static.rx]]
+sci = "02005ebb0001:0001"
+an = 0
+key = { file = "b" }
+salt = "717561647370610100000001"
+ssci = 2
+[[channel]]
+name = "ch2"
+interconnect = "to-b"
+port = "wan2"
+clear_tags = [7]
+mtu = 1600
+[channel.macsec]
+policy = "should-secure"
+cipher = "gcm-aes-256"
+validate = "check"
+[[channel.macsec.static.tx]]
+an = 3
+key = { file = "c" }
+[[channel.macsec.static.rx]]
+sci = "02005ebb0002:0001"
+an = 3
+key = { file = "d" }
+[[connection]]
+name = "blue"
+interconnect = "to-b"
+[[connection.attachment]]
+channel = "ch1"
+vlan = 100
+address = ["169.254.1.1/30", "fd00:100:1::1/126"]
+peer = ["169.254.1.2", "fd00:100:1::2"]
+[[connection.attachment]]
+channel = "ch2"
+vlan = 100
+address = ["169.254.2.1/30"]
+peer = ["169.254.2.2"]
+[[connection.lan]]
+port = "lan1"
+address = ["10.1.0.1/24"]
+[[connection.route]]
+prefix = "10.2.0.0/24"
+via = "attachments"
+[[connection.route]]
+prefix = "10.3.0.0/24"
+via = "blackhole"
+[[connection]]
+name = "wire"
+interconnect = "to-b"
+mode = "transparent"
+[[connection.attachment]]
+channel = "ch1"
+vlan = 200
+[[connection.lan]]
+port = "lan2"
+vlan = 20
+"#;
+
+struct Keys;
+
+impl SecretSource for Keys {
+    fn read(&self, reference: &SecretRef) -> Result<Zeroizing<String>, SecretError> {
+        // A key of its own for each, as `check` demands.
+        let SecretRef::File(name) = reference else { return Err(SecretError::NotFound) };
+        let first = name.to_string_lossy().as_bytes().first().copied().unwrap_or(0);
+        Ok(Zeroizing::new(format!("{first:02x}{}", &KEY[2..])))
+    }
+}
+
+fn config() -> Config {
+    match config::load("test.toml", CONFIG, &Keys) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => panic!("{}", problems.render(100, false)),
+    }
+}
+
+/// Facts of a gateway that has run for an hour, at 2026-11-21T14:02:11Z.
+pub(crate) fn facts() -> Facts {
+    let (config, now) = (config(), Instant::ZERO.after(Duration::from_hours(1)));
+    let wall: Timestamp = "2026-11-21T14:02:11Z".parse().unwrap();
+    let plan = assemble::plan(&config, &devices(&config)).unwrap();
+    let reports = (0..2).map(|at| report(&plan, WorkerId(at))).collect();
+    let link = |at: usize, port: &config::model::Port| DeviceFacts {
+        link: Link::Up { index: 2 },
+        mac: devices(std::slice::from_ref(port)).get(&port.device).map(|device| device.mac),
+        mtu: Some(if at < 2 { 1500 } else { 1600 }),
+    };
+    Facts {
+        devices: config.ports.iter().enumerate().map(|(at, port)| link(at, port)).collect(),
+        config: Arc::new(config),
+        config_file: PathBuf::from("/etc/quadspan/quadspan.toml"),
+        setup: Arc::new(plan.setup),
+        reports,
+        started: wall - Duration::from_hours(1),
+        wall,
+        now,
+    }
+}
+
+trait Ports {
+    fn ports(&self) -> &[config::model::Port];
+}
+
+impl Ports for Config {
+    fn ports(&self) -> &[config::model::Port] {
+        &self.ports
+    }
+}
+
+impl Ports for [config::model::Port] {
+    fn ports(&self) -> &[config::model::Port] {
+        self
+    }
+}
+
+fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
+    let device = |port: &config::model::Port| {
+        let last = port.device.as_bytes().last().copied().unwrap_or(b'0') - b'0';
+        let mtu = if port.role == config::model::PortRole::Channel { 1600 } else { 1500 };
+        (port.device.clone(), Device { mac: MacAddr([2, 0, 0x5e, 0xaa, 0, last]), mtu })
+    };
+    of.ports().iter().map(device).collect()
+}
+
+fn report(plan: &Plan, id: WorkerId) -> Report {
+    let setup = Arc::new(plan.setup.clone());
+    let board = Board::new(setup.interfaces.len());
+    let pool = Pool::new(Depot::new(plan.pool));
+    let mut dataplane = Dataplane::new(id, setup.clone(), board, pool, 1).unwrap();
+    for at in 0..setup.channels.len() {
+        install(&mut dataplane, plan, ChannelId::at(at));
+    }
+    let opened = |port: &dataplane::PortSetup| port.owner.is_none_or(|owner| owner == id);
+    let counters = PortCounters {
+        rx_frames: 1200,
+        rx_octets: 1_800_000,
+        tx_frames: 1000,
+        tx_octets: 1_500_000,
+        ..PortCounters::default()
+    };
+    let ports = setup.ports.iter().map(|port| opened(port).then_some(counters)).collect();
+    let mut snapshot = dataplane.snapshot(Instant::ZERO.after(Duration::from_hours(1)));
+    for channel in &mut snapshot.channels {
+        channel.since = Instant::ZERO.after(Duration::from_mins(58));
+        (channel.counters.rx_frames, channel.counters.rx_octets) = (123_456, 98_765_432);
+        (channel.counters.tx_frames, channel.counters.tx_octets) = (4711, 4_711_000);
+    }
+    if let Some(interface) = snapshot.interfaces.first_mut() {
+        (interface.counters.rx_frames, interface.counters.rx_octets) = (10, 5000);
+        let ip = "169.254.1.2".parse().unwrap();
+        let mac = (id == WorkerId(0)).then_some(MacAddr([2, 0, 0x5e, 0xbb, 0, 1]));
+        let state = if mac.is_some() { NeighborState::Reachable } else { NeighborState::Incomplete };
+        interface.neighbors.push(NeighborEntry { ip, mac, state, age: Duration::from_secs(5) });
+    }
+    Report { snapshot, ports }
+}
+
+fn install(dataplane: &mut Dataplane, plan: &Plan, channel: ChannelId) {
+    let sas = &plan.keys[channel.index()];
+    let now = Instant::ZERO.after(Duration::from_secs(1));
+    let Some(secy) = dataplane.secy(channel) else { return };
+    for (sci, list) in &sas.receive {
+        secy.create_receive_sc(*sci, now).unwrap();
+        for sa in list {
+            let (ssci, salt) = sa.xpn.unwrap_or_default();
+            let (offset, key_id) = (sa.offset.unwrap_or_default(), KeyId::default());
+            let params = ReceiveSaParams {
+                sak: &sa.sak,
+                suite: sa.suite,
+                offset,
+                key_id,
+                lowest_pn: 9000,
+                ssci,
+                salt,
+            };
+            secy.create_receive_sa(*sci, sa.an, &params, now).unwrap();
+            secy.enable_receive_sa(*sci, sa.an, now).unwrap();
+        }
+    }
+    for sa in &sas.transmit {
+        let (ssci, salt) = sa.xpn.unwrap_or_default();
+        let params = TransmitSaParams {
+            sak: &sa.sak,
+            suite: sa.suite,
+            encrypt: true,
+            offset: sa.offset.unwrap_or_default(),
+            key_id: KeyId::default(),
+            next_pn: 0x1000_0000,
+            pn_limit: Some(0x1100_0000),
+            ssci,
+            salt,
+        };
+        secy.create_transmit_sa(sa.an, &params, now).unwrap();
+        secy.enable_transmit_sa(sa.an, now).unwrap();
+    }
+    dataplane.secy_changed(channel, now);
+    // Until the kernel says so, no port has carrier.
+    dataplane.set_port_fault(plan.setup.channels[channel.index()].port, None::<Fault>, now);
+}
+
+/// Puts a fault on a channel and the attachments that use it.
+pub(crate) fn break_channel(facts: &mut Facts, at: usize, fault: Fault) {
+    let uses = |interface: dataplane::InterfaceId| {
+        let place = facts.setup.interfaces[interface.index()].place;
+        matches!(place, dataplane::Place::Attachment { channel, .. } if channel == ChannelId::at(at))
+    };
+    for report in &mut facts.reports {
+        for channel in
+            report.snapshot.channels.iter_mut().filter(|channel| channel.channel == ChannelId::at(at))
+        {
+            channel.faults.set(fault, true);
+            for interface in report.snapshot.interfaces.iter_mut().filter(|one| uses(one.interface)) {
+                interface.faults.set(fault, true);
+            }
+        }
+    }
+}
+
+/// A source that makes its facts anew each time.
+pub(crate) struct Fixed;
+
+impl Source for Fixed {
+    async fn facts(&self) -> Facts {
+        facts()
+    }
+}

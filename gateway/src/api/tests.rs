@@ -1,0 +1,227 @@
+//! The server and its socket, over real sockets in a folder of the test's own.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    client::{ClientError, get},
+    listener::{ListenError, Listener},
+    model::{self, Document, List},
+    serve,
+    testbed::{Fixed, facts},
+    view,
+};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("quadspan-api-{name}-{}", std::process::id()));
+        let _gone = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("api.sock")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `story` on a thread while the API is served.
+fn with_api<T: Send + 'static>(folder: &Folder, story: impl FnOnce(PathBuf) -> T + Send + 'static) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let socket = folder.socket();
+    runtime.block_on(async {
+        let listener = Listener::bind(&socket).unwrap();
+        let story = tokio::task::spawn_blocking(move || story(socket));
+        tokio::select! {
+            never = serve(listener, Arc::new(Fixed)) => match never {},
+            told = story => told.unwrap(),
+        }
+    })
+}
+
+fn ask(socket: &Path, path: &str) -> Result<bytes::Bytes, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(get(socket, path))
+}
+
+/// What a client sends, and all that comes back.
+fn raw(socket: &Path, request: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    // The server may hang up before it has read everything.
+    let _sent = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ended = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn what_the_server_writes_the_client_reads_back() {
+    let folder = Folder::new("round-trip");
+    with_api(&folder, |socket| {
+        macro_rules! same {
+            ($path:literal, $kind:literal, $item:ty, $view:path) => {{
+                let list: List<$item> = serde_json::from_slice(&ask(&socket, $path).unwrap()).unwrap();
+                assert_eq!((list.api.as_str(), list.kind.as_str()), ("v1", $kind));
+                assert_eq!(list.content.items, $view(&facts()), $path);
+                assert_eq!(list.generated_at, facts().wall);
+            }};
+        }
+        same!("/v1/channels", "ChannelList", model::Channel, view::channels);
+        same!("/v1/connections", "ConnectionList", model::Connection, view::connections);
+        same!("/v1/ports", "PortList", model::Port, view::ports);
+        same!("/v1/drops", "DropList", model::Drop, view::drops);
+        same!("/v1/routes", "RouteList", model::Route, view::routes);
+        same!("/v1/macsec", "MacsecList", model::MacsecChannel, view::macsec);
+        same!("/v1/neighbors", "NeighborList", model::Neighbor, view::neighbors);
+        let status: Document<model::Status> =
+            serde_json::from_slice(&ask(&socket, "/v1/status").unwrap()).unwrap();
+        assert_eq!(status.content, view::status(&facts()));
+        let version: Document<model::Version> =
+            serde_json::from_slice(&ask(&socket, "/v1/version").unwrap()).unwrap();
+        assert_eq!(version.content.program, "quadspan");
+        let config: Document<model::RunningConfig> =
+            serde_json::from_slice(&ask(&socket, "/v1/config").unwrap()).unwrap();
+        assert_eq!(config.content.config["site"]["name"], "site-a");
+        assert!(!config.content.config.to_string().contains(&super::testbed::KEY[8..32]), "no key in it");
+    });
+}
+
+// RFC 9457.
+#[test]
+fn errors_are_problem_documents() {
+    let folder = Folder::new("problems");
+    with_api(&folder, |socket| {
+        let Err(ClientError::Refused(problem)) = ask(&socket, "/v1/nothing?x=1") else { panic!() };
+        assert_eq!((problem.status, problem.code.as_str()), (404, "unknown_path"));
+        assert_eq!(problem.kind, "urn:quadspan:problem:unknown_path");
+        let answer = raw(&socket, b"DELETE /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains("method_not_allowed"),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
+fn requests_have_limits_and_nonsense_does_no_harm() {
+    let folder = Folder::new("limits");
+    with_api(&folder, |socket| {
+        let long = format!("GET /v1/version HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+        let many = format!("GET /v1/version HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(1000));
+        for request in
+            [long.as_bytes(), many.as_bytes(), &[0x16, 3, 1, 0, 200], b"GET\r\n\r\n", b"\r\n\r\n\0\0"]
+        {
+            let answer = raw(&socket, request);
+            assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        // HTTP/1.0, and several requests on one connection.
+        assert!(raw(&socket, b"GET /v1/version HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200"));
+        let two = b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert_eq!(raw(&socket, two).matches("HTTP/1.1 200").count(), 2);
+        // A body that nobody reads.
+        let body = format!(
+            "GET /v1/version HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{}",
+            "12345"
+        );
+        assert!(raw(&socket, body.as_bytes()).starts_with("HTTP/1.1 200"));
+        // More idle connections than are served at a time do not keep those that are from being answered.
+        let idle: Vec<_> = (0..40).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+        assert!(ask(&socket, "/v1/version").is_ok());
+        drop(idle);
+    });
+}
+
+#[test]
+fn the_socket_is_for_owner_and_group_and_goes_with_its_gateway() {
+    let folder = Folder::new("mode");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let path = folder.0.join("new/folder/api.sock");
+        let listener = Listener::bind(&path).unwrap();
+        let about = fs::metadata(&path).unwrap();
+        assert!(about.file_type().is_socket());
+        assert_eq!(about.permissions().mode() & 0o777, 0o660);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left there");
+        drop(listener);
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_used_one_is_not() {
+    let folder = Folder::new("stale");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let path = folder.socket();
+        // A process that died left its socket behind.
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let listener = Listener::bind(&path).unwrap();
+        let second = Listener::bind(&path).unwrap_err();
+        assert!(
+            matches!(second, ListenError::Running(_))
+                && second.to_string().contains("another gateway is running")
+        );
+        assert!(Listener::ensure_free(&path).is_err());
+
+        // Whoever took the place keeps it.
+        fs::remove_file(&path).unwrap();
+        let other = UnixListener::bind(&path).unwrap();
+        drop(listener);
+        assert!(path.exists());
+        drop(other);
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(Listener::bind(&path), Err(ListenError::NotASocket(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert!(matches!(Listener::bind(Path::new("/proc/nowhere/x.sock")), Err(ListenError::Io { .. })));
+    });
+}
+
+#[test]
+fn a_client_says_what_is_wrong_with_the_other_end() {
+    let folder = Folder::new("client");
+    let path = folder.socket();
+    assert!(matches!(ask(&path, "/v1/status"), Err(ClientError::Unreachable { .. })));
+    let listener = UnixListener::bind(&path).unwrap();
+    let answers: [&[u8]; 4] = [
+        b"SSH-2.0-x\r\n",
+        b"",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi",
+    ];
+    let other = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _read = stream.read(&mut request).unwrap();
+            stream.write_all(answer).unwrap();
+        }
+        listener
+    });
+    for _ in answers {
+        let error = ask(&path, "/v1/status").unwrap_err();
+        assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
+    }
+    // Nobody listens any more, but the socket is still there.
+    drop(other.join().unwrap());
+    assert!(matches!(ask(&path, "/v1/status"), Err(ClientError::Unreachable { .. })));
+}

@@ -1,0 +1,78 @@
+//! From [`Facts`] to the documents of the API: pure functions, one file for each kind of thing.
+
+mod channel;
+mod connection;
+mod macsec;
+mod port;
+mod route;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use dataplane::{ChannelId, DropCounters, InterfaceId};
+use serde::Serialize;
+
+pub(crate) use self::{
+    channel::channels,
+    connection::{connections, neighbors},
+    macsec::macsec,
+    port::{drops, ports},
+    route::routes,
+    status::status,
+};
+use super::{model::Counts, source::Facts};
+
+/// The word that the configuration has for something, with `_` for `-`.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word.replace('-', "_"),
+        Ok(_) | Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// The counts that are not zero.
+fn counts(drops: &DropCounters) -> Counts {
+    drops
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.label().to_owned(), count))
+        .collect()
+}
+
+/// Counts by name, zeros included.
+fn named<const N: usize>(counts: [(&str, u64); N]) -> Counts {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+impl Facts {
+    /// A channel, as the worker that owns it sees it; `None` when that one did not answer.
+    fn channel(&self, id: ChannelId) -> Option<&dataplane::ChannelSnapshot> {
+        let mut channels = self.reports.iter().flat_map(|report| &report.snapshot.channels);
+        channels.find(|channel| channel.channel == id)
+    }
+
+    /// An interface, as each worker that answered sees it.
+    fn interface(
+        &self,
+        id: InterfaceId,
+    ) -> impl Iterator<Item = (&crate::worker::Report, &dataplane::InterfaceSnapshot)> {
+        self.reports.iter().filter_map(move |report| {
+            let mut interfaces = report.snapshot.interfaces.iter();
+            Some((report, interfaces.find(|interface| interface.interface == id)?))
+        })
+    }
+
+    /// An attachment, as the worker that owns its channel sees it.
+    fn owned_interface(&self, id: InterfaceId) -> Option<&dataplane::InterfaceSnapshot> {
+        let setup = self.setup.interfaces.get(id.index())?;
+        let dataplane::Place::Attachment { channel, .. } = setup.place else { return None };
+        let owner = self.setup.channels.get(channel.index())?.owner;
+        self.interface(id).find(|(report, _)| report.snapshot.worker == owner).map(|(_, interface)| interface)
+    }
+
+    /// The interface of a connection's attachment, or of a LAN behind those.
+    fn interface_id(&self, connection: usize, at: usize) -> InterfaceId {
+        let before = self.config.connections.iter().take(connection);
+        InterfaceId::at(before.map(|one| one.attachments.len() + one.lans.len()).sum::<usize>() + at)
+    }
+}

@@ -1,0 +1,116 @@
+//! Ports, and everything that was dropped.
+
+use config::model as words;
+use dataplane::{DropCounters, DropReason, PortId, port::PortCounters};
+
+use super::{counts, named, word};
+use crate::{
+    api::{
+        model::{Drop, Port, PortState},
+        source::{DeviceFacts, Facts},
+    },
+    link_monitor::Link,
+};
+
+/// All ports of the configuration.
+pub(crate) fn ports(facts: &Facts) -> Vec<Port> {
+    let each = facts.config.ports.iter().enumerate();
+    each.map(|(at, port)| one(facts, at, port)).collect()
+}
+
+fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
+    let device = facts.devices.get(at).copied().unwrap_or(GONE);
+    let reason = match device.link {
+        Link::Up { .. } => None,
+        Link::NoCarrier { .. } => Some("no_carrier".to_owned()),
+        Link::Gone => Some("port_down".to_owned()),
+    };
+    let opened = |report: &&crate::worker::Report| report.ports.get(at).is_some_and(Option::is_some);
+    let counters = port_counters(facts, at);
+    Port {
+        name: port.name.clone(),
+        device: port.device.clone(),
+        role: word(&port.role),
+        io: io(port.io).to_owned(),
+        vnet: facts.setup.ports.get(at).is_some_and(|port| port.caps.offload),
+        workers: facts.reports.iter().filter(opened).map(|report| report.snapshot.worker.0).collect(),
+        state: if reason.is_none() { PortState::Up } else { PortState::Down },
+        reason,
+        carrier: matches!(device.link, Link::Up { .. }),
+        mac: device.mac.map(|mac| mac.to_string()),
+        mtu: device.mtu,
+        rx_frames: counters.rx_frames,
+        rx_octets: counters.rx_octets,
+        tx_frames: counters.tx_frames,
+        tx_octets: counters.tx_octets,
+        losses: named([
+            ("rx_ring_full", counters.rx_ring_full),
+            ("rx_truncated", counters.rx_truncated),
+            ("rx_no_buffer", counters.rx_no_buffer),
+            ("rx_bad_offload", counters.rx_bad_offload),
+            ("tx_refused", counters.tx_refused),
+        ]),
+        drops: counts(&port_drops(facts, PortId::at(at))),
+    }
+}
+
+/// `auto` is what it came to.
+const fn io(io: words::Io) -> &'static str {
+    match io {
+        words::Io::Auto | words::Io::AfPacket => "af_packet",
+        words::Io::Tap => "tap",
+    }
+}
+
+const GONE: DeviceFacts = DeviceFacts { link: Link::Gone, mac: None, mtu: None };
+
+fn port_counters(facts: &Facts, at: usize) -> PortCounters {
+    let each = facts.reports.iter().filter_map(|report| report.ports.get(at).copied().flatten());
+    each.fold(PortCounters::default(), |sum, one| PortCounters {
+        rx_frames: sum.rx_frames + one.rx_frames,
+        rx_octets: sum.rx_octets + one.rx_octets,
+        rx_ring_full: sum.rx_ring_full + one.rx_ring_full,
+        rx_truncated: sum.rx_truncated + one.rx_truncated,
+        rx_no_buffer: sum.rx_no_buffer + one.rx_no_buffer,
+        rx_bad_offload: sum.rx_bad_offload + one.rx_bad_offload,
+        tx_frames: sum.tx_frames + one.tx_frames,
+        tx_octets: sum.tx_octets + one.tx_octets,
+        tx_refused: sum.tx_refused + one.tx_refused,
+    })
+}
+
+fn port_drops(facts: &Facts, id: PortId) -> DropCounters {
+    let mut sum = DropCounters::default();
+    let seen = facts.reports.iter().flat_map(|report| &report.snapshot.ports).filter(|port| port.port == id);
+    for (reason, count) in seen.flat_map(|port| port.drops.iter()) {
+        sum.add(reason, count);
+    }
+    sum
+}
+
+/// Everything that was dropped, the most frequent first.
+pub(crate) fn drops(facts: &Facts) -> Vec<Drop> {
+    let mut all = Vec::new();
+    for channel in facts.reports.iter().flat_map(|report| &report.snapshot.channels) {
+        let name = facts.config.channels.get(channel.channel.index()).map_or("?", |channel| &channel.name);
+        add(&mut all, "channel", name, &channel.drops);
+    }
+    for at in 0..facts.setup.ports.len() {
+        // Ports beyond those of the configuration are the host's TAPs.
+        let name = facts.config.ports.get(at).map_or("host", |port| &port.name);
+        add(&mut all, "port", name, &port_drops(facts, PortId::at(at)));
+    }
+    all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (&a.name, &a.reason).cmp(&(&b.name, &b.reason))));
+    all
+}
+
+fn add(all: &mut Vec<Drop>, scope: &str, name: &str, drops: &DropCounters) {
+    let dropped = drops.iter().filter(|(_, count)| *count > 0);
+    all.extend(dropped.map(|(reason, count)| Drop {
+        scope: scope.to_owned(),
+        name: name.to_owned(),
+        reason: reason.label().to_owned(),
+        count,
+        help: DropReason::help(reason).trim().to_owned(),
+    }));
+}

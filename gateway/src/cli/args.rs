@@ -1,0 +1,225 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{decode::KeyText, demo};
+
+/// Joins sites privately over redundant links, each encrypted with MACsec.
+///
+/// Without a command it shows the status of the gateway that runs on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "quadspan", version, infer_subcommands = true, disable_version_flag = false)]
+#[command(
+    after_help = "Commands and nouns may be shortened: quadspan sh ch. Exit codes: quadspan help exit-codes."
+)]
+pub(super) struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// What to do; nothing means `status`.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Global {
+    /// Unix socket of the gateway to ask
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "QUADSPAN_SOCKET",
+        default_value = "/run/quadspan/api.sock",
+        value_name = "SOCKET"
+    )]
+    pub(super) socket: PathBuf,
+    /// Give the result as JSON on standard output; talk goes to standard error
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// When to use colour; NO_COLOR counts for `auto`
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(super) color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show how the gateway is, on one screen
+    Status(StatusArgs),
+    /// Show one kind of thing in full
+    #[command(infer_subcommands = true)]
+    Show {
+        /// What kind.
+        #[command(subcommand)]
+        noun: Noun,
+    },
+    /// Say what is wrong with a configuration file; needs neither root nor a running gateway
+    Check(FileArgs),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Run a gateway in the foreground until SIGTERM
+    Run(RunArgs),
+    /// Read MACsec in a capture with given keys
+    Decode(DecodeArgs),
+    /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
+    Demo(demo::Options),
+    /// Explain a drop reason, a problem of a configuration, or an event
+    Explain(ExplainArgs),
+    /// Print the version
+    Version,
+    /// What the exit codes mean
+    #[command(name = "exit-codes", long_about = exit_codes())]
+    ExitCodes,
+}
+
+fn exit_codes() -> String {
+    format!("What the exit codes mean:\n\n{}", super::exit::table())
+}
+
+/// Options of `status`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct StatusArgs {
+    /// End with code 8 when the gateway is degraded
+    #[arg(long)]
+    pub(super) exit_code: bool,
+}
+
+/// Kinds of things to show.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Noun {
+    /// Links to peers: state, MACsec, packet numbers, traffic
+    Channels(Names),
+    /// Customers' domains: attachments and LANs
+    Connections(Names),
+    /// Network interfaces that the gateway uses
+    Ports(Names),
+    /// Frames that were dropped, and why
+    Drops(Names),
+    /// Where packets go
+    Routes(Names),
+    /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
+    Macsec(Names),
+    /// Neighbours learnt by ARP and ND
+    Neighbors(Names),
+    /// The configuration that runs, keys as fingerprints
+    Config,
+}
+
+/// Which ones.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Names {
+    /// Only these; all when none is given
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+}
+
+/// Options of `check`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct FileArgs {
+    /// The configuration file
+    #[arg(env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
+    pub(super) file: PathBuf,
+}
+
+/// Options of `run`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RunArgs {
+    /// The configuration file
+    #[arg(short, long, env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+const DEFAULT_CONFIG: &str = "/etc/quadspan/quadspan.toml";
+
+/// Options of `decode`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = DECODE_HELP)]
+pub(super) struct DecodeArgs {
+    /// The capture, pcap or pcapng; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// A SAK in hexadecimal digits, or @FILE that holds it, and what is known about it; may be repeated
+    #[arg(long, value_name = "KEY[,NAME=VALUE]...")]
+    pub(super) sak: Vec<KeyText>,
+    /// Write the decrypted frames to this file (pcapng)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
+}
+
+const DECODE_HELP: &str = "\
+What may be known about a key:
+  sci=SCI       only for frames of this SC, such as 02:00:5e:10:00:01/0001; without it, for all
+  an=AN         only for frames with this association number; without it, for all
+  suite=SUITE   gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256; without it, by length and salt
+  salt=HEX      24 hexadecimal digits: XPN suites need them
+  ssci=N        the sender's short SCI; without it, 1 to 8 are tried
+  pn-high=N     upper 32 bits of the first packet number; without it, 0 to 255 are tried
+  offset=N      octets in clear (0, 30, 50); without it, all three are tried
+
+A key in a file is not seen by other users of this machine; one on the command line is.
+A capture that is cut or damaged gives what was readable, and code 1.";
+
+/// Options of `explain`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ExplainArgs {
+    /// `drop:REASON`, `event:NAME`, or a code such as QS0102
+    #[arg(value_name = "WHAT")]
+    pub(super) what: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_and_nouns_may_be_shortened_while_they_are_unique() {
+        for (line, expected) in [
+            ("sh ch", "Show { noun: Channels("),
+            ("show conn", "Show { noun: Connections("),
+            ("sho mac ch1", "Show { noun: Macsec("),
+            ("stat --exit-code", "Status("),
+            ("chec x.toml", "Check("),
+            ("e drop:runt", "error"),
+            ("show co", "error"),
+            ("s", "error"),
+        ] {
+            let parsed = Cli::try_parse_from(["quadspan"].into_iter().chain(line.split(' ')));
+            let text =
+                parsed.map_or_else(|_| "error".to_owned(), |cli| format!("{:?}", cli.command.unwrap()));
+            assert!(text.starts_with(expected), "{line}: {text}");
+        }
+        assert!(Cli::try_parse_from(["quadspan"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn json_may_stand_anywhere() {
+        for line in ["--json demo", "demo --json", "show --json ports", "--json status"] {
+            let cli = Cli::try_parse_from(["quadspan"].into_iter().chain(line.split(' '))).unwrap();
+            assert!(cli.global.json, "{line}");
+            if let Some(Command::Demo(options)) = cli.command {
+                assert!(options.json, "{line}");
+            }
+        }
+    }
+}

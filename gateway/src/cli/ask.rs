@@ -1,0 +1,144 @@
+//! Commands that ask a running gateway: `status` and `show`.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    args::{Global, Names, Noun, StatusArgs},
+    exit::{Exit, Failure},
+    explain::nearest,
+    terminal,
+};
+use crate::{
+    api::{
+        client::{self, ClientError},
+        model::{Document, Health, List, RunningConfig, Status},
+    },
+    show::{self, Look},
+};
+
+/// `status`, and no command at all.
+pub(super) fn status(global: &Global, options: StatusArgs) -> Result<Exit, Failure> {
+    let body = get(&global.socket, "/v1/status")?;
+    let status: Document<Status> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    } else {
+        terminal::print(show::status(&terminal::look(global.color), &status.content).as_bytes())?;
+    }
+    let degraded = status.content.state == Health::Degraded;
+    Ok(if options.exit_code && degraded { Exit::Degraded } else { Exit::Done })
+}
+
+/// `show NOUN [NAME]...`.
+pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
+    // Whether a name must be there: nothing dropped on a channel is an answer, a channel that is not there is a mistake.
+    let (path, field, must_exist, names) = match noun {
+        Noun::Channels(names) => ("/v1/channels", "name", true, names),
+        Noun::Connections(names) => ("/v1/connections", "name", true, names),
+        Noun::Ports(names) => ("/v1/ports", "name", true, names),
+        Noun::Drops(names) => ("/v1/drops", "name", false, names),
+        Noun::Routes(names) => ("/v1/routes", "connection", false, names),
+        Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
+        Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
+        Noun::Config => return config(global),
+    };
+    let body = get(&global.socket, path)?;
+    let body = choose(&body, field, must_exist, names)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    } else {
+        terminal::print(screen(&terminal::look(global.color), noun, &body)?.as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
+    Ok(match noun {
+        Noun::Channels(_) => show::channels(look, &items(body)?),
+        Noun::Connections(_) => show::connections(look, &items(body)?),
+        Noun::Ports(_) => show::ports(look, &items(body)?),
+        Noun::Drops(_) => show::drops(look, &items(body)?),
+        Noun::Routes(_) => show::routes(look, &items(body)?),
+        Noun::Macsec(_) => show::macsec(look, &items(body)?),
+        Noun::Neighbors(_) => show::neighbors(look, &items(body)?),
+        Noun::Config => show::config(&parse::<Document<RunningConfig>>(body)?.content),
+    })
+}
+
+fn config(global: &Global) -> Result<Exit, Failure> {
+    let body = get(&global.socket, "/v1/config")?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    } else {
+        let running: Document<RunningConfig> = parse(&body)?;
+        terminal::print(show::config(&running.content).as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn items<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Failure> {
+    Ok(parse::<List<T>>(body)?.content.items)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|why| {
+        Failure::new(Exit::Failed, format_args!("the gateway's answer cannot be understood: {why}"))
+            .help("is it of the same version as this program? see `quadspan version`, and --json for the answer as it is")
+    })
+}
+
+/// Keeps the items whose `field` is one of `names`, or is inside one of them (`connection/...`).
+fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<Bytes, Failure> {
+    let names = &names.names;
+    if names.is_empty() {
+        return Ok(body.clone());
+    }
+    let mut document: Value = parse(body)?;
+    let Some(items) = document.get_mut("items").and_then(Value::as_array_mut) else {
+        return Ok(body.clone());
+    };
+    let called = |item: &Value| item.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is = |has: &str, name: &str| {
+        has == name || has.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let known: Vec<_> = items.iter().map(called).collect();
+    if let Some(missing) = names.iter().find(|name| must_exist && !known.iter().any(|has| is(has, name))) {
+        let failure = Failure::new(Exit::Failed, format_args!("there is no `{missing}` here"));
+        return Err(match nearest(missing, known.iter().map(String::as_str)) {
+            Some(near) => failure.help(format!("did you mean `{near}`?")),
+            None => failure.help("without a name, all are shown"),
+        });
+    }
+    items.retain(|item| names.iter().any(|name| is(&called(item), name)));
+    Ok(document.to_string().into())
+}
+
+fn line(body: &Bytes) -> Vec<u8> {
+    [body, &b"\n"[..]].concat()
+}
+
+fn get(socket: &Path, path: &str) -> Result<Bytes, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| Failure::new(Exit::Failed, format_args!("cannot start: {why}")))?;
+    runtime.block_on(client::get(socket, path)).map_err(|error| failure(&error))
+}
+
+fn failure(error: &ClientError) -> Failure {
+    match error {
+        ClientError::Unreachable { .. } => Failure::new(Exit::Unreachable, error)
+            .help("start one with `quadspan run -c FILE`, or say with -s on which socket it listens (runtime.socket)"),
+        ClientError::NotPermitted { .. } => Failure::new(Exit::NotPermitted, error)
+            .help("use sudo, or become a member of the group that owns the socket"),
+        ClientError::TooSlow { .. } => {
+            Failure::new(Exit::Unreachable, error).help("is it overloaded or stopped? see its log")
+        }
+        ClientError::Protocol { .. } => {
+            Failure::new(Exit::Unreachable, error).help("is that the socket of a gateway? say another one with -s")
+        }
+        ClientError::Refused(_) => Failure::new(Exit::Failed, error),
+    }
+}

@@ -1,0 +1,151 @@
+//! What the demo asks a running gateway: HTTP/1.1 over its unix socket, JSON in the answer.
+//!
+//! A client of its own, some fifty lines, because the demo is not asynchronous and wants to see what any client would.
+//! Fields it does not know are ignored, fields that are missing are empty.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A list as the API gives it.
+#[derive(Debug, Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+/// A channel of a gateway.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Channel {
+    /// Its name.
+    pub name: String,
+    /// `live` or `down`.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether its port has a link.
+    pub carrier: bool,
+    /// Its SecY.
+    pub macsec: Option<Macsec>,
+    /// Frames sent.
+    pub tx_frames: u64,
+    /// Octets sent.
+    pub tx_octets: u64,
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Octets received.
+    pub rx_octets: u64,
+    /// Frames dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// A SecY.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Macsec {
+    /// Whether nothing passes in clear.
+    pub secured: bool,
+    /// The cipher suite's name.
+    pub suite: String,
+    /// The packet number that the next frame gets, when there is a key to send with.
+    pub next_pn: Option<u64>,
+    /// What it receives with.
+    pub rx: Vec<ReceiveSc>,
+}
+
+/// A secure channel that a SecY receives.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct ReceiveSc {
+    /// The peer's SCI.
+    pub sci: String,
+    /// The lowest packet number that is still accepted.
+    pub lowest_pn: u64,
+    /// One more than the highest that was accepted.
+    pub next_pn: u64,
+}
+
+impl Channel {
+    /// Whether it carries traffic.
+    #[must_use]
+    pub(super) fn is_live(&self) -> bool {
+        self.state == "live"
+    }
+
+    /// Frames dropped, for whatever reason.
+    #[must_use]
+    pub(super) fn dropped(&self) -> u64 {
+        self.drops.values().sum()
+    }
+}
+
+/// The channels of the gateway at `socket`.
+///
+/// # Errors
+/// When nobody answers, or not in the way of the API.
+pub(super) fn channels(socket: &Path) -> io::Result<Vec<Channel>> {
+    get::<List<Channel>>(socket, "/v1/channels").map(|list| list.items)
+}
+
+/// Whether the gateway at `socket` says that it runs.
+#[must_use]
+pub(super) fn answers(socket: &Path) -> bool {
+    get::<serde_json::Value>(socket, "/v1/status").is_ok()
+}
+
+fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // HTTP/1.0 spares us chunked answers (RFC 9112 §7.1: not to be sent to such a client).
+    let request = format!("GET {path} HTTP/1.0\r\nHost: quadspan\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(MOST_OCTETS).read_to_end(&mut answer)?;
+    body(&answer).and_then(|body| serde_json::from_slice(body).map_err(io::Error::other))
+}
+
+/// The body of a successful answer.
+fn body(answer: &[u8]) -> io::Result<&[u8]> {
+    let not_http = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
+    let end = memchr::memmem::find(answer, b"\r\n\r\n").ok_or_else(not_http)?;
+    let (head, rest) = answer.split_at_checked(end).ok_or_else(not_http)?;
+    let status = String::from_utf8_lossy(head.split(|&c| c == b'\r').next().unwrap_or_default()).into_owned();
+    if status.split(' ').nth(1) != Some("200") {
+        return Err(io::Error::other(status));
+    }
+    rest.get(4..).ok_or_else(not_http)
+}
+
+/// How long the gateway may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More than any answer has.
+const MOST_OCTETS: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_success_has_a_body() {
+        assert_eq!(body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{}").unwrap(), b"{}");
+        for bad in ["HTTP/1.1 404 Not Found\r\n\r\n{}", "HTTP/1.1 200 OK\r\n", "", "200 200 \r\n\r"] {
+            assert!(body(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_read_with_fields_missing_and_added() {
+        let text = r#"{"api":"v1","items":[{"name":"ch1","state":"live","new":1,"drops":{"too_big":2},
+            "macsec":{"secured":true,"next_pn":7,"rx":[{"next_pn":9}]}},{"name":"ch2","macsec":null}]}"#;
+        let List { items } = serde_json::from_str::<List<Channel>>(text).unwrap();
+        assert!(items[0].is_live() && !items[1].is_live());
+        assert_eq!(items[0].dropped(), 2);
+        assert_eq!(items[0].macsec.as_ref().unwrap().rx[0].next_pn, 9);
+    }
+}

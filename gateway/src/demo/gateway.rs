@@ -1,0 +1,103 @@
+//! A real gateway as the demo runs it: this same program, `run -c FILE`, as a process of its own inside its node.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::api::{self, Channel};
+use super::site::Site;
+use crate::clock;
+use crate::lab::{Lab, LabError, Process, Stop, in_words};
+
+/// A running gateway.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    site: Site,
+    process: Process,
+}
+
+impl Gateway {
+    /// Starts the gateway of `site` in node `gw-a` or `gw-b`.
+    ///
+    /// # Errors
+    /// When the log cannot be made or the program cannot be started.
+    pub(super) fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
+        let log = File::create(&site.log).with_context(|| format!("making {}", site.log.display()))?;
+        let mut command = Command::new(std::env::current_exe().context("looking for this program")?);
+        command.arg("run").arg("-c").arg(&site.config).stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        // A group of its own: Ctrl-C at the terminal is for the demo, which ends its gateways in order.
+        command.process_group(0);
+        let process = lab.spawn(&format!("gw-{}", site.letter), command)?;
+        Ok(Self { site: site.clone(), process })
+    }
+
+    /// Its site.
+    #[must_use]
+    pub(super) const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Its channels, as it reports them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) fn channels(&self) -> anyhow::Result<Vec<Channel>> {
+        api::channels(&self.site.socket)
+            .with_context(|| format!("asking the gateway of site {}", self.site.letter))
+    }
+
+    /// Waits until it answers and `wanted` channels are live; returns how long that took.
+    ///
+    /// # Errors
+    /// When it ended, when `patience` is over, or when `stop` was requested; with the end of its log.
+    pub(super) fn wait_live(
+        &mut self,
+        wanted: usize,
+        patience: Duration,
+        stop: &Stop,
+    ) -> anyhow::Result<Duration> {
+        let begin = clock::now();
+        let mut ended = None;
+        let mut live = 0;
+        let ready = stop.poll(patience, POLL, || {
+            ended = self.process.ended().ok().flatten();
+            live =
+                api::channels(&self.site.socket).map_or(0, |all| all.iter().filter(|c| c.is_live()).count());
+            ended.is_some() || live == wanted
+        });
+        if ended.is_none() && ready {
+            return Ok(clock::now().since(begin));
+        }
+        let what = match ended {
+            Some(status) => format!("ended with {}", in_words(status)),
+            None if !api::answers(&self.site.socket) => "does not answer on its socket".to_owned(),
+            None => format!("has {live} of {wanted} channels live"),
+        };
+        bail!("the gateway of site {} {what}; the end of its log:\n{}", self.site.letter, self.log_tail())
+    }
+
+    /// Ends it in order (`SIGTERM`).
+    ///
+    /// # Errors
+    /// Whatever the system answers; none is expected.
+    pub(super) fn end(&mut self) -> Result<ExitStatus, LabError> {
+        self.process.terminate(Duration::from_secs(5))
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub(super) fn log_tail(&self) -> String {
+        let log = fs::read(&self.site.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+        tail.iter().map(|line| format!("    {line}\n")).collect()
+    }
+}
+
+const POLL: Duration = Duration::from_millis(10);
+const TAIL_LINES: usize = 12;

@@ -1,0 +1,300 @@
+//! The files of the two sites: configurations as a user would write them, keys from the operating system's generator.
+//!
+//! Everything lies in one private directory (mode 0700). Each channel has a SAK of its own for each direction
+//! (802.1AE §10.7.8: no key with the same nonce twice), in a file that only its owner may read.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use net::MacAddr;
+
+use crate::lab::Topology;
+
+/// One of the two sites.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Site {
+    /// `a` or `b`.
+    pub letter: char,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Where its gateway answers.
+    pub socket: PathBuf,
+    /// Where its gateway logs.
+    pub log: PathBuf,
+}
+
+/// A private directory with the files of both sites. Dropping it removes them, or the keys only when asked to
+/// [`keep`](SiteFiles::keep_logs) the rest.
+#[derive(Debug)]
+pub struct SiteFiles {
+    directory: PathBuf,
+    /// Site A, site B.
+    pub sites: [Site; 2],
+    keep_logs: bool,
+}
+
+/// What the sites agree on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// How many channels.
+    pub channels: u8,
+    /// Octets of payload in a frame on the channels.
+    pub channel_mtu: u32,
+}
+
+impl SiteFiles {
+    /// Writes keys and configurations for [`Topology::two_sites`] of the same plan, below the system's directory for
+    /// temporary files.
+    ///
+    /// # Errors
+    /// When the directory or a file cannot be made.
+    pub fn write(plan: Plan) -> io::Result<Self> {
+        let directory = private_directory()?;
+        let site = |letter: char| Site {
+            letter,
+            config: directory.join(format!("site-{letter}.toml")),
+            socket: directory.join(format!("site-{letter}.sock")),
+            log: directory.join(format!("site-{letter}.log")),
+        };
+        let files = Self { sites: ['a', 'b'].map(site), directory, keep_logs: false };
+        let salts = files.write_keys(plan)?;
+        for (site, number) in files.sites.iter().zip([1, 2]) {
+            fs::write(&site.config, files.configuration(plan, number, &salts))?;
+        }
+        Ok(files)
+    }
+
+    /// The directory of all files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Leaves configurations and logs when this is dropped; keys go all the same.
+    pub fn keep_logs(&mut self) {
+        self.keep_logs = true;
+    }
+
+    /// Two keys for each channel, into files. Returns the channels' salts, which are not secret.
+    fn write_keys(&self, plan: Plan) -> io::Result<Vec<String>> {
+        let keys = self.keys();
+        DirBuilder::new().mode(0o700).create(&keys)?;
+        let mut salts = Vec::new();
+        for channel in 1..=plan.channels {
+            for way in ["a-to-b", "b-to-a"] {
+                let path = keys.join(format!("ch{channel}-{way}.sak"));
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                file.write_all(random_hex::<32>()?.as_bytes())?;
+            }
+            salts.push(random_hex::<12>()?);
+        }
+        Ok(salts)
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.directory.join("keys")
+    }
+
+    fn configuration(&self, plan: Plan, number: u8, salts: &[String]) -> String {
+        let own = if number == 1 { 'a' } else { 'b' };
+        let peer = if number == 1 { 'b' } else { 'a' };
+        let mut text = preamble(&self.directory, own, peer);
+        for (channel, salt) in (1..=plan.channels).zip(salts) {
+            text.push_str(&channel_section(plan, number, channel, salt));
+        }
+        text.push_str(&connection_section(plan, number, peer));
+        text
+    }
+}
+
+impl Drop for SiteFiles {
+    fn drop(&mut self) {
+        // What cannot be removed is in a directory that only this user can read.
+        let _ = if self.keep_logs {
+            fs::remove_dir_all(self.keys())
+        } else {
+            fs::remove_dir_all(&self.directory)
+        };
+    }
+}
+
+fn preamble(directory: &Path, own: char, peer: char) -> String {
+    let directory = directory.display();
+    format!(
+        r#"# Site {own} of the demonstration: written by `quadspan demo`, read by `quadspan run -c`.
+schema = 1
+
+[site]
+name = "site-{own}"
+
+[runtime]
+socket = "{directory}/site-{own}.sock"
+state_dir = "{directory}/state-{own}"
+
+[[port]]
+name = "lan"
+device = "lan1"
+
+[[interconnect]]
+name = "to-{peer}"
+profile = "quadspan"
+"#
+    )
+}
+
+fn channel_section(plan: Plan, number: u8, channel: u8, salt: &str) -> String {
+    let far = 3 - number;
+    let [tx, rx] = if number == 1 { ["a-to-b", "b-to-a"] } else { ["b-to-a", "a-to-b"] };
+    let peer = if number == 1 { 'b' } else { 'a' };
+    let sci = hex(&Topology::gateway_mac(far, channel));
+    let mtu = plan.channel_mtu;
+    format!(
+        r#"
+[[port]]
+name = "wan{channel}"
+device = "ch{channel}"
+
+[[channel]]
+name = "ch{channel}"
+interconnect = "to-{peer}"
+port = "wan{channel}"
+mtu = {mtu}
+
+[channel.macsec]
+policy = "must-secure"
+cipher = "gcm-aes-xpn-256"
+replay_window = 0
+
+[[channel.macsec.static.tx]]
+an = 0
+key = {{ file = "keys/ch{channel}-{tx}.sak" }}
+salt = "{salt}"
+ssci = {number}
+
+[[channel.macsec.static.rx]]
+sci = "{sci}:0001"
+an = 0
+key = {{ file = "keys/ch{channel}-{rx}.sak" }}
+salt = "{salt}"
+ssci = {far}
+"#
+    )
+}
+
+fn connection_section(plan: Plan, number: u8, peer: char) -> String {
+    let far = 3 - number;
+    let mut text = format!(
+        r#"
+[[connection]]
+name = "blue"
+interconnect = "to-{peer}"
+mode = "routed"
+protection = "ecmp"
+mss_clamp = "auto"
+
+[[connection.lan]]
+port = "lan"
+address = ["10.{number}.0.1/24", "fd00:{number}::1/64"]
+mtu = 1500
+"#
+    );
+    for channel in 1..=plan.channels {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#"
+[[connection.attachment]]
+channel = "ch{channel}"
+vlan = {VLAN}
+address = ["169.254.{channel}.{number}/30", "fd00:100:{channel}::{number}/126"]
+peer = ["169.254.{channel}.{far}", "fd00:100:{channel}::{far}"]
+mtu = 1500
+"#
+        );
+    }
+    for prefix in [format!("10.{far}.0.0/24"), format!("fd00:{far}::/64")] {
+        let _ = write!(text, "\n[[connection.route]]\nprefix = \"{prefix}\"\nvia = \"attachments\"\n");
+    }
+    text
+}
+
+/// The VLAN of the connection, inside the ciphertext.
+const VLAN: u16 = 100;
+
+/// Octets that a frame of the demo's channels has beyond the IP packet in it: addresses, SecTAG with SCI, VLAN tag,
+/// EtherType, ICV.
+pub const FRAME_OVERHEAD: usize = 12 + 16 + 4 + 2 + 16;
+
+fn private_directory() -> io::Result<PathBuf> {
+    let directory = std::env::temp_dir().join(format!("quadspan-demo-{}", random_hex::<4>()?));
+    DirBuilder::new().mode(0o700).create(&directory)?;
+    Ok(directory)
+}
+
+fn random_hex<const OCTETS: usize>() -> io::Result<String> {
+    let mut octets = [0; OCTETS];
+    File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+fn hex(mac: &MacAddr) -> String {
+    mac.to_string().replace(':', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use config::secret::{SecretError, SecretRef, SecretSource};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600 };
+
+    struct Beside<'a>(&'a Path);
+
+    impl SecretSource for Beside<'_> {
+        fn read(&self, reference: &SecretRef) -> Result<Zeroizing<String>, SecretError> {
+            let SecretRef::File(path) = reference else { return Err(SecretError::NotFound) };
+            fs::read_to_string(self.0.join(path)).map(Zeroizing::new).map_err(|_| SecretError::NotFound)
+        }
+    }
+
+    #[test]
+    fn both_configurations_load_without_a_warning() {
+        let files = SiteFiles::write(PLAN).unwrap();
+        for site in &files.sites {
+            let text = fs::read_to_string(&site.config).unwrap();
+            let loaded = config::load("site", &text, &Beside(files.directory())).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            assert_eq!(loaded.config.channels.len(), 4);
+        }
+    }
+
+    #[test]
+    fn keys_differ_are_private_and_go_even_when_logs_stay() {
+        let mut files = SiteFiles::write(PLAN).unwrap();
+        let directory = files.directory().to_owned();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        let mut keys = std::collections::BTreeSet::new();
+        for entry in fs::read_dir(directory.join("keys")).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), 0o600);
+            keys.insert(fs::read_to_string(path).unwrap());
+        }
+        assert_eq!(keys.len(), 8);
+        files.keep_logs();
+        drop(files);
+        assert!(!directory.join("keys").exists() && directory.join("site-a.toml").exists());
+        fs::remove_dir_all(&directory).unwrap();
+        let files = SiteFiles::write(PLAN).unwrap();
+        let directory = files.directory().to_owned();
+        drop(files);
+        assert!(!directory.exists());
+    }
+}

@@ -1,0 +1,192 @@
+//! Every screen, as it is at 80 columns, at 120, and without a terminal.
+//!
+//! The expected texts are files in `screens/`; `QUADSPAN_UPDATE_SCREENS=1` writes them anew, to be read before they are
+//! committed.
+
+use std::{collections::BTreeMap, env, fs, path::Path};
+
+use dataplane::{DropReason, Fault};
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    api::{
+        self,
+        model::RunningConfig,
+        testbed::{KEY, break_channel, facts},
+    },
+    decode::{KeySummary, MacsecCounts, SaSummary, Summary},
+};
+
+fn now() -> Timestamp {
+    facts().wall
+}
+
+/// Holds a screen at every width against its file.
+fn holds(name: &str, screen: impl Fn(&Look) -> String) {
+    for width in [Some(80), Some(120), None] {
+        let text = screen(&Look { width, colour: false, now: now() });
+        if let Some(width) = width {
+            let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
+            let prose = longest.starts_with("! ") || ["macsec", "config"].contains(&name);
+            let wrapped = longest.chars().count() <= width || prose;
+            assert!(wrapped, "{name} at {width}: {longest}");
+        }
+        let file = format!(
+            "src/show/screens/{name}-{}.txt",
+            width.map_or_else(|| "plain".to_owned(), |width| width.to_string())
+        );
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        if env::var_os("QUADSPAN_UPDATE_SCREENS").is_some() {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        assert_eq!(text, expected, "{}", file.display());
+    }
+}
+
+/// One channel is down, some frames were dropped.
+fn broken() -> api::Facts {
+    let mut facts = facts();
+    break_channel(&mut facts, 0, Fault::NoCarrier);
+    facts.reports[0].snapshot.channels[0].drops.add(DropReason::MacsecLate, 12_345);
+    facts.reports[1].snapshot.ports[0].drops.add(DropReason::NoRoute, 4);
+    facts
+}
+
+#[test]
+fn status_of_a_gateway_that_is_well() {
+    holds("status", |look| status(look, &api::status(&facts())));
+}
+
+#[test]
+fn status_of_a_gateway_that_is_not() {
+    holds("status-degraded", |look| status(look, &api::status(&broken())));
+}
+
+#[test]
+fn channels_screen() {
+    holds("channels", |look| channels(look, &api::channels(&broken())));
+}
+
+#[test]
+fn connections_screen() {
+    holds("connections", |look| connections(look, &api::connections(&broken())));
+}
+
+#[test]
+fn ports_screen() {
+    holds("ports", |look| ports(look, &api::ports(&broken())));
+}
+
+#[test]
+fn drops_screen() {
+    holds("drops", |look| drops(look, &api::drops(&broken())));
+}
+
+#[test]
+fn routes_screen() {
+    holds("routes", |look| routes(look, &api::routes(&broken())));
+}
+
+#[test]
+fn neighbors_screen() {
+    holds("neighbors", |look| neighbors(look, &api::neighbors(&broken())));
+}
+
+#[test]
+fn macsec_screen() {
+    holds("macsec", |look| macsec(look, &api::macsec(&broken())));
+}
+
+#[test]
+fn config_screen() {
+    let running = RunningConfig {
+        file: "/etc/quadspan/quadspan.toml".to_owned(),
+        config: serde_json::to_value(&*facts().config).unwrap(),
+    };
+    let text = config(&running);
+    assert!(!text.contains(&KEY[8..32]), "{text}");
+    assert!(
+        text.find("[site]") < text.find("[[port]]") && text.find("[[channel]]") < text.find("[[connection]]")
+    );
+    holds("config", |_| config(&running));
+}
+
+#[test]
+fn decoded_screen() {
+    let sa = |an| SaSummary {
+        sci: Some("02:00:5e:10:00:01/0001".to_owned()),
+        source: None,
+        an,
+        total: 100_000,
+        valid: 99_990,
+        invalid: 10,
+        no_key: 0,
+        encrypted: 100_000,
+        key: Some("0123456789abcdef".to_owned()),
+        suite: Some("gcm-aes-xpn-256".to_owned()),
+        ssci: Some(1),
+        confidentiality_offset: Some(0),
+        first_pn: Some(4_294_967_290),
+        last_pn: Some(4_295_067_290),
+        pn_proven: an == 0,
+        duplicates: 3,
+        reordered: 2,
+        gaps: 1,
+        clear_tags: vec![vec![100, 200]],
+    };
+    let key = |frames| KeySummary {
+        fingerprint: "0123456789abcdef".to_owned(),
+        suite: "gcm-aes-xpn-256".to_owned(),
+        frames,
+    };
+    let summary = Summary {
+        frames: 200_100,
+        macsec: MacsecCounts {
+            total: 200_003,
+            valid: 199_980,
+            invalid: 23,
+            bad_tag: 3,
+            cut: 1,
+            with_fcs: 2,
+            ..MacsecCounts::default()
+        },
+        channels: vec![sa(0), sa(1)],
+        keys: vec![key(199_980), key(0)],
+        other: BTreeMap::from([("0x888e".to_owned(), 97)]),
+        other_links: BTreeMap::new(),
+        bad_tags: BTreeMap::from([("the version bit is set".to_owned(), 3)]),
+        truncated: false,
+        problem: None,
+    };
+    holds("decoded", |look| decoded(look, &summary));
+}
+
+#[test]
+fn empty_lists_say_so() {
+    let look = Look::plain(now());
+    for (text, expected) in [
+        (channels(&look, &[]), "no channels are configured\n"),
+        (connections(&look, &[]), "no connections are configured\n"),
+        (ports(&look, &[]), "no ports are configured\n"),
+        (drops(&look, &[]), "nothing was dropped\n"),
+        (routes(&look, &[]), "there are no routes\n"),
+        (neighbors(&look, &[]), "no neighbours are known\n"),
+        (macsec(&look, &[]), "no channels are configured\n"),
+    ] {
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn clear_text_is_shouted() {
+    let look = Look::plain(now());
+    let mut all = api::channels(&facts());
+    assert!(channels(&look, &all).contains("SHOULD-SECURE"));
+    all[0].macsec.clear_text = true;
+    all[1].macsec.secured = false;
+    let text = channels(&look, &all);
+    assert!(text.contains("CLEAR TEXT") && text.contains("NOT SECURED"), "{text}");
+}

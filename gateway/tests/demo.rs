@@ -1,0 +1,74 @@
+//! The demo, as root and as an ordinary user: two real gateways, real traffic, a cut, and every check held.
+//!
+//! Skipped loudly where namespaces are forbidden, and failed there under `CI=true`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Exit code: the system does not allow what the demo needs.
+const NOT_PERMITTED: i32 = 5;
+/// The user and group `nobody` of most systems.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn every_check_holds_as_whoever_runs_the_tests_and_as_nobody() {
+    // One after the other: each takes a small machine for itself.
+    for user in [None, Some(NOBODY)] {
+        if user.is_some() && !nix::unistd::getuid().is_root() {
+            continue;
+        }
+        // A folder and a copy that every user may use, wherever the build directory is.
+        let folder = Folder::new();
+        let program = folder.0.join("quadspan");
+        std::fs::copy(env!("CARGO_BIN_EXE_quadspan"), &program).unwrap();
+        let mut command = Command::new(&program);
+        if let Some(user) = user {
+            std::os::unix::fs::chown(&folder.0, Some(user), Some(user)).unwrap();
+            command.uid(user).gid(user);
+        }
+        let capture = folder.0.join("into-b.pcapng");
+        command.args(["demo", "--json", "--duration", "6", "--capture"]).arg(&capture);
+        let output = command.env("TMPDIR", &folder.0).current_dir(&folder.0).output().unwrap();
+        let talk = String::from_utf8(output.stderr).unwrap();
+        if output.status.code() == Some(NOT_PERMITTED) {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI nothing is skipped: {talk}");
+            eprintln!("SKIPPED as user {user:?}: {talk}");
+            continue;
+        }
+        assert!(output.status.success(), "as user {user:?}: {}\n{talk}", output.status);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["ok"], true, "{talk}");
+        assert!(document["checks"].as_array().unwrap().iter().all(|check| check["ok"] == true));
+        assert_eq!(document["channels"].as_array().unwrap().len(), 8);
+        assert!(std::fs::metadata(&capture).unwrap().len() > 1_000_000, "the capture holds the traffic");
+        assert_eq!(names(&folder.0), ["into-b.pcapng", "quadspan"], "nothing is left behind");
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("quadspan-demo-test-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays is a nuisance, not a failure.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,202 @@
+//! The gateway under test: the real binary with a real configuration, in a node of a lab.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use gateway::lab::{Lab, Process};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::shell::until;
+
+/// How long a gateway may take to start, or to answer, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A private folder for configurations, keys, states, logs; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("quadspan-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a key that only its owner may read.
+    pub(crate) fn key(&self, name: &str, hex: &str) {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(self.0.join(name));
+        file.unwrap().write_all(hex.as_bytes()).unwrap();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A gateway, running or not.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    node: String,
+    config: PathBuf,
+    log: PathBuf,
+    state: PathBuf,
+    socket: PathBuf,
+    process: Option<Process>,
+}
+
+/// The counters of one channel's SecY, by the standard's names in snake_case, and its packet numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) drops: BTreeMap<String, u64>,
+    /// The next frame's packet number.
+    pub(crate) next_pn: u64,
+    /// One above the highest accepted, by receive SA.
+    pub(crate) received_pn: Vec<u64>,
+    pub(crate) live: bool,
+}
+
+impl Counted {
+    /// The counter `name`.
+    pub(crate) fn of(&self, name: &str) -> u64 {
+        *self.counters.get(name).unwrap_or_else(|| panic!("no counter {name}: {self:?}"))
+    }
+
+    /// # Panics
+    /// When a frame was received that was not what it should be (802.1AE §10.7.9).
+    pub(crate) fn assert_clean(&self, whose: &str) {
+        for bad in BAD {
+            assert_eq!(self.of(bad), 0, "{whose}: {bad}: {self:?}");
+        }
+    }
+}
+
+const BAD: [&str; 5] =
+    ["in_pkts_late", "in_pkts_not_valid", "in_pkts_invalid", "in_pkts_bad_tag", "in_pkts_no_sa_error"];
+
+impl Gateway {
+    /// A gateway called `name` that will run in `node` with this configuration, behind what [`Gateway::new`] puts in
+    /// front: schema, site and runtime.
+    pub(crate) fn new(folder: &Folder, node: &str, name: &str, workers: u8, config: &str) -> Self {
+        let at = |suffix: &str| folder.path().join(format!("{name}{suffix}"));
+        let this = Self {
+            node: node.to_owned(),
+            config: at(".toml"),
+            log: at(".log"),
+            state: at("-state"),
+            socket: at(".sock"),
+            process: None,
+        };
+        let head = format!(
+            "schema = 1\n[site]\nname = \"{name}\"\n[runtime]\nworkers = {workers}\nlog_format = \"json\"\n\
+             state_dir = \"{}\"\nsocket = \"{}\"\n",
+            this.state.display(),
+            this.socket.display()
+        );
+        fs::write(&this.config, head + config).unwrap();
+        this
+    }
+
+    /// Starts it and waits until it says that it runs. Its log goes on where an earlier run ended.
+    pub(crate) fn start(&mut self, lab: &Lab) {
+        let before = self.log().len();
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quadspan"));
+        command.args(["run", "-c"]).arg(&self.config);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut process = lab.spawn(&self.node, command).unwrap();
+        until("the gateway starts", PATIENCE, || {
+            let log = self.log();
+            assert!(process.ended().unwrap().is_none(), "the gateway at {} ended:\n{log}", self.node);
+            log.get(before..)?.contains("gateway.started").then_some(())
+        });
+        until("the gateway answers", PATIENCE, || UnixStream::connect(&self.socket).ok());
+        self.process = Some(process);
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Where it keeps its packet numbers.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal(Signal::SIGKILL).unwrap();
+        process.wait(PATIENCE).unwrap();
+    }
+
+    /// Asks it to end and holds it to its word: no error, no panic.
+    pub(crate) fn end(&mut self) {
+        let mut process = self.process.take().unwrap();
+        assert!(process.ended().unwrap().is_none(), "{} ended by itself:\n{}", self.node, self.log());
+        let status = process.terminate(PATIENCE).unwrap();
+        assert!(status.success(), "{}: {status}:\n{}", self.node, self.log());
+        assert!(!self.log().contains("panicked"), "{}", self.log());
+    }
+
+    /// A document of its API.
+    pub(crate) fn api(&self, path: &str) -> Value {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        write!(stream, "GET /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{path}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    }
+
+    /// The counters of a channel.
+    pub(crate) fn counted(&self, channel: &str) -> Counted {
+        let list = self.api("channels");
+        let found = list["items"].as_array().unwrap().iter().find(|one| one["name"] == channel);
+        let one = found.unwrap_or_else(|| panic!("no channel {channel}: {list}"));
+        let macsec = &one["macsec"];
+        Counted {
+            counters: counts(&macsec["counters"]),
+            drops: counts(&one["drops"]),
+            next_pn: macsec["next_pn"].as_u64().unwrap_or(0),
+            received_pn: macsec["rx"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|sa| sa["next_pn"].as_u64())
+                .collect(),
+            live: one["state"] == "live",
+        }
+    }
+
+    /// All drops, for messages.
+    pub(crate) fn drops(&self) -> String {
+        let list = self.api("drops");
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|one| format!("{} {} {}; ", one["name"], one["reason"], one["count"])).collect()
+    }
+}
+
+fn counts(value: &Value) -> BTreeMap<String, u64> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect()
+}

@@ -1,0 +1,257 @@
+//! Two sites, each an ordinary Linux host behind a real gateway, joined by MACsec channels on veth pairs:
+//! `h-a` – `gw-a` = channels = `gw-b` – `h-b`, as [`Topology::two_sites`] builds them.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use gateway::lab::{Lab, Node, Topology, missing_privilege};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::gateway::{Folder, Gateway};
+use super::shell::{missing, must, sh, until};
+use super::{skipped, vlan};
+
+/// What the two sites agree on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) channels: u8,
+    pub(crate) workers: u8,
+    /// Octets behind the MAC header on the channels' links.
+    pub(crate) channel_mtu: u32,
+    pub(crate) attachment_mtu: u16,
+    pub(crate) cipher: &'static str,
+    pub(crate) encrypt: bool,
+    /// VLANs in clear in front of the SecTAG.
+    pub(crate) clear_tags: &'static [u16],
+    /// VLAN of the LANs.
+    pub(crate) lan_vlan: Option<u16>,
+    /// A wire instead of a router; hosts get 10.9.0.1 and 10.9.0.2.
+    pub(crate) transparent: bool,
+    /// Gateway A's interfaces are its own kernel's, too: `qlan`, `qch1`...
+    pub(crate) host: bool,
+}
+
+impl Plan {
+    /// What most users have.
+    pub(crate) const DEFAULT: Self = Self {
+        channels: 2,
+        workers: 1,
+        channel_mtu: 1600,
+        attachment_mtu: 1500,
+        cipher: "gcm-aes-xpn-256",
+        encrypt: true,
+        clear_tags: &[],
+        lan_vlan: None,
+        transparent: false,
+        host: false,
+    };
+}
+
+/// Two sites that run. Fields are dropped in this order: gateways, lab, files.
+pub(crate) struct Sites {
+    pub(crate) a: Gateway,
+    pub(crate) b: Gateway,
+    pub(crate) lab: Lab,
+    pub(crate) folder: Folder,
+    plan: Plan,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// One pair of sites at a time: what is measured on two cores should not be the other tests.
+static TURN: Mutex<()> = Mutex::new(());
+const TOOLS: [&str; 9] = ["ip", "ss", "tc", "ping", "iperf3", "traceroute", "tcpdump", "ethtool", "timeout"];
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Sites {
+    /// Builds and starts both sites and waits until their hosts reach each other; `None` when this machine cannot,
+    /// which is then said loudly.
+    pub(crate) fn start(test: &str, plan: Plan) -> Option<Self> {
+        let mut sites = Self::build(test, plan)?;
+        sites.a.start(&sites.lab);
+        sites.b.start(&sites.lab);
+        sites.wait_reachable();
+        Some(sites)
+    }
+
+    /// Builds both sites; their gateways do not run yet.
+    pub(crate) fn build(test: &str, plan: Plan) -> Option<Self> {
+        let lacking = missing(&TOOLS);
+        if !lacking.is_empty() {
+            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
+            return None;
+        }
+        if let Some(missing) = missing_privilege() {
+            skipped(test, &missing.to_string());
+            return None;
+        }
+        let turn = TURN.lock();
+        let folder = Folder::new();
+        let lab = Lab::build(&topology(plan)).unwrap();
+        for site in ["h-a", "h-b"] {
+            if let Err(why) = prepare_host(&lab, &folder, site, plan) {
+                skipped(test, &why);
+                return None;
+            }
+        }
+        for number in [1, 2] {
+            for channel in 1..=plan.channels {
+                let octets = if plan.cipher.ends_with("256") { 32 } else { 16 };
+                let key = format!("{:02x}", number * 16 + channel).repeat(octets);
+                folder.key(&format!("{number}-{channel}.sak"), &key);
+            }
+        }
+        let gateway = |site: &str, number| {
+            Gateway::new(&folder, &format!("gw-{site}"), site, plan.workers, &configuration(plan, number))
+        };
+        let (a, b) = (gateway("a", 1), gateway("b", 2));
+        Some(Self { a, b, lab, folder, plan, _turn: turn })
+    }
+
+    /// The far host's IPv4 address, seen from A.
+    pub(crate) const fn host_b(&self) -> &'static str {
+        if self.plan.transparent { "10.9.0.2" } else { "10.2.0.2" }
+    }
+
+    /// The far host's IPv4 address, seen from B.
+    pub(crate) const fn host_a(&self) -> &'static str {
+        if self.plan.transparent { "10.9.0.1" } else { "10.1.0.2" }
+    }
+
+    /// Waits until a ping crosses in both directions and, where they have it, in both families.
+    pub(crate) fn wait_reachable(&self) {
+        let six: &[_] =
+            if self.plan.transparent { &[] } else { &[("h-a", "fd00:2::2"), ("h-b", "fd00:1::2")] };
+        for &(from, to) in [("h-a", self.host_b()), ("h-b", self.host_a())].iter().chain(six) {
+            until(&format!("{from} reaches {to}: {} | {}", self.a.drops(), self.b.drops()), PATIENCE, || {
+                let pinged = sh(&self.lab, from, &format!("ping -n -c 1 -W 1 {to}"));
+                (pinged.status == Some(0)).then_some(())
+            });
+        }
+    }
+
+    /// What [`super::gateway::Counted::assert_clean`] holds, for all channels of both; and packets crossed at all.
+    pub(crate) fn assert_clean(&self) {
+        for (whose, gateway) in [("A", &self.a), ("B", &self.b)] {
+            let channels = (1..=self.plan.channels).map(|at| gateway.counted(&format!("ch{at}")));
+            let accepted: u64 =
+                channels.inspect(|one| one.assert_clean(whose)).map(|one| one.of("in_pkts_ok")).sum();
+            assert!(accepted > 0, "{whose} accepted nothing");
+        }
+    }
+
+    /// Ends both in order.
+    pub(crate) fn end(mut self) {
+        self.a.end();
+        self.b.end();
+    }
+}
+
+fn topology(plan: Plan) -> Topology {
+    let mut topology = Topology::two_sites(plan.channels, plan.channel_mtu);
+    if plan.lan_vlan.is_some() || plan.transparent {
+        // Addresses come later, on what `prepare_host` makes.
+        for node in topology.nodes.iter_mut().filter(|node| node.name.starts_with("h-")) {
+            *node = Node::new(&node.name);
+        }
+        for end in topology.links.iter_mut().flat_map(|link| &mut link.ends) {
+            if end.node.starts_with("h-") {
+                end.addresses.clear();
+            }
+        }
+    }
+    topology
+}
+
+/// Addresses where the topology's plain ones do not fit: on a VLAN, or in one subnet across the wire.
+fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<(), String> {
+    let (own, far) = if node == "h-a" { (1, 2) } else { (2, 1) };
+    let device = match plan.lan_vlan {
+        Some(vlan) => vlan::tag(lab, folder, node, "eth0", vlan)?,
+        None => "eth0".to_owned(),
+    };
+    if plan.transparent {
+        must(lab, node, &format!("ip address add 10.9.0.{own}/24 dev {device}"));
+    } else if plan.lan_vlan.is_some() {
+        let script = format!(
+            "ip address add 10.{own}.0.2/24 dev {device}; ip route add 10.{far}.0.0/24 via 10.{own}.0.1
+             ip address add fd00:{own}::2/64 dev {device} nodad; ip route add fd00:{far}::/64 via fd00:{own}::1"
+        );
+        must(lab, node, &script);
+    }
+    Ok(())
+}
+
+/// The configuration of site 1 or 2, as a user would write it.
+fn configuration(plan: Plan, own: u8) -> String {
+    let mut text =
+        String::from("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\ndevice = \"lan1\"\n");
+    for channel in 1..=plan.channels {
+        text += &channel_text(plan, own, channel);
+    }
+    let mode = if plan.transparent { "transparent" } else { "routed" };
+    let _ = writeln!(text, "[[connection]]\nname = \"blue\"\ninterconnect = \"x\"\nmode = \"{mode}\"");
+    for channel in 1..=plan.channels {
+        text += &attachment_text(plan, own, channel);
+    }
+    text + &lan_text(plan, own)
+}
+
+fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
+    let far = 3 - own;
+    let mac = Topology::gateway_mac(far, channel).to_string().replace(':', "");
+    let xpn = |ssci: u8| match plan.cipher.contains("xpn") {
+        true => format!("salt = \"0102030405060708090a0b0c\"\nssci = {ssci}\n"),
+        false => String::new(),
+    };
+    format!(
+        "[[port]]\nname = \"p{channel}\"\ndevice = \"ch{channel}\"\n\
+         [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\nclear_tags = {:?}\n\
+         [channel.macsec]\ncipher = \"{}\"\nencrypt = {}\nreplay_window = 64\n\
+         [[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"{own}-{channel}.sak\" }}\n{}\
+         [[channel.macsec.static.rx]]\nsci = \"{mac}:0001\"\nan = 0\nkey = {{ file = \"{far}-{channel}.sak\" }}\n{}",
+        plan.clear_tags,
+        plan.cipher,
+        plan.encrypt,
+        xpn(own),
+        xpn(far),
+    )
+}
+
+fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
+    let mut text = format!("[[connection.attachment]]\nchannel = \"ch{channel}\"\n");
+    if !plan.transparent {
+        let far = 3 - own;
+        let _ = write!(
+            text,
+            "vlan = 100\nmtu = {}\n\
+             address = [\"169.254.{channel}.{own}/30\", \"fd00:ff:{channel}::{own}/126\"]\n\
+             peer = [\"169.254.{channel}.{far}\", \"fd00:ff:{channel}::{far}\"]\n",
+            plan.attachment_mtu
+        );
+        if plan.host && own == 1 {
+            let _ = write!(text, "host = true\nhost_device = \"qch{channel}\"\n");
+        }
+    }
+    text
+}
+
+fn lan_text(plan: Plan, own: u8) -> String {
+    let mut text = String::from("[[connection.lan]]\nport = \"lan\"\n");
+    if plan.transparent {
+        return text;
+    }
+    if let Some(vlan) = plan.lan_vlan {
+        let _ = writeln!(text, "vlan = {vlan}");
+    }
+    if plan.host && own == 1 {
+        text += "host = true\nhost_device = \"qlan\"\n";
+    }
+    let far = 3 - own;
+    let _ = write!(
+        text,
+        "address = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]\n\
+         [[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
+         [[connection.route]]\nprefix = \"fd00:{far}::/64\"\nvia = \"attachments\"\n"
+    );
+    text
+}
