@@ -86,9 +86,65 @@ impl Identity {
             Some(_) | None => Recency::Stale,
         }
     }
+}
 
-    #[cfg(test)]
-    pub(super) const fn set_message(&mut self, message: u32) {
-        self.message = message;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        let mut next = 0u8;
+        Identity::new(
+            &mut (Box::new(move |room: &mut [u8]| {
+                next += 1;
+                room.fill(next);
+            }) as Rng),
+        )
+    }
+
+    // §9.4.3: acceptably recent is what was sent within a life time.
+    #[test]
+    fn a_message_is_recent_for_a_life_time_and_not_before_it_was_sent() {
+        let (life, at) = (Duration::from_secs(6), |s| Instant::ZERO.after(Duration::from_secs(s)));
+        let mut us = identity();
+        assert_eq!(us.recency(1, at(0), life), Recency::Future);
+        assert_eq!(us.recency(0, at(0), life), Recency::Stale);
+        for second in 0..10 {
+            us.take_message(at(second));
+        }
+        // Messages 1 to 10 were sent in seconds 0 to 9.
+        for (message, expected) in [
+            (0, Recency::Stale),
+            (4, Recency::Stale),
+            (5, Recency::Recent),
+            (10, Recency::Recent),
+            (11, Recency::Future),
+        ] {
+            assert_eq!(us.recency(message, at(10), life), expected, "{message}");
+        }
+        assert_eq!(us.recency(10, at(16), life), Recency::Stale);
+    }
+
+    // §9.4.2: message numbers never wrap; another identifier starts again at 1.
+    #[test]
+    fn message_numbers_end_instead_of_wrapping() {
+        let mut us = Identity { message: u32::MAX - 1, ..identity() };
+        let before = us.member();
+        us.take_message(Instant::ZERO);
+        assert!(us.exhausted() && us.message() == u32::MAX);
+        us.take_message(Instant::ZERO);
+        assert_eq!(us.message(), u32::MAX);
+        us.renew(&mut (Box::new(|room: &mut [u8]| room.fill(9)) as Rng));
+        us.take_message(Instant::ZERO);
+        assert!(us.member() != before && us.message() == 1);
+    }
+
+    #[test]
+    fn what_is_remembered_of_messages_is_bounded() {
+        let mut us = identity();
+        for _ in 0..10_000 {
+            us.take_message(Instant::ZERO);
+        }
+        assert_eq!(us.sent.len(), REMEMBERED);
     }
 }

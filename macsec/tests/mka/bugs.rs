@@ -228,7 +228,7 @@ fn a_storm_of_replayed_mkpdus_does_not_make_us_loud() {
     world.ping();
 }
 
-// Message numbers that would wrap bring another identifier, and no frame is lost by it.
+// MKPDUs that take up to a second to arrive: slower than the ramp, still recent enough.
 #[test]
 fn a_group_of_late_starters_with_delays_settles() {
     let mut world = World::new(21);

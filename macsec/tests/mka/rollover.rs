@@ -31,10 +31,16 @@ fn made(world: &World, node: usize, why: RekeyWhy) -> usize {
     events.filter(|(_, event)| matches!(event, MkaEvent::SakMade { why: w, .. } if *w == why)).count()
 }
 
+/// How many rolls; `QUADSPAN_ROLLS=1000` for more.
+fn rolls(default: usize) -> usize {
+    std::env::var("QUADSPAN_ROLLS").map_or(default, |text| text.parse().unwrap())
+}
+
 #[test]
 fn a_hundred_sak_rolls_lose_no_frame() {
     let mut world = busy(2);
-    for roll in 0..100 {
+    let count = rolls(100);
+    for roll in 0..count {
         let before = world.status(1).key.unwrap();
         assert_eq!(world.tell(0, macsec::mka::Kay::rekey), RekeyAnswer::Started, "{roll}");
         world.run(SAK_RETIRE + ms(500));
@@ -42,8 +48,8 @@ fn a_hundred_sak_rolls_lose_no_frame() {
         assert_eq!(after.an, before.an.next());
         assert!(after.key_id != before.key_id && world.agreed(), "{}", world.describe());
     }
-    assert_eq!(made(&world, 0, RekeyWhy::Requested), 100);
-    assert_lossless(&mut world, 300_000);
+    assert_eq!(made(&world, 0, RekeyWhy::Requested), count);
+    assert_lossless(&mut world, count as u64 * 3_000);
 }
 
 #[test]
@@ -213,6 +219,20 @@ fn cak_rolls_lose_no_frame_whoever_begins_and_however_fast() {
             assert_lossless(&mut world, 5_000);
         }
     }
+}
+
+#[test]
+fn many_cak_rolls_in_a_row_lose_no_frame() {
+    let mut world = busy(2);
+    let count = rolls(10);
+    for roll in 0..count {
+        let (old, new) = (1 + (roll % 2) as u8, 2 - (roll % 2) as u8);
+        roll_cak(&mut world, old, new, [roll / 2 % 2, 1 - roll / 2 % 2], 400);
+        world.run(secs(4));
+        assert_eq!(world.status(1).key.unwrap().ckn, ckn(new));
+    }
+    assert_eq!(made(&world, 0, RekeyWhy::CakChanged), count);
+    assert_lossless(&mut world, count as u64 * 5_000);
 }
 
 // The old key goes at one side before the other has the new one: only what comes after is lost, and it recovers.
