@@ -89,6 +89,7 @@ impl Identity {
 }
 
 #[cfg(test)]
+#[expect(clippy::as_conversions, reason = "a closure becomes a trait object")]
 mod tests {
     use super::*;
 

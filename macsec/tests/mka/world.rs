@@ -405,7 +405,7 @@ impl World {
         let mut frame = PacketBuf::with_capacity(1600, 0);
         while self.nodes[at].kay.poll_transmit(&mut frame) {
             self.nodes[at].sent_mkpdus += 1;
-            self.broadcast(at, &frame.to_vec());
+            self.broadcast(at, &frame);
             frame.reset(0);
         }
         let now = self.now;
