@@ -89,7 +89,7 @@ fn a_member_sends_whoever_asks_to_the_key_server() {
 fn rekeying_asked_for_during_a_rollover_follows_it() {
     let mut world = busy(2);
     assert_eq!(world.tell(0, macsec::mka::Kay::rekey), RekeyAnswer::Started);
-    let first = world.status(0).next_key.or(world.status(0).key).unwrap().key_id;
+    let first = world.status(0).next_key.or_else(|| world.status(0).key).unwrap().key_id;
     for _ in 0..5 {
         assert_eq!(world.tell(0, macsec::mka::Kay::rekey), RekeyAnswer::Queued);
         world.run(ms(100));
