@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::{Lab, Process};
-use nix::sys::signal::Signal;
 use support::gateway::Gateway;
 use support::shell::{background, iperf, must, ping, sh, until};
 use support::sites::{Plan, Sites};
@@ -103,8 +102,11 @@ fn a_1400_octet_channel_is_found_out_by_both_families() {
     ping(&sites.lab, "h-a", 1, "-M do -s 1372 10.2.0.2");
     let refused = sh(&sites.lab, "h-a", "ping -n -c 1 -W 2 -M do -s 1373 10.2.0.2");
     assert!(refused.status != Some(0), "1401 octets cannot pass: {}", refused.text);
-    // After the first one too big, the host cuts to 1400.
-    let _first = sh(&sites.lab, "h-a", "ping -n -c 1 -W 1 -s 1452 fd00:2::2");
+    // What is too big is gone, once for each end that has to learn it; then both cut to 1400.
+    until("both hosts know", PATIENCE, || {
+        let pinged = sh(&sites.lab, "h-a", "ping -n -c 1 -W 1 -s 1452 fd00:2::2");
+        (pinged.status == Some(0)).then_some(())
+    });
     ping(&sites.lab, "h-a", 3, "-s 1452 fd00:2::2");
     // A packet that may be cut, and is not cut by its sender, is cut by the gateway (RFC 791 §3.2).
     must(&sites.lab, "h-a", "ip route flush cache");
@@ -331,33 +333,33 @@ fn a_gateway_killed_under_traffic_comes_back_behind_its_packet_numbers() {
             .unwrap()
     };
     for _ in 0..2 {
-        let sent = sent_by(&sites.a);
-        until("traffic flows over both", PATIENCE, || {
-            let now = sent_by(&sites.a);
-            now.iter().zip(&sent).all(|(now, then)| *now > then + 200).then_some(())
-        });
+        flows_over_both(&sites);
         let sent = sent_by(&sites.a);
         sites.a.kill();
         let reserved = reserved(&sites.a);
         assert!(sent.iter().all(|pn| *pn <= reserved[0].max(reserved[1])), "{sent:?} {reserved:?}");
         sites.a.start(&sites.lab);
         sites.wait_reachable();
+        flows_over_both(&sites);
         for (now, then) in sent_by(&sites.a).iter().zip(&sent) {
             assert!(now > then, "{now} after {then}");
         }
         let lowest = *reserved.iter().min().unwrap();
         assert!(sent_by(&sites.a).iter().all(|pn| *pn > lowest), "{reserved:?}");
+        // B took the jump: nothing was late or not valid to it.
+        sites.assert_clean();
         // The other end, too: what it receives went on without it.
         sites.b.kill();
         sites.b.start(&sites.lab);
         sites.wait_reachable();
     }
+    flows_over_both(&sites);
     let totals = run.stop().unwrap().totals();
     assert_eq!((totals.damaged, totals.duplicated), (0, 0), "{totals:?}");
     sites.assert_clean();
-    for capture in captures {
+    for (capture, next_pn) in captures.into_iter().zip(sent_by(&sites.a)) {
         let mut seen = BTreeSet::new();
-        let numbers = capture.packet_numbers("02:00:00:00:0a");
+        let numbers = capture.packet_numbers("02:00:00:00:0a", u32::try_from(next_pn - 1).unwrap());
         assert!(numbers.len() > 500, "{}", numbers.len());
         for pn in &numbers {
             assert!(seen.insert(*pn), "packet number {pn} was used twice");
@@ -371,6 +373,15 @@ fn a_gateway_killed_under_traffic_comes_back_behind_its_packet_numbers() {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until A has sent a good number of frames on each channel.
+fn flows_over_both(sites: &Sites) {
+    let before = sent_by(&sites.a);
+    until("traffic flows over both", PATIENCE, || {
+        let now = sent_by(&sites.a);
+        now.iter().zip(&before).all(|(now, then)| *now > then + 200).then_some(())
+    });
+}
 
 fn sent_by(gateway: &Gateway) -> [u64; 2] {
     ["ch1", "ch2"].map(|channel| gateway.counted(channel).next_pn)
@@ -403,21 +414,29 @@ impl Sniffer {
         Self { tcpdump, file }
     }
 
-    /// The packet numbers in the SecTAGs (802.1AE §9.8) of what a station whose MAC address starts so sent, in order.
-    fn packet_numbers(mut self, from: &str) -> Vec<u32> {
-        self.tcpdump.signal(Signal::SIGINT).unwrap();
-        self.tcpdump.wait(PATIENCE).unwrap();
+    /// The packet numbers in the SecTAGs (802.1AE §9.8) of what a station whose MAC address starts so sent, in order;
+    /// `last` is one that was sent when all was over: a busy machine writes it late.
+    fn packet_numbers(mut self, from: &str, last: u32) -> Vec<u32> {
         let from: Vec<u8> = from.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
-        let octets = std::fs::read(&self.file).unwrap();
-        let (mut rest, mut numbers) = (&octets[24..], Vec::new());
-        while let Some((header, more)) = rest.split_at_checked(16) {
-            let kept = u32::from_ne_bytes(header[8..12].try_into().unwrap()) as usize;
-            let (frame, more) = more.split_at(kept);
-            if frame[6..].starts_with(&from) && frame[12..14] == [0x88, 0xe5] {
-                numbers.push(u32::from_be_bytes(frame[16..20].try_into().unwrap()));
-            }
-            rest = more;
-        }
+        let numbers = until("all is written", PATIENCE, || {
+            let numbers = packet_numbers(&std::fs::read(&self.file).unwrap(), &from);
+            numbers.iter().any(|pn| *pn >= last).then_some(numbers)
+        });
+        self.tcpdump.terminate(PATIENCE).unwrap();
         numbers
     }
+}
+
+/// Packet numbers in a pcap file, which may end in the middle of a frame.
+fn packet_numbers(file: &[u8], from: &[u8]) -> Vec<u32> {
+    let (mut rest, mut numbers) = (&file[24..], Vec::new());
+    while let Some((header, more)) = rest.split_at_checked(16) {
+        let kept = u32::from_ne_bytes(header[8..12].try_into().unwrap());
+        let Some((frame, more)) = more.split_at_checked(usize::try_from(kept).unwrap()) else { break };
+        if frame[6..].starts_with(from) && frame[12..14] == [0x88, 0xe5] {
+            numbers.push(u32::from_be_bytes(frame[16..20].try_into().unwrap()));
+        }
+        rest = more;
+    }
+    numbers
 }

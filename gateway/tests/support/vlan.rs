@@ -91,54 +91,52 @@ fn exit() -> Vec<u8> {
 /// An ELF object with the program in section `classifier`, as a compiler would leave it.
 fn object(program: &[u8]) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.strtab\0.symtab\0license\0classifier\0program\0";
-    let symbol = {
-        let mut symbol = vec![0; 24];
-        symbol.extend(36_u32.to_le_bytes()); // "program"
-        symbol.extend([0x12, 0, 4, 0]); // a global function, in section 4
-        symbol.extend(0_u64.to_le_bytes());
-        symbol.extend(wide(program.len()).to_le_bytes());
-        symbol
-    };
-    // Name, type, flags, link, info, alignment, size of entries; then the content.
-    let sections: [([u64; 7], &[u8]); 5] = [
-        ([0, 0, 0, 0, 0, 0, 0], b""),
-        ([1, 3, 0, 0, 0, 1, 0], NAMES),
-        ([9, 2, 0, 1, 1, 8, 24], &symbol),
-        ([17, 1, 3, 0, 0, 1, 0], b"GPL\0"),
-        ([25, 1, 6, 0, 0, 8, 0], program),
+    let mut symbol = vec![0; 24];
+    symbol.extend(36_u32.to_le_bytes()); // "program"
+    symbol.extend([0x12, 0, 4, 0]); // a global function, in section 4
+    symbol.extend(words(&[0, octets(program)]));
+    let section =
+        |name, kind, flags, link, entry, content| Section { name, kind, flags, link, entry, content };
+    let sections = [
+        section(0, 0, 0, 0, 0, &[][..]),
+        section(1, 3, 0, 0, 0, NAMES),
+        section(9, 2, 0, 1, 24, &symbol),
+        section(17, 1, 3, 0, 0, b"GPL\0"),
+        section(25, 1, 6, 0, 0, program),
     ];
     let (mut body, mut headers) = (Vec::new(), Vec::new());
-    for ([name, kind, flags, link, info, alignment, entry], content) in sections {
-        body.resize((body.len()).next_multiple_of(8), 0);
-        let at = 64 + wide(body.len());
-        body.extend(content);
-        headers.extend(word(name).to_le_bytes());
-        headers.extend(word(kind).to_le_bytes());
-        for word in [flags, 0, at, wide(content.len())] {
-            headers.extend(word.to_le_bytes());
-        }
-        headers.extend(word(link).to_le_bytes());
-        headers.extend(word(info).to_le_bytes());
-        for word in [alignment, entry] {
-            headers.extend(word.to_le_bytes());
-        }
+    for one in sections {
+        headers.extend([one.name.to_le_bytes(), one.kind.to_le_bytes()].concat());
+        headers.extend(words(&[one.flags, 0, 64 + octets(&body), octets(one.content)]));
+        // `sh_info` of a table of symbols is its first global one: 1, as its link is here.
+        headers.extend([one.link.to_le_bytes(), one.link.to_le_bytes()].concat());
+        headers.extend(words(&[8, one.entry]));
+        body.extend(one.content);
+        body.resize(body.len().next_multiple_of(8), 0);
     }
-    body.resize((body.len()).next_multiple_of(8), 0);
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     file.extend([1, 0, 247, 0, 1, 0, 0, 0]); // relocatable, BPF, version 1
-    for word in [0, 0, 64 + wide(body.len())] {
-        file.extend(word.to_le_bytes());
-    }
+    file.extend(words(&[0, 0, 64 + octets(&body)]));
     file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 5, 0, 1, 0]);
     file.extend(body);
     file.extend(headers);
     file
 }
 
-fn wide(len: usize) -> u64 {
-    u64::try_from(len).expect("lengths fit 64 bits")
+/// A section of an ELF object: where its name is, `sh_type`, `sh_flags`, `sh_link`, `sh_entsize`, what is in it.
+struct Section<'a> {
+    name: u32,
+    kind: u32,
+    flags: u64,
+    link: u32,
+    entry: u64,
+    content: &'a [u8],
 }
 
-fn word(number: usize) -> u32 {
-    u32::try_from(number).expect("a small file")
+fn octets(of: &[u8]) -> u64 {
+    u64::try_from(of.len()).unwrap()
+}
+
+fn words(of: &[u64]) -> Vec<u8> {
+    of.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
