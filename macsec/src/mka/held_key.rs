@@ -37,6 +37,13 @@ pub(super) struct Installer {
     pub(super) scs: BTreeSet<Sci>,
 }
 
+/// A receive SA.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceiveUse {
+    ssci: Ssci,
+    in_use: bool,
+}
+
 /// A SAK that we hold.
 #[derive(Debug)]
 pub(super) struct HeldKey {
@@ -50,8 +57,8 @@ pub(super) struct HeldKey {
     /// Who got it besides us, by member identifier, with SSCI: the live set when it was made (trap 28).
     pub(super) sharers: BTreeMap<MemberId, Ssci>,
     pub(super) own_ssci: Ssci,
-    /// Receive SAs made, and whether in use.
-    pub(super) receive: BTreeMap<Sci, bool>,
+    /// Receive SAs made.
+    pub(super) receive: BTreeMap<Sci, ReceiveUse>,
     /// When it was made or came.
     pub(super) since: Instant,
     pub(super) numbers: Numbers,
@@ -97,19 +104,30 @@ impl HeldKey {
     pub(super) fn follow(&mut self, roster: &Roster, to: &mut Installer) {
         let an = self.data.an;
         for (sci, alive) in roster {
-            match (self.receive.get(sci), self.ssci_of(alive)) {
-                (None, Some(ssci)) => self.install_receive(*sci, alive, ssci, to),
-                (Some(false), _) => to.actions.push_back(KeyAction::EnableReceive { sci: *sci, an }),
-                (Some(true), _) | (None, None) => continue,
-            }
-            self.receive.insert(*sci, true);
+            let ssci = match (self.receive.get(sci), self.ssci_of(alive)) {
+                (Some(ReceiveUse { in_use: true, .. }), _) | (None, None) => continue,
+                (Some(known), _) => {
+                    to.actions.push_back(KeyAction::EnableReceive { sci: *sci, an });
+                    known.ssci
+                }
+                // A member identifier that turns up with another SCI does not get the SSCI twice.
+                (None, Some(ssci)) if self.is_taken(ssci) => continue,
+                (None, Some(ssci)) => {
+                    self.install_receive(*sci, alive, ssci, to);
+                    ssci
+                }
+            };
+            self.receive.insert(*sci, ReceiveUse { ssci, in_use: true });
         }
-        for (&sci, in_use) in
-            self.receive.iter_mut().filter(|(sci, used)| **used && !roster.contains_key(sci))
-        {
-            *in_use = false;
+        let gone = |(sci, sa): &(&Sci, &mut ReceiveUse)| sa.in_use && !roster.contains_key(*sci);
+        for (&sci, sa) in self.receive.iter_mut().filter(gone) {
+            sa.in_use = false;
             to.actions.push_back(KeyAction::DisableReceive { sci, an });
         }
+    }
+
+    fn is_taken(&self, ssci: Ssci) -> bool {
+        self.data.suite.is_xpn() && (ssci == self.own_ssci || self.receive.values().any(|sa| sa.ssci == ssci))
     }
 
     fn install_receive(&self, sci: Sci, alive: &Alive, ssci: Ssci, to: &mut Installer) {

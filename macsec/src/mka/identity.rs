@@ -89,18 +89,16 @@ impl Identity {
 }
 
 #[cfg(test)]
-#[expect(clippy::as_conversions, reason = "a closure becomes a trait object")]
 mod tests {
     use super::*;
 
     fn identity() -> Identity {
         let mut next = 0u8;
-        Identity::new(
-            &mut (Box::new(move |room: &mut [u8]| {
-                next += 1;
-                room.fill(next);
-            }) as Rng),
-        )
+        let mut rng: Rng = Box::new(move |room| {
+            next += 1;
+            room.fill(next);
+        });
+        Identity::new(&mut rng)
     }
 
     // §9.4.3: acceptably recent is what was sent within a life time.
@@ -135,7 +133,8 @@ mod tests {
         assert!(us.exhausted() && us.message() == u32::MAX);
         us.take_message(Instant::ZERO);
         assert_eq!(us.message(), u32::MAX);
-        us.renew(&mut (Box::new(|room: &mut [u8]| room.fill(9)) as Rng));
+        let mut rng: Rng = Box::new(|room| room.fill(9));
+        us.renew(&mut rng);
         us.take_message(Instant::ZERO);
         assert!(us.member() != before && us.message() == 1);
     }

@@ -157,6 +157,9 @@ impl Peers {
             if mkpdu.basic.message <= peer.message {
                 return Err(MkpduFault::Replayed);
             }
+            if mkpdu.basic.sci != peer.sci {
+                return Err(MkpduFault::OtherSci);
+            }
             peer.update(mkpdu, now);
             peer.listing = listing;
         }

@@ -5,10 +5,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
-    clippy::or_fun_call,
-    clippy::wildcard_enum_match_arm,
-    clippy::type_complexity,
-    clippy::manual_is_multiple_of,
     reason = "a test that cannot go on should say so and stop"
 )]
 
@@ -16,6 +12,7 @@ mod agreement;
 mod bugs;
 mod decode;
 mod diagnosis;
+mod hostile;
 mod old_peer;
 mod puppet;
 mod rollover;

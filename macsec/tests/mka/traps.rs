@@ -22,9 +22,9 @@ fn live(solo: &Solo) -> usize {
 }
 
 fn installed(solo: &Solo) -> Vec<std::sync::Arc<DataKey>> {
-    let keys = solo.actions.iter().filter_map(|action| match action {
-        KeyAction::InstallTransmitSa { key, .. } => Some(std::sync::Arc::clone(key)),
-        _ => None,
+    let keys = solo.actions.iter().filter_map(|action| {
+        let KeyAction::InstallTransmitSa { key, .. } = action else { return None };
+        Some(std::sync::Arc::clone(key))
     });
     keys.collect()
 }
@@ -398,9 +398,9 @@ fn trap_28_sscis_are_those_of_the_live_set_at_distribution() {
         (solo, peer)
     };
     let ours = |solo: &Solo| {
-        solo.actions.iter().find_map(|action| match action {
-            KeyAction::InstallTransmitSa { ssci, .. } => Some(*ssci),
-            _ => None,
+        solo.actions.iter().find_map(|action| {
+            let KeyAction::InstallTransmitSa { ssci, .. } = action else { return None };
+            Some(*ssci)
         })
     };
     // The third member was never heard, and the key server does not say: wait.

@@ -77,10 +77,16 @@ impl Dice {
         self.below(100) < percent
     }
 
-    pub(crate) fn rng(mut self) -> Box<dyn FnMut(&mut [u8]) + Send> {
+    pub(crate) fn rng(mut self) -> Rng {
         Box::new(move |room| room.iter_mut().for_each(|octet| *octet = self.roll() as u8))
     }
 }
+
+/// Decides whether an MKPDU of this node is sent.
+type Filter = Box<dyn FnMut(usize, &[u8]) -> bool>;
+
+/// Fills a buffer with random octets.
+type Rng = Box<dyn FnMut(&mut [u8]) + Send>;
 
 /// What happens to MKPDUs.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +158,7 @@ pub(crate) struct World {
     pub(crate) tape: Vec<(Instant, usize, Vec<u8>)>,
     pub(crate) taping: bool,
     /// Every MKPDU passes through here before it is sent.
-    pub(crate) filter: Option<Box<dyn FnMut(usize, &[u8]) -> bool>>,
+    pub(crate) filter: Option<Filter>,
     pub(crate) refusals: Vec<String>,
     spins: u32,
 }

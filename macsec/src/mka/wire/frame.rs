@@ -51,6 +51,8 @@ mkpdu_faults! {
     Loop = "loop",
     /// The message number did not rise.
     Replayed = "replayed",
+    /// A member identifier that belongs to another SCI.
+    OtherSci = "other_sci",
     /// There are as many peers as there may be.
     TooManyPeers = "too_many_peers",
 }

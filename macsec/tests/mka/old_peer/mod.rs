@@ -52,7 +52,7 @@ impl Pair {
             for frame in &sent {
                 self.theirs.handle(frame);
             }
-            if self.now.as_nanos() / 1_000_000 % 5 == 0 {
+            if (self.now.as_nanos() / 1_000_000).is_multiple_of(5) {
                 self.traffic();
             }
         }

@@ -505,18 +505,13 @@ impl OldPeer {
     }
 
     fn sak_use(&self) -> SakUse {
-        let an = |id: KeyId| self.saks.iter().find(|sak| sak.id == id).map_or(An::default(), |sak| sak.an);
-        let latest = self.latest.map_or(KeyUse { lowest_pn: 1, ..KeyUse::default() }, |(id, tx, rx)| {
-            KeyUse { an: an(id), tx, rx, key_id: id, lowest_pn: 1 }
-        });
+        let an = |id: KeyId| self.saks.iter().find(|sak| sak.id == id).map_or_else(An::default, |sak| sak.an);
+        let none = KeyUse { lowest_pn: 1, ..KeyUse::default() };
+        let latest =
+            self.latest.map_or(none, |(id, tx, rx)| KeyUse { an: an(id), tx, rx, key_id: id, lowest_pn: 1 });
         let other = self.old.filter(|id| id.number() != latest.key_id.number());
-        let old = other.map_or(KeyUse { lowest_pn: 1, ..KeyUse::default() }, |id| KeyUse {
-            an: an(id),
-            tx: true,
-            rx: true,
-            key_id: id,
-            lowest_pn: 1,
-        });
+        let old =
+            other.map_or(none, |id| KeyUse { an: an(id), tx: true, rx: true, key_id: id, lowest_pn: 1 });
         SakUse { keys: Some(KeysInUse { latest, old }), ..SakUse::default() }
     }
 
