@@ -189,6 +189,7 @@ pub(super) fn runtime(document: &Document, report: &mut Report) -> Option<Runtim
         socket: runtime.socket(),
         log: runtime.log(),
         log_format: runtime.log_format(),
+        aead: runtime.aead(),
     })
 }
 

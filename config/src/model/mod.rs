@@ -19,7 +19,9 @@ pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use reference::Ref;
 
-pub use crate::raw::{Cipher, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType, Validate};
+pub use crate::raw::{
+    Aead, Cipher, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType, Validate,
+};
 use net::{MacAddr, VlanId};
 
 /// One gateway's configuration.
@@ -65,6 +67,8 @@ pub struct Runtime {
     pub log: String,
     /// How log events look.
     pub log_format: LogFormat,
+    /// Which implementation of AES-GCM protects frames.
+    pub aead: Aead,
 }
 
 /// Where frames come in and go out.

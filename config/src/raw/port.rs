@@ -31,6 +31,18 @@ section! {
         log: Filter => default("info".to_owned());
         /// How log events look.
         log_format: LogFormat => default(LogFormat::Auto);
+        /// Which implementation of AES-GCM protects frames. Both give the same frames.
+        aead: Aead => default(Aead::AwsLc);
+    }
+}
+
+words! {
+    /// An implementation of AES-GCM.
+    pub enum Aead {
+        /// AWS-LC: fast, with assembly for the machine.
+        AwsLc = "aws-lc",
+        /// The `aes-gcm` crate: portable, all Rust, slower.
+        AesGcm = "aes-gcm",
     }
 }
 

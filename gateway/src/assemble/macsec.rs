@@ -1,7 +1,7 @@
 //! MACsec settings and static SAKs of the configuration to those of the `macsec` crate.
 
 use anyhow::{Context, Result, bail};
-use config::model::{Channel, Cipher, Macsec, Policy, Sa, TxSci, Validate};
+use config::model::{Aead, Channel, Cipher, Macsec, Policy, Sa, TxSci, Validate};
 use dataplane::ChannelSetup;
 use macsec::{
     An, Backend, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecyPolicy, Ssci, ValidateFrames,
@@ -50,7 +50,7 @@ pub struct ReceiveSa {
 }
 
 /// How a channel's SecY works.
-pub(super) fn policy(macsec: &Macsec, device: MacAddr, max_frame: usize) -> SecyPolicy {
+pub(super) fn policy(macsec: &Macsec, aead: Aead, device: MacAddr, max_frame: usize) -> SecyPolicy {
     let sci = match macsec.tx_sci {
         TxSci::DeviceMac { port_id } => Sci::new(device, port_id),
         TxSci::Given(sci) => Sci::from_octets(sci.octets()),
@@ -72,7 +72,10 @@ pub(super) fn policy(macsec: &Macsec, device: MacAddr, max_frame: usize) -> Secy
         end_station: macsec.end_station,
         scb: macsec.scb,
         max_frame,
-        backend: Backend::default(),
+        backend: match aead {
+            Aead::AwsLc => Backend::AwsLc,
+            Aead::AesGcm => Backend::AesGcm,
+        },
         ..SecyPolicy::new(sci)
     }
 }

@@ -122,7 +122,8 @@ fn channels(
         }
         let clear_tags =
             one.clear_tags.iter().map(|tag| VlanTag::new(tag_type(tag.tag_type), tag.vlan)).collect();
-        let secy = macsec::policy(&one.macsec, device.mac, usize::from(mtu) + Ethernet::LEN);
+        let secy =
+            macsec::policy(&one.macsec, config.runtime.aead, device.mac, usize::from(mtu) + Ethernet::LEN);
         Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy })
     };
     config.channels.iter().map(channel).collect()
