@@ -61,6 +61,20 @@ fn flows_spread_over_all_channels_and_a_dead_one_moves_only_its_own() {
 }
 
 #[test]
+fn many_flows_that_start_together_lose_nothing() {
+    // Attachments ask for their peers when they come up, and a burst waits for the host's answer.
+    let mut world = World::routed(4);
+    world.pass(Duration::from_millis(1));
+    let burst = (0..40).map(|port| udp(Left, Right.host(), port, b"first")).collect();
+    assert_eq!(world.send(Left, burst).len(), 40);
+    assert_eq!(
+        world.drops(Left, DropReason::NeighborUnresolved)
+            + world.drops(Right, DropReason::NeighborUnresolved),
+        0
+    );
+}
+
+#[test]
 fn without_any_live_attachment_the_sender_is_told_and_nothing_leaves() {
     let mut world = World::routed(2);
     world.carrier(0, false);
@@ -159,6 +173,9 @@ fn a_neighbour_that_never_answers_is_reported_and_its_frames_are_freed() {
 #[test]
 fn a_drained_attachment_carries_nothing() {
     let mut world = World::routed(2);
+    // The gateways meet first: attachments that come up ask for their peers.
+    world.pass(Duration::from_millis(1));
+    world.wire.iter_mut().for_each(Vec::clear);
     let now = world.now;
     world.at(Left).set_attachment_fault(InterfaceId(0), Fault::Drained, true, now);
     for port in 0..50 {

@@ -42,8 +42,8 @@ impl Demux {
         if let Some(owner) = self.find(&[outer.id()]) {
             return vlan::pop(frame).then_some(owner);
         }
-        if outer.id() == 0 && inner.is_none() {
-            // A priority tag names no VLAN (802.1Q §6.9): the frame is untagged.
+        if outer.id() == 0 && inner.is_none() && self.trunk.is_none() {
+            // A priority tag names no VLAN (802.1Q §6.9): the frame is untagged. A transparent wire carries it as it is.
             return self.find(&[]).filter(|_| vlan::pop(frame));
         }
         self.trunk

@@ -6,7 +6,7 @@ use crate::{DropReason, Frame, Pool};
 
 /// Cuts an untagged frame with an IPv4 packet into fragments of at most `mtu` octets each and appends them to `out`.
 /// The packet may itself be a fragment. Options are copied only into the first piece when they say so (RFC 791 §3.1):
-/// packets with options are refused here, they are answered as too big elsewhere.
+/// packets with options are refused.
 ///
 /// # Errors
 /// [`DropReason::TooBig`] for packets that must not or cannot be cut, [`DropReason::NoBuffer`] when the pool or `out`

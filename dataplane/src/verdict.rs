@@ -74,7 +74,7 @@ drop_reasons! {
     MartianSource = "martian_source",
     /// Reverse-path sanity: the route back to the source leaves by another kind of interface (RFC 3704).
     ReversePath = "reverse_path",
-    /// The destination is a group, loopback or link-local address that is not forwarded.
+    /// The destination is a group (also of the link layer), loopback or link-local address that is not forwarded.
     NotForwardable = "not_forwardable",
     /// No route to the destination; the sender was told by ICMP.
     NoRoute = "no_route",

@@ -27,6 +27,10 @@ use crate::{
 
 /// How often the numbers of received frames are written down.
 const NOTE: Duration = Duration::from_secs(10);
+/// A link that comes back is used after this long: both ends, their queues and whatever is between them have come up then.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often the kernel's hands are looked at.
+const HOLD: Duration = Duration::from_secs(1);
 /// How long the API waits for a worker's report.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
 
@@ -40,9 +44,11 @@ pub struct Gateway {
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
     links: Vec<Option<Link>>,
+    /// Ports whose link came back, and when they may be used.
+    settling: BTreeMap<usize, Instant>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
-    _hands_off: Vec<HandsOff>,
+    hands_off: Vec<HandsOff>,
 }
 
 struct RunningWorker {
@@ -118,9 +124,10 @@ impl Gateway {
             reserved,
             received,
             links,
+            settling: BTreeMap::new(),
             pool: plan.pool,
             news,
-            _hands_off: hands_off,
+            hands_off,
         })
     }
 
@@ -148,13 +155,19 @@ impl Gateway {
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watch = tokio::spawn(link_monitor::watch(devices, sender));
         let mut note = tokio::time::interval(NOTE);
+        let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
-                _ = note.tick() => self.note_received().await,
+                () = until(self.settling.values().min().copied()) => self.settled(),
+                _ = hold.tick() => self.hold(),
+                _ = note.tick() => {
+                    self.look_again();
+                    self.note_received().await;
+                }
             }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
@@ -186,11 +199,10 @@ impl Gateway {
             News::Port(port, error) => {
                 let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
                 warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
-                if error != PortError::Down
-                    && let Some(known) = self.links.get_mut(port.index())
-                {
-                    // Look again: when the device is back (or never left), its next state reopens the port.
-                    *known = Some(Link::Gone);
+                if let Some(known) = self.links.get_mut(port.index()) {
+                    // Look again: when the device is back (or never left), its next state reopens the port. One that
+                    // was down for a moment only may be up again by now, and nobody else would tell the worker.
+                    *known = (error != PortError::Down).then_some(Link::Gone);
                     let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
                     let link = Link::read(device);
                     self.link_changed(port.index(), link);
@@ -262,14 +274,43 @@ impl Gateway {
             device = port.device,
             state = fault.map_or("up", Fault::label)
         );
+        self.settling.remove(&at);
+        match fault {
+            None if before.is_some() => drop(self.settling.insert(at, clock::now().after(SETTLE))),
+            fault => self.tell_fault(id, fault),
+        }
+    }
+
+    /// Lets ports be used whose links have been up for long enough.
+    fn settled(&mut self) {
+        let now = clock::now();
+        let due: Vec<usize> =
+            self.settling.iter().filter(|(_, due)| **due <= now).map(|(at, _)| *at).collect();
+        for at in due {
+            self.settling.remove(&at);
+            self.tell_fault(PortId::at(at), None);
+        }
+    }
+
+    fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
         for worker in &self.workers {
-            worker.mailbox.send(Command::PortFault(id, fault));
+            worker.mailbox.send(Command::PortFault(port, fault));
+        }
+    }
+
+    /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
+    fn look_again(&mut self) {
+        for at in 0..self.config.ports.len() {
+            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Link::read(&port.device));
+            self.link_changed(at, link);
         }
     }
 
     /// The device is back, as another one: every worker that had the port gets a new one.
     fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
-        self._hands_off.push(take_over(&port.device));
+        // What was set before belonged to the device that is gone: first that is let go, then the new one is taken.
+        self.hands_off.retain(|one| one.device() != port.device);
+        self.hands_off.push(take_over(&port.device));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
             if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
@@ -288,6 +329,15 @@ impl Gateway {
         }
         info!(event = "port.reopened", port = port.name, device = port.device);
         true
+    }
+
+    /// The kernel's own stack stays off our devices, whatever others set.
+    fn hold(&self) {
+        for one in &self.hands_off {
+            for key in one.hold() {
+                warn!(event = "port.sysctl", device = one.device(), key, "somebody changed it; taken back");
+            }
+        }
     }
 
     async fn note_received(&mut self) {
@@ -315,6 +365,14 @@ impl Gateway {
     /// `connection/channel` or `connection/port`: how people call an interface.
     fn attachment(&self, id: InterfaceId) -> String {
         crate::names::interface(&self.config, id)
+    }
+}
+
+/// Done when `due` has come; never without one.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep(due.since(clock::now())).await,
+        None => std::future::pending().await,
     }
 }
 

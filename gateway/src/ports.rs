@@ -26,6 +26,7 @@ const HANDS_OFF: &[(&str, &str)] = &[
 /// Keeps the kernel's own stack off a device, until dropped.
 #[derive(Debug)]
 pub struct HandsOff {
+    device: String,
     before: Vec<(String, String)>,
 }
 
@@ -42,7 +43,22 @@ impl HandsOff {
                 Ok(_) | Err(_) => failed.push(key),
             }
         }
-        (Self { before }, failed)
+        (Self { device: device.to_owned(), before }, failed)
+    }
+
+    /// The device.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Takes the device away again where somebody gave it back: whoever writes `net.ipv4.ip_forward`, a container
+    /// engine for example, writes `forwarding` of every device (ip-sysctl). Returns the keys that had changed.
+    pub fn hold(&self) -> Vec<String> {
+        let keys = HANDS_OFF.iter().map(|(key, wanted)| (key.replace("{}", &self.device), wanted));
+        let changed =
+            |(key, wanted): &(String, &&str)| sysctl::read(key).is_ok_and(|now| now.trim() != **wanted);
+        let taken_back = |(key, wanted): (String, &&str)| sysctl::write(&key, wanted).is_ok().then_some(key);
+        keys.filter(changed).filter_map(taken_back).collect()
     }
 }
 

@@ -11,7 +11,7 @@
 //! here would be the very reuse that this module prevents.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -41,6 +41,11 @@ impl SaName {
     pub fn new(sci: Sci, an: An, fingerprint: &str) -> Self {
         Self(format!("{sci} an={} sak={fingerprint}", an.get()))
     }
+
+    /// The SCI and the fingerprint.
+    fn parts(name: &str) -> (&str, &str) {
+        (name.split(' ').next().unwrap_or_default(), name.rsplit("sak=").next().unwrap_or_default())
+    }
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -57,6 +62,8 @@ struct Numbers {
 pub struct PnStore {
     folder: PathBuf,
     numbers: Numbers,
+    /// Transmit SAs that this process started.
+    started: BTreeSet<String>,
     _lock: Flock<File>,
 }
 
@@ -74,7 +81,7 @@ impl PnStore {
         })?;
         let lock = lock(folder)?;
         let numbers = read(&folder.join(FILE))?;
-        let store = Self { folder: folder.to_owned(), numbers, _lock: lock };
+        let store = Self { folder: folder.to_owned(), numbers, started: BTreeSet::new(), _lock: lock };
         store.write().with_context(|| format!("cannot write to the state folder {}", folder.display()))?;
         Ok(store)
     }
@@ -82,14 +89,31 @@ impl PnStore {
     /// Reserves the next chunk for a transmit SA that starts: the first number to use, and the last one.
     /// `max` is the suite's last number.
     ///
+    /// The AN is not part of a nonce, and under XPN neither is the SCI (802.1AE §14.5, §14.7): an SA whose key was moved
+    /// to another AN, or to a device with another MAC address, starts behind what was used there.
+    ///
     /// # Errors
-    /// When the numbers are used up, or the disk refuses.
+    /// When the numbers are used up, the disk refuses, or another SA with this SCI and SAK was started before.
     pub fn start_transmit(&mut self, name: &SaName, max: u64) -> Result<(u64, u64)> {
-        let used = self.numbers.transmit.get(&name.0).copied().unwrap_or(0);
+        let (sci, sak) = SaName::parts(&name.0);
+        let xpn = max > u64::from(u32::MAX);
+        let same_nonces = |other: &str| {
+            let (other_sci, other_sak) = SaName::parts(other);
+            other_sak == sak && (xpn || other_sci == sci)
+        };
+        let used =
+            self.numbers.transmit.iter().filter(|(other, _)| same_nonces(other)).map(|(_, used)| *used);
+        let used = used.max().unwrap_or(0);
         if used >= max {
             bail!("the packet numbers of SA {} are used up: configure a new SAK", name.0);
         }
-        let last = self.extend_transmit(name, max)?;
+        if !self.started.insert(format!("{sci} {sak}")) {
+            bail!(
+                "SA {} has SCI and SAK of another one: their packet numbers would meet; give each its own SAK",
+                name.0
+            );
+        }
+        let last = self.reserve(name, used, max)?;
         Ok((used + 1, last))
     }
 
@@ -99,6 +123,10 @@ impl PnStore {
     /// When the disk refuses: then nothing more is reserved, and the SA stops at its old limit.
     pub fn extend_transmit(&mut self, name: &SaName, max: u64) -> Result<u64> {
         let used = self.numbers.transmit.get(&name.0).copied().unwrap_or(0);
+        self.reserve(name, used, max)
+    }
+
+    fn reserve(&mut self, name: &SaName, used: u64, max: u64) -> Result<u64> {
         let last = used.saturating_add(CHUNK).min(max);
         self.numbers.transmit.insert(name.0.clone(), last);
         if let Err(error) = self.write() {
@@ -197,7 +225,35 @@ mod tests {
             assert_eq!(last, limit + CHUNK);
             // No shutdown: the store is just gone.
         }
-        assert_eq!(PnStore::open(&folder).unwrap().start_transmit(&name(1), u64::MAX).unwrap().0, 1);
+        let another = SaName::new("0200000000010001".parse().unwrap(), An::new(0).unwrap(), "5eedcafe");
+        assert_eq!(PnStore::open(&folder).unwrap().start_transmit(&another, u64::MAX).unwrap().0, 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_moved_to_another_an_or_under_xpn_another_sci_starts_behind_what_it_used() {
+        // 802.1AE §14.5, §14.7: the nonce is SCI and PN, or with XPN SSCI and PN. There is no AN in it.
+        let folder = folder("moved");
+        let moved = |sci: &str, an| SaName::new(sci.parse().unwrap(), An::new(an).unwrap(), "0badcafe");
+        let start = |name: &SaName, max| PnStore::open(&folder).unwrap().start_transmit(name, max).unwrap().0;
+        assert_eq!(start(&moved("0200000000010001", 0), 0xffff_ffff), 1);
+        assert_eq!(start(&moved("0200000000010001", 1), 0xffff_ffff), CHUNK + 1);
+        assert_eq!(start(&moved("0200000000020001", 0), 0xffff_ffff), 1);
+        assert_eq!(start(&moved("0200000000030001", 0), u64::MAX), 2 * CHUNK + 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn two_senders_with_one_sci_and_one_key_are_refused() {
+        // Two VLAN devices on one NIC have one MAC address, hence one SCI.
+        let folder = folder("shared");
+        let mut store = PnStore::open(&folder).unwrap();
+        store.start_transmit(&name(0), u64::MAX).unwrap();
+        for an in [0, 1] {
+            assert!(
+                store.start_transmit(&name(an), u64::MAX).unwrap_err().to_string().contains("its own SAK")
+            );
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -207,6 +263,8 @@ mod tests {
         let mut store = PnStore::open(&folder).unwrap();
         let max = CHUNK + 10;
         store.start_transmit(&name(0), max).unwrap();
+        drop(store);
+        let mut store = PnStore::open(&folder).unwrap();
         assert_eq!(store.start_transmit(&name(0), max).unwrap(), (CHUNK + 1, max));
         assert!(store.start_transmit(&name(0), max).unwrap_err().to_string().contains("new SAK"));
         fs::remove_dir_all(folder).unwrap();

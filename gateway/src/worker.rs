@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, Crossing, Dataplane, Event, Fault, PortId, Snapshot, Tables,
+    Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError},
 };
 use macsec::An;
@@ -104,6 +104,9 @@ pub struct Worker {
     rings: Rings,
     news: Box<dyn Fn(News) + Send>,
     inbox: Vec<Crossing>,
+    refused: Vec<Crossing>,
+    /// What was last said of each port, so that it is said once.
+    lost: Vec<Option<PortError>>,
     stop: bool,
 }
 
@@ -117,9 +120,21 @@ impl Worker {
         let waker = Waker::new(&poller, WAKE)?;
         let (sender, commands) = crossbeam::channel::unbounded();
         let mailbox = Mailbox { commands: sender, waker: waker.clone() };
-        let (rings, inbox) = (Rings::default(), Vec::with_capacity(RING));
-        let this =
-            Self { dataplane, ports: Vec::new(), poller, waker, commands, rings, news, inbox, stop: false };
+        let (rings, inbox, refused) = (Rings::default(), Vec::with_capacity(RING), Vec::with_capacity(RING));
+        let (ports, lost) = (Vec::new(), Vec::new());
+        let this = Self {
+            dataplane,
+            ports,
+            poller,
+            waker,
+            commands,
+            rings,
+            news,
+            inbox,
+            refused,
+            lost,
+            stop: false,
+        };
         Ok((this, mailbox))
     }
 
@@ -144,6 +159,7 @@ impl Worker {
     /// When the kernel does not let the port be waited for.
     pub fn set_port(&mut self, id: PortId, port: Box<dyn Port>) -> std::io::Result<()> {
         self.release(id);
+        self.say(id, None);
         if let Some(fd) = port.fd() {
             self.poller.add(fd, u64::from(id.0))?;
         }
@@ -255,7 +271,7 @@ impl Worker {
         if crossings.is_empty() {
             return;
         }
-        let mut refused = Vec::new();
+        let refused = &mut self.refused;
         let mut woken: u64 = 0;
         for (worker, crossing) in crossings.drain(..) {
             match self.rings.to.get_mut(worker.index()) {
@@ -273,7 +289,7 @@ impl Worker {
                 waker.wake();
             }
         }
-        for crossing in refused {
+        while let Some(crossing) = self.refused.pop() {
             self.dataplane.count_ring_full(crossing);
         }
     }
@@ -283,7 +299,12 @@ impl Worker {
             let now = clock::now();
             match command {
                 Command::Tables(tables) => self.dataplane.set_tables(tables),
-                Command::PortFault(port, fault) => self.dataplane.set_port_fault(port, fault, now),
+                Command::PortFault(port, fault) => {
+                    if fault.is_none() {
+                        self.say(port, None);
+                    }
+                    self.dataplane.set_port_fault(port, fault, now);
+                }
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -301,9 +322,18 @@ impl Worker {
         }
     }
 
+    /// What ports drop themselves counts under the reasons of the closed list too.
     fn report(&self) -> Report {
-        let ports = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
-        Report { snapshot: self.dataplane.snapshot(clock::now()), ports }
+        let ports: Vec<_> = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        let mut snapshot = self.dataplane.snapshot(clock::now());
+        for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
+            let Some(counters) = counters else { continue };
+            port.drops.add(DropReason::Truncated, counters.rx_truncated);
+            port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
+            port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
+            port.drops.add(DropReason::PortRefused, counters.tx_refused);
+        }
+        Report { snapshot, ports }
     }
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.
@@ -316,7 +346,17 @@ impl Worker {
             self.release(id);
         }
         self.dataplane.set_port_fault(id, Some(fault), clock::now());
-        (self.news)(News::Port(id, error));
+        if self.say(id, Some(error)) {
+            (self.news)(News::Port(id, error));
+        }
+    }
+
+    /// Remembers what is said of a port. True when that is news.
+    fn say(&mut self, id: PortId, lost: Option<PortError>) -> bool {
+        if self.lost.len() <= id.index() {
+            self.lost.resize(id.index() + 1, None);
+        }
+        self.lost.get_mut(id.index()).is_some_and(|said| core::mem::replace(said, lost) != lost)
     }
 
     fn release(&mut self, id: PortId) {

@@ -12,15 +12,24 @@
 
 mod support;
 
-use support::shell::{iperf, must, sh};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
+use gateway::lab::{Lab, Process};
+use support::gateway::Gateway;
+use support::shell::{background, iperf, must, ping, sh, until};
 use support::sites::{Plan, Sites};
 
 #[test]
 fn tcp_with_offloads_on_crosses_in_both_directions_and_families() {
-    let Some(sites) = Sites::start("hosts::tcp_with_offloads_on", Plan::default()) else { return };
+    let Some(sites) = Sites::start("hosts::tcp_with_offloads_on", Plan::DEFAULT) else { return };
     for host in ["h-a", "h-b"] {
         let features = must(&sites.lab, host, "ethtool -k eth0");
-        assert!(features.contains("tcp-segmentation-offload: on"), "as a host has it by default:\n{features}");
+        assert!(
+            features.contains("tcp-segmentation-offload: on"),
+            "as a host has it by default:\n{features}"
+        );
     }
     for (client, server, address) in both_ways() {
         let run = iperf(&sites.lab, client, server, address, "-t 1");
@@ -42,11 +51,16 @@ const fn both_ways() -> [(&'static str, &'static str, &'static str); 4] {
 
 #[test]
 fn udp_crosses_without_loss() {
-    let Some(sites) = Sites::start("hosts::udp_crosses", Plan::default()) else { return };
+    let Some(sites) = Sites::start("hosts::udp_crosses", Plan::DEFAULT) else { return };
     for (client, server, address) in both_ways() {
         let run = iperf(&sites.lab, client, server, address, "-u -b 20M -l 1400 -t 1");
         assert!(run.packets > 1000, "{run:?}");
-        assert!(run.lost * 100 <= run.packets, "{address}: {run:?}; {} | {}", sites.a.drops(), sites.b.drops());
+        assert!(
+            run.lost * 100 <= run.packets,
+            "{address}: {run:?}; {} | {}",
+            sites.a.drops(),
+            sites.b.drops()
+        );
     }
     sites.assert_clean();
     sites.end();
@@ -54,24 +68,21 @@ fn udp_crosses_without_loss() {
 
 #[test]
 fn pings_of_every_size_up_to_the_mtu_cross_and_larger_ones_in_fragments() {
-    let Some(sites) = Sites::start("hosts::pings_of_every_size", Plan::default()) else { return };
+    let Some(sites) = Sites::start("hosts::pings_of_every_size", Plan::DEFAULT) else { return };
     for size in [0, 1, 17, 18, 46, 100, 512, 1399, 1471, 1472] {
-        let pinged = must(&sites.lab, "h-a", &format!("ping -n -c 3 -i 0.01 -M do -s {size} 10.2.0.2"));
-        assert!(pinged.contains(" 0% packet loss"), "{pinged}");
+        ping(&sites.lab, "h-a", 3, &format!("-M do -s {size} 10.2.0.2"));
     }
     for size in [0, 1, 17, 100, 1451, 1452, 5000] {
-        let pinged = must(&sites.lab, "h-b", &format!("ping -n -c 3 -i 0.01 -s {size} fd00:1::2"));
-        assert!(pinged.contains(" 0% packet loss"), "{pinged}");
+        ping(&sites.lab, "h-b", 3, &format!("-s {size} fd00:1::2"));
     }
-    let pinged = must(&sites.lab, "h-a", "ping -n -c 5 -i 0.01 -s 8000 10.2.0.2");
-    assert!(pinged.contains(" 0% packet loss"), "{pinged}");
+    ping(&sites.lab, "h-a", 5, "-s 8000 10.2.0.2");
     sites.assert_clean();
     sites.end();
 }
 
 #[test]
 fn a_1400_octet_channel_is_found_out_by_both_families() {
-    let plan = Plan { attachment_mtu: 1400, ..Plan::default() };
+    let plan = Plan { attachment_mtu: 1400, ..Plan::DEFAULT };
     let Some(sites) = Sites::start("hosts::a_1400_octet_channel", plan) else { return };
     // TCP first, while no host knows: the sender has to learn from the gateway (RFC 1191, RFC 8201).
     for (client, server, address) in both_ways() {
@@ -88,23 +99,27 @@ fn a_1400_octet_channel_is_found_out_by_both_families() {
     let refused = sh(&sites.lab, "h-a", "ping -n -c 1 -W 2 -M do -s 1472 10.2.0.2");
     let said = refused.text.to_lowercase();
     assert!(refused.status != Some(0) && said.contains("mtu") && said.contains("1400"), "{}", refused.text);
-    must(&sites.lab, "h-a", "ping -n -c 1 -W 2 -M do -s 1372 10.2.0.2");
+    ping(&sites.lab, "h-a", 1, "-M do -s 1372 10.2.0.2");
     let refused = sh(&sites.lab, "h-a", "ping -n -c 1 -W 2 -M do -s 1373 10.2.0.2");
     assert!(refused.status != Some(0), "1401 octets cannot pass: {}", refused.text);
-    // After the first one too big, the host cuts to 1400.
-    let _first = sh(&sites.lab, "h-a", "ping -n -c 1 -W 1 -s 1452 fd00:2::2");
-    must(&sites.lab, "h-a", "ping -n -c 3 -i 0.05 -W 2 -s 1452 fd00:2::2");
+    // What is too big is gone, once for each end that has to learn it; then both cut to 1400.
+    until("both hosts know", PATIENCE, || {
+        let pinged = sh(&sites.lab, "h-a", "ping -n -c 1 -W 1 -s 1452 fd00:2::2");
+        (pinged.status == Some(0)).then_some(())
+    });
+    ping(&sites.lab, "h-a", 3, "-s 1452 fd00:2::2");
     // A packet that may be cut, and is not cut by its sender, is cut by the gateway (RFC 791 §3.2).
     must(&sites.lab, "h-a", "ip route flush cache");
-    let cut = must(&sites.lab, "h-a", "ping -n -c 5 -i 0.01 -W 2 -M dont -s 1472 10.2.0.2");
-    assert!(cut.contains(" 0% packet loss"), "{cut}");
+    ping(&sites.lab, "h-a", 5, "-M dont -s 1472 10.2.0.2");
     sites.assert_clean();
     sites.end();
 }
 
 #[test]
 fn traceroute_shows_both_gateways_and_they_answer_pings() {
-    let Some(sites) = Sites::start("hosts::traceroute", Plan { channels: 1, ..Plan::default() }) else { return };
+    let Some(sites) = Sites::start("hosts::traceroute", Plan { channels: 1, ..Plan::DEFAULT }) else {
+        return;
+    };
     for (target, first, second) in
         [("10.2.0.2", "10.1.0.1", "169.254.1.2"), ("fd00:2::2", "fd00:1::1", "fd00:ff:1::2")]
     {
@@ -114,8 +129,7 @@ fn traceroute_shows_both_gateways_and_they_answer_pings() {
         assert_eq!(hops, [first, second, target], "{traced}");
     }
     for own in ["10.1.0.1", "fd00:1::1", "10.2.0.1", "fd00:2::1"] {
-        let pinged = must(&sites.lab, "h-a", &format!("ping -n -c 3 -i 0.01 -W 2 {own}"));
-        assert!(pinged.contains(" 0% packet loss"), "{pinged}");
+        ping(&sites.lab, "h-a", 3, own);
     }
     sites.assert_clean();
     sites.end();
@@ -123,13 +137,306 @@ fn traceroute_shows_both_gateways_and_they_answer_pings() {
 
 #[test]
 fn a_lan_on_a_vlan_works_like_one_without() {
-    let plan = Plan { lan_vlan: Some(30), ..Plan::default() };
+    let plan = Plan { lan_vlan: Some(30), ..Plan::DEFAULT };
     let Some(sites) = Sites::start("hosts::a_lan_on_a_vlan", plan) else { return };
     for (client, server, address) in both_ways() {
         let run = iperf(&sites.lab, client, server, address, "-t 1");
         assert!(run.rate > 20e6, "{client} to {address}: {run:?}");
     }
-    must(&sites.lab, "h-a", "ping -n -c 3 -i 0.01 -M do -s 1472 10.2.0.2");
+    ping(&sites.lab, "h-a", 3, "-M do -s 1472 10.2.0.2");
     sites.assert_clean();
     sites.end();
+}
+
+#[test]
+fn a_wire_carries_frames_as_they_are_tagged_or_not() {
+    for lan_vlan in [None, Some(30)] {
+        let plan = Plan { transparent: true, lan_vlan, ..Plan::DEFAULT };
+        let Some(sites) = Sites::start("hosts::a_wire_carries_frames", plan) else { return };
+        for size in [0, 1, 18, 1472] {
+            ping(&sites.lab, "h-a", 2, &format!("-M do -s {size} 10.9.0.2"));
+        }
+        ping(&sites.lab, "h-b", 2, "-s 8000 10.9.0.1");
+        for (client, server, address) in [("h-a", "h-b", "10.9.0.2"), ("h-b", "h-a", "10.9.0.1")] {
+            let run = iperf(&sites.lab, client, server, address, "-t 1");
+            assert!(run.rate > 20e6, "VLAN {lan_vlan:?}, {client} to {address}: {run:?}");
+        }
+        // The hosts see each other, not the gateways.
+        let far = must(&sites.lab, "h-b", "ip -br link show eth0");
+        let far = far.split_whitespace().nth(2).unwrap();
+        let known = must(&sites.lab, "h-a", "ip neighbour show 10.9.0.2");
+        assert!(known.contains(far), "{far} {known}");
+        let traced = must(&sites.lab, "h-a", "traceroute -n -q 1 -w 2 -N 1 10.9.0.2");
+        assert_eq!(traced.lines().count(), 2, "no hop between: {traced}");
+        sites.assert_clean();
+        sites.end();
+    }
+}
+
+#[test]
+fn tags_in_clear_and_every_suite_work_between_gateways() {
+    for (clear_tags, cipher, encrypt) in [
+        (&[2100][..], "gcm-aes-256", true),
+        (&[2100, 17], "gcm-aes-xpn-256", true),
+        (&[], "gcm-aes-xpn-128", false),
+        (&[2100, 17], "gcm-aes-128", false),
+    ] {
+        let plan = Plan { clear_tags, cipher, encrypt, ..Plan::DEFAULT };
+        let Some(sites) = Sites::start("hosts::tags_in_clear_and_every_suite", plan) else { return };
+        for (client, server, address) in &both_ways()[1..3] {
+            let run = iperf(&sites.lab, client, server, address, "-t 1");
+            assert!(run.rate > 20e6, "{plan:?}, {client} to {address}: {run:?}");
+        }
+        ping(&sites.lab, "h-a", 2, "-M do -s 1472 10.2.0.2");
+        let counted: Vec<_> = ["ch1", "ch2"].map(|channel| sites.a.counted(channel)).into();
+        let sum = |name: &str| counted.iter().map(|one| one.of(name)).sum::<u64>();
+        let (used, unused) = match encrypt {
+            true => (sum("out_pkts_encrypted"), sum("out_pkts_protected")),
+            false => (sum("out_pkts_protected"), sum("out_pkts_encrypted")),
+        };
+        assert!(used > 100 && unused == 0, "{plan:?}: {counted:?}");
+        sites.assert_clean();
+        sites.end();
+    }
+}
+
+#[test]
+fn two_workers_share_the_work() {
+    let plan = Plan { workers: 2, ..Plan::DEFAULT };
+    let Some(sites) = Sites::start("hosts::two_workers", plan) else { return };
+    for (client, server, address) in both_ways() {
+        let run = iperf(&sites.lab, client, server, address, "-t 1 -P 4");
+        assert!(run.rate > 20e6, "{client} to {address}: {run:?}");
+    }
+    for target in ["10.2.0.2", "10.1.0.1", "10.2.0.1", "fd00:2::1"] {
+        ping(&sites.lab, "h-a", 3, target);
+    }
+    let workers = sites.a.api("status")["workers"].as_array().unwrap().len();
+    assert_eq!(workers, 2);
+    sites.assert_clean();
+    sites.end();
+}
+
+/// A TAP for the LAN and one for each attachment give the gateway's own kernel what is addressed to it.
+#[test]
+fn the_gateways_own_kernel_talks_tcp_through_its_taps() {
+    let plan = Plan { channels: 1, host: true, ..Plan::DEFAULT };
+    let Some(sites) = Sites::start("hosts::the_gateways_own_kernel", plan) else { return };
+    let addresses = must(&sites.lab, "gw-a", "ip -br address");
+    assert!(addresses.contains("qlan") && addresses.contains("10.1.0.1/24"), "{addresses}");
+    must(&sites.lab, "gw-a", "ip route add 10.2.0.0/24 via 169.254.1.2 dev qch1");
+    must(&sites.lab, "gw-a", "ip -6 route add fd00:2::/64 via fd00:ff:1::2 dev qch1");
+    must(
+        &sites.lab,
+        "h-b",
+        "ip route add 169.254.1.0/30 via 10.2.0.1; ip -6 route add fd00:ff:1::/126 via fd00:2::1",
+    );
+    for (client, server, address) in [
+        ("h-a", "gw-a", "10.1.0.1"),
+        ("h-a", "gw-a", "fd00:1::1"),
+        ("h-b", "gw-a", "169.254.1.1"),
+        ("h-b", "gw-a", "10.1.0.1"),
+        ("h-b", "gw-a", "fd00:1::1"),
+        ("gw-a", "h-a", "10.1.0.2"),
+        ("gw-a", "h-b", "10.2.0.2"),
+        ("gw-a", "h-b", "fd00:2::2"),
+    ] {
+        for more in ["-t 1", "-t 1 -R"] {
+            let run = iperf(&sites.lab, client, server, address, more);
+            assert!(run.rate > 10e6, "{client} to {address} {more}: {run:?}");
+        }
+    }
+    // Pings are answered by the worker, and by nobody else.
+    for target in ["10.1.0.1", "fd00:1::1"] {
+        ping(&sites.lab, "h-a", 5, target);
+        ping(&sites.lab, "h-b", 5, target);
+    }
+    assert_eq!(kernel_count(&sites.lab, "gw-a", "Icmp", "OutMsgs"), 0, "the kernel stays silent");
+    // Nor does it answer who has its address: it hears answers only.
+    must(
+        &sites.lab,
+        "h-a",
+        "ip neighbour change fd00:1::1 dev eth0 nud probe; ip neighbour change 10.1.0.1 dev eth0 nud probe",
+    );
+    ping(&sites.lab, "h-a", 2, "fd00:1::1");
+    let counted = must(&sites.lab, "gw-a", "grep Icmp6OutNeighborAdvertisements /proc/net/snmp6");
+    assert_eq!(counted.split_whitespace().nth(1), Some("0"), "{counted}");
+    for (client, server, address) in both_ways() {
+        let run = iperf(&sites.lab, client, server, address, "-t 1");
+        assert!(run.rate > 20e6, "{client} to {address}: {run:?}");
+    }
+    sites.assert_clean();
+    sites.end();
+}
+
+/// A kernel that would forward and answer, if it were let: forwarding on, an address on the LAN's device, a way out.
+#[test]
+fn the_kernel_neither_forwards_nor_answers_what_the_gateway_does() {
+    let Some(mut sites) = Sites::build("hosts::the_kernel_neither_forwards", Plan::DEFAULT) else { return };
+    must(
+        &sites.lab,
+        "gw-a",
+        "echo 1 >/proc/sys/net/ipv4/ip_forward; ip address add 10.1.0.99/24 dev lan1
+         ip link add away0 type veth peer name away1; ip link set away0 up; ip link set away1 up
+         ip address add 192.0.2.1/24 dev away0; ip neighbour add 192.0.2.2 lladdr 02:00:00:00:00:99 dev away0
+         ip route add default via 192.0.2.2",
+    );
+    sites.a.start(&sites.lab);
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    let held = |when: &str| {
+        ping(&sites.lab, "h-a", 10, "10.2.0.2");
+        ping(&sites.lab, "h-b", 10, "10.1.0.2");
+        ping(&sites.lab, "h-a", 10, "10.1.0.1");
+        for (counters, name) in [("Ip", "ForwDatagrams"), ("Icmp", "OutMsgs"), ("Tcp", "OutRsts")] {
+            assert_eq!(kernel_count(&sites.lab, "gw-a", counters, name), 0, "{when}: {counters} {name}");
+        }
+    };
+    held("forwarding was on when the gateway came");
+    let run = iperf(&sites.lab, "h-a", "h-b", "10.2.0.2", "-t 1");
+    assert!(run.rate > 20e6, "{run:?}");
+    // Whoever writes this switch turns forwarding on for every interface (ip-sysctl), as container engines do.
+    must(&sites.lab, "gw-a", "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/ip_forward");
+    for device in ["lan1", "ch1", "ch2"] {
+        until(&format!("{device} is taken back"), Duration::from_secs(10), || {
+            let on = must(&sites.lab, "gw-a", &format!("cat /proc/sys/net/ipv4/conf/{device}/forwarding"));
+            (on.trim() == "0").then_some(())
+        });
+    }
+    held("it was turned on while the gateway ran");
+    sites.assert_clean();
+    sites.end();
+}
+
+/// A counter of a node's kernel, as in `/proc/net/snmp`.
+fn kernel_count(lab: &Lab, node: &str, group: &str, name: &str) -> u64 {
+    let text = must(lab, node, "cat /proc/net/snmp");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group)?.strip_prefix(": "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let found = names.split(' ').zip(values.split(' ')).find(|(known, _)| *known == name);
+    found.unwrap().1.parse().unwrap()
+}
+
+/// One packet number twice under one key is the end of GCM (NIST SP 800-38D §8.3); one that is too low is no traffic.
+#[test]
+fn a_gateway_killed_under_traffic_comes_back_behind_its_packet_numbers() {
+    let Some(mut sites) = Sites::start("hosts::a_gateway_killed", Plan::DEFAULT) else { return };
+    let captures = ["ch1", "ch2"].map(|device| Sniffer::start(&sites, device));
+    let run = {
+        let flow = |number: u16| UdpFlow {
+            to: if number.is_multiple_of(2) { "10.2.0.2" } else { "fd00:2::2" }.parse().unwrap(),
+            source_port: 41_000 + number,
+            packet: 300,
+        };
+        let options = UdpOptions { flows: (0..16).map(flow).collect(), rate: 2000, port: 7000 };
+        UdpRun::start(sites.lab.namespace("h-a").unwrap(), sites.lab.namespace("h-b").unwrap(), &options)
+            .unwrap()
+    };
+    for _ in 0..2 {
+        flows_over_both(&sites);
+        let sent = sent_by(&sites.a);
+        sites.a.kill();
+        let reserved = reserved(&sites.a);
+        assert!(sent.iter().all(|pn| *pn <= reserved[0].max(reserved[1])), "{sent:?} {reserved:?}");
+        sites.a.start(&sites.lab);
+        sites.wait_reachable();
+        flows_over_both(&sites);
+        for (now, then) in sent_by(&sites.a).iter().zip(&sent) {
+            assert!(now > then, "{now} after {then}");
+        }
+        let lowest = *reserved.iter().min().unwrap();
+        assert!(sent_by(&sites.a).iter().all(|pn| *pn > lowest), "{reserved:?}");
+        // B took the jump: nothing was late or not valid to it.
+        sites.assert_clean();
+        // The other end, too: what it receives went on without it.
+        sites.b.kill();
+        sites.b.start(&sites.lab);
+        sites.wait_reachable();
+    }
+    flows_over_both(&sites);
+    let totals = run.stop().unwrap().totals();
+    assert_eq!((totals.damaged, totals.duplicated), (0, 0), "{totals:?}");
+    sites.assert_clean();
+    for (capture, next_pn) in captures.into_iter().zip(sent_by(&sites.a)) {
+        let mut seen = BTreeSet::new();
+        let numbers = capture.packet_numbers("02:00:00:00:0a", u32::try_from(next_pn - 1).unwrap());
+        assert!(numbers.len() > 500, "{}", numbers.len());
+        for pn in &numbers {
+            assert!(seen.insert(*pn), "packet number {pn} was used twice");
+        }
+        // Two restarts, each of which went on behind everything that was reserved.
+        let jumps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + (1 << 20)).count();
+        assert_eq!(jumps, 2, "restarts in the capture");
+        assert!(numbers.is_sorted(), "a veth pair reorders nothing");
+    }
+    sites.end();
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until A has sent a good number of frames on each channel.
+fn flows_over_both(sites: &Sites) {
+    let before = sent_by(&sites.a);
+    until("traffic flows over both", PATIENCE, || {
+        let now = sent_by(&sites.a);
+        now.iter().zip(&before).all(|(now, then)| *now > then + 200).then_some(())
+    });
+}
+
+fn sent_by(gateway: &Gateway) -> [u64; 2] {
+    ["ch1", "ch2"].map(|channel| gateway.counted(channel).next_pn)
+}
+
+/// The last number that each transmit SA may have used, from the gateway's state.
+fn reserved(gateway: &Gateway) -> Vec<u64> {
+    let text = std::fs::read_to_string(gateway.state().join("packet-numbers.json")).unwrap();
+    let numbers: serde_json::Value = serde_json::from_str(&text).unwrap();
+    numbers["transmit"].as_object().unwrap().values().map(|last| last.as_u64().unwrap()).collect()
+}
+
+/// tcpdump at gateway B's end of a channel, where every frame of A is seen.
+struct Sniffer {
+    tcpdump: Process,
+    file: std::path::PathBuf,
+}
+
+impl Sniffer {
+    fn start(sites: &Sites, device: &str) -> Self {
+        let file = sites.folder.path().join(format!("{device}.pcap"));
+        let name = file.to_str().unwrap();
+        let arguments =
+            ["-i", device, "-U", "-s", "64", "-B", "16384", "-Z", "root", "-w", name, "ether proto 0x88e5"];
+        let tcpdump = background(&sites.lab, "gw-b", "tcpdump", &arguments);
+        until("tcpdump looks", PATIENCE, || {
+            ping(&sites.lab, "h-a", 1, "10.2.0.2");
+            std::fs::metadata(&file).ok().filter(|file| file.len() >= 24)
+        });
+        Self { tcpdump, file }
+    }
+
+    /// The packet numbers in the SecTAGs (802.1AE §9.8) of what a station whose MAC address starts so sent, in order;
+    /// `last` is one that was sent when all was over: a busy machine writes it late.
+    fn packet_numbers(mut self, from: &str, last: u32) -> Vec<u32> {
+        let from: Vec<u8> = from.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
+        let numbers = until("all is written", PATIENCE, || {
+            let numbers = packet_numbers(&std::fs::read(&self.file).unwrap(), &from);
+            numbers.iter().any(|pn| *pn >= last).then_some(numbers)
+        });
+        self.tcpdump.terminate(PATIENCE).unwrap();
+        numbers
+    }
+}
+
+/// Packet numbers in a pcap file, which may end in the middle of a frame.
+fn packet_numbers(file: &[u8], from: &[u8]) -> Vec<u32> {
+    let (mut rest, mut numbers) = (&file[24..], Vec::new());
+    while let Some((header, more)) = rest.split_at_checked(16) {
+        let kept = u32::from_ne_bytes(header[8..12].try_into().unwrap());
+        let Some((frame, more)) = more.split_at_checked(usize::try_from(kept).unwrap()) else { break };
+        if frame[6..].starts_with(from) && frame[12..14] == [0x88, 0xe5] {
+            numbers.push(u32::from_be_bytes(frame[16..20].try_into().unwrap()));
+        }
+        rest = more;
+    }
+    numbers
 }

@@ -173,7 +173,7 @@ fn settled(gateway: &Gateway, guest: &mut Vm, shape: &Shape) -> Result<(Counted,
         }
         (there && here).then_some(Some((ours, theirs)))
     });
-    both.ok_or_else(|| failure.unwrap_or(VmError::Failed("no counters".to_owned())))
+    both.ok_or_else(|| failure.unwrap_or_else(|| VmError::Failed("no counters".to_owned())))
 }
 
 /// `wire` (a bridge to the guest) – `gw` – `host`.

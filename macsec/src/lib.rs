@@ -23,6 +23,7 @@ mod an;
 pub mod clear_tags;
 mod error;
 pub mod key;
+pub mod mka;
 pub mod offline;
 pub mod pn;
 pub mod replay;

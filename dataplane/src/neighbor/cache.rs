@@ -117,6 +117,15 @@ impl Neighbors {
         }
     }
 
+    /// Asks for `ip` before any frame wants to go there, so that the first ones need not wait. Does nothing when it is known or
+    /// asked for already, or may not be asked for.
+    pub fn seek(&mut self, ip: IpAddr, now: Instant) {
+        if !self.index.contains_key(&Key(ip)) {
+            // Refused by a limit: then the first frame asks.
+            let _asked = self.ask_for(ip, now);
+        }
+    }
+
     fn wait(&mut self, ip: IpAddr, frame: Frame, is_full: bool, now: Instant) -> Result<(), Frame> {
         let known = self.index.contains_key(&Key(ip));
         if self.params.limits.waiting_per_entry == 0 || !(known || self.ask_for(ip, now)) {

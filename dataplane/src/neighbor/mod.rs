@@ -60,7 +60,7 @@ impl Default for NeighborLimits {
         Self {
             entries: 4096,
             unresolved: 1024,
-            waiting_per_entry: 3,
+            waiting_per_entry: 64,
             waiting: 256,
             new_per_second: 512,
             new_burst: 512,

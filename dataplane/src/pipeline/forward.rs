@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use net::{Ethernet, Instant, MacAddr, ipv4::Ipv4, ipv6::Ipv6};
+use net::{Ethernet, Instant, MacAddr, earliest, ipv4::Ipv4, ipv6::Ipv6};
 
 use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     flow::flow_hash,
     icmp::IcmpError,
     neighbor::Resolve,
-    offload::{clamp_mss, largest_l3},
+    offload::{clamp_mss, finish_checksum, largest_l3},
     tables::{Hop, NextHop},
 };
 
@@ -48,7 +48,7 @@ impl Dataplane {
             return self.drop(blame, DropReason::NotForwardable, frame);
         }
         if self.take_neighbor_message(facts, blame, &frame, &header, now) {
-            return self.pool.recycle(frame);
+            return self.show_host(facts, frame);
         }
         // RFC 4291 §2.5.6: packets with a link-local source stay on their link.
         let local = source.is_unicast_link_local().then(|| self.lookup(facts.connection, destination.into()));
@@ -66,6 +66,10 @@ impl Dataplane {
         (source, destination): (IpAddr, IpAddr),
         now: Instant,
     ) {
+        // RFC 1812 §5.3.4: what came as a link-layer group is for an IP group or for nobody, and never travels on.
+        if Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination.is_group()) {
+            return self.drop(blame, DropReason::NotForwardable, frame);
+        }
         if let Some(reason) = self.refuse_source(facts, source) {
             return self.drop(blame, reason, frame);
         }
@@ -121,7 +125,7 @@ impl Dataplane {
 
     /// Reverse-path sanity (RFC 3704 §2.2 with several uplinks): the source must not be our own, and the route back to it
     /// must leave by the LAN interface that the packet came in by, or, for a packet from an attachment, by an attachment.
-    fn refuse_source(&self, facts: &Facts, source: IpAddr) -> Option<DropReason> {
+    pub(super) fn refuse_source(&self, facts: &Facts, source: IpAddr) -> Option<DropReason> {
         if matches!(source, IpAddr::V6(source) if source.is_unicast_link_local()) {
             return None;
         }
@@ -176,15 +180,19 @@ impl Dataplane {
         facts: &Facts,
         out: &Facts,
         blame: Blame,
-        frame: Frame,
+        mut frame: Frame,
         gateway: IpAddr,
         now: Instant,
     ) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         let may_cut = Ipv4::parse(l3).is_some_and(|(header, _)| gateway.is_ipv4() && !header.dont_fragment());
-        if !may_cut || frame.offload.is_pending() {
+        if !may_cut || frame.offload.gso.is_some() {
             self.send_error(facts, IcmpError::TooBig { mtu: u32::from(out.mtu) }, &frame, now);
             return self.drop(blame, DropReason::TooBig, frame);
+        }
+        // A checksum that its host left open is over the whole packet.
+        if finish_checksum(&mut frame).is_err() {
+            return self.drop(blame, DropReason::BadOffload, frame);
         }
         let mut pieces = core::mem::take(&mut self.segments);
         let cut = crate::fragment::fragment(&frame, out.mtu, &mut self.pool, &mut pieces);
@@ -213,8 +221,16 @@ impl Dataplane {
         let Some(one) = self.interfaces.get_mut(interface.index()) else { return self.pool.recycle(frame) };
         match one.neighbors.resolve(gateway, now) {
             Resolve::Known(mac) => {
+                // The use of a stale entry starts its Delay timer (RFC 4861 §7.3.3).
+                self.neighbor_deadline = earliest(self.neighbor_deadline, one.neighbors.poll_timeout());
                 address(&mut frame, mac, facts.mac);
                 self.emit(interface, frame);
+            }
+            // Super-frames do not wait: their buffers are few, and a scan of silent addresses would take them from all.
+            Resolve::Unknown if frame.offload.gso.is_some() => {
+                one.neighbors.seek(gateway, now);
+                self.stirred.push(interface);
+                self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
             }
             Resolve::Unknown => {
                 self.stirred.push(interface);

@@ -54,6 +54,17 @@ impl Dataplane {
         self.set_channel_fault(channel, Fault::NotSecured, !secured, now);
     }
 
+    /// Packet numbers end while frames are sent, and are reserved while others wait: MAC_Operational follows (§10.5).
+    pub(super) fn watch_security(&mut self, now: Instant) {
+        let moved =
+            |channel: &Channel| channel.secy.mac_operational() == channel.faults().has(Fault::NotSecured);
+        for at in 0..self.channels.len() {
+            if matches!(self.channels.get(at), Some(Some(channel)) if moved(channel)) {
+                self.judge_security(ChannelId::at(at), now);
+            }
+        }
+    }
+
     /// All that speaks against an attachment: its channel's faults and its own.
     pub(super) fn faults_of(&self, interface: InterfaceId) -> Faults {
         let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
@@ -77,6 +88,25 @@ impl Dataplane {
             .first()
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
+        if faults.is_live() {
+            self.meet_peers(interface, now);
+        }
+    }
+
+    /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
+    pub(super) fn meet_peers(&mut self, interface: InterfaceId, now: Instant) {
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
+        let groups = self
+            .tables
+            .connections
+            .get(one.facts.connection.index())
+            .map_or(&[][..], |tables| &tables.groups);
+        for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
+            one.neighbors.seek(hop.gateway, now);
+        }
+        // The next timeout, which is now, lets them ask.
+        self.stirred.push(interface);
+        self.neighbor_deadline = Some(now);
     }
 
     /// Chooses among group members again when any worker's attachment came or went.

@@ -32,11 +32,17 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_arp_reply(reply, buf))
             }
             Ok(ArpOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), Some(mac)))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), Some(mac)), now)
             }
             Ok(ArpOutcome::Done) => {}
         }
         self.show_host(facts, frame);
+    }
+
+    fn tell_conflict(&mut self, conflict: Event, now: Instant) {
+        if self.conflict_limit.allow(now) {
+            self.tell(conflict);
+        }
     }
 
     /// Neighbor Solicitations and Advertisements. True when the packet was one (and is dealt with).
@@ -65,7 +71,7 @@ impl Dataplane {
                 self.answer(facts, |neighbors, buf| neighbors.build_advertisement(reply, buf))
             }
             Ok(NdOutcome::Conflict { mac, own }) => {
-                self.tell(Event::AddressConflict(facts.id, own.into(), mac))
+                self.tell_conflict(Event::AddressConflict(facts.id, own.into(), mac), now)
             }
             Ok(NdOutcome::Done) => {}
         }
@@ -85,6 +91,9 @@ impl Dataplane {
             return self.show_host(facts, frame);
         }
         if destination == facts.mac.link_local() {
+            if let Some(reason) = self.refuse_source(facts, header.source().into()) {
+                return self.drop(blame, reason, frame);
+            }
             return self.deliver(facts, facts.id, blame, frame, now);
         }
         self.drop(blame, DropReason::NotForwardable, frame);
@@ -111,11 +120,11 @@ impl Dataplane {
         self.drop(blame, DropReason::NotForUs, frame);
     }
 
-    /// Sends a packet of our own to its destination: by the link that the question came from when it is of link
-    /// scope, by the routes otherwise.
+    /// Sends a packet of our own to its destination: by the link that the question came from when one of its addresses
+    /// is of link scope (RFC 4291 §2.5.6), by the routes otherwise.
     fn reply(&mut self, facts: &Facts, frame: Frame, now: Instant) {
-        let Some(destination) = destination(&frame) else { return self.pool.recycle(frame) };
-        if matches!(destination, IpAddr::V6(to) if is_link_scope(to)) {
+        let Some((source, destination)) = addresses(&frame) else { return self.pool.recycle(frame) };
+        if [source, destination].iter().any(|one| matches!(one, IpAddr::V6(one) if is_link_scope(*one))) {
             return self.send_to(facts.id, destination, frame, now);
         }
         self.send_own(facts, destination, frame, now);
@@ -178,10 +187,11 @@ impl Dataplane {
         self.queue(host, frame);
     }
 
-    /// Answers to the host's own ARP and ND questions are for its tables too.
-    fn show_host(&mut self, facts: &Facts, frame: Frame) {
+    /// Answers to the host's own ARP and ND questions are for its tables too. Questions are not: we answer those, and
+    /// two answers to one question are one too many.
+    pub(super) fn show_host(&mut self, facts: &Facts, frame: Frame) {
         let for_us = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.destination == facts.mac);
-        if facts.host.is_some() && for_us {
+        if facts.host.is_some() && for_us && is_neighbor_answer(&frame) {
             self.hand_to_host(facts.id, frame);
         } else {
             self.pool.recycle(frame);
@@ -258,6 +268,17 @@ impl Dataplane {
     }
 }
 
+/// An ARP reply (RFC 826), or a Neighbor Advertisement (RFC 4861 §4.4).
+fn is_neighbor_answer(frame: &Frame) -> bool {
+    const ARP_REPLY: [u8; 2] = [0, 2];
+    let Some((header, packet)) = Ethernet::split(&frame.buf) else { return false };
+    match header.ethertype {
+        EtherType::ARP => packet.get(6..8) == Some(&ARP_REPLY),
+        EtherType::IPV6 => packet.get(Ipv6::LEN) == Some(&net::icmp::v6::NEIGHBOR_ADVERTISEMENT),
+        _ => false,
+    }
+}
+
 fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
     let Some(room) = buf.push_front(Ethernet::LEN) else { return false };
     room.fill(0);
@@ -269,10 +290,6 @@ fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
 
 fn source(frame: &Frame) -> Option<IpAddr> {
     addresses(frame).map(|(source, _)| source)
-}
-
-fn destination(frame: &Frame) -> Option<IpAddr> {
-    addresses(frame).map(|(_, destination)| destination)
 }
 
 fn addresses(frame: &Frame) -> Option<(IpAddr, IpAddr)> {

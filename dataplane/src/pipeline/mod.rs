@@ -42,6 +42,9 @@ const TRANSMIT_QUEUE: usize = BATCH * 64;
 /// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
 const ICMP_PER_SECOND: u32 = 1000;
 const ICMP_BURST: u32 = 100;
+/// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
+const CONFLICTS_PER_SECOND: u32 = 1;
+const CONFLICTS_BURST: u32 = 5;
 /// Events that wait for the control plane; older ones are dropped beyond it, state is in the snapshot anyway.
 const EVENTS: usize = 1024;
 
@@ -56,7 +59,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
-    /// Another station, with this MAC address when it told, uses an address of this interface.
+    /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
+    /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
 }
 
@@ -76,6 +80,7 @@ pub struct Dataplane {
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     icmp_limit: RateLimiter,
+    conflict_limit: RateLimiter,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
@@ -85,6 +90,8 @@ pub struct Dataplane {
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
+    /// Routes are new: their neighbours are to be asked for.
+    meet: bool,
 }
 
 /// A port as the pipeline sees it.
@@ -196,11 +203,13 @@ impl Dataplane {
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
+            conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
+            meet: false,
             board,
             setup,
         };
@@ -252,10 +261,18 @@ impl Dataplane {
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
+        let meet = core::mem::take(&mut self.meet);
         for at in 0..self.interfaces.len() {
+            let id = InterfaceId::at(at);
+            if meet
+                && self.board.is_live(id)
+                && self.facts(id).is_some_and(|one| self.foreign_owner(one.place).is_none())
+            {
+                self.meet_peers(id, now);
+            }
             if let Some(one) = self.interfaces.get_mut(at) {
                 one.neighbors.handle_timeout(now);
-                self.stirred.push(InterfaceId::at(at));
+                self.stirred.push(id);
             }
         }
         self.finish(now);
@@ -285,6 +302,8 @@ impl Dataplane {
         }
         self.tables = tables;
         self.choose_again();
+        self.meet = true;
+        self.neighbor_deadline = Some(Instant::ZERO);
     }
 
     /// Generation of the routes in use.
@@ -308,7 +327,8 @@ impl Dataplane {
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an
-    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left.
+    /// [`Event::PnReservationLow`] comes when fewer than `low` of them are left. A channel that was out of numbers
+    /// carries traffic again after the next verb.
     pub fn set_pn_limit(&mut self, channel: ChannelId, an: An, limit: u64, low: u64) {
         let Some(Some(channel)) = self.channels.get_mut(channel.index()) else { return };
         if channel.secy.set_pn_limit(an, limit).is_ok() {
@@ -340,11 +360,14 @@ impl Dataplane {
     fn count(&mut self, blame: Blame, reason: DropReason) {
         let drops = match blame {
             Blame::Port(port) => self.ports.get_mut(port.index()).map(|port| &mut port.drops),
-            Blame::Channel(channel) => self
-                .channels
-                .get_mut(channel.index())
-                .and_then(Option::as_mut)
-                .map(|channel| &mut channel.drops),
+            Blame::Channel(id) => match self.channels.get_mut(id.index()) {
+                Some(Some(channel)) => Some(&mut channel.drops),
+                // Another worker's channel: every worker has counters for every port.
+                _ => {
+                    let port = self.setup.channels.get(id.index()).map(|channel| channel.port.index());
+                    port.and_then(|port| self.ports.get_mut(port)).map(|port| &mut port.drops)
+                }
+            },
         };
         if let Some(drops) = drops {
             drops.count(reason);
@@ -353,11 +376,13 @@ impl Dataplane {
 }
 
 impl Dataplane {
-    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits.
+    /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
+    /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();
+        self.watch_security(now);
     }
 
     fn refresh_deadline(&mut self) {

@@ -3,7 +3,7 @@
 //! Nothing is looked up and nothing is changed: a flow stays on one attachment, chosen by its hash, as long as
 //! that attachment is live. Pause frames end at each link by their nature (802.3 §31B.1); all else crosses.
 
-use net::{Ethernet, MacAddr};
+use net::{EtherType, Ethernet, MacAddr, VlanTag};
 
 use super::{Blame, Dataplane, Facts};
 use crate::{Crossing, DropReason, Frame, InterfaceId, Place, flow::flow_hash_l2, offload::Layout};
@@ -22,7 +22,7 @@ impl Dataplane {
             return self.drop(blame, DropReason::NoLiveAttachment, frame);
         };
         let Some(out_facts) = self.facts(out) else { return self.pool.recycle(frame) };
-        if longest(&frame) > usize::from(out_facts.mtu) {
+        if longest(&frame) > room(&out_facts, &frame) {
             return self.drop(blame, DropReason::TooBig, frame);
         }
         match self.foreign_owner(out_facts.place) {
@@ -41,6 +41,14 @@ impl Dataplane {
             }
         }
     }
+}
+
+/// Octets that may follow the Ethernet header on that interface's wire. On a LAN a customer tag fits beside the MTU, as
+/// every Ethernet device takes it (802.3 §3.2.7), unless the interface adds one of its own.
+fn room(out: &Facts, frame: &Frame) -> usize {
+    let tagged = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.ethertype == EtherType::VLAN);
+    let beside = if tagged && matches!(out.place, Place::Lan { vlan: None, .. }) { VlanTag::LEN } else { 0 };
+    usize::from(out.mtu) + beside
 }
 
 /// Octets behind the Ethernet header of the longest frame that this becomes on a wire: tags and padding count.

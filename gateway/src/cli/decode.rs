@@ -26,7 +26,8 @@ pub(super) fn decode(global: &Global, options: &DecodeArgs) -> Result<Exit, Fail
     for (at, text) in options.sak.iter().enumerate() {
         decoder.add_key(text.read().map_err(|why| bad_key(at, &why))?);
     }
-    let name = options.file.display().to_string();
+    let piped = options.file == Path::new("-");
+    let name = if piped { "standard input".to_owned() } else { options.file.display().to_string() };
     let input = open(&options.file)?;
     let clear = options.write.as_deref().map(|path| create(path, &options.file)).transpose()?;
     let summary = decode::decode(input, decoder, clear).map_err(|error| failure(&name, options, &error))?;

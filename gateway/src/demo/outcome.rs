@@ -1,5 +1,6 @@
 //! Everything that the demo found out, as one document and as the tables a person reads.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -226,7 +227,14 @@ pub(super) fn channel_table(lines: &[ChannelLine]) -> String {
         row.extend(numbers.map(right));
         table.add_row(row);
     }
-    table.trim_fmt()
+    let mut text = table.trim_fmt();
+    for ChannelLine { site, channel } in lines {
+        for (reason, frames) in &channel.drops {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n dropped at {site}/{}: {} {reason}", channel.name, grouped(*frames));
+        }
+    }
+    text
 }
 
 /// The checks as a table.
@@ -330,6 +338,7 @@ mod tests {
         for part in ["ch1", "live", "gcm-aes-xpn-256", "1 234", "5 678", "91 011"] {
             assert!(table.contains(part), "{part} is missing in\n{table}");
         }
-        assert_eq!(table.lines().count(), 2);
+        assert_eq!(table.lines().count(), 3);
+        assert!(table.ends_with("dropped at a/ch1: 2 late"), "{table}");
     }
 }

@@ -178,7 +178,12 @@ impl Gateway {
             counters: counts(&macsec["counters"]),
             drops: counts(&one["drops"]),
             next_pn: macsec["next_pn"].as_u64().unwrap_or(0),
-            received_pn: macsec["rx"].as_array().unwrap().iter().filter_map(|sa| sa["next_pn"].as_u64()).collect(),
+            received_pn: macsec["rx"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|sa| sa["next_pn"].as_u64())
+                .collect(),
             live: one["state"] == "live",
         }
     }

@@ -1,5 +1,9 @@
 //! What the tests that touch the real world share.
 #![allow(dead_code, reason = "not every test uses every part")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a JSON value that is not there is null, and no test panics on that"
+)]
 
 pub(crate) mod gateway;
 pub(crate) mod shell;

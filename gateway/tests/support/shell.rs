@@ -57,6 +57,19 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> 
     answer.unwrap_or_else(|| panic!("{what}: not within {} s", patience.as_secs()))
 }
 
+/// Pings `count` times, one at a time: `what` is the target and options. Each has its reply, and only one, within 5 s.
+///
+/// One process each, because ping waits for the last reply of several only twice as long as the others took.
+pub(crate) fn ping(lab: &Lab, from: &str, count: u32, what: &str) {
+    for _ in 0..count {
+        let text = must(lab, from, &format!("ping -n -c 1 -W 5 {what}"));
+        assert!(
+            text.contains("1 received") && !text.contains("DUP!") && !text.contains("Redirect"),
+            "{text}"
+        );
+    }
+}
+
 /// The programs of `wanted` that this machine lacks.
 pub(crate) fn missing(wanted: &[&str]) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -27,25 +27,24 @@ pub(crate) struct Plan {
     pub(crate) lan_vlan: Option<u16>,
     /// A wire instead of a router; hosts get 10.9.0.1 and 10.9.0.2.
     pub(crate) transparent: bool,
-    /// Gateway A's LAN interface is its own kernel's, too.
+    /// Gateway A's interfaces are its own kernel's, too: `qlan`, `qch1`...
     pub(crate) host: bool,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            channels: 2,
-            workers: 1,
-            channel_mtu: 1600,
-            attachment_mtu: 1500,
-            cipher: "gcm-aes-xpn-256",
-            encrypt: true,
-            clear_tags: &[],
-            lan_vlan: None,
-            transparent: false,
-            host: false,
-        }
-    }
+impl Plan {
+    /// What most users have.
+    pub(crate) const DEFAULT: Self = Self {
+        channels: 2,
+        workers: 1,
+        channel_mtu: 1600,
+        attachment_mtu: 1500,
+        cipher: "gcm-aes-xpn-256",
+        encrypt: true,
+        clear_tags: &[],
+        lan_vlan: None,
+        transparent: false,
+        host: false,
+    };
 }
 
 /// Two sites that run. Fields are dropped in this order: gateways, lab, files.
@@ -120,7 +119,8 @@ impl Sites {
 
     /// Waits until a ping crosses in both directions and, where they have it, in both families.
     pub(crate) fn wait_reachable(&self) {
-        let six: &[_] = if self.plan.transparent { &[] } else { &[("h-a", "fd00:2::2"), ("h-b", "fd00:1::2")] };
+        let six: &[_] =
+            if self.plan.transparent { &[] } else { &[("h-a", "fd00:2::2"), ("h-b", "fd00:1::2")] };
         for &(from, to) in [("h-a", self.host_b()), ("h-b", self.host_a())].iter().chain(six) {
             until(&format!("{from} reaches {to}: {} | {}", self.a.drops(), self.b.drops()), PATIENCE, || {
                 let pinged = sh(&self.lab, from, &format!("ping -n -c 1 -W 1 {to}"));
@@ -133,7 +133,8 @@ impl Sites {
     pub(crate) fn assert_clean(&self) {
         for (whose, gateway) in [("A", &self.a), ("B", &self.b)] {
             let channels = (1..=self.plan.channels).map(|at| gateway.counted(&format!("ch{at}")));
-            let accepted: u64 = channels.inspect(|one| one.assert_clean(whose)).map(|one| one.of("in_pkts_ok")).sum();
+            let accepted: u64 =
+                channels.inspect(|one| one.assert_clean(whose)).map(|one| one.of("in_pkts_ok")).sum();
             assert!(accepted > 0, "{whose} accepted nothing");
         }
     }
@@ -182,7 +183,8 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
-    let mut text = String::from("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\ndevice = \"lan1\"\n");
+    let mut text =
+        String::from("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\ndevice = \"lan1\"\n");
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }
@@ -226,6 +228,9 @@ fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
              peer = [\"169.254.{channel}.{far}\", \"fd00:ff:{channel}::{far}\"]\n",
             plan.attachment_mtu
         );
+        if plan.host && own == 1 {
+            let _ = write!(text, "host = true\nhost_device = \"qch{channel}\"\n");
+        }
     }
     text
 }

@@ -26,7 +26,8 @@ pub(crate) fn tag(lab: &Lab, folder: &Folder, node: &str, device: &str, vlan: u1
     for (direction, program) in [("egress", push(vlan)), ("ingress", pop(vlan))] {
         let path = folder.path().join(format!("{node}-{direction}.o"));
         fs::write(&path, object(&program)).unwrap();
-        let filter = format!("tc filter add dev {device} {direction} bpf da obj {} sec classifier", path.display());
+        let filter =
+            format!("tc filter add dev {device} {direction} bpf da obj {} sec classifier", path.display());
         let output = sh(lab, node, &filter);
         if output.status != Some(0) {
             return Err(format!("no 802.1Q devices ({}), no eBPF ({})", refused.trim(), output.text.trim()));
@@ -46,9 +47,9 @@ fn pop(vlan: u16) -> Vec<u8> {
     let and = |register: u8, value: i32| code(0x57, register, 0, 0, value);
     let jump_equal = |register: u8, value: i32, over: i16| code(0x15, register, 0, over, value);
     [
-        code(0xbf, 6, 1, 0, 0),          // r6 = skb
+        code(0xbf, 6, 1, 0, 0),            // r6 = skb
         code(0x61, 2, 1, VLAN_PRESENT, 0), // r2 = skb->vlan_present
-        code(0x61, 3, 1, VLAN_TCI, 0),   // r3 = skb->vlan_tci
+        code(0x61, 3, 1, VLAN_TCI, 0),     // r3 = skb->vlan_tci
         mov(0, SHOT),
         jump_equal(2, 0, 5),
         and(3, 0xfff),
@@ -90,46 +91,52 @@ fn exit() -> Vec<u8> {
 /// An ELF object with the program in section `classifier`, as a compiler would leave it.
 fn object(program: &[u8]) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.strtab\0.symtab\0license\0classifier\0program\0";
-    let symbol = {
-        let mut symbol = vec![0; 24];
-        symbol.extend(36_u32.to_le_bytes()); // "program"
-        symbol.extend([0x12, 0, 4, 0]); // a global function, in section 4
-        symbol.extend(0_u64.to_le_bytes());
-        symbol.extend((program.len() as u64).to_le_bytes());
-        symbol
-    };
-    // Name, type, flags, link, info, alignment, size of entries; then the content.
-    let sections: [([u64; 7], &[u8]); 5] = [
-        ([0, 0, 0, 0, 0, 0, 0], b""),
-        ([1, 3, 0, 0, 0, 1, 0], NAMES),
-        ([9, 2, 0, 1, 1, 8, 24], &symbol),
-        ([17, 1, 3, 0, 0, 1, 0], b"GPL\0"),
-        ([25, 1, 6, 0, 0, 8, 0], program),
+    let mut symbol = vec![0; 24];
+    symbol.extend(36_u32.to_le_bytes()); // "program"
+    symbol.extend([0x12, 0, 4, 0]); // a global function, in section 4
+    symbol.extend(words(&[0, octets(program)]));
+    let section =
+        |name, kind, flags, link, entry, content| Section { name, kind, flags, link, entry, content };
+    let sections = [
+        section(0, 0, 0, 0, 0, &[][..]),
+        section(1, 3, 0, 0, 0, NAMES),
+        section(9, 2, 0, 1, 24, &symbol),
+        section(17, 1, 3, 0, 0, b"GPL\0"),
+        section(25, 1, 6, 0, 0, program),
     ];
     let (mut body, mut headers) = (Vec::new(), Vec::new());
-    for ([name, kind, flags, link, info, alignment, entry], content) in sections {
-        body.resize((body.len()).next_multiple_of(8), 0);
-        let at = 64 + body.len() as u64;
-        body.extend(content);
-        headers.extend((name as u32).to_le_bytes());
-        headers.extend((kind as u32).to_le_bytes());
-        for word in [flags, 0, at, content.len() as u64] {
-            headers.extend(word.to_le_bytes());
-        }
-        headers.extend((link as u32).to_le_bytes());
-        headers.extend((info as u32).to_le_bytes());
-        for word in [alignment, entry] {
-            headers.extend(word.to_le_bytes());
-        }
+    for one in sections {
+        headers.extend([one.name.to_le_bytes(), one.kind.to_le_bytes()].concat());
+        headers.extend(words(&[one.flags, 0, 64 + octets(&body), octets(one.content)]));
+        // `sh_info` of a table of symbols is its first global one: 1, as its link is here.
+        headers.extend([one.link.to_le_bytes(), one.link.to_le_bytes()].concat());
+        headers.extend(words(&[8, one.entry]));
+        body.extend(one.content);
+        body.resize(body.len().next_multiple_of(8), 0);
     }
-    body.resize((body.len()).next_multiple_of(8), 0);
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     file.extend([1, 0, 247, 0, 1, 0, 0, 0]); // relocatable, BPF, version 1
-    for word in [0, 0, 64 + body.len() as u64] {
-        file.extend(word.to_le_bytes());
-    }
+    file.extend(words(&[0, 0, 64 + octets(&body)]));
     file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 5, 0, 1, 0]);
     file.extend(body);
     file.extend(headers);
     file
+}
+
+/// A section of an ELF object: where its name is, `sh_type`, `sh_flags`, `sh_link`, `sh_entsize`, what is in it.
+struct Section<'a> {
+    name: u32,
+    kind: u32,
+    flags: u64,
+    link: u32,
+    entry: u64,
+    content: &'a [u8],
+}
+
+fn octets(of: &[u8]) -> u64 {
+    u64::try_from(of.len()).unwrap()
+}
+
+fn words(of: &[u64]) -> Vec<u8> {
+    of.iter().flat_map(|word| word.to_le_bytes()).collect()
 }

@@ -16,9 +16,7 @@ struct RustCrypto<A>(A);
 
 impl<A> Aead for RustCrypto<A>
 where
-    A: AeadInOut<NonceSize = aes_gcm::aes::cipher::consts::U12, TagSize = aes_gcm::aes::cipher::consts::U16>
-        + Send
-        + Sync,
+    A: AeadInOut<NonceSize = aes::cipher::consts::U12, TagSize = aes::cipher::consts::U16> + Send + Sync,
 {
     fn seal(&self, job: &mut SealJob<'_>) {
         let nonce = Nonce::from(job.nonce);

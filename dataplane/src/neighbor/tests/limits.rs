@@ -28,7 +28,8 @@ fn mac(number: u8) -> MacAddr {
 #[test]
 fn too_many_frames_for_one_neighbour_replace_the_oldest() {
     // RFC 4861 §7.2.2, RFC 1122 §2.3.2.2: the latest is the one to keep.
-    let mut rig = Rig::new();
+    let limits = NeighborLimits { waiting_per_entry: 3, ..NeighborLimits::default() };
+    let mut rig = Rig::with(NeighborParams { limits, ..params() });
     for frame in 1..=3 {
         assert_eq!(rig.hold(HOST, frame), Ok(()));
     }

@@ -1,7 +1,7 @@
 //! One held flow: its first segment as it came, or the super-frame that it has become.
 
 use net::{
-    PacketBuf,
+    Ethernet, PacketBuf, VlanTag,
     ipv4::Ipv4,
     ipv6::Ipv6,
     tcp::{Tcp, flag},
@@ -19,8 +19,9 @@ use crate::{
     },
 };
 
-/// The largest IP packet: its length field has 16 bits. The kernel's GRO stops there too.
-const MAX_L3: usize = 65_535;
+/// The largest IP packet that is joined: Linux cuts what is 65,536 octets with its Ethernet header (and a tag) or longer
+/// into segments in software, and a socket past the queueing discipline refuses it.
+const MAX_L3: usize = 65_535 - Ethernet::LEN - VlanTag::LEN;
 /// Datagrams in a train, as in the kernel (`UDP_GRO_CNT_MAX`).
 const MAX_DATAGRAMS: usize = 64;
 

@@ -99,7 +99,9 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
 fn why_down(channel: &Channel, reason: &str) -> String {
     let port = &channel.port;
     match reason {
-        "no_carrier" => format!("down: port {port} has no carrier; look at the cable and at the far end"),
+        "no_carrier" => format!(
+            "down: port {port} has no carrier, or its device is set down; look at the cable, the far end, and `ip link`"
+        ),
         "port_down" => {
             format!("down: the device of port {port} is gone or cannot be used; see `quadspan show ports`")
         }

@@ -1,0 +1,226 @@
+//! What is wrong, named so that somebody can act on it.
+//!
+//! Each [`Diagnosis`] is a sentence by its `Display`. Incidents (an unknown CKN, a wrong ICV) are remembered for
+//! some time after they were last seen; conditions (nobody heard, not listed) are computed when asked for.
+
+use std::collections::BTreeMap;
+
+use core::time::Duration;
+use net::{Instant, MacAddr};
+
+use crate::{
+    key::{Ckn, KeyId},
+    sci::Sci,
+};
+
+/// One thing that is wrong or worth knowing.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, thiserror::Error)]
+pub enum Diagnosis {
+    /// No key can be used now.
+    #[error("the clock says that no key has started; the next starts in {}", seconds(.next))]
+    NoKeyStarted {
+        /// How long until one starts, if one does.
+        next: Option<Duration>,
+    },
+    /// Nobody speaks MKA with us.
+    #[error("no MKPDU seen for {}", seconds(&Some(*.silence)))]
+    NothingHeard {
+        /// For how long.
+        silence: Duration,
+    },
+    /// A peer uses a CKN that we have not.
+    #[error("unknown CKN {ckn} from {from}; ours: {}", list(.ours))]
+    UnknownCkn {
+        /// What it offered.
+        ckn: Ckn,
+        /// Its address.
+        from: MacAddr,
+        /// What we have.
+        ours: Vec<Ckn>,
+    },
+    /// A peer uses one of our CKNs before our clock says that it starts.
+    #[error("{from} uses CKN {ckn}, which by our clock has not started: is a clock wrong?")]
+    KeyNotStarted {
+        /// The name.
+        ckn: Ckn,
+        /// The peer's address.
+        from: MacAddr,
+    },
+    /// The ICV is wrong though the CKN is known.
+    #[error("ICV failure for CKN {ckn} from {from}: CAK differs")]
+    CakDiffers {
+        /// The name.
+        ckn: Ckn,
+        /// The peer's address.
+        from: MacAddr,
+    },
+    /// A peer does not list us: it does not hear us.
+    #[error("{peer} does not list us: our MKPDUs do not reach it")]
+    NotListed {
+        /// The peer.
+        peer: Sci,
+    },
+    /// A peer lists us, but only as potential.
+    #[error("{peer} lists us only as potential: it does not accept what we send as recent")]
+    OnlyPotential {
+        /// The peer.
+        peer: Sci,
+    },
+    /// The key server chose a suite that we do not accept, or no suite is common.
+    #[error("cipher suite {} of {peer} is not among ours", suite_name(.suite))]
+    CipherNotAccepted {
+        /// The peer.
+        peer: Sci,
+        /// The suite's identifier.
+        suite: u64,
+    },
+    /// As key server: a peer has none of our suites.
+    #[error("cipher not supported by peer {peer}: it offers none of ours")]
+    CipherNotSupported {
+        /// The peer.
+        peer: Sci,
+    },
+    /// A peer has had a SAK offered for a life time and does not use it.
+    #[error("{peer} does not install the SAK that it is offered: its cipher suite or its capability differs")]
+    SakNotTaken {
+        /// The peer.
+        peer: Sci,
+    },
+    /// The key server asks for integrity only.
+    #[error("key server {server} does not encrypt, which this channel requires")]
+    NotEncrypted {
+        /// The key server.
+        server: Sci,
+    },
+    /// The key server says to do without MACsec.
+    #[error("key server {server} says to do without MACsec")]
+    NoMacsec {
+        /// The key server.
+        server: Sci,
+    },
+    /// Two members have the same priority and both claim to be key server; the SCI decides.
+    #[error("two key servers with priority {priority}; the lower SCI, {winner}, won")]
+    TwoKeyServers {
+        /// The priority.
+        priority: u8,
+        /// Who won.
+        winner: Sci,
+    },
+    /// Everybody has priority 255.
+    #[error("nobody may become key server: every member has priority 255")]
+    NoKeyServer,
+    /// Three quarters of the packet numbers under the key are used.
+    #[error("{peer} nears the end of its packet numbers and the key server sends no fresh SAK")]
+    PacketNumbersLow {
+        /// Whose.
+        peer: Sci,
+    },
+    /// A key server named a second SAK as it had named a first.
+    #[error("key {key_id} was distributed before: refused, as packet numbers would repeat")]
+    KeyReused {
+        /// The identifier.
+        key_id: KeyId,
+    },
+    /// A SAK could not be unwrapped or has not its suite's length.
+    #[error("the SAK {key_id} from {server} cannot be unwrapped")]
+    SakUnreadable {
+        /// The identifier.
+        key_id: KeyId,
+        /// The key server.
+        server: Sci,
+    },
+    /// The SecY would not take a key.
+    #[error("the SecY refused key {key_id}")]
+    SakRefused {
+        /// The identifier.
+        key_id: KeyId,
+    },
+    /// Our own MKPDUs come back.
+    #[error("our own MKPDUs come back: a loop, or another system with our SCI")]
+    Loop,
+    /// A peer sent MKPDUs that are malformed though their ICV is right.
+    #[error("{from} sends malformed MKPDUs")]
+    Malformed {
+        /// Its address.
+        from: MacAddr,
+    },
+    /// A member needs SSCIs of members that we have not heard.
+    #[error("a SAK of {server} waits until all its members are heard")]
+    MembersUnknown {
+        /// The key server.
+        server: Sci,
+    },
+}
+
+impl Diagnosis {
+    /// A short name that does not change: for metrics and JSON.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoKeyStarted { .. } => "no_key_started",
+            Self::NothingHeard { .. } => "nothing_heard",
+            Self::UnknownCkn { .. } => "unknown_ckn",
+            Self::KeyNotStarted { .. } => "key_not_started",
+            Self::CakDiffers { .. } => "cak_differs",
+            Self::NotListed { .. } => "not_listed",
+            Self::OnlyPotential { .. } => "only_potential",
+            Self::CipherNotAccepted { .. } => "cipher_not_accepted",
+            Self::CipherNotSupported { .. } => "cipher_not_supported",
+            Self::SakNotTaken { .. } => "sak_not_taken",
+            Self::NotEncrypted { .. } => "not_encrypted",
+            Self::NoMacsec { .. } => "no_macsec",
+            Self::TwoKeyServers { .. } => "two_key_servers",
+            Self::NoKeyServer => "no_key_server",
+            Self::PacketNumbersLow { .. } => "packet_numbers_low",
+            Self::KeyReused { .. } => "key_reused",
+            Self::SakUnreadable { .. } => "sak_unreadable",
+            Self::SakRefused { .. } => "sak_refused",
+            Self::Loop => "loop",
+            Self::Malformed { .. } => "malformed",
+            Self::MembersUnknown { .. } => "members_unknown",
+        }
+    }
+}
+
+fn seconds(time: &Option<Duration>) -> String {
+    time.map_or_else(|| "an unknown time".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()))
+}
+
+fn list(names: &[Ckn]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn suite_name(id: &u64) -> String {
+    crate::suite::CipherSuite::from_id(*id).map_or_else(|| format!("{id:016x}"), |suite| suite.to_string())
+}
+
+/// How many different incidents are remembered; the oldest goes first.
+const MAX_INCIDENTS: usize = 32;
+
+/// Incidents that were seen lately.
+#[derive(Debug, Default)]
+pub(super) struct Incidents(BTreeMap<Diagnosis, Instant>);
+
+impl Incidents {
+    /// Notes one. True when it is news.
+    pub(super) fn note(&mut self, diagnosis: Diagnosis, now: Instant) -> bool {
+        let news = self.0.insert(diagnosis, now).is_none();
+        while self.0.len() > MAX_INCIDENTS {
+            let oldest = self.0.iter().min_by_key(|(_, seen)| **seen).map(|(oldest, _)| oldest.clone());
+            let Some(oldest) = oldest else { break };
+            self.0.remove(&oldest);
+        }
+        news
+    }
+
+    /// Forgets those not seen for `memory`.
+    pub(super) fn forget(&mut self, now: Instant, memory: Duration) {
+        self.0.retain(|_, seen| now.since(*seen) <= memory);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.0.keys()
+    }
+}
