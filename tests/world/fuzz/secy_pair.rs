@@ -31,11 +31,14 @@ struct Model {
 }
 
 impl Model {
-    /// §10.6.2: 32 bits travel. Of a number so old that the upper half of the numbers has begun since, the receiver
-    /// must think that it is of the next 2^32; then the nonce is wrong, and it cannot know that the frame is late.
+    /// §10.6.2: 32 bits travel, and the rest is taken from lowestPN, or one more when lowestPN is in the upper half of
+    /// its 2^32 and the 32 bits are not. A number that is older than that comes out another one: then the nonce is wrong,
+    /// and nobody can know that the frame is late.
     fn misleads(&self, pn: u64) -> bool {
-        let (far, near) = (self.lowest >> 31, pn >> 31);
-        self.xpn && far & 1 == 1 && near & 1 == 0 && pn < self.lowest
+        let half = 1 << 31;
+        let (low, upper) = (pn & 0xffff_ffff, self.lowest & !0xffff_ffff);
+        let next = self.lowest & half != 0 && low & half == 0;
+        self.xpn && (upper | low) + (u64::from(next) << 32) != pn
     }
 
     fn accepts(&self, pn: u64) -> bool {
@@ -76,11 +79,11 @@ pub fn secy_pair(octets: &[u8]) {
         }
         let at = choices.below(flights.len());
         let flight = &flights[at];
-        shown += 1;
         if choices.below(4) == 0 {
-            changed(&mut bob, flight, &mut choices);
+            shown += u64::from(changed(&mut bob, flight, &mut choices));
         } else {
             whole(&mut bob, flight, &mut model);
+            shown += 1;
         }
         if choices.flag() {
             flights.remove(at);
@@ -140,8 +143,9 @@ fn whole(bob: &mut SecY, flight: &Flight, model: &mut Model) {
     }
 }
 
-/// Bits flipped, octets cut off: never delivered.
-fn changed(bob: &mut SecY, flight: &Flight, choices: &mut Choices<'_>) {
+/// Bits flipped, octets cut off: never delivered. False when the frame looks like one for the KaY (§9.5: E without C),
+/// which is not the SecY's to count.
+fn changed(bob: &mut SecY, flight: &Flight, choices: &mut Choices<'_>) -> bool {
     let mut octets = flight.sealed.clone();
     if choices.flag() {
         let at = usize::from(choices.word()) % octets.len();
@@ -154,6 +158,7 @@ fn changed(bob: &mut SecY, flight: &Flight, choices: &mut Choices<'_>) {
         matches!(verdict, RxVerdict::Drop(_) | RxVerdict::Uncontrolled),
         "{verdict:?} of a changed frame"
     );
+    verdict != RxVerdict::Uncontrolled
 }
 
 fn counted(secy: &SecY) -> u64 {
