@@ -208,6 +208,9 @@ fn v6_frame(mac: MacAddr, (from, to): (Ipv6Addr, Ipv6Addr), hops: u8, mut messag
 fn rfc_4291_2_5_6_an_answer_from_the_link_local_address_stays_on_its_link() {
     let mut world = World::routed(1);
     let lan = world.lan();
+    // The gateways meet first: attachments that come up ask for their peers.
+    world.pass(std::time::Duration::from_millis(1));
+    world.wire.iter_mut().for_each(Vec::clear);
     // A host on Left's LAN pings the gateway's link-local address in the name of a host behind Right.
     let (spoofed, own) = ("fd00:2::10".parse().unwrap(), Left.lan_mac().link_local());
     let ping = v6_frame(Left.lan_mac(), (spoofed, own), 64, vec![128, 0, 0, 0, 0, 1, 0, 1]);
