@@ -4,10 +4,13 @@
 //! Criterion's own `iter_batched` makes its inputs one by one and lets them pile up; a gateway works on a few dozen
 //! buffers that stay in the cache. [`timed`] works on the same buffers again and again and stops the watch while they
 //! are put back into their first state.
+//!
+//! The watch counts the CPU time of the thread, not the time of day: on a machine that does other things as well the
+//! time of day says how much of it others took. Reading it is a system call of some 100 ns, twice for each chunk.
 #![forbid(unsafe_code)]
 
 use core::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataplane::{Frame, HEADROOM, TAILROOM};
 use net::{
@@ -16,6 +19,7 @@ use net::{
     tcp::{Tcp, flag},
     virtio::{Checksum, Gso, GsoKind, Offload},
 };
+use nix::time::ClockId;
 
 /// Where an Ethernet frame's IP header starts.
 const L3: usize = Ethernet::LEN;
@@ -45,11 +49,15 @@ pub fn timed<S>(
     total.mul_f64(asked / done)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 fn clock(work: impl FnOnce()) -> Duration {
-    let began = Instant::now();
+    let began = cpu_time();
     work();
-    began.elapsed()
+    cpu_time().saturating_sub(began)
+}
+
+/// The CPU time of this thread. Zero where the kernel does not count it, which every bench would show.
+fn cpu_time() -> Duration {
+    ClockId::CLOCK_THREAD_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
 }
 
 /// `SplitMix64`.
