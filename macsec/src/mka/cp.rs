@@ -26,6 +26,7 @@ use super::{
     action::KeyAction,
     held_key::{HeldKey, Installer, Roster},
     params::SAK_RETIRE,
+    wire::MemberId,
 };
 use crate::{an::An, key::KeyId, sci::Sci};
 
@@ -134,9 +135,10 @@ impl Cp {
         &mut self,
         roster: &Roster,
         (now, life): (Instant, Duration),
-        server: Option<Sci>,
+        server: Option<(Sci, MemberId)>,
         to: &mut Installer,
     ) -> Option<Progress> {
+        self.pending.take_if(|key| !key.is_of(server));
         match self.state {
             CpState::Down | CpState::Retired => {
                 let key = self.pending.take()?;
@@ -190,10 +192,10 @@ impl Cp {
         if overwritten { Progress::Overwritten } else { Progress::Receives }
     }
 
-    /// The latest key is of somebody who is not key server any more, and nobody has begun to transmit with it: nobody
-    /// will.
-    fn orphaned(&self, roster: &Roster, server: Option<Sci>) -> bool {
-        let of = |latest: &HeldKey| server != Some(latest.server) && !latest.transmitted_by_any(roster);
+    /// The latest key is of somebody who is not key server any more, or was another self of it, and nobody has begun to
+    /// transmit with it: nobody will.
+    fn orphaned(&self, roster: &Roster, server: Option<(Sci, MemberId)>) -> bool {
+        let of = |latest: &HeldKey| !latest.is_of(server) && !latest.transmitted_by_any(roster);
         self.latest.as_ref().is_some_and(of)
     }
 

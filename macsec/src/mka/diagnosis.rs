@@ -204,15 +204,17 @@ const MAX_INCIDENTS: usize = 32;
 pub(super) struct Incidents(BTreeMap<Diagnosis, Instant>);
 
 impl Incidents {
-    /// Notes one. True when it is news.
+    /// Notes one. True when it is news, and there is not so much news that somebody must be making it up: a CKN costs
+    /// nothing to invent.
     pub(super) fn note(&mut self, diagnosis: Diagnosis, now: Instant) -> bool {
         let news = self.0.insert(diagnosis, now).is_none();
+        let flood = self.0.len() > MAX_INCIDENTS;
         while self.0.len() > MAX_INCIDENTS {
             let oldest = self.0.iter().min_by_key(|(_, seen)| **seen).map(|(oldest, _)| oldest.clone());
             let Some(oldest) = oldest else { break };
             self.0.remove(&oldest);
         }
-        news
+        news && !flood
     }
 
     /// Forgets those not seen for `memory`.

@@ -69,6 +69,11 @@ impl HeldKey {
         self.data.key_id
     }
 
+    /// Whether it was made by the key server that there is now, and not by an earlier self of it.
+    pub(super) fn is_of(&self, server: Option<(Sci, MemberId)>) -> bool {
+        server.is_some_and(|(sci, member)| sci == self.server && member.0 == self.key_id().member())
+    }
+
     /// SSCI of a peer that shares this key under the CAK it came by.
     fn ssci_of(&self, alive: &Alive) -> Option<Ssci> {
         let mut ours = alive.members.iter().filter(|(ckn, _)| *ckn == self.ckn);

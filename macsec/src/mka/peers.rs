@@ -132,6 +132,8 @@ pub(super) struct Peers {
     /// Potential peers whose time was up a short while ago. They are not listed any more; should they speak again, it is
     /// known since when they do.
     lapsed: Vec<Peer>,
+    /// Who was replaced by a later self, and when.
+    former: Vec<(MemberId, Instant)>,
 }
 
 impl Peers {
@@ -145,6 +147,9 @@ impl Peers {
     ) -> Result<Heard, MkpduFault> {
         if mkpdu.basic.member == us.member() {
             return Ok(Heard::Collision);
+        }
+        if self.is_former(mkpdu, now, life) {
+            return Err(MkpduFault::Replayed);
         }
         let (listing, recency) = listing(mkpdu, us, now, life);
         if recency == Some(Recency::Future) {
@@ -175,6 +180,13 @@ impl Peers {
         self.note_potential(mkpdu, source, (now, life))
     }
 
+    /// What an earlier self said arrives late. It counts again only when the later one has not been heard for a while, as
+    /// then it was the late one.
+    fn is_former(&self, mkpdu: &Mkpdu, now: Instant, life: Duration) -> bool {
+        let replaced = self.former.iter().any(|(member, _)| *member == mkpdu.basic.member);
+        replaced && self.live_by_sci(mkpdu.basic.sci).is_some_and(|peer| now.since(peer.heard) < life / 2)
+    }
+
     fn promote(
         &mut self,
         mkpdu: &Mkpdu,
@@ -187,6 +199,10 @@ impl Peers {
         if !restarted && self.live.len() >= MAX_PEERS {
             return Err(MkpduFault::TooManyPeers);
         }
+        self.former.retain(|(member, at)| *member != mkpdu.basic.member && now.since(*at) < life);
+        let replaced = self.live.iter().filter(|peer| peer.sci == sci).map(|peer| (peer.member, now));
+        self.former.extend(replaced);
+        self.former.truncate(MAX_PEERS);
         self.live.retain(|peer| peer.sci != sci);
         self.potential.retain(|peer| peer.sci != sci);
         self.live.push(Peer { listing, ..Peer::new(mkpdu, source, now, life) });

@@ -47,6 +47,21 @@ fn an_unknown_ckn_is_shown_with_what_was_offered_and_what_we_have() {
     assert_eq!(told.count(), 1);
 }
 
+// Anybody can invent names; that fills neither the log nor the memory.
+#[test]
+fn a_thousand_unknown_ckns_are_told_a_few_times() {
+    let mut solo = Solo::new();
+    for name in 0..1_000_u16 {
+        let mut stranger = Puppet::with(&macsec::Ckn::new(&name.to_be_bytes()).unwrap(), &cak(3));
+        let hello = stranger.hello();
+        solo.hear(&hello);
+    }
+    let told = solo.events.iter().filter(|event| matches!(event, MkaEvent::Diagnosis(_))).count();
+    assert!((1..=64).contains(&told), "{told}");
+    assert!(solo.status().diagnoses.len() <= 40);
+    assert_eq!(solo.status().counters.faults[&macsec::mka::MkpduFault::UnknownCkn], 1_000);
+}
+
 #[test]
 fn a_cak_that_differs() {
     let (world, text) = complaint([vec![key(1)], vec![KeyEntry::new(ckn(1), cak(9))]], [vec![], vec![]]);

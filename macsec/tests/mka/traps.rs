@@ -266,6 +266,49 @@ fn trap_18_a_peer_that_restarted_replaces_itself_once_it_has_proved_to_be_alive(
     assert_ne!(status.next_key.unwrap().key_id, first);
 }
 
+// What its former self said may arrive late, with a message number of ours that is still recent: it does not come back to life,
+// unless its later self was the one that came late.
+#[test]
+fn trap_18_a_former_self_does_not_come_back() {
+    let (mut solo, mut peer) = (Solo::new(), Puppet::server());
+    peer.distribute(&mut solo, peer.sak(1, 0, CipherSuite::GcmAes256));
+    let mut late = peer.greeting(&solo);
+    late.distributed_sak = Some(peer.sak(2, 1, CipherSuite::GcmAes256));
+    let late = peer.seal(&late);
+    let mut reborn = Puppet { member: macsec::mka::MemberId([0xb1; 12]), message: 0, ..peer.clone() };
+    reborn.distribute(&mut solo, reborn.sak(1, 2, CipherSuite::GcmAes256));
+    assert_eq!(installed(&solo).len(), 2);
+    solo.hear(&late);
+    assert_eq!((installed(&solo).len(), faults(&solo, MkpduFault::Replayed)), (2, 1));
+    assert_eq!(solo.status().participants[0].live[0].member, reborn.member);
+    solo.pass(ms(3_500));
+    peer.greet(&mut solo);
+    assert_eq!(solo.status().participants[0].live[0].member, peer.member);
+}
+
+// A key identifier is the sender's member identifier and a number: with another identifier a key server cannot go on
+// distributing the SAK that it had begun with.
+#[test]
+fn trap_17_a_key_server_that_takes_another_identifier_makes_another_sak() {
+    let (mut solo, mut peer) = (Solo::new(), Puppet::new());
+    peer.greet(&mut solo);
+    let before = solo.said();
+    assert!(before.distributed_sak.is_some());
+    let mut twin = Puppet { member: before.basic.member, sci: sci(3), ..Puppet::new() };
+    let hello = twin.hello();
+    solo.hear(&hello);
+    let after = solo.said();
+    assert_ne!(after.basic.member, before.basic.member);
+    let wrapped = |mkpdu: &macsec::mka::wire::Mkpdu| {
+        mkpdu.distributed_sak.clone().and_then(|sak| sak.key).map(|key| key.wrapped).unwrap()
+    };
+    assert_ne!(wrapped(&after), wrapped(&before));
+    let key = solo.status().next_key.unwrap().key_id;
+    assert_eq!(key.member(), after.basic.member.0);
+    peer.report(&mut solo, Some(in_use(key, 1, true, true)), None);
+    assert!(solo.status().secured);
+}
+
 // Trap 21, with keys.rs: the name is compared octet by octet, at its length.
 #[test]
 fn trap_21_key_names_of_every_length_work_and_33_octets_are_none() {

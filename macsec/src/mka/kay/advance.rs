@@ -10,7 +10,9 @@ use crate::{
         event::{LostWhy, MkaEvent},
         held_key::{Alive, Roster},
         peers::Peer,
+        wire::MemberId,
     },
+    sci::Sci,
 };
 
 /// Incidents are shown for this many life times after they were last seen.
@@ -109,7 +111,7 @@ impl Kay {
     /// Runs the controlled port machine until it waits.
     fn step(&mut self) {
         let times = (self.now, self.params.life);
-        let server = self.principal().and_then(|principal| principal.server).map(|server| server.sci);
+        let server = self.key_server_self();
         while let Some(progress) = self.cp.step(&self.roster, times, server, &mut self.installer) {
             self.urge_principal();
             match progress {
@@ -118,6 +120,18 @@ impl Kay {
                 Progress::Transmits { .. } => self.note_transmission(),
             }
         }
+    }
+
+    /// The key server by SCI and present member identifier.
+    fn key_server_self(&self) -> Option<(Sci, MemberId)> {
+        let principal = self.principal()?;
+        let sci = principal.server?.sci;
+        let member = if sci == self.params.sci {
+            principal.identity.member()
+        } else {
+            principal.peers.live_by_sci(sci)?.member
+        };
+        Some((sci, member))
     }
 
     fn note_transmission(&mut self) {

@@ -83,7 +83,9 @@ impl Kay {
     /// anybody else would count its SSCIs differently.
     fn distributes(&self, key: &HeldKey, participant: &Participant) -> bool {
         let for_all = participant.live_members().all(|member| key.sharers.contains_key(&member));
+        // A Distributed SAK takes its key identifier from its sender's member identifier.
         key.mine
+            && key.key_id().member() == participant.identity.member().0
             && key.ckn == participant.ckn
             && participant.serves(self.params.sci)
             && for_all

@@ -80,7 +80,9 @@ impl Kay {
         if key.ckn != principal.ckn {
             return Some(RekeyWhy::CakChanged);
         }
-        if !key.mine {
+        // As somebody else we cannot distribute what we made before.
+        let other_self = key.key_id().member() != principal.identity.member().0;
+        if !key.mine || other_self && !key.received_by_all(&self.roster) {
             return Some(RekeyWhy::ServerChanged);
         }
         if principal.live_members().any(|member| !key.sharers.contains_key(&member)) {
