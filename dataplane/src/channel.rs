@@ -1,13 +1,12 @@
 //! A channel: clear tags, a SecY, and what speaks against using it.
 
-use macsec::{An, SecY};
+use macsec::{An, SecY, clear_tags};
 use net::{Instant, VlanTag};
 
 use crate::{
     ChannelSetup, Fault, Faults, Frame, PortId,
     demux::Demux,
     verdict::{DropCounters, DropReason},
-    vlan,
 };
 
 /// One MACsec-protected link to one peer. Owned by one worker.
@@ -109,7 +108,6 @@ impl Channel {
 
     /// Puts the clear tags in front of the SecTAG.
     pub(crate) fn push_clear_tags(&self, frame: &mut Frame) -> Result<(), DropReason> {
-        let pushed = self.clear_tags.iter().rev().all(|&tag| vlan::push(frame, tag));
-        if pushed { Ok(()) } else { Err(DropReason::Oversized) }
+        if clear_tags::push(&mut frame.buf, &self.clear_tags) { Ok(()) } else { Err(DropReason::Oversized) }
     }
 }

@@ -1,11 +1,13 @@
 //! VLAN tags on and off a frame, without moving more than its two addresses.
 
-use net::{VlanTag, virtio::Checksum};
+use net::VlanTag;
 use zerocopy::IntoBytes;
 
-use crate::Frame;
+use crate::{Frame, offload::moved};
 
 const MACS: usize = 12;
+/// By how much a tag moves the rest of the frame, and with it where a partial checksum starts.
+const SHIFT: i16 = 4;
 
 /// Takes the outermost tag off. False, and unchanged, when the frame is too short to have one.
 #[must_use]
@@ -14,7 +16,7 @@ pub(crate) fn pop(frame: &mut Frame) -> bool {
         return false;
     }
     frame.buf.copy_within(..MACS, VlanTag::LEN);
-    shift_checksum(frame, |start| start.checked_sub(4));
+    frame.offload = moved(frame.offload, -SHIFT);
     frame.buf.pull_front(VlanTag::LEN)
 }
 
@@ -28,20 +30,13 @@ pub(crate) fn push(frame: &mut Frame, tag: VlanTag) -> bool {
     if let Some(room) = frame.buf.get_mut(MACS..MACS + VlanTag::LEN) {
         room.copy_from_slice(tag.as_bytes());
     }
-    shift_checksum(frame, |start| start.checked_add(4));
+    frame.offload = moved(frame.offload, SHIFT);
     true
-}
-
-/// A partial checksum counts from the first octet, which has just moved.
-fn shift_checksum(frame: &mut Frame, moved: impl Fn(u16) -> Option<u16>) {
-    if let Checksum::Partial { start, .. } = &mut frame.offload.checksum {
-        *start = moved(*start).unwrap_or(u16::MAX);
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use net::{EtherType, PacketBuf, VlanId};
+    use net::{EtherType, PacketBuf, VlanId, virtio::Checksum};
 
     use super::*;
 
