@@ -3,7 +3,12 @@
 //!
 //! Needs root and the tools; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop"
+)]
 
 mod support;
 
@@ -92,6 +97,25 @@ fn a_channel_that_loses_its_link_is_down_and_comes_back() {
     for totals in traffic.stop() {
         assert!(totals.lost > 0, "the link was really down: {totals:?}");
     }
+    assert_well(sites);
+}
+
+#[test]
+fn ports_that_were_down_for_a_moment_only_come_back() {
+    let Some(sites) = Sites::start("ports::ports_that_were_down_for_a_moment", ONE) else { return };
+    let traffic = Traffic::start(&sites);
+    for (node, device) in [("gw-a", "ch1"), ("gw-b", "lan1"), ("gw-b", "ch1")] {
+        // Up again before anybody can have looked.
+        for _ in 0..10 {
+            sites.lab.cut(node, device).unwrap();
+            sites.lab.heal(node, device).unwrap();
+        }
+        sites.wait_reachable();
+        for gateway in [&sites.a, &sites.b] {
+            until("the channel is live", PATIENCE, || gateway.counted("ch1").live.then_some(()));
+        }
+    }
+    let _lossy = traffic.stop();
     assert_well(sites);
 }
 
