@@ -101,6 +101,25 @@ fn a_channel_that_loses_its_link_is_down_and_comes_back() {
 }
 
 #[test]
+fn ports_that_were_down_for_a_moment_only_come_back() {
+    let Some(sites) = Sites::start("ports::ports_that_were_down_for_a_moment", ONE) else { return };
+    let traffic = Traffic::start(&sites);
+    for (node, device) in [("gw-a", "ch1"), ("gw-b", "lan1"), ("gw-b", "ch1")] {
+        // Up again before anybody can have looked.
+        for _ in 0..10 {
+            sites.lab.cut(node, device).unwrap();
+            sites.lab.heal(node, device).unwrap();
+        }
+        sites.wait_reachable();
+        for gateway in [&sites.a, &sites.b] {
+            until("the channel is live", PATIENCE, || gateway.counted("ch1").live.then_some(()));
+        }
+    }
+    let _lossy = traffic.stop();
+    assert_well(sites);
+}
+
+#[test]
 fn flows_of_a_lost_link_move_to_the_other_one() {
     let Some(sites) = Sites::start("ports::flows_of_a_lost_link_move", Plan::DEFAULT) else { return };
     for channel in ["ch1", "ch2"] {
