@@ -111,7 +111,7 @@ impl Gateway {
         open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
-            worker.dataplane().set_tables(tables.clone());
+            drop(worker.dataplane().set_tables(tables.clone()));
         }
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
         let links = vec![None; config.ports.len()];
@@ -209,6 +209,7 @@ impl Gateway {
                 }
             }
             News::Dataplane(event) => self.hear_dataplane(event),
+            News::Retired(tables) => drop(tables),
         }
     }
 

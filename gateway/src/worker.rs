@@ -67,6 +67,8 @@ pub enum News {
     Dataplane(Event),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
+    /// Routes that are not used any more: freeing them may take long, and is nothing for a worker.
+    Retired(Arc<Tables>),
 }
 
 /// The way to one worker.
@@ -298,7 +300,10 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             let now = clock::now();
             match command {
-                Command::Tables(tables) => self.dataplane.set_tables(tables),
+                Command::Tables(tables) => {
+                    let before = self.dataplane.set_tables(tables);
+                    (self.news)(News::Retired(before));
+                }
                 Command::PortFault(port, fault) => {
                     if fault.is_none() {
                         self.say(port, None);
