@@ -80,10 +80,11 @@ impl Secret {
         &self.0
     }
 
-    /// The first eight hexadecimal digits of the key's SHA-256: enough to compare two ends, useless
-    /// to find the key.
+    /// What may be shown of the key when it is a SAK: enough to compare two ends, useless to find it. The first sixteen
+    /// hexadecimal digits of SHA-256 over a label and the key, as the SecY and every screen show it.
     pub fn fingerprint(&self) -> String {
-        self.digest().iter().take(4).map(|octet| format!("{octet:02x}")).collect()
+        let digest = Sha256::new_with_prefix(b"quadspan sak").chain_update(&self.0).finalize();
+        digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
     }
 
     /// The whole SHA-256, to compare keys without copying them.
@@ -109,7 +110,7 @@ impl Eq for Secret {}
 
 /// For `#[serde(serialize_with)]`: a key is shown by its fingerprint.
 pub(crate) fn serialize_fingerprint<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("sha256:{}", key.fingerprint()))
+    serializer.serialize_str(&key.fingerprint())
 }
 
 /// The octets that pairs of hexadecimal digits stand for; pairs may be joined by `:` or `-`, and white space
@@ -136,8 +137,8 @@ mod tests {
     #[test]
     fn shows_a_fingerprint_and_nothing_else() {
         let key = Secret::new(&mut b"abc".to_vec());
-        // SHA-256("abc"), FIPS 180-4 example.
-        assert_eq!(key.fingerprint(), "ba7816bf");
+        // printf 'quadspan sakabc' | sha256sum
+        assert_eq!(key.fingerprint(), "10d1d9b1755cafb5");
         assert_eq!(format!("{key:?}"), "Secret(..)");
     }
 

@@ -1,7 +1,8 @@
 //! The gateway as a library: where clock, disk, sockets and threads meet the cores.
 //!
 //! [`assemble`] turns a configuration into what runs, [`worker`] drives a `Dataplane` on its thread, [`control`] starts
-//! and watches everything, [`state`] keeps packet numbers from being used twice, [`ports`] and [`link_monitor`] are the
+//! and watches everything, [`state`] keeps packet numbers from being used twice and
+//! [`received`] from being accepted twice, [`ports`] and [`link_monitor`] are the
 //! kernel's devices, [`clock`] is the only clock. People and scripts meet it in [`cli`], which reads what runs
 //! through [`api`] and shows it with [`show`]; [`logging`] tells what happens, [`secrets`] reads keys, and [`decode`] reads
 //! captures without any gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
@@ -19,6 +20,7 @@ pub mod link_monitor;
 pub mod logging;
 pub mod names;
 pub mod ports;
+pub mod received;
 pub mod run;
 pub mod secrets;
 pub mod show;

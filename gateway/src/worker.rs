@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
-    port::{Port, PortCounters, PortError},
+    Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    port::{Port, PortCounters, PortError, PortKind},
 };
-use macsec::An;
+use macsec::{An, Sci};
 use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
@@ -37,7 +37,7 @@ pub enum Command {
     /// These packet numbers are reserved on disk.
     PnLimit {
         /// The channel.
-        channel: dataplane::ChannelId,
+        channel: ChannelId,
         /// The transmit SA.
         an: An,
         /// The last packet number that may be used.
@@ -47,6 +47,8 @@ pub enum Command {
     },
     /// Report counters and states.
     Report(Sender<Report>),
+    /// Report what receive SAs have reached, see [`Dataplane::received`].
+    Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
     /// Send what waits and end.
     Stop,
 }
@@ -56,8 +58,8 @@ pub enum Command {
 pub struct Report {
     /// The dataplane's counters and states.
     pub snapshot: Snapshot,
-    /// The counters of the ports that this worker opened; `None` for those it has not (or that are gone).
-    pub ports: Vec<Option<PortCounters>>,
+    /// Kind and counters of the ports that this worker opened; `None` for those it has not (or that are gone).
+    pub ports: Vec<Option<(PortKind, PortCounters)>>,
 }
 
 /// What a worker tells the control plane unasked.
@@ -322,6 +324,9 @@ impl Worker {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.report());
                 }
+                Command::Received(reply) => {
+                    let _sent = reply.send(self.dataplane.received());
+                }
                 Command::Stop => self.stop = true,
             }
         }
@@ -329,10 +334,11 @@ impl Worker {
 
     /// What ports drop themselves counts under the reasons of the closed list too.
     fn report(&self) -> Report {
-        let ports: Vec<_> = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        let of_port = |port: &dyn Port| (port.kind(), port.counters());
+        let ports: Vec<_> = self.ports.iter().map(|port| port.as_deref().map(of_port)).collect();
         let mut snapshot = self.dataplane.snapshot(clock::now());
         for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
-            let Some(counters) = counters else { continue };
+            let Some((_, counters)) = counters else { continue };
             port.drops.add(DropReason::Truncated, counters.rx_truncated);
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);

@@ -10,7 +10,14 @@ use dataplane::Setup;
 use jiff::Timestamp;
 use net::{Instant, MacAddr};
 
-use crate::{clock, control::Workers, link_monitor::Link, worker::Report};
+use super::model::{Reason, Severity};
+use crate::{
+    clock,
+    control::Workers,
+    link_monitor::{self, Link},
+    ports,
+    worker::Report,
+};
 
 /// Where the API gets its facts.
 pub trait Source: Send + Sync + 'static {
@@ -31,6 +38,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// What else should be known of the gateway as a whole.
+    pub alerts: Vec<Reason>,
     /// When the gateway was started.
     pub started: Timestamp,
     /// This moment, on the wall clock.
@@ -84,8 +93,30 @@ pub struct Running {
     pub config_file: PathBuf,
     /// What it is made of.
     pub setup: Arc<Setup>,
+    /// How its link monitor does.
+    pub links: Arc<link_monitor::Health>,
     /// When it was started.
     pub started: Timestamp,
+}
+
+/// What is wrong, or risky, with a gateway as a whole: its link monitor, and the kernel's reverse-path check.
+pub(super) fn alerts(links: &link_monitor::Health, loose_reverse_path: bool) -> Vec<Reason> {
+    let monitor = (!links.works()).then(|| Reason {
+        severity: Severity::Degraded,
+        subject: "links".to_owned(),
+        reason: "link_monitor_failed".to_owned(),
+        message: format!(
+            "the kernel does not tell of links (failed {} times so far): they are looked at once a second only",
+            links.failures()
+        ),
+    });
+    let kernel = loose_reverse_path.then(|| Reason {
+        severity: Severity::Warning,
+        subject: "kernel".to_owned(),
+        reason: "loose_reverse_path".to_owned(),
+        message: ports::LOOSE_REVERSE_PATH.to_owned(),
+    });
+    monitor.into_iter().chain(kernel).collect()
 }
 
 impl Source for Running {
@@ -97,6 +128,7 @@ impl Source for Running {
             setup: self.setup.clone(),
             reports,
             devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
+            alerts: alerts(&self.links, ports::loose_reverse_path()),
             started: self.started,
             wall: wall(),
             now: clock::now(),
