@@ -105,9 +105,6 @@ impl Gateway {
         let mut taps = Taps::prepare(&config)?;
         let plan = assemble::plan(&config, &ports::devices(&config, &taps))?;
         let hands_off = config.ports.iter().filter_map(take_over).collect::<Vec<_>>();
-        if ports::loose_reverse_path() && !hands_off.is_empty() {
-            warn!(event = "port.loose_reverse_path", "{}", ports::LOOSE_REVERSE_PATH);
-        }
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
         let depot = Depot::new(plan.pool);
@@ -517,6 +514,9 @@ fn take_over(port: &config::model::Port) -> Option<HandsOff> {
     for key in failed {
         // Without IPv6 in the kernel there is nothing to take IPv6 from.
         tracing::debug!(event = "port.sysctl", device, key, "not set");
+    }
+    if let Some(why) = ports::why_not_addresses(device, &ports::kernel_addresses(device)) {
+        warn!(event = "port.kernel_address", port = port.name, "{why}");
     }
     Some(hands_off)
 }

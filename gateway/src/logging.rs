@@ -28,8 +28,11 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     ("macsec.pn_exhaustion_pending", "Three quarters of a SAK's packet numbers are used."),
     ("macsec.reservation_failed", "Packet numbers could not be reserved on disk."),
+    (
+        "port.kernel_address",
+        "The kernel has an address on the device of a port, which lets packets past the gateway.",
+    ),
     ("port.link", "The device of a port changed its state."),
-    ("port.loose_reverse_path", "A setting of the machine lets packets past the gateway into its kernel."),
     ("port.lost", "A port cannot be used any more."),
     ("port.reopen_failed", "The device of a port is back, and could not be opened."),
     ("port.reopened", "The device of a port is back, and was opened."),

@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::Config;
+use config::{Config, model::Io};
 use dataplane::Setup;
 use jiff::Timestamp;
 use net::{Instant, MacAddr};
@@ -99,9 +99,9 @@ pub struct Running {
     pub started: Timestamp,
 }
 
-/// What is wrong, or risky, with a gateway as a whole: its link monitor, and the kernel's reverse-path check.
-pub(super) fn alerts(links: &link_monitor::Health, loose_reverse_path: bool) -> Vec<Reason> {
-    let monitor = (!links.works()).then(|| Reason {
+/// What is wrong with a gateway's link monitor.
+pub(super) fn monitor_alert(links: &link_monitor::Health) -> Option<Reason> {
+    (!links.works()).then(|| Reason {
         severity: Severity::Degraded,
         subject: "links".to_owned(),
         reason: "link_monitor_failed".to_owned(),
@@ -109,14 +109,20 @@ pub(super) fn alerts(links: &link_monitor::Health, loose_reverse_path: bool) -> 
             "the kernel does not tell of links (failed {} times so far): they are looked at once a second only",
             links.failures()
         ),
-    });
-    let kernel = loose_reverse_path.then(|| Reason {
-        severity: Severity::Warning,
-        subject: "kernel".to_owned(),
-        reason: "loose_reverse_path".to_owned(),
-        message: ports::LOOSE_REVERSE_PATH.to_owned(),
-    });
-    monitor.into_iter().chain(kernel).collect()
+    })
+}
+
+/// Devices on which the kernel has addresses of its own. A TAP's kernel end is meant to have them.
+fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
+    config.ports.iter().filter(|port| port.io != Io::Tap).filter_map(|port| {
+        let message = ports::why_not_addresses(&port.device, &ports::kernel_addresses(&port.device))?;
+        Some(Reason {
+            severity: Severity::Warning,
+            subject: format!("port/{}", port.name),
+            reason: "kernel_address".to_owned(),
+            message,
+        })
+    })
 }
 
 impl Source for Running {
@@ -128,7 +134,7 @@ impl Source for Running {
             setup: self.setup.clone(),
             reports,
             devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
-            alerts: alerts(&self.links, ports::loose_reverse_path()),
+            alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
             wall: wall(),
             now: clock::now(),

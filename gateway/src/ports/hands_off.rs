@@ -5,11 +5,14 @@
 //! elsewhere (ip-sysctl: `disable_ipv6`, `arp_ignore` 8, `forwarding` 0, `rp_filter` 1). What was set before is put
 //! back when the gateway ends in an orderly way.
 //!
-//! What `rp_filter` 1 is for: who is on the LAN can send the gateway's MAC address a packet for any other address of this
-//! machine, such as the one it is managed by, and the kernel would deliver it. As no route leads back by the
-//! gateway's device, strict checking drops it. But the kernel takes the larger one of the device's setting and of
-//! `all`: 2 there, which some distributions set, is loose checking everywhere ([`loose_reverse_path`]), and only
-//! the machine's administrator can say whether that may be changed.
+//! What `rp_filter` 1 is for: who is on a link can send the gateway's MAC address a packet for any other address of this
+//! machine, such as the one it is managed by, and the kernel would deliver it. As the device has no IPv4 address of
+//! the kernel's and no route leads back by it, the check drops it. The kernel takes the larger one of the device's
+//! setting and of `all`; should that be 2, loose checking, nothing changes: on a device without address the
+//! loose check is as strict (`__fib_validate_source`). But on a device *with* an address the strict check lets neighbours of that
+//! subnet pass, and the loose one everybody. That is the machine's administrator's to mend: see [`kernel_addresses`].
+
+use std::net::Ipv4Addr;
 
 use sys::sysctl;
 
@@ -69,13 +72,20 @@ impl Drop for HandsOff {
     }
 }
 
-/// Whether the kernel's reverse-path check is loose on every device, whatever is set for one (ip-sysctl: `rp_filter`, the
-/// larger value counts).
-pub fn loose_reverse_path() -> bool {
-    sysctl::read("net/ipv4/conf/all/rp_filter").is_ok_and(|value| value.trim() == "2")
+/// The IPv4 addresses that the kernel itself has on a device. A port's device should have none.
+pub fn kernel_addresses(device: &str) -> Vec<Ipv4Addr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let here = all.filter(|one| one.interface_name == device);
+    here.filter_map(|one| Some(one.address?.as_sockaddr_in()?.ip())).collect()
 }
 
-/// What that means, and what to do about it.
-pub const LOOSE_REVERSE_PATH: &str = "net.ipv4.conf.all.rp_filter is 2, which overrules the strict check on the gateway's devices: who \
-    is on a LAN can reach this machine's other addresses past the gateway. Run `sysctl -w net.ipv4.conf.all.rp_filter=0` (each device then has its own \
-    setting; mend /etc/sysctl.d too), or let a firewall drop what comes in by the gateway's devices";
+/// What is wrong with a device that has these addresses, and what to do about it; `None` when it has none.
+pub fn why_not_addresses(device: &str, addresses: &[Ipv4Addr]) -> Option<String> {
+    let first = addresses.first()?;
+    let loose = sysctl::read("net/ipv4/conf/all/rp_filter").is_ok_and(|value| value.trim() == "2");
+    let who = if loose { "anybody on its link" } else { "hosts of that subnet on its link" };
+    Some(format!(
+        "the kernel has the address {first} on {device}: {who} can reach all addresses of this machine past the gateway. Run \
+         `ip address flush dev {device}`; for an address that the host shares with the gateway, write host = true"
+    ))
+}

@@ -20,7 +20,7 @@ use sys::sysctl;
 
 use crate::assemble::{Device, HostTap};
 
-pub use hands_off::{HandsOff, LOOSE_REVERSE_PATH, loose_reverse_path};
+pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
 pub use taps::Taps;
 
 /// What the kernel says of each device that the configuration names; those that are not there are left out.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     api::{
         model::{ChannelState, ConnectionState, Health, PortState, RouteAction, RouteOrigin, Severity},
-        source::alerts,
+        source::monitor_alert,
         testbed::{break_channel, facts},
     },
     link_monitor::{Health as MonitorHealth, Link},
@@ -192,12 +192,10 @@ fn every_way_of_not_being_well_has_a_reason() {
     assert_eq!(reasons(&silent), ["worker/1 worker_silent", "connection/blue worker_silent"]);
 
     let (mut deaf, health) = (facts(), MonitorHealth::default());
-    deaf.alerts = alerts(&health, false);
-    assert!(reasons(&deaf).is_empty());
+    assert_eq!(monitor_alert(&health), None);
     health.failed();
-    deaf.alerts = alerts(&health, true);
+    deaf.alerts.extend(monitor_alert(&health));
     assert_eq!(reasons(&deaf), ["links link_monitor_failed"]);
-    assert_eq!(deaf.alerts[1].severity, Severity::Warning, "the kernel's settings are the machine's");
 
     let mut used_up = facts();
     let secy = &mut used_up.reports[1].snapshot.channels[0].secy;
