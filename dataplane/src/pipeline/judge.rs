@@ -37,12 +37,19 @@ impl Dataplane {
 
     /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
     pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
+        let mut back = false;
         for at in 0..self.channels.len() {
             if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
+                let down = |faults: Faults| faults.has(Fault::PortDown) || faults.has(Fault::NoCarrier);
+                back |=
+                    fault.is_none() && self.channel(ChannelId::at(at)).is_some_and(|one| down(one.faults()));
                 for one in [Fault::PortDown, Fault::NoCarrier] {
                     self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
                 }
             }
+        }
+        if back {
+            self.link_up_for_mka(port, now);
         }
     }
 
