@@ -42,15 +42,6 @@ pub(crate) struct KeyAgreement {
     upgrade: Option<Instant>,
 }
 
-/// What [`KeyAgreement::apply`] did.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Applied {
-    /// Anything.
-    pub(crate) any: bool,
-    /// Another SA is sent with.
-    pub(crate) transmit: bool,
-}
-
 impl KeyAgreement {
     pub(crate) fn new(kay: Kay, policy: SecyPolicy, keys: Vec<KeyEntry>, now: Instant) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
@@ -87,24 +78,23 @@ impl KeyAgreement {
         self.kay.handle_timeout(now);
     }
 
-    /// Does to the SecY what the KaY decided, in its order.
-    pub(crate) fn apply(&mut self, secy: &mut SecY, now: Instant) -> Applied {
-        let mut applied = Applied::default();
+    /// Does to the SecY what the KaY decided, in its order. True when another SA is sent with.
+    pub(crate) fn apply(&mut self, secy: &mut SecY, now: Instant) -> bool {
+        let mut transmits_anew = false;
         while let Some(action) = self.kay.poll_action() {
-            applied.any = true;
-            applied.transmit |= matches!(action, KeyAction::EnableTransmit { .. });
+            transmits_anew |= matches!(action, KeyAction::EnableTransmit { .. });
             if action.apply(secy, now).is_err() {
                 self.kay.handle_refusal(&action, now);
             }
         }
-        applied.any |= self.follow_policy(secy, now);
-        applied
+        self.follow_policy(secy, now);
+        transmits_anew
     }
 
-    /// Opens a should-secure channel that has no key, and closes it when it has one. True when that changed something.
-    fn follow_policy(&mut self, secy: &mut SecY, now: Instant) -> bool {
+    /// Opens a should-secure channel that has no key, and closes it when it has one.
+    fn follow_policy(&mut self, secy: &mut SecY, now: Instant) {
         if !self.kay.params().plain {
-            return false;
+            return;
         }
         let secured = self.kay.is_secured();
         let before = secy.policy();
@@ -119,8 +109,10 @@ impl KeyAgreement {
             if secured && self.upgrade.is_none() { self.policy.validate } else { accept_clear(&self.policy) };
         let wanted =
             SecyPolicy { protect_frames: secured && self.policy.protect_frames, validate, ..self.policy };
-        // It differs from one that was checked in settings that contradict nothing.
-        wanted != *before && secy.set_policy(wanted).is_ok()
+        if wanted != *before {
+            // It differs from one that was checked in settings that contradict nothing.
+            let _followed = secy.set_policy(wanted);
+        }
     }
 }
 

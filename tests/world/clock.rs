@@ -63,6 +63,9 @@ impl World {
     pub fn run(&mut self, time: Duration) -> Vec<(Side, Vec<u8>)> {
         let (end, mut delivered) = (self.now.after(time), vec![]);
         let mut spins = 0;
+        for side in [Left, Right] {
+            self.gather(side, &mut delivered);
+        }
         while let Some(next) = self.next_due().filter(|next| *next <= end) {
             spins = if next > self.now { 0 } else { spins + 1 };
             assert!(spins < 10_000, "time stands still at {}", self.now);

@@ -42,7 +42,7 @@ impl Side {
         }
     }
 
-    pub(crate) const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Left => 1,
             Right => 2,
@@ -127,7 +127,8 @@ pub struct World {
     pub told: Vec<(Instant, Side, Event)>,
     pub(crate) plan: Plan,
     pub(crate) depot: Arc<Depot>,
-    pub(crate) cut: Vec<bool>,
+    /// The wire is cut, and nobody notices.
+    pub cut: Vec<bool>,
     pub(crate) dead: [bool; 2],
     pub(crate) flight: VecDeque<Parcel>,
     pub(crate) nonces: Nonces,

@@ -109,7 +109,7 @@ impl Dataplane {
             .get(one.facts.connection.index())
             .map_or(&[][..], |tables| &tables.groups);
         for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
-            one.neighbors.seek(hop.gateway, now);
+            one.neighbors.greet(hop.gateway, now);
         }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);

@@ -7,8 +7,11 @@
 use macsec::mka::{Kay, KeyEntry, RekeyAnswer};
 use net::{Ethernet, Instant, PacketBuf, earliest};
 
-use super::{Blame, Dataplane, Event};
-use crate::{ChannelId, DropReason, Fault, Frame, PortId, channel::Channel, key_agreement::KeyAgreement};
+use super::{Blame, Dataplane, Event, Facts};
+use crate::{
+    ChannelId, DropReason, Fault, Frame, InterfaceId, Place, PortId, channel::Channel,
+    key_agreement::KeyAgreement,
+};
 
 /// Orders of the control plane.
 impl Dataplane {
@@ -101,21 +104,34 @@ impl Dataplane {
     fn settle_mka(&mut self, id: ChannelId, now: Instant) {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
         let Some(mka) = &mut channel.mka else { return };
-        let applied = mka.apply(&mut channel.secy, now);
+        let transmits_anew = mka.apply(&mut channel.secy, now);
         let open = mka.is_open();
-        if applied.transmit {
+        if transmits_anew {
             channel.forget_exhaustion();
         }
-        if applied.any {
-            self.set_channel_fault(id, Fault::MkaDown, !open, now);
-            self.judge_security(id, now);
-            self.refresh_liveness();
+        self.set_channel_fault(id, Fault::MkaDown, !open, now);
+        self.judge_security(id, now);
+        self.refresh_liveness();
+        if transmits_anew {
+            self.greet_over(id, now);
         }
         self.speak_mka(id);
         while let Some(event) =
             self.channel_mut(id).and_then(|channel| channel.mka.as_mut()?.kay.poll_event())
         {
             self.tell(Event::Mka(id, event));
+        }
+    }
+
+    /// Who restarted may have asked for us when we could answer only under a key that it has no more.
+    fn greet_over(&mut self, id: ChannelId, now: Instant) {
+        for at in 0..self.interfaces.len() {
+            let interface = InterfaceId::at(at);
+            let on_channel =
+                |one: Facts| matches!(one.place, Place::Attachment { channel, .. } if channel == id);
+            if self.facts(interface).is_some_and(on_channel) && self.board.is_live(interface) {
+                self.meet_peers(interface, now);
+            }
         }
     }
 
