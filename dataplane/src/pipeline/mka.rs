@@ -130,7 +130,7 @@ impl Dataplane {
             let on_channel =
                 |one: Facts| matches!(one.place, Place::Attachment { channel, .. } if channel == id);
             if self.facts(interface).is_some_and(on_channel) && self.board.is_live(interface) {
-                self.meet_peers(interface, now);
+                self.greet_peers(interface, now);
             }
         }
     }
