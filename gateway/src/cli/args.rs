@@ -73,6 +73,8 @@ pub(super) enum Command {
     Schema,
     /// Run a gateway in the foreground until SIGTERM
     Run(RunArgs),
+    /// Make a fresh SAK on a channel now
+    Rekey(RekeyArgs),
     /// Read MACsec in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
@@ -113,6 +115,8 @@ pub(super) enum Noun {
     Routes(Names),
     /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
     Macsec(Names),
+    /// Key agreements: members, keys, and what is wrong with them
+    Mka(Names),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -125,6 +129,14 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Options of `rekey`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RekeyArgs {
+    /// The channel; this gateway must be its key server
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
 }
 
 /// Options of `check`.
@@ -198,6 +210,8 @@ mod tests {
             ("sh ch", "Show { noun: Channels("),
             ("show conn", "Show { noun: Connections("),
             ("sho mac ch1", "Show { noun: Macsec("),
+            ("sho mk", "Show { noun: Mka("),
+            ("rek ch1", "Rekey("),
             ("stat --exit-code", "Status("),
             ("chec x.toml", "Check("),
             ("e drop:runt", "error"),
