@@ -130,13 +130,13 @@ fn sak_rolls_under_traffic_lose_nothing() {
 
 #[test]
 fn a_key_that_starts_takes_over_and_loses_nothing() {
-    let start = jiff::Timestamp::try_from(clock::wall()).unwrap() + Duration::from_secs(8);
-    let next = format!(
-        "[[channel.macsec.key]]\nckn = \"1234\"\ncak = {{ file = \"next.cak\" }}\nstart = \"{start}\""
-    );
-    // A plan lives as long as the process.
-    let plan = Plan { mka: Some(next.leak()), ..PLAN };
-    let Some(mut sites) = Sites::build("mka::a_key_that_starts", plan) else { return };
+    let Some(mut sites) = Sites::build("mka::a_key_that_starts", PLAN) else { return };
+    let start = jiff::Timestamp::try_from(clock::wall()).unwrap() + Duration::from_secs(12);
+    for gateway in [&sites.a, &sites.b] {
+        gateway.configure(&format!(
+            "[[channel.macsec.key]]\nckn = \"1234\"\ncak = {{ file = \"next.cak\" }}\nstart = \"{start}\"\n"
+        ));
+    }
     sites.folder.key("next.cak", &"0e".repeat(32));
     sites.a.start(&sites.lab);
     sites.b.start(&sites.lab);
@@ -144,8 +144,8 @@ fn a_key_that_starts_takes_over_and_loses_nothing() {
     assert!(says(&sites, "ckn 1234 starts in"));
     let runs = traffic(&sites);
     flows(&sites);
+    assert_eq!(sites.a.mka("ch1")["principal"], "c1c1c1c1c1c1c1c1");
     for gateway in [&sites.a, &sites.b] {
-        assert_eq!(gateway.mka("ch1")["principal"], "c1c1c1c1c1c1c1c1");
         until("the new key carries", PATIENCE, || (gateway.mka("ch1")["key"]["ckn"] == "1234").then_some(()));
     }
     flows(&sites);
