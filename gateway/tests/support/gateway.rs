@@ -159,8 +159,18 @@ impl Gateway {
 
     /// A document of its API.
     pub(crate) fn api(&self, path: &str) -> Value {
+        self.ask("GET", path)
+    }
+
+    /// Asks its API to do something; the answer.
+    pub(crate) fn post(&self, path: &str) -> Value {
+        self.ask("POST", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Value {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
-        write!(stream, "GET /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
