@@ -56,7 +56,7 @@ fn a_sak_is_replaced_by_either_side_under_ping_without_a_loss() {
         rig.ping_through(|rig| {
             for _ in 0..5 {
                 let before = rig.mka()["key"]["key_id"].clone();
-                let answer = rig.gateway.post("channels/ch1/rekey");
+                let answer = rig.gateway.api_post("channels/ch1/rekey");
                 assert!(answer["answer"] == "started" || answer["answer"] == "queued", "{answer}");
                 rig.wait("a fresh SAK is used by both", |mka| {
                     mka["key"]["key_id"] != before && peer(mka)["transmits"] == true
@@ -67,7 +67,7 @@ fn a_sak_is_replaced_by_either_side_under_ping_without_a_loss() {
         rig.stop()?;
 
         rig.start(CAK_128, GUEST_SERVES, true)?;
-        let answer = rig.gateway.post("channels/ch1/rekey");
+        let answer = rig.gateway.api_post("channels/ch1/rekey");
         assert_eq!(
             (&answer["answer"], &answer["key_server"]),
             (&"not_key_server".into(), &GUEST_SCI.into()),
