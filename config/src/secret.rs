@@ -63,6 +63,24 @@ pub enum SecretError {
     Failed(std::io::ErrorKind),
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyKind {
+    /// It protects frames (802.1AE).
+    Sak,
+    /// It protects key agreement (802.1X).
+    Cak,
+}
+
+impl KeyKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Sak => "quadspan sak",
+            Self::Cak => "quadspan cak",
+        }
+    }
+}
+
 /// A key. Wiped when dropped; `Debug` shows nothing; there is no `Serialize` and no `Display`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(Box<[u8]>);
@@ -80,10 +98,10 @@ impl Secret {
         &self.0
     }
 
-    /// What may be shown of the key when it is a SAK: enough to compare two ends, useless to find it. The first sixteen
-    /// hexadecimal digits of SHA-256 over a label and the key, as the SecY and every screen show it.
-    pub fn fingerprint(&self) -> String {
-        let digest = Sha256::new_with_prefix(b"quadspan sak").chain_update(&self.0).finalize();
+    /// What may be shown of the key: enough to compare two ends, useless to find it. The first sixteen hexadecimal digits
+    /// of SHA-256 over a label, which keeps kinds apart, and the key: as the SecY and the KaY and every screen show it.
+    pub fn fingerprint(&self, kind: KeyKind) -> String {
+        let digest = Sha256::new_with_prefix(kind.label()).chain_update(&self.0).finalize();
         digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
     }
 
@@ -108,9 +126,14 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-/// For `#[serde(serialize_with)]`: a key is shown by its fingerprint.
-pub(crate) fn serialize_fingerprint<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&key.fingerprint())
+/// For `#[serde(serialize_with)]`: a SAK is shown by its fingerprint.
+pub(crate) fn serialize_sak<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&key.fingerprint(KeyKind::Sak))
+}
+
+/// As [`serialize_sak`], for a CAK.
+pub(crate) fn serialize_cak<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&key.fingerprint(KeyKind::Cak))
 }
 
 /// The octets that pairs of hexadecimal digits stand for; pairs may be joined by `:` or `-`, and white space
@@ -138,7 +161,8 @@ mod tests {
     fn shows_a_fingerprint_and_nothing_else() {
         let key = Secret::new(&mut b"abc".to_vec());
         // printf 'quadspan sakabc' | sha256sum
-        assert_eq!(key.fingerprint(), "10d1d9b1755cafb5");
+        assert_eq!(key.fingerprint(KeyKind::Sak), "10d1d9b1755cafb5");
+        assert_ne!(key.fingerprint(KeyKind::Cak), key.fingerprint(KeyKind::Sak));
         assert_eq!(format!("{key:?}"), "Secret(..)");
     }
 

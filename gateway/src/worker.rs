@@ -12,7 +12,10 @@ use dataplane::{
     Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
 };
-use macsec::{An, Sci};
+use macsec::{
+    An, Sci,
+    mka::{KeyEntry, RekeyAnswer},
+};
 use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
@@ -45,6 +48,10 @@ pub enum Command {
         /// Ask for more when fewer than this are left.
         low: u64,
     },
+    /// Use these CAKs on this channel from now on.
+    MkaKeys(ChannelId, Vec<KeyEntry>),
+    /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
+    Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
     /// Report what receive SAs have reached, see [`Dataplane::received`].
@@ -319,6 +326,14 @@ impl Worker {
                 }
                 Command::PnLimit { channel, an, limit, low } => {
                     self.dataplane.set_pn_limit(channel, an, limit, low)
+                }
+                Command::MkaKeys(channel, keys) => {
+                    // Only channels with MKA are given keys.
+                    let _known = self.dataplane.set_mka_keys(channel, keys, now);
+                }
+                Command::Rekey(channel, reply) => {
+                    // Whoever asked may have given up.
+                    let _sent = reply.send(self.dataplane.rekey(channel, now));
                 }
                 Command::Report(reply) => {
                     // Whoever asked may have given up.

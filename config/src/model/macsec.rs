@@ -5,15 +5,15 @@ use core::{fmt, str::FromStr};
 use net::MacAddr;
 use serde::{Serialize, Serializer};
 
-use super::{Cipher, Policy, Validate};
-use crate::secret::{Secret, SecretRef, hex, serialize_fingerprint};
+use super::{Cipher, Mka, Policy, Validate};
+use crate::secret::{Secret, SecretRef, hex, serialize_sak};
 
 /// The SecY of a channel.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Macsec {
     /// What happens to traffic that MACsec does not protect.
     pub policy: Policy,
-    /// The cipher suite.
+    /// The cipher suite; with MKA the one that is liked best.
     pub cipher: Cipher,
     /// Encrypt, or (false) protect the integrity only.
     pub encrypt: bool,
@@ -36,10 +36,13 @@ pub struct Macsec {
     /// The SCI we send with.
     pub tx_sci: TxSci,
     /// Keys to send with, association numbers all different; the first one is the one to start with.
-    /// Not empty unless the policy is off.
+    /// Empty with MKA and when the policy is off.
     pub tx: Vec<Sa>,
-    /// What is received: one per SCI, in the order of the file. Not empty unless the policy is off.
+    /// What is received: one per SCI, in the order of the file. Empty with MKA and when the policy is off.
     pub rx: Vec<RxSc>,
+    /// Key agreement; `None` with keys that are set by hand and when the policy is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mka: Option<Mka>,
 }
 
 impl Macsec {
@@ -87,7 +90,7 @@ pub struct Sa {
     /// Association number, 0 to 3.
     pub an: u8,
     /// The key; its length is that of the suite.
-    #[serde(serialize_with = "serialize_fingerprint")]
+    #[serde(serialize_with = "serialize_sak")]
     pub key: Secret,
     /// Where the key came from.
     pub from: SecretRef,

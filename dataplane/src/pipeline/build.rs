@@ -93,7 +93,9 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
     let mut ports: Vec<_> = setup.ports.iter().map(state).collect();
     for (at, channel) in setup.channels.iter().enumerate() {
         if let Some(port) = ports.get_mut(channel.port.index()) {
-            port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), false);
+            // In clear an attachment's tag stands where otherwise the SecTAG hides it.
+            let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
+            port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), clear);
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {
@@ -162,6 +164,7 @@ mod tests {
                 owner: WorkerId(0),
                 clear_tags: vec![],
                 secy: SecyPolicy::new(Sci::new(mac, 1)),
+                mka: None,
             }],
             interfaces: vec![
                 interface(Place::Lan { port: PortId(0), vlan: None }),

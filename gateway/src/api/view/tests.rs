@@ -59,7 +59,7 @@ fn secys_are_shown_by_the_standards_names_and_keys_by_fingerprints() {
     let secy = facts.channel(ChannelId(0)).unwrap();
     assert_eq!(sa.key, secy.secy.transmit.sas[0].fingerprint.to_string());
     // One form everywhere: `show config` has the same.
-    assert_eq!(sa.key, facts.config.channels[0].macsec.tx[0].key.fingerprint());
+    assert_eq!(sa.key, facts.config.channels[0].macsec.tx[0].key.fingerprint(config::KeyKind::Sak));
     let everything = serde_json::to_string(&all).unwrap() + &serde_json::to_string(&*facts.config).unwrap();
     assert!(!everything.contains(&crate::api::testbed::KEY[8..32]));
 }
