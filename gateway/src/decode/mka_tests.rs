@@ -346,7 +346,10 @@ fn what_our_own_gateways_say_is_read_through_every_rekey() {
 fn pcapng_and_unannounced_frame_check_sequences_make_no_difference() {
     use pcap_file::pcapng::{
         PcapNgBlock, PcapNgWriter,
-        blocks::{enhanced_packet::EnhancedPacketBlock, interface_description::InterfaceDescriptionBlock},
+        blocks::{
+            enhanced_packet::EnhancedPacketBlock,
+            interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption},
+        },
     };
     let case = &cases()[0];
     let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
