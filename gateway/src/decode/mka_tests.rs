@@ -353,11 +353,10 @@ fn pcapng_and_unannounced_frame_check_sequences_make_no_difference() {
     };
     let case = &cases()[0];
     let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
-    let interface = InterfaceDescriptionBlock {
-        linktype: pcap_file::DataLink::ETHERNET,
-        snaplen: 0,
-        options: Vec::new(),
-    };
+    // if_tsresol: nanoseconds, which is what the writer counts in.
+    let options = vec![InterfaceDescriptionOption::IfTsResol(9)];
+    let interface =
+        InterfaceDescriptionBlock { linktype: pcap_file::DataLink::ETHERNET, snaplen: 0, options };
     writer.write_block(&interface.into_block()).unwrap();
     for frame in &case.frames {
         let data = [&frame[..], &[0xde, 0xad, 0xbe, 0xef][..4 * usize::from(frame[16..18] == [0x88, 0x8e])]]
