@@ -1,7 +1,6 @@
 //! The binary as people and scripts meet it: exit codes, streams, documents; and that no key is ever printed.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test crate: the helpers, too, end the test when something is not as it should be"
 )]

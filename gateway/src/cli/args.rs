@@ -79,7 +79,7 @@ pub(super) enum Command {
     Rekey(RekeyArgs),
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
-    /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
+    /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
     Demo(demo::Options),
     /// Explain a drop reason, a problem of a configuration, or an event
     Explain(ExplainArgs),

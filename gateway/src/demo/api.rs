@@ -86,6 +86,12 @@ impl Channel {
     pub(super) fn dropped(&self) -> u64 {
         self.drops.values().sum()
     }
+
+    /// Frames that its SecY refused to send or to accept.
+    #[must_use]
+    pub(super) fn refused(&self) -> u64 {
+        self.drops.iter().filter(|(reason, _)| reason.starts_with("macsec")).map(|(_, count)| count).sum()
+    }
 }
 
 /// The channels of the gateway at `socket`.

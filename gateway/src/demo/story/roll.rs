@@ -118,7 +118,7 @@ pub(super) fn lost_in(rolled: Rolled, report: &UdpReport) -> u64 {
 
 /// How long a change of keys may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(20);
 /// What was sent this long after a change still belongs to it.
 const AFTER: Duration = Duration::from_millis(100);
 
