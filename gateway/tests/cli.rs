@@ -295,7 +295,7 @@ fn a_capture_is_decoded_and_its_frames_are_written() {
     let folder = Folder::new("decode");
     let mut altered = octets(PROTECTED);
     altered[40] ^= 1;
-    let eapol = [&[2; 12][..], &[0x88, 0x8e, 3, 5, 0, 0]].concat();
+    let eapol = [&[2; 12][..], &[0x88, 0x8e, 3, 1, 0, 0]].concat();
     let file = folder.put("a.pcap", capture(&[octets(PROTECTED), altered, eapol]));
     let key = folder.put("a.sak", format!("{KEY}\n"));
     let out = folder.path("clear.pcapng").display().to_string();

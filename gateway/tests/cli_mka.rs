@@ -1,7 +1,6 @@
 //! Keys for MKA on the command line: made by `keygen`, used by `check` and `decode`, printed by nobody.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test crate: the helpers, too, end the test when something is not as it should be"
 )]
