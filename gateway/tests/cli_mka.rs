@@ -102,7 +102,7 @@ fn the_length_follows_bits_or_cipher() {
         (&["--cipher", "gcm-aes-xpn-128"], 32),
         (&["--cipher", "gcm-aes-256"], 64),
     ] {
-        let stem = args.join("");
+        let stem = format!("key-{}", args[1]);
         let made = within(&folder, &[&["keygen", "-o", &stem], args].concat());
         assert_eq!((made.code, read(&folder.path(&format!("{stem}.cak"))).len()), (0, digits), "{made:?}");
     }
