@@ -102,6 +102,23 @@ pub(super) fn channels(socket: &Path) -> io::Result<Vec<Channel>> {
     get::<List<Channel>>(socket, "/v1/channels").map(|list| list.items)
 }
 
+/// A port of a gateway.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Port {
+    /// Frames that the kernel or the driver did not pass on, by what was wrong.
+    losses: BTreeMap<String, u64>,
+}
+
+/// Frames that the gateway at `socket` never saw, because a queue of the kernel's was full or a driver had no room.
+///
+/// # Errors
+/// As for [`channels`].
+pub(super) fn lost_in_queues(socket: &Path) -> io::Result<u64> {
+    let ports = get::<List<Port>>(socket, "/v1/ports")?.items;
+    Ok(ports.iter().flat_map(|port| port.losses.values()).sum())
+}
+
 /// The key agreement of a channel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

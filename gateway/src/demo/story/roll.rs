@@ -3,11 +3,14 @@
 //! A SAK is asked for through the API. A CAK comes by itself: both sites have it in the channel's key chain with a start
 //! time, and at that time go over to it. Neither may cost a frame.
 
+use std::io;
 use std::time::Duration;
 
+use anyhow::Context;
 use net::Instant;
 
-use super::super::api::KeyAgreement;
+use super::super::api::{self, KeyAgreement};
+use super::super::gateway::Gateway;
 use super::super::outcome::{Outcome, RollLine, short};
 use super::Story;
 use crate::clock;
@@ -18,12 +21,14 @@ use crate::lab::traffic::udp::UdpReport;
 pub(super) struct Rolled {
     pub(super) began: Instant,
     pub(super) ended: Instant,
+    /// Frames that queues in front of the gateways lost meanwhile: a machine that is too slow, and no key's fault.
+    pub(super) lost_in_queues: u64,
 }
 
 impl Story {
     /// Changes all keys.
     pub(super) fn roll(&self, outcome: &mut Outcome) -> anyhow::Result<Rolled> {
-        let began = clock::now();
+        let (began, lost_before) = (clock::now(), self.lost_in_queues()?);
         let mut saks = Vec::new();
         for channel in &self.channels {
             saks.push(RollLine::new(channel, "sak", self.roll_sak(channel)?));
@@ -52,7 +57,13 @@ impl Story {
             outcome.verdict.check(name, in_time && done == all, found, format!("{all} of {all}"));
         }
         outcome.rolls.extend(saks.into_iter().chain(caks));
-        Ok(Rolled { began, ended: clock::now() })
+        let lost_in_queues = self.lost_in_queues()?.saturating_sub(lost_before);
+        Ok(Rolled { began, ended: clock::now(), lost_in_queues })
+    }
+
+    fn lost_in_queues(&self) -> anyhow::Result<u64> {
+        let lost = |gateway: &Gateway| api::lost_in_queues(&gateway.site().socket);
+        self.gateways.iter().map(lost).sum::<io::Result<u64>>().context("asking the gateways for their ports")
     }
 
     /// Has the key server of a channel make a SAK; how long it took until both ends sent under it.
