@@ -8,7 +8,7 @@
 )]
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
@@ -85,7 +85,14 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn ended(command: &mut Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    command.stdin(Stdio::null());
+    let output = loop {
+        match command.output() {
+            // A program that was just copied is busy while a test beside this one forks with its file still open.
+            Err(why) if why.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            done => break done.unwrap(),
+        }
+    };
     let ended = Ended {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),
