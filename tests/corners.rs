@@ -143,6 +143,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
     };

@@ -307,6 +307,7 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         addresses,
         mss_clamp: MssClamp::Auto,
         host: None,
+        bfd: vec![],
     };
     let me = side.number();
     let vlan = Some(VlanTag::new(EtherType::VLAN, VlanId::new(100).unwrap()));

@@ -192,6 +192,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     for one in &connection.lans {
@@ -204,6 +205,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     Ok(())
