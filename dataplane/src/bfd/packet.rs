@@ -104,7 +104,8 @@ impl Control {
         if flag(MULTIPOINT) {
             return Err(Refusal::Multipoint);
         }
-        let my_discriminator = NonZeroU32::new(wire.my_discriminator.get()).ok_or(Refusal::MyDiscriminator)?;
+        let my_discriminator =
+            NonZeroU32::new(wire.my_discriminator.get()).ok_or(Refusal::MyDiscriminator)?;
         let state = BfdState::from_code(wire.state_flags >> 6);
         let your_discriminator = NonZeroU32::new(wire.your_discriminator.get());
         if your_discriminator.is_none() && matches!(state, BfdState::Init | BfdState::Up) {

@@ -10,9 +10,14 @@ use super::{
     Discriminator, Guard, Received, Refusal,
     timing::{Intervals, Negotiation, Pace, SLOW},
 };
+use crate::icmp::RateLimiter;
 
 /// Changes of state that are remembered.
 const HISTORY: usize = 16;
+/// Changes into Init and Up that are told before their time: per second, and at once. Without a limit packets that are
+/// in flight twice (delayed, doubled) can chase each other through the states for ever, each making the next.
+const HASTE_PER_SECOND: u32 = 1;
+const HASTE_BURST: u32 = 4;
 /// Events that wait to be fetched; the oldest is forgotten beyond.
 const EVENTS: usize = 8;
 
@@ -33,6 +38,7 @@ pub struct Session {
     pace: Pace,
     /// Frames can leave: there is carrier, and a key.
     path_open: bool,
+    haste: RateLimiter,
     /// A Poll waits for its Final.
     owes_final: bool,
     /// What the peer heard last is not true any more, or the time has come.
@@ -100,6 +106,7 @@ impl Session {
             negotiation: Negotiation::new(first),
             pace: Pace::new(first.tx, now, seed),
             path_open: true,
+            haste: RateLimiter::new(HASTE_PER_SECOND, HASTE_BURST),
             owes_final: false,
             owes_packet: false,
             heard: None,
@@ -194,7 +201,8 @@ impl Session {
 
     /// Uses other timers and another mode from now on; the peer learns of it by a Poll Sequence (§6.8.3, §6.8.12).
     pub fn set_timers(&mut self, timers: BfdTimers, mode: BfdMode, now: Instant) {
-        self.owes_packet |= timers.multiplier != self.timers.multiplier && self.remote.discriminator.is_some();
+        self.owes_packet |=
+            timers.multiplier != self.timers.multiplier && self.remote.discriminator.is_some();
         (self.timers, self.mode) = (timers, mode);
         self.announce(now);
     }
@@ -303,7 +311,7 @@ impl Session {
         }
         self.announce(now);
         // §6.8.7: a changed state is told at once.
-        if self.path_open {
+        if self.path_open && (from == BfdState::Up || self.haste.allow(now)) {
             self.owes_packet = true;
             self.pace.sent(self.timers.multiplier, now);
         }

@@ -57,9 +57,11 @@ impl Sessions {
     /// jitter; discriminators differ on all workers, whatever their seeds are.
     pub fn new(setup: &Setup, me: WorkerId, seed: u64) -> Self {
         let mut dice = Dice(seed ^ 0xbfd);
-        let configured = setup.interfaces.iter().enumerate().flat_map(|(at, one)| {
-            one.bfd.iter().map(move |params| (InterfaceId::at(at), one, params))
-        });
+        let configured = setup
+            .interfaces
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| one.bfd.iter().map(move |params| (InterfaceId::at(at), one, params)));
         let mut this = Self::default();
         for (at, (interface, one, params)) in configured.enumerate() {
             let Some(own) = one.address_for(params.peer) else { continue };
@@ -67,13 +69,8 @@ impl Sessions {
                 continue;
             }
             let (discriminator, source_port) = names(at, &mut dice);
-            let session = Session::new(
-                params.timers,
-                params.mode,
-                discriminator,
-                Instant::ZERO,
-                dice.roll(u64::MAX),
-            );
+            let session =
+                Session::new(params.timers, params.mode, discriminator, Instant::ZERO, dice.roll(u64::MAX));
             this.touched.push(this.entries.len());
             this.entries.push(Entry {
                 interface,

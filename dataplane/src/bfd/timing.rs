@@ -122,11 +122,8 @@ impl Pace {
     /// §6.8.7: 75 to 100 % of the interval; 75 to 90 % when a single missing packet is a failure.
     fn jittered(&mut self, multiplier: NonZeroU8) -> Duration {
         let nanos = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        let (most, spread) = if multiplier.get() == 1 {
-            (nanos - nanos / 10, nanos / 20 * 3)
-        } else {
-            (nanos, nanos / 4)
-        };
+        let (most, spread) =
+            if multiplier.get() == 1 { (nanos - nanos / 10, nanos / 20 * 3) } else { (nanos, nanos / 4) };
         Duration::from_nanos(most - self.dice.roll(spread.saturating_add(1)))
     }
 }
