@@ -20,6 +20,8 @@ pub struct Sessions {
     entries: Vec<Entry>,
     /// Entries that may have something to send or to tell.
     touched: Vec<usize>,
+    /// Interfaces of entries that told it, so that they may be judged again.
+    told: Vec<InterfaceId>,
     /// Not later than the earliest deadline of any.
     next: Option<Instant>,
     /// Packets refused that were for none of them.
@@ -187,7 +189,8 @@ impl Sessions {
         None
     }
 
-    /// The next thing that others should know, with the session's interface and peer. Fetch it after all packets.
+    /// The next thing that others should know, with the session's interface and peer. Fetch it after all packets, and before
+    /// the verdicts.
     pub fn poll_event(&mut self) -> Option<(InterfaceId, IpAddr, BfdEvent)> {
         while let Some(at) = self.touched.last() {
             if let Some(entry) = self.entries.get_mut(*at)
@@ -195,19 +198,22 @@ impl Sessions {
             {
                 return Some((entry.interface, entry.peer, event));
             }
+            let interface = self.entries.get(*at).map(|entry| entry.interface);
+            self.told.extend(interface);
             self.touched.pop();
         }
         None
     }
 
+    /// The next interface whose sessions moved, and whether any of them speaks against it now.
+    pub fn poll_verdict(&mut self) -> Option<(InterfaceId, bool)> {
+        let interface = self.told.pop()?;
+        Some((interface, self.is_fault(interface)))
+    }
+
     /// Whether any session speaks against its interface.
     pub fn is_fault(&self, interface: InterfaceId) -> bool {
         self.of(interface).any(|entry| entry.session.is_fault())
-    }
-
-    /// Interfaces that have sessions, one for each session.
-    pub fn interfaces(&self) -> impl Iterator<Item = InterfaceId> + '_ {
-        self.entries.iter().map(|entry| entry.interface)
     }
 
     /// Says whether frames can leave by `interface` at all (see [`Session::set_path_open`]).

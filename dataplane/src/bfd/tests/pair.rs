@@ -145,6 +145,9 @@ impl Pair {
         while let Some((_, _, event)) = self.sides[side].poll_event() {
             self.events[side].push((self.now, event));
         }
+        while let Some((interface, fault)) = self.sides[side].poll_verdict() {
+            assert_eq!(self.sides[side].is_fault(interface), fault);
+        }
     }
 
     /// Lets time pass, from one thing that happens to the next.

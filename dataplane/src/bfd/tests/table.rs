@@ -50,6 +50,7 @@ fn sessions(list: Vec<Vec<BfdParams>>) -> Sessions {
 pub(super) fn drain(sessions: &mut Sessions) -> Vec<Outgoing> {
     let sent = core::iter::from_fn(|| sessions.poll_transmit()).collect();
     while sessions.poll_event().is_some() {}
+    while sessions.poll_verdict().is_some() {}
     sent
 }
 
