@@ -64,7 +64,7 @@ fn kinds_of_keys(macsec: &raw::Macsec, keys: &Keys<'_>, report: &mut Report) {
     }
     let channel = &keys.owner.channel;
     let (first, statics) = (items(&macsec.key).first(), macsec.static_keys.as_ref());
-    let agreed = first.map(|at| at.span).or(macsec.mka.as_ref().map(|at| at.span));
+    let agreed = first.map(|at| at.span).or_else(|| macsec.mka.as_ref().map(|at| at.span));
     match (macsec.policy(), agreed, statics.map(|at| at.span)) {
         (Policy::Off, Some(span), _) | (Policy::Off, None, Some(span)) => {
             report

@@ -67,7 +67,8 @@ pub(super) fn check(
         destination: given(settings.destination.as_ref()).unwrap_or(raw::DESTINATION),
         ethertype: net::EtherType::new(settings.ethertype()),
         ckn_padding: settings.ckn_padding(),
-        icv_indicator: given(settings.icv_indicator.as_ref()).unwrap_or(cloud_keys::icv_indicator(profile)),
+        icv_indicator: given(settings.icv_indicator.as_ref())
+            .unwrap_or_else(|| cloud_keys::icv_indicator(profile)),
         announce: settings.announce(),
         rekey: settings.rekey.as_ref().map(|at| at.value.0),
         suspension_limit: settings.suspension_limit().0,
