@@ -229,6 +229,7 @@ impl Gateway {
                 );
             }
             Event::Mka(_, _) => {}
+            Event::Bfd(id, peer, event) => crate::bfd::log(&self.attachment(id), peer, event),
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    BATCH, Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError},
 };
 use macsec::An;
@@ -23,6 +23,8 @@ use crate::clock;
 pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
+/// Batches in the largest ring of a port: what was in it at first is out after so many.
+const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
 
@@ -184,9 +186,27 @@ impl Worker {
             self.waker.reset();
             self.take_commands();
             self.work(&mut ready);
-            self.dataplane.handle_timeout(clock::now());
+            let now = clock::now();
+            if self.dataplane.is_judgement_due(now) {
+                self.look_everywhere();
+            }
+            self.dataplane.handle_timeout(now);
             self.settle();
         }
+    }
+
+    /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
+    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them.
+    fn look_everywhere(&mut self) {
+        for at in 0..self.ports.len() {
+            let id = PortId::at(at);
+            for _ in 0..LAP {
+                if !self.take_batch(id, clock::now()) {
+                    break;
+                }
+            }
+        }
+        self.take_crossings(clock::now());
     }
 
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
