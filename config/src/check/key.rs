@@ -226,7 +226,8 @@ fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Report) -> Opti
     Some(Secret::new(&mut octets))
 }
 
-fn refused(reference: &At<SecretRef>, error: &SecretError, report: &mut Report) {
+/// Says why a secret was not read.
+pub(super) fn refused(reference: &At<SecretRef>, error: &SecretError, report: &mut Report) {
     let code = match error {
         SecretError::NotFound => Code::SecretNotFound,
         SecretError::WorldReadable { .. } => Code::SecretWorldReadable,

@@ -5,6 +5,7 @@
 //! gives a `Config`.
 
 mod address;
+mod bgp;
 mod channel;
 mod connection;
 mod key;
@@ -31,7 +32,7 @@ pub(crate) fn check(document: &Document, secrets: &dyn SecretSource, report: &mu
     let ports = port::check(document, &names, report);
     let interconnects = port::interconnects(document, &names, report);
     let channels = channel::check(document, &names, secrets, report);
-    let connections = connection::check(document, &names, report);
+    let connections = connection::check(document, &names, secrets, report);
     let runtime = port::runtime(document, report);
     let site = document.site.as_ref().and_then(|site| site.value.name.as_ref());
     document.schema.as_ref()?;

@@ -5,15 +5,19 @@
 //! never stops: a wrong value becomes a finding and an empty field, and the checks go on with the rest.
 //! Whether values fit *together* is none of this module's business; see `check`.
 
+mod bgp;
 mod connection;
 mod kinds;
 mod macsec;
 mod port;
 mod section;
+mod time;
 mod tree;
 
 use schemars::generate::SchemaSettings;
 
+pub(crate) use bgp::{Announced, Bfd, Bgp, MaxIn, MaxOut, Neighbor, Policy as RoutePolicy, Rule};
+pub use bgp::{BfdMode, Family, GracefulRestart, LimitAction, Role, RouteOrigin, RouteSource, Verdict};
 pub(crate) use connection::{Attachment, Connection, Lan, Route, Via};
 pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
@@ -21,6 +25,7 @@ pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
 pub use port::{Aead, Io, LogFormat, Profile, RxRing, TagType};
 pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site};
+pub(crate) use time::written;
 pub(crate) use tree::{At, Kind, suggest};
 
 use crate::problem::{Code, Report, Span};

@@ -4,6 +4,7 @@
 //! taken out before the text is loaded.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod bgp;
 mod macsec;
 mod routing;
 mod shape;
@@ -17,9 +18,18 @@ use support::{BASE, EXAMPLES, base_with, load, problems};
 pub(crate) type Case = (Code, &'static [(&'static str, &'static str)], &'static str);
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [shape::SHAPE, shape::NAMES, macsec::CHANNELS, macsec::KEYS, routing::CONNECTIONS, routing::ROUTING]
-        .into_iter()
-        .flatten()
+    [
+        shape::SHAPE,
+        shape::NAMES,
+        macsec::CHANNELS,
+        macsec::KEYS,
+        routing::CONNECTIONS,
+        routing::ROUTING,
+        bgp::BGP,
+        bgp::CLOUDS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]
