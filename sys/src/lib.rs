@@ -32,6 +32,7 @@ pub mod process;
 mod socket_option;
 pub mod sysctl;
 mod tap;
+pub mod tcp;
 #[cfg(test)]
 mod testbed;
 
