@@ -283,7 +283,7 @@ fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>) -> Dataplane {
         gateway.secy_changed(ChannelId(u16::from(channel)), Instant::ZERO);
     }
     let routes = ConnectionTables::build(routes(side, channels, &setup));
-    gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![routes] }));
+    gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![Arc::new(routes)] }));
     gateway
 }
 
