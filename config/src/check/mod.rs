@@ -7,9 +7,11 @@
 mod address;
 mod bgp;
 mod channel;
+mod cloud_keys;
 mod connection;
 mod key;
 mod macsec;
+mod mka;
 mod mtu;
 mod names;
 mod overlap;
@@ -18,21 +20,33 @@ mod profile;
 mod route;
 mod transparent;
 
+use std::time::SystemTime;
+
+use core::time::Duration;
+
 use crate::{
     model::{Config, Site},
     problem::{Report, Span},
-    raw::{At, Document, items},
+    raw::{At, Document, items, time::Period},
     secret::SecretSource,
 };
 use names::Names;
 
+/// What is not in the file.
+pub(crate) struct Outside<'o> {
+    /// Where keys are read.
+    pub(crate) secrets: &'o dyn SecretSource,
+    /// The time of day, if it matters.
+    pub(crate) now: Option<SystemTime>,
+}
+
 /// Checks `document`; the configuration when nothing was wrong.
-pub(crate) fn check(document: &Document, secrets: &dyn SecretSource, report: &mut Report) -> Option<Config> {
+pub(crate) fn check(document: &Document, outside: &Outside<'_>, report: &mut Report) -> Option<Config> {
     let names = Names::collect(document, report);
     let ports = port::check(document, &names, report);
     let interconnects = port::interconnects(document, &names, report);
-    let channels = channel::check(document, &names, secrets, report);
-    let connections = connection::check(document, &names, secrets, report);
+    let channels = channel::check(document, &names, outside, report);
+    let connections = connection::check(document, &names, outside.secrets, report);
     let runtime = port::runtime(document, report);
     let site = document.site.as_ref().and_then(|site| site.value.name.as_ref());
     document.schema.as_ref()?;
@@ -54,6 +68,11 @@ fn span_of<T>(field: Option<&At<T>>, section: Span) -> Span {
 /// A value that may be left out, without its place.
 fn given<T: Clone>(field: Option<&At<T>>) -> Option<T> {
     field.map(|at| at.value.clone())
+}
+
+/// A duration that may be left out.
+fn lasting(field: Option<&At<Period>>) -> Option<Duration> {
+    field.map(|at| at.value.0)
 }
 
 /// The values of a list, without their places.

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::{BfdMode, GracefulRestart, Interface, LimitAction, Role, RouteOrigin, RouteSource, Verdict};
 use crate::{
-    raw::written,
+    raw::time::{Period, serialize_period},
     secret::{Secret, SecretRef, serialize_fingerprint},
 };
 
@@ -65,13 +65,13 @@ pub struct Neighbor {
     /// Password for TCP-MD5.
     pub password: Option<Password>,
     /// Hold time to propose: whole seconds, 3 to 65535.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub hold: Duration,
     /// Time between KEEPALIVEs: whole seconds, at most a third of the hold time.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub keepalive: Duration,
     /// Time between attempts to connect.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub connect_retry: Duration,
     /// Never connect, only accept.
     pub passive: bool,
@@ -96,12 +96,12 @@ pub struct Neighbor {
     /// Graceful restart.
     pub graceful_restart: GracefulRestart,
     /// How long it shall keep our routes while we restart: whole seconds, at most 4095.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub restart_time: Duration,
     /// Offer RFC 8538.
     pub restart_over_notification: bool,
     /// Longest use of stale routes once its session is back.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub stale_time: Duration,
     /// How often our own AS may be in its paths.
     pub allow_own_as: u8,
@@ -181,10 +181,10 @@ pub struct MaxOut {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Bfd {
     /// Shortest time between packets we send: 10 ms to 30 s.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub min_tx: Duration,
     /// Shortest time between packets we take: 10 ms to 30 s.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "serialize_period")]
     pub min_rx: Duration,
     /// How many packets in a row may be lost, from 1.
     pub multiplier: u8,
@@ -350,15 +350,8 @@ fn numbers<T: FromStr, const N: usize>(text: &str) -> Option<[T; N]> {
     parts.try_into().ok()
 }
 
-fn time<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&written(*time))
-}
-
 fn optional_time<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => time(value, serializer),
-        None => serializer.serialize_none(),
-    }
+    value.map(Period).serialize(serializer)
 }
 
 #[cfg(test)]

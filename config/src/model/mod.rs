@@ -9,6 +9,7 @@
 mod bgp;
 mod connection;
 mod macsec;
+mod mka;
 mod reference;
 
 use std::path::PathBuf;
@@ -22,11 +23,12 @@ pub use bgp::{
 pub use connection::{Attachment, Connection, HostDevice, Interface, Lan, MssClamp, Route, Via};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
+pub use mka::{Ckn, Mka, MkaKey};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    Aead, BfdMode, Cipher, Family, GracefulRestart, Io, LimitAction, LogFormat, Mode, Policy, Profile,
-    Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, Validate, Verdict,
+    Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat, Mode, Policy,
+    Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 

@@ -14,7 +14,7 @@ use super::{
     kinds::{Address, Int, List, Name, Prefix, Vlan, texts},
     macsec::KeyPlace,
     section::{section, words},
-    time::Time,
+    time::Lasting,
     tree::{Kind, quoted, suggest, wrong_type},
 };
 use crate::{
@@ -63,11 +63,11 @@ section! {
         /// Where the password for TCP-MD5 (RFC 2385) is. Default: none.
         password: KeyPlace => optional;
         /// Hold time to propose. Default: what the profile says, 90 s otherwise.
-        hold: Time<3_000, 65_535_000> => optional;
+        hold: Lasting<3_000, 65_535_000> => optional;
         /// Time between KEEPALIVEs. Default: what the profile says, a third of the hold time otherwise.
-        keepalive: Time<1_000, 21_845_000> => optional;
+        keepalive: Lasting<1_000, 21_845_000> => optional;
         /// Time between attempts to connect.
-        connect_retry: Time<1_000, 3_600_000> => optional;
+        connect_retry: Lasting<1_000, 3_600_000> => optional;
         /// Wait for the neighbour to connect.
         passive: bool => default(false);
         /// Send with TTL 255 and take nothing that a router has forwarded (GTSM, RFC 5082).
@@ -89,11 +89,11 @@ section! {
         /// How much of graceful restart (RFC 4724) to do. Default: `helper`, but `off` where the profile advises it.
         graceful_restart: GracefulRestart => optional;
         /// How long it shall keep our routes while we restart (`full` only).
-        restart_time: Time<1_000, 4_095_000> => optional;
+        restart_time: Lasting<1_000, 4_095_000> => optional;
         /// Keep routes over a NOTIFICATION too (RFC 8538).
         restart_over_notification: bool => default(false);
         /// Longest use of stale routes once its session is back.
-        stale_time: Time<1_000, 86_400_000> => optional;
+        stale_time: Lasting<1_000, 86_400_000> => optional;
         /// How often our own AS may be in its paths: sites of one AS behind one cloud.
         allow_own_as: Int<u8, 0, 10> => default(0);
         /// Replace its AS in paths to it by ours, so that it takes routes of its own other sites.
@@ -127,7 +127,7 @@ section! {
         /// What happens beyond: `warn` takes them, `hold` takes no more, `shut` ends the session.
         action: LimitAction => default(LimitAction::Hold);
         /// After `shut`, start again after this time. Default: when asked to.
-        restart: Time<1_000, 86_400_000> => optional;
+        restart: Lasting<1_000, 86_400_000> => optional;
     }
 }
 
@@ -149,9 +149,9 @@ section! {
         /// What a session does to the attachment and to BGP.
         mode: BfdMode => default(BfdMode::Follow);
         /// Shortest time between packets we send. Default: what the profile says, 300 ms otherwise.
-        min_tx: Time<10, 30_000> => optional;
+        min_tx: Lasting<10, 30_000> => optional;
         /// Shortest time between packets we take. Default: the same.
-        min_rx: Time<10, 30_000> => optional;
+        min_rx: Lasting<10, 30_000> => optional;
         /// How many packets in a row may be lost. Default: what the profile says, 3 otherwise.
         multiplier: Int<u8, 1, 255> => optional;
     }

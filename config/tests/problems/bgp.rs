@@ -58,7 +58,7 @@ pub(crate) const BGP: &[Case] = &[
     (Code::ReservedAsn, &[(FIRST, "on = \"ch1\"\nasn = ‸65535\n")], "65535"),
     (Code::OutOfRange, &[("asn = 65001", "asn = ‸0")], "1 to 4294967295"),
     (Code::OutOfRange, &[(FIRST, "on = \"ch1\"\nasn = 64513\nhold = ‸\"2s\"\n")], "3s"),
-    (Code::Malformed, &[(FIRST, "on = \"ch1\"\nasn = 64513\nhold = ‸\"90\"\n")], "ms, s, m, h, d"),
+    (Code::Malformed, &[(FIRST, "on = \"ch1\"\nasn = 64513\nhold = ‸\"90\"\n")], "not a duration"),
     (Code::WrongType, &[(FIRST, "on = \"ch1\"\nasn = 64513\nhold = ‸90\n")], "duration in quotes"),
     (Code::BgpTimers, &[(FIRST, "on = \"ch1\"\nasn = 64513\nhold = \"90s\"\nkeepalive = ‸\"31s\"\n")], "30s"),
     (

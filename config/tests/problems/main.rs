@@ -6,6 +6,7 @@
 
 mod bgp;
 mod macsec;
+mod mka;
 mod routing;
 mod shape;
 #[path = "../support/mod.rs"]
@@ -23,6 +24,9 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         shape::NAMES,
         macsec::CHANNELS,
         macsec::KEYS,
+        mka::KEYS,
+        mka::SETTINGS,
+        mka::CLOUDS,
         routing::CONNECTIONS,
         routing::ROUTING,
         bgp::BGP,

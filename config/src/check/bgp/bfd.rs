@@ -3,13 +3,13 @@
 use core::time::Duration;
 
 use super::{
-    super::{given, span_of},
+    super::{given, lasting, span_of},
     profile,
 };
 use crate::{
     model::{Bfd, BfdMode, Profile},
     problem::{Code, Report},
-    raw::{self, items, written},
+    raw::{self, items, time::Period},
 };
 
 /// BFD of an attachment, with the defaults of the peer's profile.
@@ -26,8 +26,8 @@ pub(in crate::check) fn bfd(
             .help("add peer = [\"169.254.10.2\"], the address of the router at the far end");
     }
     let defaults = profile::defaults(profile);
-    let min_tx = given(bfd.min_tx.as_ref()).unwrap_or(defaults.bfd_interval);
-    let min_rx = given(bfd.min_rx.as_ref()).unwrap_or(min_tx);
+    let min_tx = lasting(bfd.min_tx.as_ref()).unwrap_or(defaults.bfd_interval);
+    let min_rx = lasting(bfd.min_rx.as_ref()).unwrap_or(min_tx);
     let multiplier = given(bfd.multiplier.as_ref()).unwrap_or(defaults.bfd_multiplier);
     if bfd.mode() != BfdMode::Off {
         refuse(bfd, profile, (min_tx, min_rx, multiplier), report);
@@ -51,12 +51,12 @@ fn refuse(
     if min_tx.min(min_rx) < fastest {
         let message = format!(
             "a peer of profile \"{profile}\" sends no faster than every {}: {} will be agreed on",
-            written(fastest),
-            written(fastest)
+            Period(fastest),
+            Period(fastest)
         );
         report
             .add(Code::ProfileWarns, interval, message)
-            .help(format!("write min_tx = \"{}\", so that the file says what happens", written(fastest)));
+            .help(format!("write min_tx = \"{}\", so that the file says what happens", Period(fastest)));
     }
     if profile == Profile::GcpCci && !(5..=16).contains(&multiplier) {
         profile::refuse(

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use net::{IpNet, VlanId};
 
 use super::{
-    super::{address::peer_fits, given, key, span_of, values},
+    super::{address::peer_fits, given, key, lasting, span_of, values},
     has_family, profile, reserved,
 };
 use crate::{
     model::{BfdMode, Family, Interface, Limits, MaxIn, MaxOut, Neighbor, Password, Profile, RouteFilter},
     problem::{Code, Report, Span},
-    raw::{self, At, items, suggest, written},
+    raw::{self, At, items, suggest, time::Period},
     secret::{Secret, SecretSource},
 };
 
@@ -153,7 +153,7 @@ impl Context<'_> {
             password,
             hold,
             keepalive,
-            connect_retry: given(neighbor.connect_retry.as_ref()).unwrap_or(RETRY),
+            connect_retry: lasting(neighbor.connect_retry.as_ref()).unwrap_or(RETRY),
             passive: neighbor.passive(),
             ttl_security: neighbor.ttl_security(),
             ipv4,
@@ -165,9 +165,9 @@ impl Context<'_> {
             role: given(neighbor.role.as_ref()),
             strict_role: neighbor.strict_role(),
             graceful_restart,
-            restart_time: given(neighbor.restart_time.as_ref()).unwrap_or(RESTART),
+            restart_time: lasting(neighbor.restart_time.as_ref()).unwrap_or(RESTART),
             restart_over_notification: neighbor.restart_over_notification(),
-            stale_time: given(neighbor.stale_time.as_ref()).unwrap_or(STALE),
+            stale_time: lasting(neighbor.stale_time.as_ref()).unwrap_or(STALE),
             allow_own_as: neighbor.allow_own_as(),
             replace_as: neighbor.replace_as(),
             remove_private_as: neighbor.remove_private_as(),
@@ -184,18 +184,14 @@ impl Context<'_> {
     fn timers(&self, report: &mut Report) -> (Duration, Duration) {
         let (neighbor, defaults) = (self.neighbor, profile::defaults(self.profile));
         let whole = [neighbor.hold.as_ref(), neighbor.keepalive.as_ref()];
-        for at in whole.into_iter().flatten().filter(|at| at.value.subsec_nanos() != 0) {
+        for at in whole.into_iter().flatten().filter(|at| at.value.0.subsec_nanos() != 0) {
             report
-                .add(
-                    Code::BgpTimers,
-                    at.span,
-                    format!("{} is not a whole number of seconds", written(at.value)),
-                )
+                .add(Code::BgpTimers, at.span, format!("{} is not a whole number of seconds", at.value))
                 .help("BGP counts in seconds; BFD finds dead paths faster");
         }
-        let hold = given(neighbor.hold.as_ref()).unwrap_or(defaults.hold);
+        let hold = lasting(neighbor.hold.as_ref()).unwrap_or(defaults.hold);
         let third = Duration::from_secs((hold / 3).as_secs().max(1));
-        let keepalive = given(neighbor.keepalive.as_ref()).unwrap_or_else(|| defaults.keepalive.min(third));
+        let keepalive = lasting(neighbor.keepalive.as_ref()).unwrap_or_else(|| defaults.keepalive.min(third));
         if keepalive > third {
             report
                 .add(
@@ -203,11 +199,11 @@ impl Context<'_> {
                     span_of(neighbor.keepalive.as_ref(), neighbor.here),
                     format!(
                         "a keepalive time of {} is too long for a hold time of {}",
-                        written(keepalive),
-                        written(hold)
+                        Period(keepalive),
+                        Period(hold)
                     ),
                 )
-                .help(format!("write keepalive = \"{}\" or less: a third of the hold time", written(third)));
+                .help(format!("write keepalive = \"{}\" or less: a third of the hold time", Period(third)));
         }
         (hold, keepalive)
     }
@@ -217,7 +213,7 @@ impl Context<'_> {
         let text = match self.secrets.read(&at.value) {
             Ok(text) => text,
             Err(error) => {
-                key::refused(at, &error, report);
+                key::refused(&at.value, at.span, &error, report);
                 return None;
             }
         };
@@ -393,7 +389,7 @@ impl Context<'_> {
             limits: Limits { ipv4: given(given_in.ipv4.as_ref()), ipv6: given(given_in.ipv6.as_ref()) },
             warn_percent: given_in.warn(),
             action: given_in.action(),
-            restart: given(given_in.restart.as_ref()),
+            restart: lasting(given_in.restart.as_ref()),
         }
     }
 

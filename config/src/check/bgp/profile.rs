@@ -7,7 +7,7 @@ use super::super::span_of;
 use crate::{
     model::{GracefulRestart, Limits, Password, Profile},
     problem::{Code, Report, Span},
-    raw::{self, At, items, written},
+    raw::{self, At, items, time::Period},
 };
 
 /// What a profile sets where the file says nothing.
@@ -130,8 +130,8 @@ fn timers(neighbor: &raw::Neighbor, profile: Profile, facts: &Facts<'_>, report:
         let least = Duration::from_secs(least);
         if value < least {
             let span = span_of(field, neighbor.here);
-            let help = format!("write {key} = \"{}\" or more", written(least));
-            refuse(profile, span, &format!("a {what} of {}", written(value)), &help, report);
+            let help = format!("write {key} = \"{}\" or more", Period(least));
+            refuse(profile, span, &format!("a {what} of {}", Period(value)), &help, report);
         }
     }
 }
