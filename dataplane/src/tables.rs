@@ -5,6 +5,7 @@
 //! than routes do, and lives in [`crate::liveness`].
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use net::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -18,8 +19,8 @@ use crate::{
 pub struct Tables {
     /// Grows with every change.
     pub generation: u64,
-    /// By [`ConnectionId`](crate::ConnectionId).
-    pub connections: Vec<ConnectionTables>,
+    /// By [`ConnectionId`](crate::ConnectionId). Shared with the generation before where nothing changed.
+    pub connections: Vec<Arc<ConnectionTables>>,
 }
 
 /// What one connection knows.
