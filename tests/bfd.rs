@@ -63,13 +63,13 @@ fn faults(world: &mut World, side: Side, attachment: u16) -> Faults {
     world.at(side).snapshot(now).interfaces[usize::from(attachment)].faults
 }
 
-/// 64 flows from Left to Right, a frame of each every millisecond. The longest time that any flow was silent.
+/// 16 flows from Left to Right, a frame of each every other millisecond. The longest time that any flow was silent.
 fn longest_gap(world: &mut World, time: Duration) -> Duration {
-    let mut last = [world.now; 64];
+    let mut last = [world.now; 16];
     let mut longest = Duration::ZERO;
-    for _ in 0..time.as_millis() {
-        world.offer(Left, (0..64).map(|flow| udp(Left, Right.host(), 1000 + flow, b"x")));
-        let delivered = world.run(ms(1));
+    for _ in 0..time.as_millis() / 2 {
+        world.offer(Left, (0..16).map(|flow| udp(Left, Right.host(), 1000 + flow, b"x")));
+        let delivered = world.run(ms(2));
         for (_, frame) in delivered.iter().filter(|(side, frame)| *side == Right && frame[23] == 17) {
             let flow = usize::from(u16::from_be_bytes([frame[34], frame[35]]) - 1000);
             longest = longest.max(world.now.since(last[flow]));
@@ -82,10 +82,10 @@ fn longest_gap(world: &mut World, time: Duration) -> Duration {
 /// Nobody notices by the link that frames vanish: only BFD does.
 #[test]
 fn traffic_leaves_a_silently_cut_attachment_within_the_detection_time() {
-    for (timers, most) in [(fast as fn() -> BfdTimers, ms(154)), (slow, ms(904))] {
+    for (timers, most) in [(fast as fn() -> BfdTimers, ms(156)), (slow, ms(906))] {
         let bfd = if timers() == fast() { plan(2).bfd } else { |_| Some((slow(), BfdMode::Follow)) };
         let mut world = watched(Plan { bfd, ..plan(2) });
-        assert!(longest_gap(&mut world, ms(500)) <= ms(2), "before");
+        assert!(longest_gap(&mut world, ms(500)) <= ms(4), "before");
         world.cut[0] = true;
         let gap = longest_gap(&mut world, secs(2));
         assert!((ms(20)..=most).contains(&gap), "{gap:?}, not {most:?}");
@@ -100,7 +100,7 @@ fn traffic_leaves_a_silently_cut_attachment_within_the_detection_time() {
             assert!(told.iter().any(|(at, event)| *at == side && silence(event)), "{told:?}");
         }
         world.cut[0] = false;
-        assert!(longest_gap(&mut world, secs(3)) <= ms(2), "coming back costs nothing");
+        assert!(longest_gap(&mut world, secs(3)) <= ms(4), "coming back costs nothing");
         assert!(faults(&mut world, Left, 0).is_live() && faults(&mut world, Right, 0).is_live());
     }
 }
@@ -147,7 +147,7 @@ fn switching_bfd_off_moves_no_traffic() {
                 let now = world.now;
                 assert!(world.at(Right).set_bfd_admin_down((InterfaceId(0), *peer), down, now));
             }
-            assert!(longest_gap(&mut world, secs(5)) <= ms(2), "down: {down}");
+            assert!(longest_gap(&mut world, secs(5)) <= ms(4), "down: {down}");
             let up = if down { BfdState::Down } else { BfdState::Up };
             assert!(statuses(&mut world, Left).iter().all(|one| one.state == up));
         }
@@ -163,7 +163,10 @@ fn sessions_come_up_as_soon_as_the_channel_has_a_key() {
     let (took, _) =
         world.run_until(secs(1), |world| states(world).iter().all(|state| *state == BfdState::Up));
     assert!(took <= ms(400), "{took:?}");
-    assert_eq!(world.drops(Left, DropReason::MacsecNoTransmitSa), 0);
+    let mut without = World::of(Plan { mka: Some(|_, _| {}), bfd: |_| None, ..plan(1) });
+    without.run(secs(1));
+    let refused = |world: &mut World| world.drops(Left, DropReason::MacsecNoTransmitSa);
+    assert_eq!(refused(&mut world), refused(&mut without), "no packet was made only to be dropped");
 }
 
 /// A link that comes back is greeted at once, and traffic returns when BFD is Up again.
@@ -200,7 +203,8 @@ fn a_late_worker_that_drains_its_ports_first_does_not_flap() {
     let now = world.now.after(ms(100));
     assert!(world.at(Left).is_judgement_due(now));
     world.now = now;
-    for octets in waiting {
+    // What is forged last arrives first.
+    for octets in waiting.into_iter().rev() {
         world.forge(Left, 0, octets);
     }
     let late = world.run(Duration::ZERO);
@@ -231,13 +235,14 @@ fn shared_lan() -> [Dataplane; 2] {
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
     });
-    let depot = Depot::new(PoolSizes { small_count: 64, big_count: 1, ..PoolSizes::default() });
+    let depot = Depot::new(PoolSizes { small_count: 1024, big_count: 1, ..PoolSizes::default() });
     let board = Board::new(1);
     let routes = vec![
         ("10.1.0.0/24".parse().unwrap(), Target::OnLink(InterfaceId(0))),
         ("10.1.0.1/32".parse().unwrap(), Target::Local(InterfaceId(0))),
     ];
-    let tables = Arc::new(Tables { generation: 1, connections: vec![ConnectionTables::build(routes)] });
+    let tables =
+        Arc::new(Tables { generation: 1, connections: vec![ConnectionTables::build(routes).into()] });
     [0, 1].map(|worker| {
         let pool = Pool::new(depot.clone());
         let mut one = Dataplane::new(WorkerId(worker), setup.clone(), board.clone(), pool, 1).unwrap();
