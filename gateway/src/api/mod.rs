@@ -26,4 +26,4 @@ pub use listener::{ListenError, Listener};
 pub use server::serve;
 pub use source::{DeviceFacts, Facts, NoRekey, Running, Source, wall};
 #[cfg(test)]
-pub(crate) use view::{channels, connections, drops, macsec, mka, neighbors, ports, routes, status};
+pub(crate) use view::{bfd, channels, connections, drops, macsec, mka, neighbors, ports, routes, status};

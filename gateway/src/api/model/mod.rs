@@ -5,6 +5,7 @@
 //! known, `since`. A field never changes its meaning within a version and is never taken away; new ones may come, so
 //! readers ignore what they do not know.
 
+mod bfd;
 mod channel;
 mod connection;
 mod macsec;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use bfd::{BfdSession, BfdTransition};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
