@@ -21,6 +21,7 @@ use crate::{
     clock,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link},
+    pacemaker::Pacemaker,
     ports::{self, HandsOff},
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
@@ -52,6 +53,7 @@ pub struct Gateway {
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    _pacemaker: Option<Pacemaker>,
 }
 
 struct RunningWorker {
@@ -129,6 +131,8 @@ impl Gateway {
         for worker in &mut workers {
             worker.dataplane().set_tables(tables.clone());
         }
+        let pulses = workers.iter().map(Worker::pulse).collect();
+        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, keys.received);
@@ -145,6 +149,7 @@ impl Gateway {
             pool: plan.pool,
             news,
             hands_off,
+            _pacemaker: pacemaker,
         })
     }
 

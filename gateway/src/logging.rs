@@ -53,6 +53,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("port.reopened", "The device of a port is back, and was opened."),
     ("port.sysctl", "A setting of a device could not be changed."),
     ("state.write_failed", "What was received could not be written down."),
+    ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),
     ("worker.stuck", "A worker does not end."),
 ];

@@ -20,7 +20,7 @@ use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
-use crate::clock;
+use crate::{clock, pacemaker::Pulse};
 
 /// Frames (and news of neighbours) that may wait between two workers.
 pub const RING: usize = 1024;
@@ -116,6 +116,7 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
+    pulse: Arc<Pulse>,
     stop: bool,
 }
 
@@ -142,6 +143,7 @@ impl Worker {
             inbox,
             refused,
             lost,
+            pulse: Arc::new(Pulse::default()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -150,6 +152,11 @@ impl Worker {
     /// How others wake it.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// By what the pacemaker sees whether it is late.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Its dataplane, for what is set up before it runs.
@@ -184,6 +191,7 @@ impl Worker {
     /// Works until told to stop.
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
+        self.pulse.begin();
         while !self.stop {
             let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
             if self.poller.wait(&mut ready, wait).is_err() {
@@ -199,6 +207,7 @@ impl Worker {
             }
             self.dataplane.handle_timeout(now);
             self.settle();
+            self.pulse.beat(self.dataplane.bfd_deadline());
         }
     }
 
@@ -216,7 +225,7 @@ impl Worker {
         self.take_crossings(clock::now());
     }
 
-    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
+    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
     /// has frames is ready again at once, so leaving early loses nothing.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
@@ -229,7 +238,7 @@ impl Worker {
                     busy |= self.take_batch(PortId(index), now);
                 }
             }
-            if !busy {
+            if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }

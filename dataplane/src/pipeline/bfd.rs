@@ -37,6 +37,11 @@ impl Dataplane {
         known
     }
 
+    /// When a BFD session has something to do next: part of [`poll_timeout`](Self::poll_timeout), and the part that a peer waits for.
+    pub const fn bfd_deadline(&self) -> Option<Instant> {
+        self.bfd.poll_timeout()
+    }
+
     /// True when [`handle_timeout`](Self::handle_timeout) with this `now` would declare a BFD peer dead: whoever calls looks
     /// at all ports first, for its packets may wait there.
     pub fn is_judgement_due(&self, now: Instant) -> bool {

@@ -407,6 +407,8 @@ impl Dataplane {
     /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
     /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
+        // First the packets that waited for a neighbour, then newer ones: a session's states must arrive in their order.
+        self.serve_neighbors(now);
         self.serve_bfd(now);
         self.serve_neighbors(now);
         self.flush_coalescers();
