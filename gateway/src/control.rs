@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     assemble::{self, Device, Plan},
+    bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link},
@@ -52,6 +53,7 @@ pub struct Gateway {
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    bgp: Option<Bgp>,
 }
 
 struct RunningWorker {
@@ -124,12 +126,14 @@ impl Gateway {
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
         open_ports(&config, &setup, plan.pool, &mut workers)?;
-        open_hosts(&plan, &setup, &mut workers).await?;
+        let hosts = open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
             worker.dataplane().set_tables(tables.clone());
         }
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
+        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, keys.received);
         Ok(Self {
@@ -145,12 +149,18 @@ impl Gateway {
             pool: plan.pool,
             news,
             hands_off,
+            bgp,
         })
     }
 
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
+    }
+
+    /// The way to BGP, if any connection speaks it.
+    pub fn bgp(&self) -> Option<bgp::Handle> {
+        self.bgp.as_ref().map(|bgp| bgp.handle().clone())
     }
 
     /// The configuration that runs.
@@ -189,6 +199,9 @@ impl Gateway {
                     self.note_received().await;
                 }
             }
+            if self.bgp.as_ref().is_some_and(Bgp::is_finished) {
+                bail!("BGP ended by itself: this is a bug; what it printed says more");
+            }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
             }
@@ -200,6 +213,10 @@ impl Gateway {
     }
 
     fn stop(self) {
+        // Its last words travel through the workers.
+        if let Some(bgp) = self.bgp {
+            bgp.stop();
+        }
         for worker in &self.workers {
             worker.mailbox.send(Command::Stop);
         }
@@ -234,8 +251,12 @@ impl Gateway {
 
     fn hear_dataplane(&mut self, event: Event) {
         match event {
-            Event::AttachmentUp(id) => info!(event = "attachment.up", attachment = self.attachment(id)),
+            Event::AttachmentUp(id) => {
+                info!(event = "attachment.up", attachment = self.attachment(id));
+                self.with_bgp(|bgp| bgp.link(id, Ok(())));
+            }
             Event::AttachmentDown(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
@@ -320,6 +341,13 @@ impl Gateway {
     fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(port, fault));
+        }
+        self.with_bgp(|bgp| bgp.port(&self.setup, port, fault));
+    }
+
+    fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {
+        if let Some(bgp) = &self.bgp {
+            act(bgp.handle());
         }
     }
 
@@ -466,15 +494,22 @@ fn open_ports(
     Ok(())
 }
 
-async fn open_hosts(plan: &Plan, setup: &Setup, workers: &mut [Worker]) -> Result<()> {
+/// Makes the TAPs; gives their names.
+async fn open_hosts(
+    plan: &Plan,
+    setup: &Setup,
+    workers: &mut [Worker],
+) -> Result<BTreeMap<InterfaceId, String>> {
+    let mut names = BTreeMap::new();
     for host in &plan.hosts {
         let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let opened = ports::open_host(host).await?;
+        let (name, opened) = ports::open_host(host).await?;
+        names.insert(host.interface, name);
         if let Some(worker) = workers.get_mut(owner.index()) {
             worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {

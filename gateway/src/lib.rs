@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod assemble;
+pub mod bgp;
 pub mod cli;
 pub mod clock;
 pub mod control;
