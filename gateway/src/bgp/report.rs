@@ -1,8 +1,8 @@
 //! What the API asks of the thread, and what it is told: copies, nothing that holds the thread up.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
-use bgp::{Explanation, Family, PeerId, PeerStatus};
+use bgp::{Explanation, PeerId, PeerStatus};
 use dataplane::Target;
 use net::{Instant, IpNet};
 
@@ -14,11 +14,20 @@ pub enum Question {
     /// What was learnt: at most this many routes of each connection.
     Routes(usize),
     /// Everything about one prefix of one connection (its place in the configuration).
-    Explain(usize, IpNet),
+    Explain(usize, Wanted),
     /// End the session of a neighbour (places of connection and neighbour) and start it again.
     Clear(usize, usize),
     /// Ask a neighbour for its routes again, and tell it ours again.
     Refresh(usize, usize),
+}
+
+/// Which prefix is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// Exactly this one.
+    Prefix(IpNet),
+    /// The longest one that holds this address.
+    Address(IpAddr),
 }
 
 /// What is said to a [`Question`].
@@ -84,11 +93,6 @@ pub struct Explained {
     pub pending: bool,
     /// The newest generation that was given to the workers.
     pub generation: u64,
-    /// Names of the neighbours.
+    /// Names of the neighbours: `connection/name`.
     pub names: BTreeMap<PeerId, String>,
-    /// This moment.
-    pub now: Instant,
 }
-
-/// Both families.
-pub(super) const FAMILIES: [Family; 2] = Family::ALL;

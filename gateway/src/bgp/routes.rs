@@ -90,6 +90,13 @@ impl Routes {
         Some((target, !self.base.iter().any(|(own, _)| own == prefix)))
     }
 
+    /// The longest prefix that holds `address`, learnt or not.
+    pub(super) fn lookup(&self, address: IpAddr) -> Option<IpNet> {
+        let own = self.base.iter().map(|(net, _)| *net).filter(|net| net.contains(&address));
+        let learned = self.learned.lookup(address).map(|(net, _)| net);
+        own.chain(learned).max_by_key(IpNet::prefix_len)
+    }
+
     /// Everything that was learnt and counts, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &Target)> {
         let shadowed = |prefix: &IpNet| self.base.iter().any(|(own, _)| own == prefix);

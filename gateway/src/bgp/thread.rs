@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bgp::{
-    Event, Io, PeerId, Speaker, SpeakerConfig,
+    Event, Family, Io, PeerId, Speaker, SpeakerConfig,
     fsm::State,
     peer::{PathWatch, Standing},
     wire::notification::{Cease, Notification},
@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 
 use super::{
     Command, PathNews, Start, WAKE,
-    report::{Answer, Explained, FAMILIES, LearnedRoutes, NeighborReport, Question, RoutesReport},
+    report::{Answer, Explained, LearnedRoutes, NeighborReport, Question, RoutesReport, Wanted},
     routes::{Place, Routes},
     signatures::{Mismatch, Signatures},
     tell,
@@ -410,21 +410,10 @@ impl Loop {
                 let connections = self.speaking.iter().map(|one| one.learned(limit)).collect();
                 Answer::Routes(RoutesReport { generation, connections })
             }
-            Question::Explain(connection, prefix) => {
-                let Some((_, one)) = self.of(connection) else {
-                    return Answer::Done(Err("the connection does not speak BGP"));
-                };
-                let found = one.routes.of(&prefix.trunc());
-                Answer::Explained(Box::new(Explained {
-                    explanation: one.speaker.explain(&prefix),
-                    target: found.map(|(target, _)| target.clone()),
-                    counts: found.is_some_and(|(_, counts)| counts),
-                    pending: one.routes.is_changed(),
-                    generation,
-                    names: one.peers.iter().map(|peer| (peer.id, peer.name.clone())).collect(),
-                    now,
-                }))
-            }
+            Question::Explain(connection, wanted) => match self.of(connection) {
+                Some((_, one)) => Answer::Explained(Box::new(one.explain(wanted, generation))),
+                None => Answer::Done(Err("the connection does not speak BGP")),
+            },
             Question::Clear(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
                     speaker.reset_peer(peer, "cleared by the operator", now);
@@ -434,7 +423,7 @@ impl Loop {
             }
             Question::Refresh(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    let asked = FAMILIES.map(|family| speaker.ask_again(peer, family, now));
+                    let asked = Family::ALL.map(|family| speaker.ask_again(peer, family, now));
                     if asked.contains(&true) {
                         Ok(())
                     } else {
@@ -575,6 +564,25 @@ impl Speaking {
             })
         };
         self.peers.iter().enumerate().filter_map(report).collect()
+    }
+
+    fn explain(&self, wanted: Wanted, generation: u64) -> Explained {
+        let prefix = match wanted {
+            Wanted::Prefix(prefix) => prefix.trunc(),
+            Wanted::Address(address) => {
+                let heard = || self.speaker.rib().lookup(address).map(|(prefix, _)| prefix);
+                self.routes.lookup(address).or_else(heard).unwrap_or_else(|| address.into())
+            }
+        };
+        let found = self.routes.of(&prefix);
+        Explained {
+            explanation: self.speaker.explain(&prefix),
+            target: found.map(|(target, _)| target.clone()),
+            counts: found.is_some_and(|(_, counts)| counts),
+            pending: self.routes.is_changed(),
+            generation,
+            names: self.peers.iter().map(|peer| (peer.id, peer.name.clone())).collect(),
+        }
     }
 
     fn learned(&self, limit: usize) -> LearnedRoutes {

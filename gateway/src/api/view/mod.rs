@@ -1,5 +1,6 @@
 //! From [`Facts`] to the documents of the API: pure functions, one file for each kind of thing.
 
+mod bgp;
 mod channel;
 mod connection;
 mod macsec;
@@ -14,6 +15,7 @@ use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
 pub(crate) use self::{
+    bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,
