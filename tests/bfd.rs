@@ -93,7 +93,10 @@ fn traffic_leaves_a_silently_cut_attachment_within_the_detection_time() {
         for side in [Left, Right] {
             assert!(told.contains(&(side, Event::AttachmentDown(InterfaceId(0), Fault::BfdDown))));
             let silence = |event: &Event| {
-                matches!(event, Event::Bfd(InterfaceId(0), _, BfdEvent::Down(BfdLoss::Silence { .. })))
+                matches!(
+                    event,
+                    Event::Bfd(InterfaceId(0), _, BfdEvent::Down { loss: BfdLoss::Silence { .. }, .. })
+                )
             };
             assert!(told.iter().any(|(at, event)| *at == side && silence(event)), "{told:?}");
         }

@@ -11,6 +11,7 @@
 pub mod api;
 pub mod assemble;
 mod bfd;
+pub mod bgp;
 pub mod cli;
 pub mod clock;
 pub mod control;

@@ -273,8 +273,9 @@ impl Session {
     fn expire(&mut self, now: Instant) {
         let heard_ago = self.heard.map_or(Duration::ZERO, |heard| now.since(heard));
         let loss = BfdLoss::Silence { heard_ago, detection: self.detection().unwrap_or_default() };
+        let independent = self.remote.independent;
         self.heard = None;
-        self.remote = Remote::default();
+        self.remote = Remote { independent, ..Remote::default() };
         if matches!(self.state, BfdState::Init | BfdState::Up) {
             self.enter(BfdState::Down, Some(loss), now);
         } else {
@@ -307,7 +308,8 @@ impl Session {
             self.tell(BfdEvent::Up);
         } else if from == BfdState::Up {
             self.counters.downs += 1;
-            self.tell(BfdEvent::Down(loss.unwrap_or(BfdLoss::AdminDown)));
+            let loss = loss.unwrap_or(BfdLoss::AdminDown);
+            self.tell(BfdEvent::Down { loss, peer_independent: self.remote.independent });
         }
         self.announce(now);
         // §6.8.7: a changed state is told at once.

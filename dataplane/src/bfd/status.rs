@@ -62,7 +62,13 @@ pub enum BfdEvent {
     /// It is Up.
     Up,
     /// It was Up, and is not any more.
-    Down(BfdLoss),
+    Down {
+        /// Why.
+        loss: BfdLoss,
+        /// The peer's C bit: its BFD does not share the fate of its control plane, so forwarding there is dead, too
+        /// (RFC 5882 §4.3.2).
+        peer_independent: bool,
+    },
     /// It was not Up, and the peer now says that its operator switched it off: silence has a harmless reason.
     PeerAdminDown,
 }

@@ -17,9 +17,10 @@ use macsec::{
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoRekey, Source};
+use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_called};
 use crate::{
     assemble::{self, Device, Plan},
+    bgp::report::{Answer, Question},
     link_monitor::Link,
     worker::Report,
 };
@@ -361,6 +362,14 @@ impl Source for Fixed {
             "static" => Err(NoRekey::NoMka),
             _ => Ok(RekeyAnswer::Started),
         }
+    }
+
+    async fn bgp(&self, _: Question) -> Option<Answer> {
+        None
+    }
+
+    async fn wish(&self, neighbor: &str, _: Wish) -> Result<String, NoWish> {
+        neighbor_called(&facts().config, neighbor).map(|(_, name)| name)
     }
 }
 

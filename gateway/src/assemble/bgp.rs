@@ -23,7 +23,7 @@ use config::{
         self as words, BfdMode, GracefulRestart, LimitAction, RouteFilter, RouteOrigin, RouteSource, Verdict,
     },
 };
-use dataplane::{InterfaceId, InterfaceSetup};
+use dataplane::{ConnectionId, InterfaceId, InterfaceSetup, Target};
 use net::IpNet;
 
 use super::interface_id;
@@ -39,6 +39,10 @@ pub struct Domain {
     pub announce: Vec<IpNet>,
     /// Its neighbours, in the order of the configuration.
     pub peers: Vec<PeerPlan>,
+    /// Routes that do not come from neighbours; the later of two for one prefix counts, and all before those that do.
+    pub base: Vec<(IpNet, Target)>,
+    /// Its subnets: next hops are on one of them.
+    pub subnets: Vec<(IpNet, InterfaceId)>,
 }
 
 /// One neighbour.
@@ -91,7 +95,12 @@ fn domain(
         peer(connection, neighbor, interface, interfaces.get(interface.index())?)
     };
     let peers = connection.neighbors.iter().filter_map(peer).collect();
-    Some(Domain { connection: at, speaker, announce: announced(connection, bgp), peers })
+    let own = interfaces.iter().enumerate().filter(|(_, one)| one.connection == ConnectionId::at(at));
+    let subnets =
+        own.flat_map(|(id, one)| one.addresses.iter().map(move |net| (net.trunc(), InterfaceId::at(id))));
+    let subnets = subnets.filter(|(net, _)| !is_link_local(net.addr())).collect();
+    let base = super::routes(config, (at, connection), interfaces);
+    Some(Domain { connection: at, speaker, announce: announced(connection, bgp), peers, base, subnets })
 }
 
 /// Our own prefixes, each once, in order.

@@ -5,6 +5,7 @@
 //! columns go first, and only then is text wrapped. `--json` has everything as it is.
 
 mod bfd;
+mod bgp;
 mod config;
 mod connections;
 mod decoded;
@@ -20,6 +21,7 @@ mod tests;
 pub mod units;
 
 pub use bfd::bfd;
+pub use bgp::{bgp, bgp_pages, route_stories};
 pub use config::config;
 pub use connections::{connections, neighbors, routes};
 pub use decoded::decoded;

@@ -13,10 +13,9 @@ use crate::{
     model::{BfdMode, Family, Interface, Limits, MaxIn, MaxOut, Neighbor, Password, Profile, RouteFilter},
     problem::{Code, Report, Span},
     raw::{self, At, items, suggest, time::Period},
-    secret::{Secret, SecretSource},
+    secret::{SecretSource, password},
 };
 
-const MOST_OCTETS: usize = 80;
 const RETRY: Duration = Duration::from_secs(5);
 const RESTART: Duration = Duration::from_secs(120);
 const STALE: Duration = Duration::from_secs(300);
@@ -217,17 +216,9 @@ impl Context<'_> {
                 return None;
             }
         };
-        // An editor ends the file with a line feed; everything else belongs to the password.
-        let exact =
-            text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-        let why = match exact.len() {
-            0 => "is empty",
-            len if len > MOST_OCTETS => "has more than 80 octets, the most that TCP-MD5 takes here",
-            _ if exact.chars().any(char::is_control) => "has several lines or control characters",
-            _ => {
-                let secret = Secret::new(&mut exact.as_bytes().to_vec());
-                return Some(Password { from: at.value.clone(), secret });
-            }
+        let why = match password(&text) {
+            Ok(secret) => return Some(Password { from: at.value.clone(), secret }),
+            Err(why) => why,
         };
         report
             .add(Code::Password, at.span, format!("the password in {} {why}", at.value))

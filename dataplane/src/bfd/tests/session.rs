@@ -3,6 +3,10 @@
 use super::*;
 use BfdState::{AdminDown, Down, Init, Up};
 
+const fn down(loss: BfdLoss) -> BfdEvent {
+    BfdEvent::Down { loss, peer_independent: false }
+}
+
 /// RFC 5880 §6.8.6 and the figure of §6.2.
 #[test]
 fn the_state_table_is_the_standards() {
@@ -60,7 +64,7 @@ fn silence_for_the_detection_time_takes_it_down_and_not_before() {
         assert_eq!((status.state, status.remote_discriminator), (Down, 0), "bfd.RemoteDiscr");
         assert_eq!(status.diagnostic, Diagnostic::ControlDetectionTimeExpired);
         let loss = BfdLoss::Silence { heard_ago: ms(detection), detection: ms(detection) };
-        assert_eq!(one.events(), [BfdEvent::Down(loss)]);
+        assert_eq!(one.events(), [down(loss)]);
         let sent = one.sent();
         assert_eq!(sent.len(), 1, "told at once");
         assert_eq!((sent[0].state, sent[0].your_discriminator), (Down, None));
@@ -122,7 +126,7 @@ fn authentication_is_refused_counted_and_changes_nothing() {
 fn switched_off_it_says_so_and_hears_nothing() {
     let mut one = One::up(timers(50, 50, 3));
     one.session.set_admin_down(true, one.now);
-    assert_eq!(one.events(), [BfdEvent::Down(BfdLoss::AdminDown)]);
+    assert_eq!(one.events(), [down(BfdLoss::AdminDown)]);
     let sent = one.sent();
     assert_eq!((sent.len(), sent[0].state), (1, AdminDown));
     assert_eq!(sent[0].diagnostic, Diagnostic::AdministrativelyDown);
@@ -155,7 +159,7 @@ fn down_is_a_fault_only_after_up_and_only_if_nobody_switched_it_off() {
         assert!(one.session.is_fault(), "the path is gone");
         one.bring_up();
         one.hear(Control { diagnostic: Diagnostic::AdministrativelyDown, ..says(AdminDown) }).unwrap();
-        assert_eq!((one.session.state(), one.events()), (Down, vec![BfdEvent::Down(BfdLoss::PeerAdminDown)]));
+        assert_eq!((one.session.state(), one.events()), (Down, vec![down(BfdLoss::PeerAdminDown)]));
         assert_eq!(one.status().diagnostic, Diagnostic::NeighborSignaledSessionDown);
         assert!(!one.session.is_fault(), "the peer's operator switched it off");
         one.pass(Duration::from_secs(10), None);
@@ -165,7 +169,7 @@ fn down_is_a_fault_only_after_up_and_only_if_nobody_switched_it_off() {
         one.bring_up();
         one.hear(Control { diagnostic: Diagnostic::PathDown, ..says(Down) }).unwrap();
         assert!(one.session.is_fault(), "the peer itself says that the path is bad");
-        assert_eq!(one.events(), [BfdEvent::Down(BfdLoss::PeerDown(Diagnostic::PathDown))]);
+        assert_eq!(one.events(), [down(BfdLoss::PeerDown(Diagnostic::PathDown))]);
         one.hear(says(AdminDown)).unwrap();
         assert_eq!((one.session.is_fault(), one.events()), (false, vec![BfdEvent::PeerAdminDown]));
     }
@@ -192,6 +196,19 @@ fn the_first_packet_says_the_initial_values() {
         required_min_echo_rx: Duration::ZERO,
     };
     assert_eq!(one.sent(), [first]);
+}
+
+/// RFC 5882 §4.3.2: whether forwarding may go on at a peer that fell silent, its last C bit says.
+#[test]
+fn the_peers_c_bit_is_told_with_the_loss() {
+    for bit in [false, true] {
+        let mut one = One::up(timers(50, 50, 3));
+        one.hear(Control { control_plane_independent: bit, ..says(Up) }).unwrap();
+        one.pass(ms(200), None);
+        assert!(
+            matches!(one.events()[..], [BfdEvent::Down { peer_independent, .. }] if peer_independent == bit)
+        );
+    }
 }
 
 /// A restarted peer has another discriminator, and is Down: we leave Up and meet it again.

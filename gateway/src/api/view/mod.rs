@@ -1,6 +1,7 @@
 //! From [`Facts`] to the documents of the API: pure functions, one file for each kind of thing.
 
 mod bfd;
+mod bgp;
 mod channel;
 mod connection;
 mod macsec;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub(crate) use self::{
     bfd::bfd,
+    bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,
