@@ -114,6 +114,8 @@ impl Peer {
             }
             Daemon::Openbgpd => {
                 let conf = at("bgpd.conf");
+                // Where its unprivileged part is locked up; its service file makes it.
+                must(lab, &self.node, "mkdir -p /run/openbgpd");
                 self.spawn(lab, "bgpd", "/usr/sbin/bgpd", &["-d", "-v", "-f", &conf]);
                 self.await_answer(lab, "show");
             }
