@@ -73,6 +73,9 @@ pub struct Neighbor {
     /// Time between attempts to connect.
     #[serde(serialize_with = "serialize_period")]
     pub connect_retry: Duration,
+    /// Longest time to leave it alone after it broke the protocol.
+    #[serde(serialize_with = "serialize_period")]
+    pub back_off: Duration,
     /// Never connect, only accept.
     pub passive: bool,
     /// TTL 255 both ways (RFC 5082).

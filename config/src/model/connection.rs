@@ -35,10 +35,10 @@ pub struct Connection {
     /// BGP; there are no neighbours without.
     pub bgp: Option<Bgp>,
     /// BGP neighbours, each another one on its interface; none when transparent.
-    #[serde(rename = "neighbor")]
+    #[serde(rename = "neighbor", skip_serializing_if = "Vec::is_empty")]
     pub neighbors: Vec<Neighbor>,
     /// Policies that neighbours name.
-    #[serde(rename = "policy")]
+    #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<RoutePolicy>,
 }
 

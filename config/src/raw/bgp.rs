@@ -68,6 +68,8 @@ section! {
         keepalive: Lasting<1_000, 21_845_000> => optional;
         /// Time between attempts to connect.
         connect_retry: Lasting<1_000, 3_600_000> => optional;
+        /// Longest time to leave it alone after it broke the protocol; the first time it is a second.
+        back_off: Lasting<1_000, 3_600_000> => optional;
         /// Wait for the neighbour to connect.
         passive: bool => default(false);
         /// Send with TTL 255 and take nothing that a router has forwarded (GTSM, RFC 5082).

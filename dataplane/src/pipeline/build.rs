@@ -1,10 +1,13 @@
 //! From a [`Setup`] to the parts of a [`Dataplane`](super::Dataplane).
 
+use std::sync::Arc;
+
 use net::{Instant, IpNet};
 
 use super::{ConnectionState, Facts, Interface, InterfaceCounters, PortState, TRANSMIT_QUEUE, Wire};
 use crate::{
-    ChannelId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ConnectionKind, ConnectionTables, DropCounters, Faults, Hop, InterfaceId, InterfaceSetup,
+    Place, Setup,
     demux::{Demux, Owner},
     group::{Group, Weight},
     neighbor::{NeighborLimits, NeighborParams, Neighbors},
@@ -46,6 +49,21 @@ pub(super) fn group(weights: impl Iterator<Item = u8>) -> Group {
     let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
     #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
     Group::new(&weights).expect("64 members fit")
+}
+
+/// The groups of new tables. One with the same hops as before is taken over: making it anew would take as long as
+/// hundreds of frames.
+pub(super) fn groups(
+    tables: &ConnectionTables,
+    before: Option<&Arc<ConnectionTables>>,
+    known: &[Group],
+) -> Vec<Group> {
+    let old = |hops: &Vec<Hop>| {
+        let at = before?.groups.iter().position(|old| old == hops)?;
+        known.get(at).cloned()
+    };
+    let make = |hops: &Vec<Hop>| old(hops).unwrap_or_else(|| group(hops.iter().map(|hop| hop.weight)));
+    tables.groups.iter().map(make).collect()
 }
 
 /// The attachments inside one channel, by their tag.

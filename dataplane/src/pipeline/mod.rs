@@ -320,9 +320,13 @@ impl Dataplane {
         if tables.generation < self.tables.generation {
             return;
         }
-        for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
-            state.groups =
-                tables.groups.iter().map(|hops| build::group(hops.iter().map(|hop| hop.weight))).collect();
+        let before = self.tables.connections.iter().map(Some).chain(core::iter::repeat(None));
+        for ((state, tables), before) in self.connections.iter_mut().zip(&tables.connections).zip(before) {
+            match before {
+                // Shared with the generation before: nothing changed there.
+                Some(before) if Arc::ptr_eq(before, tables) => {}
+                _ => state.groups = build::groups(tables, before, &state.groups),
+            }
         }
         self.tables = tables;
         self.choose_again();

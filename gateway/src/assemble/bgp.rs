@@ -138,8 +138,12 @@ fn peer(
     config.hold_time = neighbor.hold;
     config.keepalive = Some(neighbor.keepalive);
     config.connect_retry = neighbor.connect_retry;
-    config.timers =
-        PeerTimers { passive: neighbor.passive, path_watch: watch(neighbor.bfd), ..PeerTimers::default() };
+    config.timers = PeerTimers {
+        passive: neighbor.passive,
+        back_off_max: neighbor.back_off,
+        path_watch: watch(neighbor.bfd),
+        ..PeerTimers::default()
+    };
     config.ipv4_over_ipv6 = neighbor.ipv4_over_ipv6;
     config.extended_messages = neighbor.extended_messages;
     config.role = neighbor.role.map(role);

@@ -202,3 +202,106 @@ impl Targets {
         self.slots.get(usize::try_from(number).ok()?)?.as_ref().map(|(target, _)| target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    fn hop(peer: u16, address: &str, bandwidth: Option<u64>) -> RouteNextHop {
+        let address = match address.parse().unwrap() {
+            IpAddr::V4(address) => NextHop::V4(address),
+            IpAddr::V6(global) => NextHop::V6 { global, link_local: None },
+        };
+        RouteNextHop { peer: PeerId(peer), address, bandwidth }
+    }
+
+    fn used(prefix: &str, next_hops: Vec<RouteNextHop>) -> RouteChange {
+        RouteChange::Use { prefix: net(prefix), next_hops }
+    }
+
+    /// Two neighbours, each on a link of its own, and a LAN.
+    fn routes() -> Routes {
+        let base = vec![(net("10.1.0.0/24"), Target::OnLink(InterfaceId(2)))];
+        let subnets = vec![
+            (net("169.254.1.0/30"), InterfaceId(0)),
+            (net("169.254.2.0/30"), InterfaceId(1)),
+            (net("10.1.0.0/24"), InterfaceId(2)),
+        ];
+        let mut routes = Routes::new(base, subnets);
+        for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2"), (3, 1, "fe80::2")] {
+            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap() };
+            routes.add_peer(PeerId(id), place);
+        }
+        routes
+    }
+
+    fn hops(routes: &Routes, prefix: &str) -> Vec<(u16, String, u8)> {
+        let Some((Target::Via(hops), _)) = routes.of(&net(prefix)) else { return Vec::new() };
+        hops.iter().map(|hop| (hop.interface.0, hop.gateway.to_string(), hop.weight)).collect()
+    }
+
+    #[test]
+    fn equal_routes_share_in_an_order_that_does_not_depend_on_the_best() {
+        let mut routes = routes();
+        let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
+        routes.apply(&used("10.9.0.0/16", vec![b.clone(), a.clone()]));
+        assert!(routes.take_changed() && !routes.take_changed());
+        let both = [(0, "169.254.1.2".to_owned(), 1), (1, "169.254.2.2".to_owned(), 1)];
+        assert_eq!(hops(&routes, "10.9.0.0/16"), both);
+        routes.apply(&used("10.9.0.0/16", vec![a, b]));
+        assert!(!routes.is_changed(), "another best, the same hops: nothing to build");
+        routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
+        assert!(routes.take_changed() && routes.learned() == 0);
+        assert!(routes.targets.slots.iter().all(Option::is_none) && routes.targets.numbers.is_empty());
+    }
+
+    #[test]
+    fn the_configuration_goes_before_neighbours() {
+        let mut routes = routes();
+        for prefix in ["10.1.0.0/24", "10.1.0.0/25"] {
+            routes.apply(&used(prefix, vec![hop(1, "169.254.1.2", None)]));
+        }
+        assert_eq!(routes.of(&net("10.1.0.0/24")).map(|(_, counts)| counts), Some(false));
+        assert_eq!(routes.iter().map(|(prefix, _)| prefix).collect::<Vec<_>>(), [net("10.1.0.0/25")]);
+        assert_eq!(routes.lookup("10.1.0.200".parse().unwrap()), Some(net("10.1.0.0/24")));
+        assert_eq!(routes.lookup("10.1.0.100".parse().unwrap()), Some(net("10.1.0.0/25")));
+        assert_eq!(routes.lookup("10.2.0.1".parse().unwrap()), None);
+    }
+
+    // RFC 4271 §5.1.3, RFC 2545 §3.
+    #[test]
+    fn next_hops_are_found_on_the_network_they_are_on() {
+        let mut routes = routes();
+        for (prefix, hop, found) in [
+            // A third router on the LAN.
+            ("10.2.0.0/16", hop(1, "10.1.0.7", None), (2, "10.1.0.7")),
+            // An internal neighbour passed it on as it was: through the neighbour.
+            ("10.3.0.0/16", hop(2, "192.0.2.99", None), (1, "169.254.2.2")),
+            ("fd00::/48", hop(3, "fe80::2", None), (1, "fe80::2")),
+        ] {
+            routes.apply(&used(prefix, vec![hop]));
+            assert_eq!(hops(&routes, prefix), [(found.0, found.1.to_owned(), 1)], "{prefix}");
+        }
+        let address =
+            NextHop::V6 { global: "2001:db8::2".parse().unwrap(), link_local: "fe80::2".parse().ok() };
+        routes.apply(&used("fd01::/48", vec![RouteNextHop { peer: PeerId(3), address, bandwidth: None }]));
+        assert_eq!(hops(&routes, "fd01::/48"), [(1, "fe80::2".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn bandwidths_become_weights_when_all_tell_theirs() {
+        let weights_of = |a, b| {
+            let mut routes = routes();
+            routes.apply(&used("10.9.0.0/16", vec![hop(1, "169.254.1.2", a), hop(2, "169.254.2.2", b)]));
+            hops(&routes, "10.9.0.0/16").iter().map(|hop| hop.2).collect::<Vec<_>>()
+        };
+        assert_eq!(weights_of(Some(10_000_000_000), Some(5_000_000_000)), [255, 127]);
+        assert_eq!(weights_of(Some(10_000_000_000), Some(1)), [255, 1]);
+        assert_eq!(weights_of(Some(10_000_000_000), None), [1, 1]);
+        assert_eq!(weights_of(Some(0), Some(0)), [1, 1]);
+    }
+}

@@ -226,10 +226,12 @@ fn tell_path(look: &Look, path: &RoutePath, text: &mut String) {
     } else {
         format!(", communities {}", path.communities.join(" "))
     };
+    // A route of our own has no next hop yet: each neighbour is told an address of ours on its own link.
+    let next_hop = if path.next_hop.is_unspecified() { "ours".to_owned() } else { path.next_hop.to_string() };
     let _written = writeln!(
         text,
-        "    next hop {}, AS path {as_path}, {}, local preference {}{med}{communities}",
-        path.next_hop, path.origin, path.local_pref
+        "    next hop {next_hop}, AS path {as_path}, {}, local preference {}{med}{communities}",
+        path.origin, path.local_pref
     );
     if path.accepted {
         let _written = writeln!(text, "    {}", path.import);

@@ -17,6 +17,7 @@ use crate::{
 };
 
 const RETRY: Duration = Duration::from_secs(5);
+const BACK_OFF: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(120);
 const STALE: Duration = Duration::from_secs(300);
 
@@ -153,6 +154,7 @@ impl Context<'_> {
             hold,
             keepalive,
             connect_retry: lasting(neighbor.connect_retry.as_ref()).unwrap_or(RETRY),
+            back_off: lasting(neighbor.back_off.as_ref()).unwrap_or(BACK_OFF),
             passive: neighbor.passive(),
             ttl_security: neighbor.ttl_security(),
             ipv4,
