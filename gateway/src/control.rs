@@ -22,6 +22,7 @@ use crate::{
     clock,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link},
+    pacemaker::Pacemaker,
     ports::{self, HandsOff},
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
@@ -53,6 +54,7 @@ pub struct Gateway {
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    _pacemaker: Option<Pacemaker>,
     bgp: Option<Bgp>,
 }
 
@@ -131,6 +133,8 @@ impl Gateway {
         for worker in &mut workers {
             worker.dataplane().set_tables(tables.clone());
         }
+        let pulses = workers.iter().map(Worker::pulse).collect();
+        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
         let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
         let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
@@ -149,6 +153,7 @@ impl Gateway {
             pool: plan.pool,
             news,
             hands_off,
+            _pacemaker: pacemaker,
             bgp,
         })
     }
@@ -272,6 +277,12 @@ impl Gateway {
                     an,
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
+            }
+            Event::Bfd(id, peer, event) => {
+                crate::bfd::log(&self.attachment(id), peer, event);
+                if let Some(news) = crate::bfd::news(id, peer, event) {
+                    self.with_bgp(|bgp| bgp.bfd(news));
+                }
             }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::AddressConflict(id, own, mac) => {

@@ -19,6 +19,9 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("api.listening", "The API listens on its socket."),
     ("attachment.down", "An attachment must not carry traffic, for the reason given."),
     ("attachment.up", "An attachment may carry traffic."),
+    ("bfd.down", "A BFD session is not up any more, for the reason given."),
+    ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),
+    ("bfd.up", "A BFD session is up."),
     ("bgp.attempt", "An attempt at a BGP session failed without a word from the neighbour."),
     ("bgp.down", "A BGP session ended, for the reason given."),
     ("bgp.end_of_rib", "A BGP neighbour has sent all its routes of a family."),
@@ -68,6 +71,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("port.reopened", "The device of a port is back, and was opened."),
     ("port.sysctl", "A setting of a device could not be changed."),
     ("state.write_failed", "What was received could not be written down."),
+    ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),
     ("worker.stuck", "A worker does not end."),
 ];

@@ -27,4 +27,4 @@ pub use listener::{ListenError, Listener};
 pub use server::serve;
 pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
 #[cfg(test)]
-pub(crate) use view::{channels, connections, drops, macsec, mka, neighbors, ports, routes, status};
+pub(crate) use view::{bfd, channels, connections, drops, macsec, mka, neighbors, ports, routes, status};

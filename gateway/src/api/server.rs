@@ -81,6 +81,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/bgp", get(routing::bgp::<S>))
         .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
         .route("/v1/macsec", get(macsec::<S>))
+        .route("/v1/bfd", get(bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
@@ -154,6 +155,10 @@ async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<Stri
             problem(StatusCode::SERVICE_UNAVAILABLE, "worker_silent", detail)
         }
     }
+}
+
+async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "BfdList", view::bfd).await
 }
 
 async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {

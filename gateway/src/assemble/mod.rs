@@ -4,6 +4,7 @@
 //! [`plan`] is pure: it takes the [`Config`](config::Config) and what the kernel says of each device, and gives
 //! everything that `gateway::control` has to open, install and start. So it can be tested without a network.
 
+mod bfd;
 mod bgp;
 mod macsec;
 mod mka;
@@ -205,6 +206,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: bfd::sessions(one),
         });
     }
     for one in &connection.lans {
@@ -217,6 +219,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     Ok(())

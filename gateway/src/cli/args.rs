@@ -128,6 +128,8 @@ pub(super) enum Noun {
     Macsec(Names),
     /// Key agreements: members, keys, and what is wrong with them
     Mka(Names),
+    /// BFD sessions: state, times, and why they were lost
+    Bfd(Names),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints

@@ -16,7 +16,7 @@ use crate::{
             BgpDown, BgpFamily, BgpNeighbor, Hop, Route, RouteAction, RouteExport, RouteOrigin, RoutePath,
             RouteStory, RouteWorker, RunningConfig,
         },
-        testbed::{KEY, break_channel, facts, mka_facts},
+        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts},
     },
     decode::{
         CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
@@ -34,7 +34,7 @@ fn holds(name: &str, screen: impl Fn(&Look) -> String) {
         if let Some(width) = width {
             let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
             let prose = longest.starts_with("! ")
-                || ["macsec", "mka", "config", "bgp-neighbor", "route-story"].contains(&name);
+                || ["macsec", "mka", "config", "bfd", "bgp-neighbor", "route-story"].contains(&name);
             let wrapped = longest.chars().count() <= width || prose;
             assert!(wrapped, "{name} at {width}: {longest}");
         }
@@ -99,6 +99,11 @@ fn routes_screen() {
 #[test]
 fn neighbors_screen() {
     holds("neighbors", |look| neighbors(look, &api::neighbors(&broken())));
+}
+
+#[test]
+fn bfd_screen() {
+    holds("bfd", |look| bfd(look, &api::bfd(&bfd_facts())));
 }
 
 #[test]
@@ -259,6 +264,7 @@ fn empty_lists_say_so() {
         (ports(&look, &[]), "no ports are configured\n"),
         (drops(&look, &[]), "nothing was dropped\n"),
         (routes(&look, &[]), "there are no routes\n"),
+        (bfd(&look, &[]), "no BFD sessions are configured\n"),
         (neighbors(&look, &[]), "no neighbours are known\n"),
         (macsec(&look, &[]), "no channels are configured\n"),
         (mka(&look, &[]), "no channel has MKA\n"),

@@ -5,6 +5,7 @@
 //! known, `since`. A field never changes its meaning within a version and is never taken away; new ones may come, so
 //! readers ignore what they do not know.
 
+mod bfd;
 mod bgp;
 mod channel;
 mod connection;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use bfd::{BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
