@@ -79,7 +79,7 @@ fn aws_never_sees_the_prefix_that_would_end_the_session_and_a_silent_path_ends_i
     peer.signal("bfdd", Signal::SIGSTOP);
     until("BFD ends the session", PATIENCE, || (edge.gateway.events("bgp.down").len() > downs).then_some(()));
     let down = edge.gateway.events("bgp.down").pop().unwrap();
-    assert!(down["why"].as_str().unwrap().contains("BFD Down"), "RFC 9384: {down}");
+    assert!(down["why"].as_str().unwrap().contains("BFD down"), "RFC 9384: {down}");
     assert!(!edge.uses("203.0.113.0/24"), "its routes went at once");
     peer.signal("bfdd", Signal::SIGCONT);
     edge.await_that("back", || {
