@@ -28,9 +28,17 @@ pub(crate) enum Daemon {
 /// The programs that all of them take.
 pub(crate) const PROGRAMS: [&str; 7] = ["bird", "birdc", "vtysh", "gobgpd", "gobgp", "bgpctl", "exabgp"];
 
-/// How the peer is set up: AS 65002 on `eth0` with 10.255.0.2/30 and 2001:db8:ffff::2/64, towards AS 65001.
+/// How the peer is set up: 10.255.0.2 and 2001:db8:ffff::2 towards AS 65001 (10.255.1.2 and 2001:db8:fffe::2 on the
+/// second link).
 #[derive(Clone, Debug)]
 pub(crate) struct Peering {
+    pub(crate) asn: u32,
+    /// On which link, from 0.
+    pub(crate) link: u8,
+    /// The whole configuration, where nothing below fits.
+    pub(crate) whole: Option<String>,
+    /// More lines at the top level, in the daemon's words.
+    pub(crate) top: &'static str,
     pub(crate) password: Option<&'static str>,
     pub(crate) gtsm: bool,
     /// A second session over IPv6 carries IPv6 (OpenBGPD cannot do it over IPv4).
@@ -48,6 +56,10 @@ pub(crate) struct Peering {
 impl Default for Peering {
     fn default() -> Self {
         Self {
+            asn: 65_002,
+            link: 0,
+            whole: None,
+            top: "",
             password: None,
             gtsm: false,
             two_sessions: false,
@@ -89,6 +101,12 @@ impl Peer {
             Daemon::Openbgpd => ("bgpd.conf", openbgpd(peering, &self.folder)),
             Daemon::Exabgp => ("exabgp.conf", exabgp(peering)),
         };
+        let text = peering.whole.clone().unwrap_or(text);
+        // The daemons' functions write what holds for the first link.
+        let text = text
+            .replace("10.255.0.", &format!("10.255.{}.", peering.link))
+            .replace("2001:db8:ffff:", &format!("2001:db8:fff{}:", super::edge::six(peering.link)))
+            .replace("65002", &peering.asn.to_string());
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(self.folder.join(name));
         file.unwrap().write_all(text.as_bytes()).unwrap();
@@ -243,6 +261,12 @@ impl Peer {
         }
     }
 
+    /// Sends a signal to one of its programs.
+    pub(crate) fn signal(&self, program: &str, signal: Signal) {
+        let (_, process) = self.processes.iter().find(|(name, _)| *name == program).unwrap();
+        process.signal(signal).unwrap();
+    }
+
     /// Kills one of its programs as a crash would; the kernel keeps what it was given.
     pub(crate) fn crash(&mut self, program: &str) {
         let at = self.processes.iter().position(|(name, _)| *name == program).unwrap();
@@ -304,8 +328,9 @@ fn frr(peering: &Peering) -> String {
     } else {
         ""
     };
+    let top = peering.top;
     format!(
-        "{statics}router bgp 65002\n bgp router-id 192.0.2.2\n no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n{restart}{neighbors} \
+        "{top}{statics}router bgp 65002\n bgp router-id 192.0.2.2\n no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n{restart}{neighbors} \
          address-family ipv4 unicast\n{}  neighbor 10.255.0.1 activate\n exit-address-family\n \
          address-family ipv6 unicast\n{}  neighbor {six} activate\n  neighbor {six} route-map NH6 out\n exit-address-family\n!\n\
          route-map NH6 permit 10\n set ipv6 next-hop global 2001:db8:ffff::2\n!\n",
@@ -339,10 +364,11 @@ fn bird(peering: &Peering) -> String {
         sessions += &session("peer6", "2001:db8:ffff::2", "2001:db8:ffff::1", false, true);
     }
     format!(
-        "log stderr all;\nrouter id 192.0.2.2;\nprotocol device {{ scan time 1; }}\n\
+        "log stderr all;\nrouter id 192.0.2.2;\nprotocol device {{ scan time 1; }}\n{}\
          protocol kernel k4 {{ persist; ipv4 {{ import none; export where source = RTS_BGP; }}; }}\n\
          protocol kernel k6 {{ persist; ipv6 {{ import none; export where source = RTS_BGP; }}; }}\n\
          protocol static s4 {{ ipv4;{} }}\nprotocol static s6 {{ ipv6;{} }}\n{sessions}",
+        peering.top,
         statics(false),
         statics(true)
     )
