@@ -37,6 +37,8 @@ enum Peer {
     Bird,
     /// Another gateway, and MACsec between them.
     Quadspan,
+    /// The same, and the routes between the sites are learnt by BGP.
+    QuadspanBgp,
     /// A router that does not speak BFD.
     Router,
 }
@@ -47,6 +49,12 @@ struct Bfd {
     interval: u64,
     multiplier: u8,
     mode: &'static str,
+}
+
+impl Peer {
+    const fn is_quadspan(self) -> bool {
+        matches!(self, Self::Quadspan | Self::QuadspanBgp)
+    }
 }
 
 impl Bfd {
@@ -76,7 +84,7 @@ impl Rig {
         match peer {
             Peer::Frr => tools.push("vtysh"),
             Peer::Bird => tools.extend(["bird", "birdc"]),
-            Peer::Quadspan | Peer::Router => {}
+            Peer::Quadspan | Peer::QuadspanBgp | Peer::Router => {}
         }
         let lacking = missing(&tools);
         if !lacking.is_empty() {
@@ -105,11 +113,11 @@ impl Rig {
         let gateway = |site: &str, own| {
             Gateway::new(&folder, &format!("gw-{site}"), site, 1, &configuration(peer, bfd, own))
         };
-        let (mut a, mut b) = (gateway("a", 1), (peer == Peer::Quadspan).then(|| gateway("b", 2)));
+        let (mut a, mut b) = (gateway("a", 1), peer.is_quadspan().then(|| gateway("b", 2)));
         let programs = match peer {
             Peer::Frr => start_frr(&lab, &folder, bfd),
             Peer::Bird => start_bird(&lab, &folder, bfd),
-            Peer::Quadspan | Peer::Router => vec![],
+            Peer::Quadspan | Peer::QuadspanBgp | Peer::Router => vec![],
         };
         a.start(&lab);
         if let Some(b) = &mut b {
@@ -177,7 +185,7 @@ impl Rig {
 
 fn topology(peer: Peer) -> Topology {
     let mut topology = Topology::two_sites(0, 1600).node(Node::new("sw"));
-    let daemon = peer != Peer::Quadspan;
+    let daemon = !peer.is_quadspan();
     if daemon {
         let gateway = topology.nodes.iter_mut().find(|node| node.name == "gw-b").unwrap();
         let mut router = Node::new("gw-b").forwarding();
@@ -222,7 +230,7 @@ fn configuration(peer: Peer, bfd: Bfd, own: u8) -> String {
             "[[port]]\nname = \"p{channel}\"\ndevice = \"ch{channel}\"\n\
              [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\n[channel.macsec]\n"
         );
-        if peer == Peer::Quadspan {
+        if peer.is_quadspan() {
             let mac = Topology::gateway_mac(far, channel).to_string().replace(':', "");
             let _ = write!(
                 text,
@@ -248,8 +256,24 @@ fn configuration(peer: Peer, bfd: Bfd, own: u8) -> String {
     }
     let _ = write!(
         text,
-        "[[connection.lan]]\nport = \"lan\"\naddress = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]\n\
-         [[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
+        "[[connection.lan]]\nport = \"lan\"\naddress = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]\n"
+    );
+    if peer == Peer::QuadspanBgp {
+        let _ = write!(text, "[connection.bgp]\nasn = 6500{own}\nannounce = [\"lans\"]\n");
+        for (channel, address) in [1, 2].into_iter().flat_map(|channel| {
+            [(channel, format!("169.254.{channel}.{far}")), (channel, format!("fd00:ff:{channel}::{far}"))]
+        }) {
+            let _ = write!(
+                text,
+                "[[connection.neighbor]]\non = \"ch{channel}\"\naddress = \"{address}\"\nasn = 6500{far}\n\
+                 import = \"accept\"\nexport = \"accept\"\n"
+            );
+        }
+        return text;
+    }
+    let _ = write!(
+        text,
+        "[[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
          [[connection.route]]\nprefix = \"fd00:{far}::/64\"\nvia = \"attachments\"\n"
     );
     text
@@ -410,6 +434,26 @@ fn two_gateways_find_a_silent_cut_under_macsec() {
         eprintln!("two gateways {}x{}: traffic stood still for {gaps:?}", bfd.interval, bfd.multiplier);
         rig.end();
     }
+}
+
+/// RFC 5882 §4.3, RFC 9384: the session over a dead path ends long before its hold time, and says why.
+#[test]
+fn bgp_hears_of_a_silent_cut() {
+    let Some(rig) = Rig::start("bfd::bgp", Peer::QuadspanBgp, FAST) else { return };
+    rig.wait_up();
+    let up = |count| {
+        until(&format!("{count} BGP sessions are up: {}", rig.a.log()), PATIENCE, || {
+            let sessions = rig.a.api("bgp");
+            let items = sessions["items"].as_array().unwrap();
+            (items.iter().filter(|one| one["state"] == "established").count() == count).then_some(())
+        });
+    };
+    up(4);
+    cut_is_found(&rig, FAST, true);
+    let down = rig.logged("bgp.down");
+    assert_eq!(down.len(), 2, "both families over the first channel: {down:?}");
+    up(4);
+    rig.end();
 }
 
 /// Processors that are busy with other things do not take a session down.

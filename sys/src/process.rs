@@ -298,16 +298,18 @@ mod tests {
 
     #[test]
     fn priority_is_lent_and_given_back() {
+        /// 0: ordinary, 1: SCHED_FIFO (proc(5)).
+        fn policy() -> String {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(' ').nth(11).unwrap().to_owned()
+        }
         on_a_thread(|| {
             match set_realtime(0, Some(1)) {
                 Err(why) => assert_eq!(why.raw_os_error(), Some(libc::EPERM)),
-                // SAFETY: it takes a number and gives one.
-                Ok(()) => assert_eq!(
-                    unsafe { libc::sched_getscheduler(thread_id()) } & !libc::SCHED_RESET_ON_FORK,
-                    libc::SCHED_FIFO
-                ),
+                Ok(()) => assert_eq!(policy(), "1"),
             }
             set_realtime(thread_id(), None).unwrap();
+            assert_eq!(policy(), "0");
             set_realtime(0, Some(100)).unwrap_err();
         });
     }

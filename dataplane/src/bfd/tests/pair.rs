@@ -63,7 +63,7 @@ impl Pair {
                 let addresses = ["169.254.0.2/24", "fd00:0::2/64"];
                 setup.interfaces[0].addresses = addresses.map(|net| net.parse().unwrap()).to_vec();
             }
-            Sessions::new(&setup, WorkerId(0), seed + at as u64)
+            Sessions::new(&setup, WorkerId(0), seed + u64::try_from(at).unwrap())
         };
         Self {
             seed,
@@ -82,7 +82,7 @@ impl Pair {
     }
 
     fn random(&mut self, below: Duration) -> Duration {
-        Duration::from_nanos(self.dice.roll(below.as_nanos() as u64 + 1))
+        Duration::from_nanos(self.dice.roll(u64::try_from(below.as_nanos()).unwrap() + 1))
     }
 
     fn percent(&mut self, chance: u64) -> bool {
@@ -101,7 +101,7 @@ impl Pair {
         for _ in 0..=u64::from(self.percent(link.doubled)) {
             let mut octets = octets.clone();
             if self.percent(link.garbled) {
-                let at = self.dice.roll(octets.len() as u64) as usize;
+                let at = below(&mut self.dice, octets.len());
                 octets[at] ^= 1 << self.dice.roll(8);
             }
             self.count += 1;
@@ -185,10 +185,14 @@ impl Pair {
     }
 }
 
+fn below(dice: &mut Dice, limit: usize) -> usize {
+    usize::try_from(dice.roll(u64::try_from(limit).unwrap())).unwrap()
+}
+
 fn any_timers(dice: &mut Dice) -> BfdTimers {
-    let interval = |dice: &mut Dice| [10, 50, 100, 300, 1000][dice.roll(5) as usize];
+    let interval = |dice: &mut Dice| [10, 50, 100, 300, 1000][below(dice, 5)];
     let (tx, rx) = (interval(dice), interval(dice));
-    timers(tx, rx, [3, 4, 5, 20][dice.roll(4) as usize])
+    timers(tx, rx, [3, 4, 5, 20][below(dice, 4)])
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn however_bad_it_was_they_meet_when_the_link_heals_and_stay() {
 fn less_loss_than_the_detection_time_allows_never_parts_them() {
     for seed in 0..300 {
         let mut dice = Dice(seed ^ 0xfeed);
-        let interval = [10, 50, 300][dice.roll(3) as usize];
+        let interval = [10, 50, 300][below(&mut dice, 3)];
         let mut pair = Pair::new(seed, [timers(interval, interval, 5); 2]);
         pair.pass(Duration::from_secs(8));
         pair.assert_up("on a good link");
@@ -229,8 +233,8 @@ fn less_loss_than_the_detection_time_allows_never_parts_them() {
             if mixes {
                 continue;
             }
-            let side = dice.roll(2) as usize;
-            let [tx, rx] = [(); 2].map(|()| [interval, interval * 2, interval * 5][dice.roll(3) as usize]);
+            let side = below(&mut dice, 2);
+            let [tx, rx] = [(); 2].map(|()| [interval, interval * 2, interval * 5][below(&mut dice, 3)]);
             for peer in PEERS[side] {
                 let who = (InterfaceId(0), peer.parse().unwrap());
                 assert!(pair.sides[side].set_timers(who, timers(tx, rx, 5), BfdMode::Follow, pair.now));

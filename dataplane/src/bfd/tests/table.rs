@@ -27,6 +27,7 @@ pub(super) fn setup(workers: u16, sessions: Vec<Vec<BfdParams>>) -> Setup {
         owner: WorkerId::at(at % usize::from(workers)),
         clear_tags: vec![],
         secy: SecyPolicy::new(Sci::new(MAC, 1)),
+        mka: None,
     };
     let net = |text: String| text.parse::<IpNet>().unwrap();
     let channels = (0..sessions.len()).map(channel).collect();
