@@ -16,6 +16,7 @@ mod flows;
 mod gateway;
 mod outcome;
 pub mod site;
+pub mod standing;
 mod story;
 mod talk;
 mod timers;
@@ -152,6 +153,11 @@ fn publish(options: &Options, outcome: &Outcome, code: u8) -> ExitCode {
 
 /// Requests the stop when the user or the system asks this process to end.
 fn stop_on_signals(stop: Stop) -> io::Result<()> {
+    on_signals(stop, || ())
+}
+
+/// As [`stop_on_signals`], and then does `more`.
+fn on_signals(stop: Stop, more: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -167,6 +173,7 @@ fn stop_on_signals(stop: Stop) -> io::Result<()> {
             }
         });
         stop.request();
+        more();
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }

@@ -52,7 +52,14 @@ impl SiteFiles {
     /// # Errors
     /// When the directory or a file cannot be made.
     pub fn write(plan: Plan) -> io::Result<Self> {
-        let directory = private_directory()?;
+        Self::write_in(private_directory()?, plan)
+    }
+
+    /// Writes them into `directory`, which is there, empty, and private. It goes with the files.
+    ///
+    /// # Errors
+    /// When a file cannot be made.
+    pub fn write_in(directory: PathBuf, plan: Plan) -> io::Result<Self> {
         let site = |letter: char| Site {
             letter,
             config: directory.join(format!("site-{letter}.toml")),

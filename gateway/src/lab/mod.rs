@@ -28,7 +28,7 @@ mod wired;
 
 pub use build::Lab;
 pub use error::LabError;
-pub use privilege::{enter, missing_privilege};
+pub use privilege::{Entered, enter, missing_privilege, way_in};
 pub use process::{Process, in_words};
 pub use stop::Stop;
 pub use topology::{End, Link, Node, Route, Topology};

@@ -97,7 +97,8 @@ impl Wire {
             let port = port.doing(|| format!("opening the wire's end {device}"))?;
             Ok::<Box<dyn Port>, LabError>(Box::new(port))
         };
-        let open_all = || ends.iter().flat_map(|ends| [&ends.a, &ends.b]).map(|device| open(device)).collect();
+        let open_all =
+            || ends.iter().flat_map(|ends| [&ends.a, &ends.b]).map(|device| open(device)).collect();
         let ports: Result<Vec<_>, LabError> =
             namespace.within(open_all).doing(|| "entering the wires' namespace".to_owned())?;
         let (orders, taken) = unbounded();

@@ -216,9 +216,8 @@ mod tests {
         let (orders, taken) = unbounded();
         let ports: Vec<Box<dyn Port>> = vec![Box::new(left), Box::new(right)];
         let (mut pump, _waker) = Pump::new(ports, 1600, 1, taken).unwrap();
-        let ready: Vec<Ready> = (0..2)
-            .map(|token| Ready { token, readable: true, writable: false, failed: false })
-            .collect();
+        let ready: Vec<Ready> =
+            (0..2).map(|token| Ready { token, readable: true, writable: false, failed: false }).collect();
         let mut pool = Pool::new(Depot::new(PoolSizes::default()));
         let mut cross = |pump: &mut Pump| {
             for port in [&mut near, &mut far] {

@@ -169,7 +169,8 @@ pub fn time(text: &str) -> Result<Duration, NotAQuantity> {
 fn decimal(text: &str, places: u32) -> Option<u64> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(rest) || (rest.is_empty() && text.contains('.')) {
+    if whole.is_empty() || !all_digits(whole) || !all_digits(rest) || (rest.is_empty() && text.contains('.'))
+    {
         return None;
     }
     let missing = places.checked_sub(u32::try_from(rest.len()).ok()?)?;
