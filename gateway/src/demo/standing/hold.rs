@@ -1,6 +1,5 @@
 //! The lab itself: wired sites, their files, their gateways. What the lab's process holds and requests change.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -37,7 +36,7 @@ impl Held {
         let sites = WiredSites::build(setup.channels, CHANNEL_MTU, setup.seed)?;
         let files = SiteFiles::write_in(place.sites(), plan).context("writing the sites' files")?;
         for site in &files.sites {
-            choose_mode(site, setup)?;
+            setup.mode.choose(site).context("choosing the protection")?;
         }
         let gateways = files.sites.iter().map(|site| Running { site: site.clone(), gateway: None }).collect();
         let mut held = Self { place, setup, entered, gateways, sites, _files: files, stop: stop.clone() };
@@ -149,13 +148,6 @@ fn gateway_state(running: &mut Running) -> anyhow::Result<GatewayState> {
     };
     let Site { letter: site, config, socket, log } = running.site.clone();
     Ok(GatewayState { site, pid, state, socket, config, log })
-}
-
-/// The demo's configurations say `ecmp`.
-fn choose_mode(site: &Site, setup: Setup) -> anyhow::Result<()> {
-    let text = fs::read_to_string(&site.config)?;
-    let chosen = text.replace(r#"protection = "ecmp""#, &format!("protection = \"{}\"", setup.mode.word()));
-    Ok(fs::write(&site.config, chosen)?)
 }
 
 fn names(names: &[String]) -> Vec<&str> {

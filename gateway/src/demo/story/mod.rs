@@ -2,6 +2,8 @@
 
 mod cut;
 
+pub(super) use cut::speaks_utf8;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,7 +26,7 @@ use crate::clock;
 use crate::lab::capture::{Capture, CaptureOptions};
 use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::tcp::TcpStreamRun;
-use crate::lab::{Lab, Stop, Topology, in_words};
+use crate::lab::{Entered, Lab, Stop, Topology, in_words, way_in};
 
 /// The two sites, and what tells their story.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(super) struct Story {
     /// Before the lab, so that they end in order while their namespaces are there.
     gateways: Vec<Gateway>,
     lab: Lab,
+    entered: Entered,
     files: SiteFiles,
     channels: Vec<String>,
     lateness: Duration,
@@ -42,7 +45,12 @@ pub(super) struct Story {
 
 impl Story {
     /// Measures the machine's timers, builds the lab, writes the files.
-    pub(super) fn begin(options: &Options, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
+    pub(super) fn begin(
+        options: &Options,
+        talk: Talk,
+        stop: &Stop,
+        entered: Entered,
+    ) -> anyhow::Result<Self> {
         let lateness = usual_lateness();
         let budget = outage_budget(lateness, Duration::ZERO);
         talk.step(format_args!(
@@ -59,7 +67,7 @@ impl Story {
         ));
         let channels = (1..=PLAN.channels).map(|channel| format!("ch{channel}")).collect();
         let (options, stop) = (options.clone(), stop.clone());
-        Ok(Self { options, talk, stop, gateways: Vec::new(), lab, files, channels, lateness })
+        Ok(Self { options, talk, stop, gateways: Vec::new(), lab, entered, files, channels, lateness })
     }
 
     /// Plays it from the first frame to the verdict.
@@ -99,7 +107,7 @@ impl Story {
         }
         for node in ["h-a", "gw-a", "gw-b", "h-b"] {
             let pid = self.lab.pid(node).unwrap_or_default();
-            let _ = writeln!(text, "  nsenter -t {pid} -U -n --preserve-credentials    # a shell in {node}");
+            let _ = writeln!(text, "  {}    # a shell in {node}", way_in(self.entered, pid));
         }
         let _ = writeln!(text, "Cut a channel from within gw-a: ip link set ch2 down (and up again).");
         let _ = write!(text, "To end it: Ctrl-C here, or kill {}", std::process::id());
@@ -315,10 +323,10 @@ fn outage_budget(usual: Duration, then: Duration) -> Duration {
 const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600 };
 const SUITE: &str = "gcm-aes-xpn-256";
 
-const H_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));
-const H_B4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 2, 0, 2));
-const H_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2));
-const H_B6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2));
+pub(super) const H_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));
+pub(super) const H_B4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 2, 0, 2));
+pub(super) const H_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2));
+pub(super) const H_B6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2));
 const GW_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 1));
 const GW_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1));
 
