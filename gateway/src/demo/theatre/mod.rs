@@ -8,7 +8,8 @@
 //! went over which channel is seen on the wires, by length, without any key.
 //!
 //! Budgets are for a machine whose timers are on time. They grow with the lateness that was measured before the first
-//! act and that was seen during each ([`budget`]), and both are printed. The exit code is 0 only within budgets.
+//! act and that was seen during each, and with the silences before anything was broken ([`budget`]); all are printed.
+//! The exit code is 0 only within budgets.
 //!
 //! To add an act: a name in [`act::Act`], what it breaks and mends, what it may cost. Acts that need what the gateways
 //! cannot do yet are left out of the [`act::PROGRAMME`].
@@ -41,7 +42,7 @@ use crate::lab::Stop;
 pub(super) fn run(options: &Options, talk: Talk, stop: &Stop) -> ExitCode {
     let mut evening = Evening::new(usual_lateness());
     talk.step(format_args!(
-        "timers are up to {} late here (p99); budgets grow by four times that, and by four times what is seen in an act",
+        "timers are up to {} late here (p99); budgets grow by four times that, by four times what an act sees, and by what flows suffer before it",
         short(evening.lateness())
     ));
     let played = play_all(options, talk, stop, &mut evening);

@@ -145,6 +145,7 @@ impl Stage {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
         let starved = traces.timers.latest(traces.at.hurt, traces.at.hurt.after(AFTERMATH));
+        let noise = directions.iter().map(|seen| seen.gap_before).max().unwrap_or_default();
         let ever = traces.timers.latest(Instant::ZERO, Instant::FAR_FUTURE);
         Scene {
             act,
@@ -154,7 +155,7 @@ impl Stage {
             detected,
             reasons: reasons.collect(),
             lateness: ever,
-            gap_budget: budget::gap(act.longest_gap(), usual, starved),
+            gap_budget: budget::gap(act.longest_gap(), usual, starved, noise),
             lost_budget: budget::lost(RATE, ever),
             spacing: Duration::from_secs(1) * u32::from(FLOWS) / RATE,
             directions,
