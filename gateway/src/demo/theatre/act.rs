@@ -90,6 +90,16 @@ impl Act {
         }
     }
 
+    /// How long it stays broken: long enough for the gateways to find it.
+    pub(super) const fn lasts(self) -> Duration {
+        match self {
+            Self::Lossy => Duration::from_secs(4),
+            Self::LinkDown | Self::BlackHole | Self::KillAndRestart | Self::ThreeOfFour => {
+                Duration::from_millis(1200)
+            }
+        }
+    }
+
     /// Whether flows of the channels that it does not break must not notice anything.
     pub(super) const fn spares_others(self) -> bool {
         !matches!(self, Self::KillAndRestart)
@@ -105,6 +115,7 @@ mod tests {
         for act in Act::value_variants() {
             assert_ne!(act.channels().is_empty(), act.kills().is_none(), "{act:?}");
             assert!(act.channels().len() < 4 && !act.longest_gap().is_zero());
+            assert!(act.kills().is_some() || act.lasts() > act.longest_gap(), "it can be found in time");
         }
         assert!(!PROGRAMME.contains(&Act::BlackHole), "until BFD finds it");
     }

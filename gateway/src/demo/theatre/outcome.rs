@@ -94,6 +94,7 @@ impl Evening {
 
     /// Adds an act and checks its budgets.
     pub(super) fn add(&mut self, scene: Scene) {
+        check_detection(&scene, &mut self.verdict);
         for direction in &scene.directions {
             check(&scene, direction, &mut self.verdict);
         }
@@ -104,6 +105,17 @@ impl Evening {
     pub(super) fn conclude(&mut self, elapsed: Duration) {
         self.elapsed = elapsed.as_secs_f64();
         self.ok = self.error.is_none() && self.verdict.holds();
+    }
+}
+
+/// A failure that nobody noticed was not survived: traffic came back because it was mended.
+fn check_detection(scene: &Scene, verdict: &mut Verdict) {
+    if scene.act.kills().is_none() {
+        let found = scene.detected.map_or_else(|| "never".to_owned(), short);
+        let wanted = format!("at most {}", short(scene.gap_budget));
+        let ok = scene.detected.is_some_and(|after| after <= scene.gap_budget);
+        let name = format!("{} ({}): found by both gateways", scene.title, scene.mode.word());
+        verdict.check(&name, ok, found, wanted);
     }
 }
 
@@ -201,6 +213,10 @@ pub(super) mod tests {
             evening.conclude(Duration::ZERO);
             assert_eq!(evening.ok, ok, "{gap} ms, {elsewhere} elsewhere");
         }
+        let mut unseen = Evening::new(Duration::ZERO);
+        unseen.add(Scene { detected: None, ..scene(1, 0) });
+        unseen.conclude(Duration::ZERO);
+        assert!(!unseen.ok, "nobody noticed");
         let mut nothing = Evening::new(Duration::ZERO);
         nothing.conclude(Duration::ZERO);
         assert!(!nothing.ok, "nothing played is no success");

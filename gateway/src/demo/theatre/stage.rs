@@ -116,7 +116,7 @@ impl Stage {
         if let Some(site) = act.kills() {
             self.kill_and_start(site)?;
         }
-        self.pause(BROKEN)?;
+        self.pause(act.lasts())?;
         let noticed = self.noticed(wall);
         let mended = clock::now();
         act.mend(&self.sites)?;
@@ -136,11 +136,10 @@ impl Stage {
         directions: Vec<Direction>,
         plots: Vec<Plot>,
     ) -> Scene {
-        let detected = act.channels().first().and_then(|_| {
-            let first = |(_, all): &(char, Vec<detect::Noticed>)| all.first().map(|one| one.after);
-            // The later of the two gateways decides when both directions are moved.
-            traces.noticed.iter().map(first).max().flatten()
-        });
+        // The later of the two gateways decides when both directions are moved.
+        let first = |(_, all): &(char, Vec<detect::Noticed>)| all.first().map(|one| one.after);
+        let both: Option<Vec<Duration>> = traces.noticed.iter().map(first).collect();
+        let detected = both.and_then(|both| both.into_iter().max()).filter(|_| act.kills().is_none());
         let reasons = traces.noticed.iter().flat_map(|(site, all)| {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
@@ -258,7 +257,7 @@ fn plot(
     at: Moments,
     gap: Duration,
 ) -> Plot {
-    let span = gap.saturating_mul(4).clamp(SHORTEST_PLOT, BROKEN.saturating_add(AFTER));
+    let span = gap.saturating_mul(4).clamp(SHORTEST_PLOT, LONGEST_PLOT);
     let step = (span / PIECES).max(Duration::from_nanos(1));
     let lead = span / 4;
     let from = Instant::ZERO.after(at.hurt.since(Instant::ZERO.after(lead)));
@@ -283,12 +282,11 @@ const A_LITTLE: Duration = Duration::from_millis(200);
 /// Until flows have found their way.
 const WARM_UP: Duration = Duration::from_millis(300);
 const BEFORE: Duration = Duration::from_millis(500);
-/// How long it stays broken.
-const BROKEN: Duration = Duration::from_millis(1200);
 const AFTER: Duration = Duration::from_millis(500);
 /// Lateness in this time after a failure belongs to it.
 const AFTERMATH: Duration = Duration::from_millis(300);
 /// Columns of a plot.
 const PIECES: u32 = 90;
-/// The least time that a plot shows.
+/// The most time that a plot shows, and the least.
+const LONGEST_PLOT: Duration = Duration::from_millis(1700);
 const SHORTEST_PLOT: Duration = Duration::from_millis(90);
