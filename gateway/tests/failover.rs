@@ -4,7 +4,7 @@
 //! is only held against the document here, and silences against what no failover may ever take. Skipped loudly where
 //! namespaces are forbidden, and failed there under `CI=true`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::process::Command;
 

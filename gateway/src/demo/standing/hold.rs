@@ -32,7 +32,7 @@ struct Running {
 impl Held {
     /// Builds the sites and writes their files; starts the gateways when it is asked for, and waits for their channels.
     pub(super) fn begin(place: Place, setup: Setup, entered: Entered, stop: &Stop) -> anyhow::Result<Self> {
-        let plan = Plan { channels: setup.channels, channel_mtu: CHANNEL_MTU };
+        let plan = Plan { channels: setup.channels, channel_mtu: CHANNEL_MTU, next_key_after: None };
         let sites = WiredSites::build(setup.channels, CHANNEL_MTU, setup.seed)?;
         let files = SiteFiles::write_in(place.sites(), plan).context("writing the sites' files")?;
         for site in &files.sites {

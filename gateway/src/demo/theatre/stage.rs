@@ -54,8 +54,9 @@ impl Stage {
     /// Builds the sites, starts the gateways, and waits until everybody reaches everybody.
     pub(super) fn build(mode: Mode, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
         let sites = WiredSites::build(CHANNELS, CHANNEL_MTU, SEED)?;
-        let files = SiteFiles::write(Plan { channels: CHANNELS, channel_mtu: CHANNEL_MTU })
-            .context("writing the sites' files")?;
+        let files =
+            SiteFiles::write(Plan { channels: CHANNELS, channel_mtu: CHANNEL_MTU, next_key_after: None })
+                .context("writing the sites' files")?;
         let mut gateways = Vec::new();
         for site in &files.sites {
             mode.choose(site).context("choosing the protection")?;
