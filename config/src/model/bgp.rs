@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::{BfdMode, GracefulRestart, Interface, LimitAction, Role, RouteOrigin, RouteSource, Verdict};
 use crate::{
     raw::time::{Period, serialize_period},
-    secret::{Secret, SecretRef, serialize_fingerprint},
+    secret::{Secret, SecretRef},
 };
 
 /// Who we are to all neighbours of a connection.
@@ -131,8 +131,8 @@ pub struct Neighbor {
 pub struct Password {
     /// Where it was read from.
     pub from: SecretRef,
-    /// The password; shown by its fingerprint.
-    #[serde(serialize_with = "serialize_fingerprint")]
+    /// The password. Not even a fingerprint of it is shown: people choose words, and words can be guessed from one.
+    #[serde(skip)]
     pub secret: Secret,
 }
 

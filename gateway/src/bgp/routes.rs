@@ -125,7 +125,7 @@ impl Routes {
             {
                 return Some(Hop { interface: place.interface, gateway: link_local.into(), weight });
             }
-            other => other.address(),
+            NextHop::V4(_) | NextHop::V6 { .. } => hop.address.address(),
         };
         let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
         if link_local {

@@ -1,74 +1,44 @@
-//! Opening ports: the device is taken away from the kernel's own stack, then a driver is put on it.
-//!
-//! The kernel sees every frame that a packet socket sees. It must neither answer nor forward what the gateway owns, so
-//! each device that a port takes loses IPv6, answers no ARP, forwards nothing, and accepts nothing whose way back leads
-//! elsewhere (ip-sysctl: `disable_ipv6`, `arp_ignore` 8, `forwarding` 0, `rp_filter` 1). What was set before is put
-//! back when the gateway ends in an orderly way.
+//! Opening ports: the device is taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
+//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to.
+
+mod hands_off;
+mod taps;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use config::model::{Io, Port as PortConfig, RxRing};
+use config::{
+    Config,
+    model::{Io, Port as PortConfig, RxRing},
+};
 use dataplane::{
     PoolSizes, WorkerId,
     port::{Port, af_packet, tap},
 };
+use net::MacAddr;
 use sys::sysctl;
 
-use crate::assemble::HostTap;
+use crate::assemble::{Device, HostTap};
 
-/// What is set on a device while the gateway has it.
-const HANDS_OFF: &[(&str, &str)] = &[
-    ("net/ipv6/conf/{}/disable_ipv6", "1"),
-    ("net/ipv4/conf/{}/forwarding", "0"),
-    ("net/ipv4/conf/{}/arp_ignore", "8"),
-    ("net/ipv4/conf/{}/rp_filter", "1"),
-];
+pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
+pub use taps::Taps;
 
-/// Keeps the kernel's own stack off a device, until dropped.
-#[derive(Debug)]
-pub struct HandsOff {
-    device: String,
-    before: Vec<(String, String)>,
-}
-
-impl HandsOff {
-    /// Takes the device away from the kernel's stack. What cannot be set (a kernel without IPv6, a read-only `/proc`)
-    /// is returned as a list of keys, for the log.
-    pub fn of(device: &str) -> (Self, Vec<String>) {
-        let (mut before, mut failed) = (Vec::new(), Vec::new());
-        for (key, wanted) in HANDS_OFF {
-            let key = key.replace("{}", device);
-            match sysctl::read(&key) {
-                Ok(old) if old.trim() == *wanted => {}
-                Ok(old) if sysctl::write(&key, wanted).is_ok() => before.push((key, old.trim().to_owned())),
-                Ok(_) | Err(_) => failed.push(key),
-            }
-        }
-        (Self { device: device.to_owned(), before }, failed)
-    }
-
-    /// The device.
-    pub fn device(&self) -> &str {
-        &self.device
-    }
-
-    /// Takes the device away again where somebody gave it back: whoever writes `net.ipv4.ip_forward`, a container
-    /// engine for example, writes `forwarding` of every device (ip-sysctl). Returns the keys that had changed.
-    pub fn hold(&self) -> Vec<String> {
-        let keys = HANDS_OFF.iter().map(|(key, wanted)| (key.replace("{}", &self.device), wanted));
-        let changed =
-            |(key, wanted): &(String, &&str)| sysctl::read(key).is_ok_and(|now| now.trim() != **wanted);
-        let taken_back = |(key, wanted): (String, &&str)| sysctl::write(&key, wanted).is_ok().then_some(key);
-        keys.filter(changed).filter_map(taken_back).collect()
-    }
-}
-
-impl Drop for HandsOff {
-    fn drop(&mut self) {
-        for (key, old) in &self.before {
-            // The device may be gone by now, and its settings with it.
-            let _restored = sysctl::write(key, old);
-        }
-    }
+/// What the kernel says of each device that the configuration names; those that are not there are left out.
+pub fn devices(config: &Config, taps: &Taps) -> BTreeMap<String, Device> {
+    let packet = |port: &PortConfig| {
+        let (mac, mtu) = (sys::interface::mac(&port.device).ok()?, sys::interface::mtu(&port.device).ok()?);
+        Some(Device {
+            mac: MacAddr(mac),
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            shared: true,
+            udp_segments: af_packet::udp_segments(),
+        })
+    };
+    let device = |port: &PortConfig| match port.io {
+        Io::Tap => taps.device(&port.device),
+        Io::Auto | Io::AfPacket => packet(port),
+    };
+    config.ports.iter().filter_map(|port| Some((port.device.clone(), device(port)?))).collect()
 }
 
 /// Opens a worker's part of a port.
@@ -81,9 +51,10 @@ pub fn open(
     worker: WorkerId,
     workers: u16,
     pool: PoolSizes,
+    taps: &mut Taps,
 ) -> Result<Box<dyn Port>> {
     if port.io == Io::Tap {
-        return open_tap(&port.device);
+        return Ok(Box::new(taps.open(&port.device)?));
     }
     let options = af_packet::Options {
         device: port.device.clone(),
@@ -113,18 +84,10 @@ fn fanout_group(device: &str) -> u16 {
     u16::try_from(index & 0xffff).unwrap_or(0) ^ u16::try_from(std::process::id() & 0xffff).unwrap_or(0)
 }
 
-fn open_tap(device: &str) -> Result<Box<dyn Port>> {
-    let port = tap::TapPort::open(device).with_context(|| {
-        format!("cannot open the TAP device {device}: it takes CAP_NET_ADMIN and /dev/net/tun")
-    })?;
-    sys::interface::set_up(port.name(), true).with_context(|| format!("cannot set {device} up"))?;
-    Ok(Box::new(port))
-}
-
 /// What is set on the TAP of an interface. Its addresses may stand on other TAPs too, and a neighbour on one may
 /// have an address that is ours on another (clouds number all their links from 169.254.0.0/16): who may
-/// send what is the worker's to judge. Duplicate address detection would ask the far side about an address that the
-/// worker answers for (ip-sysctl).
+/// send what is the worker's to judge, and it hands over only what is for the interface's own addresses. Duplicate
+/// address detection would ask the far side about an address that the worker answers for (ip-sysctl).
 const HOST: &[(&str, &str)] = &[
     ("net/ipv6/conf/{}/accept_dad", "0"),
     ("net/ipv6/conf/{}/accept_ra", "0"),
