@@ -144,6 +144,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
     };
@@ -174,6 +175,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             addresses: vec!["fd00:1::1/64".parse().unwrap()],
             mss_clamp: MssClamp::Off,
             host: Some(PortId(1)),
+            bfd: vec![],
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
     };

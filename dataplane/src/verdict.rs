@@ -94,6 +94,8 @@ drop_reasons! {
     NeighborUnresolved = "neighbor_unresolved",
     /// For the gateway itself, but nothing here listens to it.
     NotForUs = "not_for_us",
+    /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
+    BfdRefused = "bfd_refused",
     /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
     BadNeighborMessage = "bad_neighbor_message",
     /// A super-frame whose headers do not fit together.

@@ -20,9 +20,11 @@ use tracing::{error, info, warn};
 
 use crate::{
     assemble::{self, Plan},
+    bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link},
+    pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
     received::Notes,
     state::{LOW, PnStore, SaName},
@@ -56,6 +58,8 @@ pub struct Gateway {
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    _pacemaker: Option<Pacemaker>,
+    bgp: Option<Bgp>,
     taps: Taps,
 }
 
@@ -140,12 +144,16 @@ impl Gateway {
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
         open_ports(&config, &setup, plan.pool, &mut workers, &mut taps)?;
-        open_hosts(&plan, &setup, &mut workers).await?;
+        let hosts = open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
             drop(worker.dataplane().set_tables(tables.clone()));
         }
+        let pulses = workers.iter().map(Worker::pulse).collect();
+        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
+        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
@@ -162,6 +170,8 @@ impl Gateway {
             pool: plan.pool,
             news,
             hands_off,
+            _pacemaker: pacemaker,
+            bgp,
             taps,
         })
     }
@@ -169,6 +179,11 @@ impl Gateway {
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
+    }
+
+    /// The way to BGP, if any connection speaks it.
+    pub fn bgp(&self) -> Option<bgp::Handle> {
+        self.bgp.as_ref().map(|bgp| bgp.handle().clone())
     }
 
     /// The configuration that runs.
@@ -217,6 +232,9 @@ impl Gateway {
                     self.agreements.look(&self.config, &reports);
                 }
             }
+            if self.bgp.as_ref().is_some_and(Bgp::is_finished) {
+                bail!("BGP ended by itself: this is a bug; what it printed says more");
+            }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
             }
@@ -229,6 +247,10 @@ impl Gateway {
     }
 
     fn stop(self) {
+        // Its last words travel through the workers.
+        if let Some(bgp) = self.bgp {
+            bgp.stop();
+        }
         for worker in &self.workers {
             worker.mailbox.send(Command::Stop);
         }
@@ -267,8 +289,12 @@ impl Gateway {
 
     fn hear_dataplane(&mut self, event: Event) {
         match event {
-            Event::AttachmentUp(id) => info!(event = "attachment.up", attachment = self.attachment(id)),
+            Event::AttachmentUp(id) => {
+                info!(event = "attachment.up", attachment = self.attachment(id));
+                self.with_bgp(|bgp| bgp.link(id, Ok(())));
+            }
             Event::AttachmentDown(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
@@ -284,6 +310,12 @@ impl Gateway {
                     an,
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
+            }
+            Event::Bfd(id, peer, event) => {
+                crate::bfd::log(&self.attachment(id), peer, event);
+                if let Some(news) = crate::bfd::news(id, peer, event) {
+                    self.with_bgp(|bgp| bgp.bfd(news));
+                }
             }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::AddressConflict(id, own, mac) => {
@@ -353,6 +385,13 @@ impl Gateway {
     fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(port, fault));
+        }
+        self.with_bgp(|bgp| bgp.port(&self.setup, port, fault));
+    }
+
+    fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {
+        if let Some(bgp) = &self.bgp {
+            act(bgp.handle());
         }
     }
 
@@ -482,15 +521,22 @@ fn open_ports(
     Ok(())
 }
 
-async fn open_hosts(plan: &Plan, setup: &Setup, workers: &mut [Worker]) -> Result<()> {
+/// Makes the TAPs; gives their names.
+async fn open_hosts(
+    plan: &Plan,
+    setup: &Setup,
+    workers: &mut [Worker],
+) -> Result<BTreeMap<InterfaceId, String>> {
+    let mut names = BTreeMap::new();
     for host in &plan.hosts {
         let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let opened = ports::open_host(host).await?;
+        let (name, opened) = ports::open_host(host).await?;
+        names.insert(host.interface, name);
         if let Some(worker) = workers.get_mut(owner.index()) {
             worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
 };
 use macsec::{
@@ -20,12 +20,14 @@ use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
-use crate::clock;
+use crate::{clock, pacemaker::Pulse};
 
 /// Frames (and news of neighbours) that may wait between two workers.
 pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
+/// Batches in the largest ring of a port: what was in it at first is out after so many.
+const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
 
@@ -118,6 +120,7 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
+    pulse: Arc<Pulse>,
     stop: bool,
 }
 
@@ -144,6 +147,7 @@ impl Worker {
             inbox,
             refused,
             lost,
+            pulse: Arc::new(Pulse::default()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -152,6 +156,11 @@ impl Worker {
     /// How others wake it.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// By what the pacemaker sees whether it is late.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Its dataplane, for what is set up before it runs.
@@ -186,6 +195,7 @@ impl Worker {
     /// Works until told to stop.
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
+        self.pulse.begin();
         while !self.stop {
             let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
             if self.poller.wait(&mut ready, wait).is_err() {
@@ -195,12 +205,31 @@ impl Worker {
             self.waker.reset();
             self.take_commands();
             self.work(&mut ready);
-            self.dataplane.handle_timeout(clock::now());
+            let now = clock::now();
+            if self.dataplane.is_judgement_due(now) {
+                self.look_everywhere();
+            }
+            self.dataplane.handle_timeout(now);
             self.settle();
+            self.pulse.beat(self.dataplane.bfd_deadline());
         }
     }
 
-    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
+    /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
+    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them.
+    fn look_everywhere(&mut self) {
+        for at in 0..self.ports.len() {
+            let id = PortId::at(at);
+            for _ in 0..LAP {
+                if !self.take_batch(id, clock::now()) {
+                    break;
+                }
+            }
+        }
+        self.take_crossings(clock::now());
+    }
+
+    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
     /// has frames is ready again at once, so leaving early loses nothing.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
@@ -213,7 +242,7 @@ impl Worker {
                     busy |= self.take_batch(PortId(index), now);
                 }
             }
-            if !busy {
+            if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }

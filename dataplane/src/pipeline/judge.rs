@@ -90,6 +90,7 @@ impl Dataplane {
     /// Publishes whether an attachment is live.
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
+        self.open_path_for_bfd(interface, faults);
         if !self.board.set(interface, faults.is_live()) {
             return;
         }

@@ -8,6 +8,7 @@
 //! | `wire` | transparent connections |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
+//! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `judge` | which attachments are live |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
@@ -15,6 +16,7 @@
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
 
+mod bfd;
 mod build;
 mod egress;
 mod forward;
@@ -35,8 +37,15 @@ pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
-    group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
+    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    bfd::{BfdEvent, Sessions},
+    channel::Channel,
+    demux::Demux,
+    group::Group,
+    icmp::RateLimiter,
+    liveness::Board,
+    neighbor::Neighbors,
+    offload::Coalescer,
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
@@ -64,6 +73,8 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// What a BFD session of an interface, with this peer, has to tell.
+    Bfd(InterfaceId, IpAddr, BfdEvent),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -75,6 +86,7 @@ pub struct Dataplane {
     me: WorkerId,
     setup: Arc<Setup>,
     tables: Arc<Tables>,
+    bfd: Sessions,
     board: Arc<Board>,
     epoch: u64,
     pool: Pool,
@@ -211,6 +223,7 @@ impl Dataplane {
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
+            bfd: Sessions::new(&setup, me, seed),
             epoch: 0,
             pool,
             ports: build::ports(&setup),
@@ -234,6 +247,7 @@ impl Dataplane {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);
         }
+        this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
     }
@@ -270,12 +284,16 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.neighbor_deadline, self.mka_deadline())
+        earliest(earliest(self.neighbor_deadline, self.mka_deadline()), self.bfd.poll_timeout())
     }
 
-    /// Does what is due: key agreement, neighbours that did not answer.
+    /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
+    /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_bfd(now) {
+            self.finish(now);
+        }
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -301,7 +319,8 @@ impl Dataplane {
         let blame = match &crossing {
             Crossing::Route { interface, .. }
             | Crossing::Emit { interface, .. }
-            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            | Crossing::Host { interface, .. }
+            | Crossing::Bfd { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -400,6 +419,9 @@ impl Dataplane {
     /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
     /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
+        // First the packets that waited for a neighbour, then newer ones: a session's states must arrive in their order.
+        self.serve_neighbors(now);
+        self.serve_bfd(now);
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();

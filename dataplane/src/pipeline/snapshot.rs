@@ -5,7 +5,9 @@ use net::Instant;
 
 use super::{Dataplane, InterfaceCounters};
 use crate::{
-    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
+    bfd::{BfdStatus, RefusalCounters},
+    channel::ChannelCounters,
     neighbor::NeighborEntry,
 };
 
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
+    /// BFD packets that were for no session of this worker's.
+    pub bfd_refused: RefusalCounters,
     /// Small and big buffers in this worker's hands and in none.
     pub buffers: ((usize, usize), (usize, usize)),
 }
@@ -58,6 +62,8 @@ pub struct InterfaceSnapshot {
     pub counters: InterfaceCounters,
     /// Its neighbours.
     pub neighbors: Vec<NeighborEntry>,
+    /// Its BFD sessions, as far as this worker runs them.
+    pub bfd: Vec<BfdStatus>,
 }
 
 /// A port.
@@ -104,6 +110,7 @@ impl Dataplane {
             since: one.since,
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
+            bfd: self.bfd.statuses(one.facts.id),
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
@@ -115,6 +122,7 @@ impl Dataplane {
             channels: channels.collect(),
             interfaces: interfaces.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),
+            bfd_refused: *self.bfd.refused(),
             buffers: (self.pool.held(), self.pool.free()),
         }
     }

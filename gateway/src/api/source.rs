@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::{Config, model::Io};
+use config::{Config, SecretSource, model::Io};
 use dataplane::{ChannelId, Setup};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
@@ -13,10 +13,15 @@ use net::{Instant, MacAddr};
 
 use super::model::{Reason, Severity};
 use crate::{
+    bgp::{
+        Handle,
+        report::{Answer, Question},
+    },
     clock,
     control::Workers,
     link_monitor::{self, Link},
     ports,
+    secrets::Secrets,
     worker::Report,
 };
 
@@ -26,6 +31,34 @@ pub trait Source: Send + Sync + 'static {
     fn facts(&self) -> impl Future<Output = Facts> + Send;
     /// Asks for a fresh SAK on the channel of this name.
     fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    /// Asks BGP. `None` when no connection speaks it, or it does not answer.
+    fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
+    /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
+    fn wish(&self, neighbor: &str, wish: Wish) -> impl Future<Output = Result<String, NoWish>> + Send;
+}
+
+/// What may be wished of a BGP neighbour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// End the session and start it again.
+    Clear,
+    /// Ask for its routes again.
+    Refresh,
+    /// Read its password again and sign with it, without ending the session.
+    Rekey,
+}
+
+/// Why a wish was not fulfilled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoWish {
+    /// There is no such neighbour.
+    Unknown,
+    /// There are several: these.
+    Ambiguous(Vec<String>),
+    /// It cannot be done: why.
+    Refused(String),
+    /// BGP does not answer.
+    Silent,
 }
 
 /// Why nobody was asked for a fresh SAK.
@@ -113,6 +146,23 @@ pub struct Running {
     pub links: Arc<link_monitor::Health>,
     /// When it was started.
     pub started: Timestamp,
+    /// The way to BGP, if any connection speaks it.
+    pub bgp: Option<Handle>,
+}
+
+impl Running {
+    /// Reads a neighbour's password where it stands, and has it used from now on.
+    fn sign_anew(&self, handle: &Handle, (connection, neighbor): (usize, usize)) -> Result<(), NoWish> {
+        let configured = self.config.connections.get(connection).and_then(|one| one.neighbors.get(neighbor));
+        let password = configured.and_then(|one| one.password.as_ref());
+        let refused = |why: String| NoWish::Refused(why);
+        let from = &password.ok_or_else(|| refused("the neighbour has no `password`".to_owned()))?.from;
+        let text = Secrets::beside(&self.config_file).read(from);
+        let text = text.map_err(|why| refused(format!("{from} {why}")))?;
+        let secret = config::secret::password(&text).map_err(|why| refused(format!("{from} {why}")))?;
+        handle.set_password(connection, neighbor, Some(secret));
+        Ok(())
+    }
 }
 
 /// What is wrong with a gateway's link monitor.
@@ -161,6 +211,43 @@ impl Source for Running {
         let id = with_mka(&self.config, channel)?;
         let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
         self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    }
+
+    async fn bgp(&self, question: Question) -> Option<Answer> {
+        self.bgp.as_ref()?.ask(question).await
+    }
+
+    async fn wish(&self, neighbor: &str, wish: Wish) -> Result<String, NoWish> {
+        let (place, name) = neighbor_called(&self.config, neighbor)?;
+        let handle = self.bgp.as_ref().ok_or(NoWish::Silent)?;
+        let question = match wish {
+            Wish::Clear => Question::Clear(place.0, place.1),
+            Wish::Refresh => Question::Refresh(place.0, place.1),
+            Wish::Rekey => return self.sign_anew(handle, place).map(|()| name),
+        };
+        match handle.ask(question).await {
+            Some(Answer::Done(Ok(()))) => Ok(name),
+            Some(Answer::Done(Err(why))) => Err(NoWish::Refused(why.to_owned())),
+            _ => Err(NoWish::Silent),
+        }
+    }
+}
+
+/// The places of connection and neighbour that a name means, and the full name.
+pub(super) fn neighbor_called(config: &Config, name: &str) -> Result<((usize, usize), String), NoWish> {
+    let mut found = Vec::new();
+    for (at, connection) in config.connections.iter().enumerate() {
+        for (place, neighbor) in connection.neighbors.iter().enumerate() {
+            let full = format!("{}/{}", connection.name, neighbor.name);
+            if [full.as_str(), neighbor.name.as_str(), neighbor.address.to_string().as_str()].contains(&name)
+            {
+                found.push(((at, place), full));
+            }
+        }
+    }
+    match found.len() {
+        0 | 1 => found.pop().ok_or(NoWish::Unknown),
+        _ => Err(NoWish::Ambiguous(found.into_iter().map(|(_, full)| full).collect())),
     }
 }
 

@@ -4,6 +4,8 @@
 //! [`plan`] is pure: it takes the [`Config`](config::Config) and what the kernel says of each device, and gives
 //! everything that `gateway::control` has to open, install and start. So it can be tested without a network.
 
+mod bfd;
+mod bgp;
 mod macsec;
 mod mka;
 mod routes;
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use config::{
     Config,
-    model::{Connection, HostDevice, Io, Mode, PortRole, TagType},
+    model::{self as words, Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
     ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
@@ -25,6 +27,7 @@ use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 pub(crate) use self::macsec::suite;
 pub(crate) use self::routes::routes;
 pub use self::{
+    bgp::{Domain, PeerPlan},
     macsec::{ReceiveSa, StaticSas, TransmitSa},
     mka::key_entries,
 };
@@ -53,6 +56,8 @@ pub struct Plan {
     pub keys: Vec<StaticSas>,
     /// TAPs that give the host's own stack an interface.
     pub hosts: Vec<HostTap>,
+    /// Connections that speak BGP.
+    pub domains: Vec<Domain>,
     /// Buffers.
     pub pool: PoolSizes,
 }
@@ -62,6 +67,8 @@ pub struct Plan {
 pub struct HostTap {
     /// Its port.
     pub port: PortId,
+    /// The interface it belongs to.
+    pub interface: InterfaceId,
     /// Its name; `%d` is replaced by the kernel with a number.
     pub name: String,
     /// MAC address, that of the interface.
@@ -86,6 +93,7 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     }
     add_hosts(config, &mut ports, &channels, &mut interfaces, &mut hosts);
     let tables = routes::tables(config, &interfaces);
+    let domains = bgp::domains(config, &interfaces);
     let keys = config
         .channels
         .iter()
@@ -96,7 +104,7 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     let setup =
         Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
     let pool = pool(config, devices, &setup);
-    Ok(Plan { setup, tables, keys, hosts, pool })
+    Ok(Plan { setup, tables, keys, hosts, domains, pool })
 }
 
 fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
@@ -203,6 +211,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: bfd::sessions(one),
         });
     }
     for one in &connection.lans {
@@ -215,6 +224,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     Ok(())
@@ -224,7 +234,8 @@ const fn customer_tag(vlan: VlanId) -> VlanTag {
     VlanTag::new(EtherType::VLAN, vlan)
 }
 
-/// One more port, a TAP, for each interface that the host's own stack uses.
+/// One more port, a TAP, for each interface that the host's own stack uses: because the file says so, or because a
+/// BGP neighbour is there.
 fn add_hosts(
     config: &Config,
     ports: &mut Vec<PortSetup>,
@@ -233,10 +244,17 @@ fn add_hosts(
     hosts: &mut Vec<HostTap>,
 ) {
     let wishes = config.connections.iter().flat_map(|connection| {
-        let attachments = connection.attachments.iter().map(|one| one.host.as_ref());
-        attachments.chain(connection.lans.iter().map(|one| one.host.as_ref()))
+        let wish = move |host: Option<&HostDevice>, place| {
+            let unnamed = || bgp::has_neighbor(connection, place).then_some(HostDevice { name: None });
+            host.cloned().or_else(unnamed)
+        };
+        let attachments = connection.attachments.iter().enumerate();
+        let attachments =
+            attachments.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Attachment(at)));
+        let lans = connection.lans.iter().enumerate();
+        attachments.chain(lans.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Lan(at))))
     });
-    for (wish, interface) in wishes.zip(interfaces) {
+    for (at, (wish, interface)) in wishes.zip(interfaces).enumerate() {
         let Some(wish) = wish else { continue };
         let port = PortId::at(ports.len());
         let owner = match interface.place {
@@ -247,13 +265,14 @@ fn add_hosts(
         let caps = PortCaps { offload: true, udp_segments: false };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);
-        hosts.push(host_tap(wish, port, interface));
+        hosts.push(host_tap(&wish, (port, InterfaceId::at(at)), interface));
     }
 }
 
-fn host_tap(wish: &HostDevice, port: PortId, interface: &InterfaceSetup) -> HostTap {
+fn host_tap(wish: &HostDevice, (port, id): (PortId, InterfaceId), interface: &InterfaceSetup) -> HostTap {
     HostTap {
         port,
+        interface: id,
         name: wish.name.clone().unwrap_or_else(|| "qspan%d".to_owned()),
         mac: interface.mac,
         mtu: interface.mtu,

@@ -9,6 +9,7 @@
 
 mod args;
 mod ask;
+mod bgp;
 mod check;
 mod decode;
 mod exit;
@@ -58,6 +59,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Lab(options) => return lab::lab(&global, &options),
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
+        Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
