@@ -26,6 +26,7 @@ pub mod fib;
 pub mod flow;
 mod fragment;
 mod frame;
+pub mod frer;
 pub mod group;
 pub mod icmp;
 mod ids;
