@@ -30,6 +30,7 @@ pub mod frer;
 pub mod group;
 pub mod icmp;
 mod ids;
+mod key_agreement;
 pub mod liveness;
 pub mod neighbor;
 pub mod offload;

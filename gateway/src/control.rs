@@ -228,6 +228,7 @@ impl Gateway {
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
             }
+            Event::Mka(_, _) => {}
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);

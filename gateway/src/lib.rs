@@ -3,8 +3,8 @@
 //! [`assemble`] turns a configuration into what runs, [`worker`] drives a `Dataplane` on its thread, [`control`] starts
 //! and watches everything, [`state`] keeps packet numbers from being used twice, [`ports`] and [`link_monitor`] are the
 //! kernel's devices, [`clock`] is the only clock. People and scripts meet it in [`cli`], which reads what runs
-//! through [`api`] and shows it with [`show`]; [`logging`] tells what happens, [`secrets`] reads keys, and [`decode`] reads
-//! captures without any gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
+//! through [`api`] and shows it with [`show`]; [`logging`] tells what happens, [`secrets`] reads keys and [`keygen`] makes
+//! them, and [`decode`] reads captures without any gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod control;
 pub mod decode;
 pub mod demo;
+pub mod keygen;
 pub mod lab;
 pub mod link_monitor;
 pub mod logging;

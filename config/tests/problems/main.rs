@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod macsec;
+mod mka;
 mod routing;
 mod shape;
 #[path = "../support/mod.rs"]
@@ -17,9 +18,19 @@ use support::{BASE, EXAMPLES, base_with, load, problems};
 pub(crate) type Case = (Code, &'static [(&'static str, &'static str)], &'static str);
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [shape::SHAPE, shape::NAMES, macsec::CHANNELS, macsec::KEYS, routing::CONNECTIONS, routing::ROUTING]
-        .into_iter()
-        .flatten()
+    [
+        shape::SHAPE,
+        shape::NAMES,
+        macsec::CHANNELS,
+        macsec::KEYS,
+        mka::KEYS,
+        mka::SETTINGS,
+        mka::CLOUDS,
+        routing::CONNECTIONS,
+        routing::ROUTING,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]

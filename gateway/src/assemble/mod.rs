@@ -124,7 +124,7 @@ fn channels(
             one.clear_tags.iter().map(|tag| VlanTag::new(tag_type(tag.tag_type), tag.vlan)).collect();
         let secy =
             macsec::policy(&one.macsec, config.runtime.aead, device.mac, usize::from(mtu) + Ethernet::LEN);
-        Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy })
+        Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy, mka: None })
     };
     config.channels.iter().map(channel).collect()
 }

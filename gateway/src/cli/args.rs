@@ -73,7 +73,9 @@ pub(super) enum Command {
     Schema,
     /// Run a gateway in the foreground until SIGTERM
     Run(RunArgs),
-    /// Read MACsec in a capture with given keys
+    /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
+    Keygen(KeygenArgs),
+    /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
     Demo(demo::Options),
@@ -144,6 +146,54 @@ pub(super) struct RunArgs {
 }
 
 const DEFAULT_CONFIG: &str = "/etc/quadspan/quadspan.toml";
+
+/// Options of `keygen`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct KeygenArgs {
+    /// Make NAME.ckn and NAME.cak; without it, they are called after the CKN
+    #[arg(short, long, value_name = "[DIR/]NAME")]
+    pub(super) out: Option<PathBuf>,
+    /// Length of the CAK
+    #[arg(long, value_parser = bits, value_name = "128|256", conflicts_with = "cipher")]
+    pub(super) bits: Option<u16>,
+    /// A CAK as long as the keys of this cipher suite; without it, 256 bits
+    #[arg(long, value_enum, value_name = "SUITE")]
+    pub(super) cipher: Option<Suite>,
+    /// When it starts, such as 2027-01-01T02:00:00Z: a key that takes over from the one in use
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Option<jiff::Timestamp>,
+}
+
+/// Cipher suites, in the words of the configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Suite {
+    #[value(name = "gcm-aes-128")]
+    GcmAes128,
+    #[value(name = "gcm-aes-256")]
+    GcmAes256,
+    #[value(name = "gcm-aes-xpn-128")]
+    GcmAesXpn128,
+    #[value(name = "gcm-aes-xpn-256")]
+    GcmAesXpn256,
+}
+
+impl Suite {
+    /// Length of its keys.
+    pub(super) const fn bits(self) -> u16 {
+        match self {
+            Self::GcmAes128 | Self::GcmAesXpn128 => 128,
+            Self::GcmAes256 | Self::GcmAesXpn256 => 256,
+        }
+    }
+}
+
+fn bits(text: &str) -> Result<u16, &'static str> {
+    match text {
+        "128" => Ok(128),
+        "256" => Ok(256),
+        _ => Err("a CAK has 128 or 256 bits"),
+    }
+}
 
 /// Options of `decode`.
 #[derive(Args, Clone, Debug)]
