@@ -37,6 +37,7 @@ pub mod offload;
 mod pipeline;
 mod pool;
 pub mod port;
+pub mod protection;
 mod setup;
 mod tables;
 mod verdict;
