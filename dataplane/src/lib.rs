@@ -39,6 +39,7 @@ mod pool;
 pub mod port;
 pub mod protection;
 mod setup;
+pub mod stamp;
 mod tables;
 mod verdict;
 mod vlan;
