@@ -75,6 +75,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
     Keygen(KeygenArgs),
+    /// Make a fresh SAK on a channel now
+    Rekey(RekeyArgs),
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
@@ -115,6 +117,8 @@ pub(super) enum Noun {
     Routes(Names),
     /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
     Macsec(Names),
+    /// Key agreements: members, keys, and what is wrong with them
+    Mka(Names),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -127,6 +131,14 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Options of `rekey`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RekeyArgs {
+    /// The channel; this gateway must be its key server
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
 }
 
 /// Options of `check`.
@@ -248,6 +260,8 @@ mod tests {
             ("sh ch", "Show { noun: Channels("),
             ("show conn", "Show { noun: Connections("),
             ("sho mac ch1", "Show { noun: Macsec("),
+            ("sho mk", "Show { noun: Mka("),
+            ("rek ch1", "Rekey("),
             ("stat --exit-code", "Status("),
             ("chec x.toml", "Check("),
             ("e drop:runt", "error"),

@@ -56,6 +56,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         }
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
+        Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,

@@ -13,7 +13,7 @@ use crate::{
     api::{
         self,
         model::RunningConfig,
-        testbed::{KEY, break_channel, facts},
+        testbed::{KEY, break_channel, facts, mka_facts},
     },
     decode::{KeySummary, MacsecCounts, SaSummary, Summary},
 };
@@ -28,7 +28,7 @@ fn holds(name: &str, screen: impl Fn(&Look) -> String) {
         let text = screen(&Look { width, colour: false, now: now() });
         if let Some(width) = width {
             let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
-            let prose = longest.starts_with("! ") || ["macsec", "config"].contains(&name);
+            let prose = longest.starts_with("! ") || ["macsec", "mka", "config"].contains(&name);
             let wrapped = longest.chars().count() <= width || prose;
             assert!(wrapped, "{name} at {width}: {longest}");
         }
@@ -98,6 +98,29 @@ fn neighbors_screen() {
 #[test]
 fn macsec_screen() {
     holds("macsec", |look| macsec(look, &api::macsec(&broken())));
+}
+
+#[test]
+fn mka_screen() {
+    holds("mka", |look| mka(look, &api::mka(&mka_facts())));
+}
+
+#[test]
+fn status_of_a_gateway_whose_channel_waits_for_a_key() {
+    let facts = || {
+        let mut facts = mka_facts();
+        break_channel(&mut facts, 0, Fault::MkaDown);
+        facts
+    };
+    let channels = api::channels(&facts());
+    assert_eq!(channels[0].reason.as_deref(), Some("mka_down"));
+    let status = api::status(&facts());
+    let said: Vec<_> = status.reasons.iter().map(|reason| reason.message.as_str()).collect();
+    assert!(said.iter().any(|text| text.contains("MKA has agreed on no key")), "{said:?}");
+    assert!(
+        said.iter().any(|text| text.contains("CLEAR TEXT (SHOULD-SECURE)") && text.contains("CAK differs")),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -175,6 +198,7 @@ fn empty_lists_say_so() {
         (routes(&look, &[]), "there are no routes\n"),
         (neighbors(&look, &[]), "no neighbours are known\n"),
         (macsec(&look, &[]), "no channels are configured\n"),
+        (mka(&look, &[]), "no channel has MKA\n"),
     ] {
         assert_eq!(text, expected);
     }

@@ -113,7 +113,7 @@ impl Kay {
         let mut found = Vec::new();
         if self.participants.is_empty() {
             found.push(Diagnosis::NoKeyStarted { next: self.next_start().map(|at| at.since(now)) });
-        } else if let Some(silence) = self.silence(now) {
+        } else if let Some(silence) = self.silence(now).filter(|_| !self.incidents.iter().any(is_mkpdu)) {
             found.push(Diagnosis::NothingHeard { silence });
         }
         for participant in &self.participants {
@@ -173,6 +173,17 @@ impl Kay {
             }
         }
     }
+}
+
+/// It came of an MKPDU that was none of ours: then it would be wrong to say that none was seen.
+const fn is_mkpdu(what: &Diagnosis) -> bool {
+    matches!(
+        what,
+        Diagnosis::UnknownCkn { .. }
+            | Diagnosis::CakDiffers { .. }
+            | Diagnosis::KeyNotStarted { .. }
+            | Diagnosis::Malformed { .. }
+    )
 }
 
 fn peer_status(peer: &Peer, key: Option<KeyId>) -> PeerStatus {
