@@ -45,7 +45,8 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot,
+    ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
@@ -55,7 +56,8 @@ pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
 pub use setup::{
-    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Setup,
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
+    Setup,
 };
 pub use tables::{ConnectionTables, Hop, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

@@ -38,9 +38,8 @@ impl History {
 
     /// How many of `count` numbers from `first` on were not seen.
     pub(super) fn unseen(&self, first: u16, count: u16) -> u64 {
-        let zeros = |(at, bits): (usize, u64)| {
-            (!self.words.get(at).copied().unwrap_or(0) & bits).count_ones()
-        };
+        let zeros =
+            |(at, bits): (usize, u64)| (!self.words.get(at).copied().unwrap_or(0) & bits).count_ones();
         self.places(first, count).map(zeros).map(u64::from).sum()
     }
 

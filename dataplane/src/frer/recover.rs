@@ -6,7 +6,9 @@
 
 use net::{Instant, earliest};
 
-use super::{Event, RecoveryCounters, RecoveryParams, Verdict, history::History, latent::LatentErrorDetection};
+use super::{
+    Event, RecoveryCounters, RecoveryParams, Verdict, history::History, latent::LatentErrorDetection,
+};
 
 /// Removes the duplicates of one stream.
 #[derive(Clone, Debug)]
@@ -87,8 +89,7 @@ impl SequenceRecovery {
         if let Some(latent) = &mut self.latent
             && latent.handle_timeout(&mut self.counters, now)
         {
-            self.event =
-                Some(if latent.failed() { Event::LatentError } else { Event::LatentErrorOver });
+            self.event = Some(if latent.failed() { Event::LatentError } else { Event::LatentErrorOver });
         }
     }
 

@@ -189,7 +189,11 @@ fn agree(seed: u64, length: u16, steps: u32) {
         };
         let (got, right) = (recovery.recover(sequence, now), model.vector_recovery_algorithm(sequence));
         assert_eq!(got, right, "seed {seed}, length {length}, step {step}: {sequence:?}");
-        assert_eq!(recovery.counters(), &model.counters, "seed {seed}, length {length}, step {step}: {sequence:?}");
+        assert_eq!(
+            recovery.counters(),
+            &model.counters,
+            "seed {seed}, length {length}, step {step}: {sequence:?}"
+        );
     }
 }
 

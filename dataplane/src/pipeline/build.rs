@@ -2,9 +2,12 @@
 
 use net::{Instant, IpNet};
 
-use super::{ConnectionState, Facts, Interface, InterfaceCounters, PortState, TRANSMIT_QUEUE, Wire};
+use super::{
+    ConnectionState, Facts, Interface, InterfaceCounters, PortState, TRANSMIT_QUEUE, Wire,
+    protection::Protected,
+};
 use crate::{
-    ChannelId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
     demux::{Demux, Owner},
     group::{Group, Weight},
     neighbor::{NeighborLimits, NeighborParams, Neighbors},
@@ -115,7 +118,8 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
             let group = group(attachments.iter().map(|_| 1));
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
-        ConnectionState { groups: Vec::new(), wire }
+        let protected = Protected::of(setup, ConnectionId::at(at), &connection.protection);
+        ConnectionState { groups: Vec::new(), wire, protected }
     };
     setup.connections.iter().enumerate().map(state).collect()
 }

@@ -58,7 +58,7 @@ impl Dataplane {
     }
 
     /// Cuts and completes a frame so that it can stand on a wire, into `self.segments`.
-    fn finish_offload(&mut self, blame: Blame, mut frame: Frame) {
+    pub(super) fn finish_offload(&mut self, blame: Blame, mut frame: Frame) {
         if frame.offload.gso.is_none() {
             if finish_checksum(&mut frame).is_err() {
                 return self.drop(blame, DropReason::BadOffload, frame);

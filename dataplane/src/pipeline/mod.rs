@@ -6,6 +6,8 @@
 //! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
+//! | `protection` | which live attachments carry a connection |
+//! | `redundancy` | frames that leave twice and enter once |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `judge` | which attachments are live |
@@ -22,6 +24,8 @@ mod ingress;
 mod judge;
 mod local;
 mod mka;
+mod protection;
+mod redundancy;
 mod snapshot;
 mod wire;
 
@@ -31,11 +35,13 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
-pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
+pub use snapshot::{
+    ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
+    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
     group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
 };
 
@@ -63,6 +69,18 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// An `active-standby` connection's traffic goes another way from now on; `None`: by none.
+    ActiveMoved {
+        /// The connection.
+        connection: ConnectionId,
+        /// The attachment that carried it.
+        from: Option<InterfaceId>,
+        /// The attachment that carries it.
+        to: Option<InterfaceId>,
+    },
+    /// Second copies of a `duplicate` connection's frames are missing (true), or come again (false): latent error
+    /// detection, IEEE 802.1CB §7.4.4.
+    RedundancyLost(ConnectionId, bool),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -91,6 +109,8 @@ pub struct Dataplane {
     coalescing: Vec<PortId>,
     /// Segments on their way from a super-frame to a queue.
     segments: Vec<Frame>,
+    /// Segments that get sequence numbers.
+    numbered: Vec<Frame>,
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
@@ -153,6 +173,8 @@ struct ConnectionState {
     groups: Vec<Group>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
+    /// Anything but `ecmp`.
+    protected: Option<protection::Protected>,
 }
 
 #[derive(Debug)]
@@ -211,6 +233,7 @@ impl Dataplane {
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
+            numbered: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
@@ -257,12 +280,13 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.neighbor_deadline, self.mka_deadline())
+        earliest(earliest(self.neighbor_deadline, self.mka_deadline()), self.protection_deadline())
     }
 
     /// Does what is due: key agreement, neighbours that did not answer.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -288,7 +312,11 @@ impl Dataplane {
         let blame = match &crossing {
             Crossing::Route { interface, .. }
             | Crossing::Emit { interface, .. }
-            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            | Crossing::Host { interface, .. }
+            | Crossing::Twice { first: Hop { interface, .. }, .. }
+            | Crossing::Recover { interface, .. } => {
+                self.facts(*interface).map(|facts| blame_of(facts.place))
+            }
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -328,7 +356,7 @@ impl Dataplane {
             state.forget_exhaustion();
         }
         self.judge_security(channel, now);
-        self.refresh_liveness();
+        self.refresh_liveness(now);
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an

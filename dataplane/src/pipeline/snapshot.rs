@@ -3,10 +3,10 @@
 use macsec::{SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters};
+use super::{Dataplane, InterfaceCounters, protection::Mode};
 use crate::{
-    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
-    neighbor::NeighborEntry,
+    ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    frer::RecoveryCounters, neighbor::NeighborEntry,
 };
 
 /// One worker's counters and states.
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub channels: Vec<ChannelSnapshot>,
     /// All interfaces, as far as this worker served them.
     pub interfaces: Vec<InterfaceSnapshot>,
+    /// Connections that this worker decides for, those with `ecmp` left out.
+    pub protections: Vec<ProtectionSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
     /// Small and big buffers in this worker's hands and in none.
@@ -60,6 +62,28 @@ pub struct InterfaceSnapshot {
     pub neighbors: Vec<NeighborEntry>,
 }
 
+/// The protection of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtectionSnapshot {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// `active-standby`: the attachment that carries everything.
+    pub active: Option<InterfaceId>,
+    /// `duplicate`: what became of the frames.
+    pub redundancy: Option<RedundancySnapshot>,
+}
+
+/// A duplicated connection.
+#[derive(Clone, Copy, Debug)]
+pub struct RedundancySnapshot {
+    /// Frames numbered and sent.
+    pub generated: u64,
+    /// Frames received, by the counters of IEEE 802.1CB §10.8.
+    pub recovery: RecoveryCounters,
+    /// Second copies are missing.
+    pub latent_error: bool,
+}
+
 /// A port.
 #[derive(Clone, Debug)]
 pub struct PortSnapshot {
@@ -91,6 +115,11 @@ impl Dataplane {
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
         });
+        let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
+            connection,
+            active: one.active(),
+            redundancy: redundancy(&one.mode),
+        });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
             drops: port.drops.clone(),
@@ -100,8 +129,18 @@ impl Dataplane {
             generation: self.generation(),
             channels: channels.collect(),
             interfaces: interfaces.collect(),
+            protections: protections.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),
             buffers: (self.pool.held(), self.pool.free()),
         }
     }
+}
+
+fn redundancy(mode: &Mode) -> Option<RedundancySnapshot> {
+    let Mode::Duplicate(one) = mode else { return None };
+    Some(RedundancySnapshot {
+        generated: one.generation.generated(),
+        recovery: *one.recovery.counters(),
+        latent_error: one.recovery.latent_error(),
+    })
 }

@@ -97,9 +97,8 @@ impl Reference {
             });
             self.active = better.or(Some(active));
         } else {
-            let settled = |at| {
-                self.live(at) && self.failures(at) == 0 || self.has_been_live_for(at, hold_down, now)
-            };
+            let settled =
+                |at| self.live(at) && self.failures(at) == 0 || self.has_been_live_for(at, hold_down, now);
             self.active =
                 self.first_by_preference(settled).or_else(|| self.first_by_preference(|at| self.live(at)));
         }
@@ -107,7 +106,11 @@ impl Reference {
 }
 
 /// Both, step by step, and after each millisecond of waiting.
-fn agree(params: StandbyParams, preferences: &[Preference], operations: &[Operation]) -> Result<(), TestCaseError> {
+fn agree(
+    params: StandbyParams,
+    preferences: &[Preference],
+    operations: &[Operation],
+) -> Result<(), TestCaseError> {
     let mut machine = Standby::new(params, preferences.iter().copied());
     let mut reference = Reference::new(params, preferences);
     let (mut live, mut now) = (0_u64, 0_u64);

@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use super::Report;
 
 /// Reports that may be looked at together.
-pub const WINDOWS: usize = 64;
+const WINDOWS: usize = 64;
 const MILLION: u64 = 1_000_000;
 
 /// What a path may be like.
@@ -109,9 +109,9 @@ impl Quality {
         let lost = u64::from(sum.lost()) * MILLION * 100;
         let allowed = |ppm: u32| u64::from(sum.sent) * u64::from(ppm) * u64::from(percent);
         let above = |value: Option<Duration>, limit: Option<Duration>| {
-            value.zip(limit).is_some_and(|(value, limit)| {
-                value.as_nanos() * 100 > limit.as_nanos() * u128::from(percent)
-            })
+            value
+                .zip(limit)
+                .is_some_and(|(value, limit)| value.as_nanos() * 100 > limit.as_nanos() * u128::from(percent))
         };
         if loss_ppm.is_some_and(|ppm| lost > allowed(ppm)) {
             return Some(Why::Loss);

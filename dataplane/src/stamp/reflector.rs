@@ -5,10 +5,7 @@ use core::net::IpAddr;
 use arrayvec::ArrayVec;
 use net::Instant;
 
-use super::{
-    Mode, Refusal, Reply, Request, WallClock,
-    packet::refuse_tlvs,
-};
+use super::{Mode, Refusal, Reply, Request, WallClock, packet::refuse_tlvs};
 
 /// Sessions that are counted at the same time on one attachment; there is one peer, so one is usual.
 const SESSIONS: usize = 8;

@@ -260,7 +260,8 @@ impl Sender {
         for at in 0..report.sent {
             let sequence = first.wrapping_add(at);
             let taken = self.probes.get_mut(place(sequence)).and_then(Option::take);
-            let Some(answer) = taken.filter(|probe| probe.sequence == sequence).and_then(|probe| probe.answer)
+            let Some(answer) =
+                taken.filter(|probe| probe.sequence == sequence).and_then(|probe| probe.answer)
             else {
                 continue;
             };
@@ -278,8 +279,7 @@ impl Sender {
         // The first probe is 0, and so is the first number.
         let (sequence_before, number_before) = self.counted.unwrap_or((u32::MAX, u32::MAX));
         self.counted = Some((sequence, number));
-        let (sent, arrived) =
-            (sequence.wrapping_sub(sequence_before), number.wrapping_sub(number_before));
+        let (sent, arrived) = (sequence.wrapping_sub(sequence_before), number.wrapping_sub(number_before));
         // A reflector that began anew, or counts duplicates, tells nothing about loss.
         if arrived <= sent {
             report.lost_out = sent - arrived;

@@ -12,10 +12,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn wall(unix: u64) -> WallClock {
-    WallClock {
-        start: Ntp::from_unix(Duration::from_secs(unix)),
-        error: ErrorEstimate::of(ms(5), true),
-    }
+    WallClock { start: Ntp::from_unix(Duration::from_secs(unix)), error: ErrorEstimate::of(ms(5), true) }
 }
 
 fn key(port: u16) -> SessionKey {
@@ -214,7 +211,10 @@ fn a_stateful_reflector_counts_each_session_by_itself_and_a_new_one_from_zero() 
         reflector.reflect(&mut packet, (key(port), 3), &wall(0), (now, now)).unwrap();
         Reply::parse(&packet, &Mode::Unauthenticated).unwrap().sequence
     };
-    assert_eq!([number(1, 1, 0), number(1, 1, 5), number(1, 2, 9), number(2, 1, 0), number(1, 1, 6)], [0, 1, 0, 0, 2]);
+    assert_eq!(
+        [number(1, 1, 0), number(1, 1, 5), number(1, 2, 9), number(2, 1, 0), number(1, 1, 6)],
+        [0, 1, 0, 0, 2]
+    );
     assert_eq!([number(1, 1, 0), number(1, 1, 1)], [0, 1], "the sender started again");
     for port in 10..30 {
         assert_eq!(number(port, 1, 4), 0, "sessions beyond the limit push out the oldest");
@@ -243,7 +243,9 @@ fn jitter_is_told_for_the_direction_that_has_it() {
     let (there, _, _) = run(&Mode::Unauthenticated, out, 20, 3);
     let (here, _, _) = run(&Mode::Unauthenticated, back, 20, 3);
     // Two numbers drawn from 0..9 ms differ by 3 ms in the mean.
-    for (with, without) in [(there.jitter_out_sum, there.jitter_back_sum), (here.jitter_back_sum, here.jitter_out_sum)] {
+    for (with, without) in
+        [(there.jitter_out_sum, there.jitter_back_sum), (here.jitter_back_sum, here.jitter_out_sum)]
+    {
         let (with, without) = (with / there.jitter_count, without / there.jitter_count);
         assert!(with.abs_diff(ms(3)) < Duration::from_micros(350), "{with:?}");
         assert!(without < Duration::from_micros(120), "{without:?}");
