@@ -78,6 +78,12 @@ END
 # To be asked with until_true; `macsec0` is there at once, but carries nothing before this holds.
 mka_secured() { wpa_cli -i eth0 status | grep -q '^Secured=Yes'; }
 
+# reach ADDRESS GATEWAY TARGET: gives `macsec0` its address and the way to TARGET's net, and asks TARGET for an answer.
+reach() {
+    ip link set macsec0 up && { ip address add "$1" dev macsec0 || true; } &&
+        ip route replace "${3%.*}.0/24" via "$2" && ping -c 1 -W 1 "$3"
+}
+
 # mka_kill: as a power cut would end it; the kernel's half stays behind until it is taken away too.
 mka_kill() {
     killall -9 wpa_supplicant && until_true 5 no_wpa && secy_down
