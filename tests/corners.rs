@@ -145,7 +145,10 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             mss_clamp: MssClamp::Off,
             host: None,
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
+        connections: vec![ConnectionSetup {
+            kind: ConnectionKind::Transparent,
+            protection: Protection::Ecmp,
+        }],
     };
     let mut worker = Dataplane::new(me, Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
     let frame = Frame::new(worker.pool().small().unwrap());
@@ -175,7 +178,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             mss_clamp: MssClamp::Off,
             host: Some(PortId(1)),
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
+        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed, protection: Protection::Ecmp }],
     };
     let mut worker =
         Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();

@@ -93,6 +93,8 @@ pub struct Plan {
     pub clear_tags: &'static [u16],
     /// The first channel has a second attachment, in VLAN 200, without addresses.
     pub second_attachment: bool,
+    /// How the attachments share, or guard, the traffic: of that side, with so many channels.
+    pub protection: fn(Side, u8) -> Protection,
 }
 
 impl Default for Plan {
@@ -108,6 +110,7 @@ impl Default for Plan {
             mka: None,
             clear_tags: &[],
             second_attachment: false,
+            protection: |_, _| Protection::Ecmp,
         }
     }
 }
@@ -388,7 +391,7 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         ports,
         channels: (0..channels).map(channel).collect(),
         interfaces,
-        connections: vec![ConnectionSetup { kind }],
+        connections: vec![ConnectionSetup { kind, protection: (plan.protection)(side, channels) }],
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     channel::profile_of,
     given, mtu,
     names::Names,
-    overlap, profile, route, transparent, values,
+    overlap, profile, protection, route, transparent, values,
 };
 use crate::{
     model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
@@ -33,6 +33,7 @@ fn one(
     if connection.mode() == Mode::Transparent {
         transparent::check(connection, report);
     }
+    protection::check(connection, report);
     let routes = route::check(connection, &subnets, report);
     let interconnect = connection.interconnect.as_ref().and_then(|name| names.interconnect(name, report));
     Some(Connection {
@@ -40,6 +41,8 @@ fn one(
         interconnect: interconnect?,
         mode: connection.mode(),
         protection: connection.protection(),
+        standby: protection::standby(connection),
+        duplicate: protection::duplicate(connection),
         mss_clamp: connection.mss_clamp(),
         attachments: attachments?,
         lans: lans?,
@@ -87,7 +90,7 @@ impl Context<'_> {
         if !attachment.is_wrong("address") {
             address::peers(&attachment.address, &attachment.peer, report);
         }
-        let mtu = mtu::attachment(attachment, raw_channel, report);
+        let mtu = mtu::attachment(attachment, raw_channel, self.connection.protection(), report);
         profile::attachment(attachment, profile, report);
         Some(Attachment {
             channel: channel?,

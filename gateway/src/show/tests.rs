@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     api::{
         self,
-        model::RunningConfig,
+        model::{Redundancy, RunningConfig},
         testbed::{KEY, break_channel, facts, mka_facts},
     },
     decode::{KeySummary, MacsecCounts, SaSummary, Summary},
@@ -73,6 +73,21 @@ fn channels_screen() {
 #[test]
 fn connections_screen() {
     holds("connections", |look| connections(look, &api::connections(&broken())));
+}
+
+#[test]
+fn connections_screen_with_protection() {
+    let mut all = api::connections(&broken());
+    let counters = [("Passed", 123_456), ("Discarded", 123_440), ("Lost", 2), ("OutOfOrder", 7)];
+    let counters = counters.map(|(name, count)| (format!("frerCpsSeqRcvy{name}Packets"), count));
+    let mut standby = all[0].clone();
+    all[0].protection = "duplicate".to_owned();
+    all[0].redundancy = Some(Redundancy { sent: 200_000, counters: counters.into(), latent_error: true });
+    standby.protection = "active-standby".to_owned();
+    standby.active = Some(standby.attachments[0].channel.clone());
+    all.truncate(1);
+    all.push(standby);
+    holds("protection", |look| connections(look, &all));
 }
 
 #[test]

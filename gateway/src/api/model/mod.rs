@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
+    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
