@@ -5,7 +5,7 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 use dataplane::{
     Batch, Board, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, Crossing,
     Dataplane, Depot, DropReason, Event, Frame, InterfaceId, InterfaceSetup, MssClamp, Place, Pool,
-    PoolSizes, PortCaps, PortId, PortSetup, Setup, WorkerId,
+    PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, WorkerId,
 };
 use macsec::{An, Sci, SecyPolicy};
 use net::{

@@ -163,7 +163,7 @@ fn duplicate_packets_that_must_be_cut_leave_in_pieces_twice() {
     packet[20] &= !0x40;
     let header = &mut packet[14..34];
     header[10..12].fill(0);
-    let sum = net::checksum(header);
+    let sum = net::checksum::checksum(header);
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     let got = world.send(Left, vec![packet]);
     assert_eq!(got.len(), 2, "two fragments, once each");
