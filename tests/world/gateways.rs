@@ -329,7 +329,8 @@ pub(crate) fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>, (life, now): 
     gateway
 }
 
-fn setup(side: Side, plan: &Plan) -> Setup {
+/// What a gateway of this plan is made of.
+pub fn setup(side: Side, plan: &Plan) -> Setup {
     let &Plan { channels, kind, mtu, lan: caps, .. } = plan;
     let port = |caps| PortSetup { owner: Some(WorkerId(0)), caps };
     let tag = |id: &u16| VlanTag::new(EtherType::VLAN, VlanId::new(*id).unwrap());
@@ -400,7 +401,8 @@ pub fn key(number: u8) -> KeyEntry {
     KeyEntry::new(Ckn::new(&[number; 8]).unwrap(), Cak::new(&[number; 32]).unwrap())
 }
 
-fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
+/// Its routes.
+pub fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
     let mut routes = vec![];
     for (at, one) in setup.interfaces.iter().enumerate() {
         for net in &one.addresses {

@@ -17,7 +17,7 @@
 //!
 //! # What is tolerated
 //! Extensions of RFC 8972: the session identifier is used; unknown TLVs are sent back with their U flag set, and ignored on
-//! return. Clear: no class of service, no access report, no follow-up telemetry.
+//! return. Not there: class of service, access report, follow-up telemetry.
 //!
 //! # Invariants
 //! No clock, no socket: time is `now`, wall time an offset given with it. Nothing is allocated after `new`. A packet

@@ -270,3 +270,17 @@ impl<'a> Put<'a> {
         self.zeros(self.0.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_4231_4_2_cut_to_128_bits() {
+        let right = [
+            0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53, 0x5c, 0xa8, 0xaf, 0xce, 0xaf, 0x0b, 0xf1, 0x2b,
+        ];
+        assert_eq!(HmacKey::new(&[0x0b; 20]).code(b"Hi There"), right);
+        assert_eq!(format!("{:?}", HmacKey::new(b"secret")), "HmacKey(..)");
+    }
+}

@@ -164,7 +164,6 @@ fn rfc_8762_4_2_2_and_4_3_2_where_each_field_stands() {
     request.write(&mut packet, &mode).unwrap();
     assert_eq!((packet[3], packet[23], packet[27]), (1, 2, 3));
     assert!(packet[28..96].iter().all(|&octet| octet == 0));
-    // RFC 4231's first test case has this key; the code of other data differs for each octet.
     for at in 0..packet.len() {
         packet[at] ^= 1;
         assert_eq!(Request::parse(&packet, &mode), Err(Refusal::NotAuthentic), "octet {at}");

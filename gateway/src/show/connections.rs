@@ -48,7 +48,7 @@ fn guard(connection: &Connection) -> String {
         let warning =
             if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
         format!(
-            "  {} numbered and sent; received: {} passed, {} copies, {} lost, {} late, {} rogue\n{warning}",
+            "  sent {} frames twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
             seen.sent,
             count("Passed"),
             count("Discarded"),
