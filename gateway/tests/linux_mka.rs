@@ -13,8 +13,9 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::{End as LinkEnd, Lab, Node, Topology, missing_privilege};
 use serde_json::Value;
 use support::gateway::{Folder, Gateway};
@@ -93,18 +94,24 @@ fn either_end_is_killed_and_comes_back() {
             rig.ping()?;
 
             rig.guest.must("mka_kill")?;
-            let died = Instant::now();
+            let died = clock::now();
             rig.mka_up(CKN, CAK_128, priority, true)?;
             rig.secured()?;
-            eprintln!("priority {priority}: forwards {:?} after the guest was killed", died.elapsed());
+            eprintln!(
+                "priority {priority}: forwards {:?} after the guest was killed",
+                clock::now().since(died)
+            );
             rig.ping()?;
 
             let before = rig.mka()["key"]["key_id"].clone();
             rig.gateway.kill();
-            let died = Instant::now();
+            let died = clock::now();
             rig.gateway.start(&rig.lab);
             rig.secured()?;
-            eprintln!("priority {priority}: forwards {:?} after the gateway was killed", died.elapsed());
+            eprintln!(
+                "priority {priority}: forwards {:?} after the gateway was killed",
+                clock::now().since(died)
+            );
             assert_ne!(rig.mka()["key"]["key_id"], before, "a SAK of before the restart is used again");
             rig.ping()?;
             rig.stop()?;
@@ -179,9 +186,9 @@ impl Rig {
     /// Both ends up, a ping both ways, both down.
     fn agree(&mut self, cak: &str, priority: u8, encrypt: bool) -> Result<(), VmError> {
         let what = format!("CAK of {} octets, priority {priority}, encrypt {encrypt}", cak.len() / 2);
-        let begun = Instant::now();
+        let begun = clock::now();
         self.start(cak, priority, encrypt)?;
-        eprintln!("{what}: secured {:?} after start", begun.elapsed());
+        eprintln!("{what}: secured {:?} after start", clock::now().since(begun));
         self.ping()?;
         let mka = self.mka();
         assert_eq!(mka["key_server"]["ours"], priority == GUEST_FOLLOWS, "{what}: {mka}");

@@ -7,7 +7,10 @@ use core::time::Duration;
 use std::collections::{BTreeMap, HashSet};
 
 use dataplane::{Batch, Dataplane, Event, Fault, Frame, PortId};
-use macsec::{KeyId, mka::MkaEvent};
+use macsec::{
+    KeyId,
+    mka::{MkaEvent, Rng},
+};
 use net::{Instant, earliest};
 
 use crate::{
@@ -221,7 +224,7 @@ const fn place(side: Side) -> usize {
 }
 
 /// SplitMix64: looks random, and is the same for the same seed.
-pub(crate) fn random(mut state: u64) -> Box<dyn FnMut(&mut [u8]) + Send> {
+pub(crate) fn random(mut state: u64) -> Rng {
     Box::new(move |room| {
         for octet in room {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -4,7 +4,7 @@
 //! decided, judges the channel by it, and queues the MKPDUs that are due; they pass beside the SecY (802.1X §6.3), under
 //! the channel's clear tags.
 
-use macsec::mka::{Kay, KeyEntry, RekeyAnswer};
+use macsec::mka::{Kay, KeyEntry, RekeyAnswer, Rng};
 use net::{Ethernet, Instant, PacketBuf, earliest};
 
 use super::{Blame, Dataplane, Event, Facts};
@@ -17,13 +17,7 @@ use crate::{
 impl Dataplane {
     /// Starts key agreement on a channel that this worker owns and whose setup has [`mka`](crate::ChannelSetup::mka).
     /// `random` fills buffers with octets that nobody can guess: SAKs are made of them. False when there is no such channel.
-    pub fn start_mka(
-        &mut self,
-        id: ChannelId,
-        random: Box<dyn FnMut(&mut [u8]) + Send>,
-        keys: Vec<KeyEntry>,
-        now: Instant,
-    ) -> bool {
+    pub fn start_mka(&mut self, id: ChannelId, random: Rng, keys: Vec<KeyEntry>, now: Instant) -> bool {
         let setup = self.setup.channels.get(id.index());
         let Some((params, policy)) = setup.and_then(|setup| Some((setup.mka.clone()?, setup.secy))) else {
             return false;

@@ -79,7 +79,7 @@ pub(super) enum Command {
     Rekey(RekeyArgs),
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
-    /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
+    /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
     Demo(demo::Options),
     /// Explain a drop reason, a problem of a configuration, or an event
     Explain(ExplainArgs),
@@ -217,13 +217,22 @@ pub(super) struct DecodeArgs {
     /// A SAK in hexadecimal digits, or @FILE that holds it, and what is known about it; may be repeated
     #[arg(long, value_name = "KEY[,NAME=VALUE]...")]
     pub(super) sak: Vec<KeyText>,
+    /// The name of a CAK in hexadecimal digits, or @FILE that holds it; may be repeated, each with its --cak
+    #[arg(long, value_name = "CKN")]
+    pub(super) ckn: Vec<KeyText>,
+    /// A CAK in hexadecimal digits, or @FILE that holds it: MKA is followed and every SAK in the capture is used
+    #[arg(long, value_name = "CAK")]
+    pub(super) cak: Vec<KeyText>,
+    /// Show the SAKs that are found
+    #[arg(long)]
+    pub(super) show_keys: bool,
     /// Write the decrypted frames to this file (pcapng)
     #[arg(short, long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
 }
 
 const DECODE_HELP: &str = "\
-What may be known about a key:
+What may be known about a SAK:
   sci=SCI       only for frames of this SC, such as 02:00:5e:10:00:01/0001; without it, for all
   an=AN         only for frames with this association number; without it, for all
   suite=SUITE   gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256; without it, by length and salt
@@ -231,6 +240,8 @@ What may be known about a key:
   ssci=N        the sender's short SCI; without it, 1 to 8 are tried
   pn-high=N     upper 32 bits of the first packet number; without it, 0 to 255 are tried
   offset=N      octets in clear (0, 30, 50); without it, all three are tried
+
+With --ckn and --cak none of this is needed, if the capture holds the MKPDU that distributes the SAK.
 
 A key in a file is not seen by other users of this machine; one on the command line is.
 A capture that is cut or damaged gives what was readable, and code 1.";

@@ -15,7 +15,9 @@ use crate::{
         model::{Redundancy, RunningConfig},
         testbed::{KEY, break_channel, facts, mka_facts},
     },
-    decode::{KeySummary, MacsecCounts, SaSummary, Summary},
+    decode::{
+        CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
+    },
 };
 
 fn now() -> Timestamp {
@@ -182,6 +184,10 @@ fn decoded_screen() {
     };
     let summary = Summary {
         frames: 200_100,
+        mkpdu: MkpduCounts::default(),
+        members: Vec::new(),
+        saks: Vec::new(),
+        ckns: Vec::new(),
         macsec: MacsecCounts {
             total: 200_003,
             valid: 199_980,
@@ -200,6 +206,59 @@ fn decoded_screen() {
         problem: None,
     };
     holds("decoded", |look| decoded(look, &summary));
+}
+
+#[test]
+fn decoded_key_exchange_screen() {
+    let member = |mi: u8, key_server| MemberSummary {
+        mi: format!("{mi:02x}").repeat(12),
+        sci: format!("02:00:5e:10:00:{mi:02x}/0001"),
+        source: format!("02:00:5e:10:00:{mi:02x}"),
+        ckn: "71736368312d32303237".to_owned(),
+        priority: mi,
+        version: 3,
+        key_server,
+        mkpdus: 312,
+    };
+    let sak = |an, number: u8, frames| SakSummary {
+        ki: format!("{}{number:08x}", "10".repeat(12)),
+        an,
+        cipher: "gcm-aes-xpn-256".to_owned(),
+        distributed_at: format!("2026-11-22T03:0{number}:00.125Z"),
+        ckn: "71736368312d32303237".to_owned(),
+        key_server: "02:00:5e:10:00:10/0001".to_owned(),
+        confidentiality_offset: Some(0),
+        fingerprint: "0123456789abcdef".to_owned(),
+        frames,
+        sak: None,
+    };
+    let ckn = |ckn: &str, given, counts: [u64; 3]| CknSummary {
+        ckn: ckn.to_owned(),
+        given,
+        icv_valid: counts[0],
+        icv_invalid: counts[1],
+        unknown: counts[2],
+    };
+    let summary = Summary {
+        frames: 5000,
+        mkpdu: MkpduCounts { total: 640, icv_valid: 624, icv_invalid: 3, unknown_ckn: 12, malformed: 1 },
+        members: vec![member(0x10, true), member(0x20, false)],
+        saks: vec![sak(0, 1, 4000), sak(1, 2, 0)],
+        ckns: vec![
+            ckn("71736368312d32303237", true, [624, 3, 0]),
+            ckn("ab", false, [0, 0, 12]),
+            ckn("cd", true, [0, 0, 0]),
+        ],
+        macsec: MacsecCounts { total: 4000, valid: 4000, ..MacsecCounts::default() },
+        channels: Vec::new(),
+        keys: Vec::new(),
+        other: BTreeMap::new(),
+        other_links: BTreeMap::new(),
+        bad_tags: BTreeMap::new(),
+        truncated: false,
+        problem: None,
+    };
+    holds("decoded-mka", |look| decoded(look, &summary));
 }
 
 #[test]

@@ -114,6 +114,12 @@ impl Gateway {
         this
     }
 
+    /// Adds lines to its configuration, for the next start.
+    pub(crate) fn configure(&self, more: &str) {
+        let mut file = File::options().append(true).open(&self.config).unwrap();
+        file.write_all(more.as_bytes()).unwrap();
+    }
+
     /// Starts it and waits until it says that it runs. Its log goes on where an earlier run ended.
     pub(crate) fn start(&mut self, lab: &Lab) {
         let before = self.log().len();

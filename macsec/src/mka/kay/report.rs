@@ -151,7 +151,9 @@ impl Kay {
             }
             return;
         };
-        let claims = principal.peers.live.iter().filter(|peer| peer.claims_server).map(Peer::candidate);
+        // Whoever has just come may not know of the others yet.
+        let settled = |peer: &&Peer| peer.claims_server && self.now.since(peer.since) >= self.params.hello();
+        let claims = principal.peers.live.iter().filter(settled).map(Peer::candidate);
         let ours = (winner == us).then_some(us);
         let rivals = claims.chain(ours).filter(|rival| rival.priority == winner.priority);
         if rivals.count() > 1 {
