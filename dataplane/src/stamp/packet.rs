@@ -24,12 +24,12 @@ const HMAC_LEN: usize = 16;
 
 /// The key of authenticated mode. Never printed.
 #[derive(Clone)]
-pub struct HmacKey(hmac::Key);
+pub struct HmacKey(Box<hmac::Key>);
 
 impl HmacKey {
     /// Any number of octets; 32 random ones are best (RFC 2104 §3).
     pub fn new(key: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        Self(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     fn code(&self, covered: &[u8]) -> [u8; HMAC_LEN] {
@@ -55,7 +55,7 @@ pub enum Mode {
 
 impl Mode {
     /// Octets of a packet without TLVs.
-    pub const fn len(&self) -> usize {
+    pub const fn octets(&self) -> usize {
         match self {
             Self::Unauthenticated => BASE_LEN,
             Self::Authenticated(_) => AUTHENTICATED_LEN,
@@ -145,7 +145,7 @@ impl Request {
     /// # Errors
     /// [`Refusal`].
     pub fn parse(packet: &[u8], mode: &Mode) -> Result<Self, Refusal> {
-        if packet.len() < mode.len() {
+        if packet.len() < mode.octets() {
             return Err(Refusal::Short);
         }
         mode.verify(packet)?;
@@ -162,12 +162,12 @@ impl Request {
     /// # Errors
     /// [`Refusal::NoRoom`].
     pub fn write(&self, packet: &mut [u8], mode: &Mode) -> Result<usize, Refusal> {
-        let packet = packet.get_mut(..mode.len()).ok_or(Refusal::NoRoom)?;
+        let packet = packet.get_mut(..mode.octets()).ok_or(Refusal::NoRoom)?;
         let mut put = Put::new(packet);
         put.octets(&self.sequence.to_be_bytes()).zeros(mode.gap(12)).octets(&self.sent.0.to_be_bytes());
         put.octets(&self.error.octets()).octets(&self.ssid.to_be_bytes()).rest();
         mode.seal(packet);
-        Ok(mode.len())
+        Ok(mode.octets())
     }
 }
 
@@ -177,7 +177,7 @@ impl Reply {
     /// # Errors
     /// [`Refusal`].
     pub fn parse(packet: &[u8], mode: &Mode) -> Result<Self, Refusal> {
-        if packet.len() < mode.len() {
+        if packet.len() < mode.octets() {
             return Err(Refusal::Short);
         }
         mode.verify(packet)?;
@@ -204,7 +204,7 @@ impl Reply {
     /// # Errors
     /// [`Refusal::NoRoom`].
     pub fn write(&self, packet: &mut [u8], mode: &Mode) -> Result<usize, Refusal> {
-        let packet = packet.get_mut(..mode.len()).ok_or(Refusal::NoRoom)?;
+        let packet = packet.get_mut(..mode.octets()).ok_or(Refusal::NoRoom)?;
         let mut put = Put::new(packet);
         put.octets(&self.sequence.to_be_bytes()).zeros(mode.gap(12)).octets(&self.sent.0.to_be_bytes());
         put.octets(&self.error.octets()).octets(&self.request.ssid.to_be_bytes()).zeros(mode.gap(4));
@@ -213,7 +213,7 @@ impl Reply {
         put.octets(&self.request.sent.0.to_be_bytes()).octets(&self.request.error.octets());
         put.zeros(mode.gap(4) + 2).octets(&[self.ttl]).rest();
         mode.seal(packet);
-        Ok(mode.len())
+        Ok(mode.octets())
     }
 }
 
