@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::{collections::BTreeSet, time::SystemTime};
 
 use config::{
-    Config,
+    Config, KeyKind,
     model::{Channel, Cipher, IcvIndicator, Interface, Mode, MssClamp, PortRole, TagType, TxSci, Via},
 };
 use support::{BASE, EXAMPLES, base_with, load};
@@ -229,7 +229,7 @@ fallback = true"#,
     );
     assert_eq!(mka["key"][0]["start"], "2025-12-31T01:00:00Z");
     assert_eq!(mka["key"][1]["ckn"], "01");
-    assert_eq!(mka["key"][1]["cak"], format!("sha256:{}", second.cak.fingerprint()));
+    assert_eq!(mka["key"][1]["cak"], second.cak.fingerprint(KeyKind::Cak));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn it_serialises_in_the_words_of_the_file_with_fingerprints_for_keys() {
     assert_eq!(channel["interconnect"], "to-b");
     assert_eq!(channel["macsec"]["cipher"], Cipher::GcmAesXpn256.as_str());
     let tx = &channel["macsec"]["tx"][0];
-    assert_eq!(tx["key"], format!("sha256:{}", config.channels[0].macsec.tx[0].key.fingerprint()));
+    assert_eq!(tx["key"], config.channels[0].macsec.tx[0].key.fingerprint(KeyKind::Sak));
     assert_eq!((&tx["ssci"], &tx["salt"]), (&1.into(), &"000102030405060708090a0b".into()));
     assert_eq!(tx["from"]["file"], "ch1-out");
     assert_eq!(json["connection"][0]["attachment"][0]["vlan"], 100);

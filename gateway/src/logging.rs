@@ -28,6 +28,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("gateway.reload", "Somebody asked for a reload, which this version does not do."),
     ("gateway.started", "The gateway forwards."),
     ("gateway.stopped", "The gateway has stopped."),
+    ("link_monitor.failed", "The kernel does not tell of links any more; they are looked at until it does."),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (
         "macsec.pn_exhaustion_pending",
@@ -47,6 +48,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.rekeyed", "A channel sends with a fresh SAK."),
     ("mka.sak_made", "As key server we made a SAK, for the reason given."),
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
+    (
+        "port.kernel_address",
+        "The kernel has an address on the device of a port, which lets packets past the gateway.",
+    ),
     ("port.link", "The device of a port changed its state."),
     ("port.lost", "A port cannot be used any more."),
     ("port.reopen_failed", "The device of a port is back, and could not be opened."),

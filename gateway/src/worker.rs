@@ -10,10 +10,10 @@ use std::{sync::Arc, time::Duration};
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
     Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
-    port::{Port, PortCounters, PortError},
+    port::{Port, PortCounters, PortError, PortKind},
 };
 use macsec::{
-    An,
+    An, Sci,
     mka::{KeyEntry, RekeyAnswer},
 };
 use net::Instant;
@@ -54,6 +54,8 @@ pub enum Command {
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
+    /// Report what receive SAs have reached, see [`Dataplane::received`].
+    Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
     /// Send what waits and end.
     Stop,
 }
@@ -63,8 +65,8 @@ pub enum Command {
 pub struct Report {
     /// The dataplane's counters and states.
     pub snapshot: Snapshot,
-    /// The counters of the ports that this worker opened; `None` for those it has not (or that are gone).
-    pub ports: Vec<Option<PortCounters>>,
+    /// Kind and counters of the ports that this worker opened; `None` for those it has not (or that are gone).
+    pub ports: Vec<Option<(PortKind, PortCounters)>>,
 }
 
 /// What a worker tells the control plane unasked.
@@ -74,6 +76,8 @@ pub enum News {
     Dataplane(Event),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
+    /// Routes that are not used any more: freeing them may take long, and is nothing for a worker.
+    Retired(Arc<Tables>),
 }
 
 /// The way to one worker.
@@ -305,7 +309,10 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             let now = clock::now();
             match command {
-                Command::Tables(tables) => self.dataplane.set_tables(tables),
+                Command::Tables(tables) => {
+                    let before = self.dataplane.set_tables(tables);
+                    (self.news)(News::Retired(before));
+                }
                 Command::PortFault(port, fault) => {
                     if fault.is_none() {
                         self.say(port, None);
@@ -332,6 +339,9 @@ impl Worker {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.report());
                 }
+                Command::Received(reply) => {
+                    let _sent = reply.send(self.dataplane.received());
+                }
                 Command::Stop => self.stop = true,
             }
         }
@@ -339,10 +349,11 @@ impl Worker {
 
     /// What ports drop themselves counts under the reasons of the closed list too.
     fn report(&self) -> Report {
-        let ports: Vec<_> = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        let of_port = |port: &dyn Port| (port.kind(), port.counters());
+        let ports: Vec<_> = self.ports.iter().map(|port| port.as_deref().map(of_port)).collect();
         let mut snapshot = self.dataplane.snapshot(clock::now());
         for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
-            let Some(counters) = counters else { continue };
+            let Some((_, counters)) = counters else { continue };
             port.drops.add(DropReason::Truncated, counters.rx_truncated);
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);

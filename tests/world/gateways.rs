@@ -325,7 +325,7 @@ pub(crate) fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>, (life, now): 
         gateway.secy_changed(id, Instant::ZERO);
     }
     let routes = ConnectionTables::build(routes(side, channels, &setup));
-    gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![routes] }));
+    drop(gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![routes] })));
     gateway
 }
 

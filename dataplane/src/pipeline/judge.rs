@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use net::Instant;
 
-use super::{Dataplane, Event, Interface};
+use super::{Dataplane, Event, Interface, protection::carriers};
 use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
 
 impl Dataplane {
@@ -114,13 +114,9 @@ impl Dataplane {
 
     fn ask_peers(&mut self, interface: InterfaceId, ask: impl Fn(&mut Neighbors, IpAddr), now: Instant) {
         let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
-        let groups = self
-            .tables
-            .connections
-            .get(one.facts.connection.index())
-            .map_or(&[][..], |tables| &tables.groups);
-        for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
-            ask(&mut one.neighbors, hop.gateway);
+        let tables = self.tables.connections.get(one.facts.connection.index());
+        for (_, gateway) in tables.map_or(&[][..], |tables| tables.neighbors_on(interface)) {
+            ask(&mut one.neighbors, *gateway);
         }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);
@@ -141,17 +137,15 @@ impl Dataplane {
     pub(super) fn choose_again(&mut self) {
         let board = &self.board;
         for (at, state) in self.connections.iter_mut().enumerate() {
-            let hops = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
-            let mut groups = core::mem::take(&mut state.groups);
-            for (group, hops) in groups.iter_mut().zip(hops) {
-                let members = hops.iter().map(|hop| hop.interface);
-                group.set_live(state.carriers(board, &self.interfaces, members));
-            }
-            state.groups = groups;
-            if let Some(mut wire) = state.wire.take() {
+            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+            let protected = state.protected.as_ref();
+            state.live.clear();
+            state.live.extend(groups.iter().map(|group| {
+                carriers(protected, board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
+            }));
+            if let Some(wire) = &mut state.wire {
                 let members = wire.attachments.iter().copied();
-                wire.group.set_live(state.carriers(board, &self.interfaces, members));
-                state.wire = Some(wire);
+                wire.group.set_live(carriers(protected, board, &self.interfaces, members));
             }
         }
     }

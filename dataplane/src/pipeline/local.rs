@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use net::{EtherType, Ethernet, Instant, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
 
 use super::{
-    Blame, Dataplane, Event, Facts, blame_of,
+    Blame, Dataplane, Event, Facts, Interface, blame_of,
     forward::{address, is_link_scope},
 };
 use crate::{
@@ -78,6 +78,12 @@ impl Dataplane {
         true
     }
 
+    /// Whether this address is the gateway's on this very interface.
+    pub(super) fn is_own_address(&self, facts: &Facts, address: IpAddr) -> bool {
+        let setup = self.setup.interfaces.get(facts.id.index());
+        setup.is_some_and(|setup| setup.addresses.iter().any(|net| net.addr() == address))
+    }
+
     /// A destination that never leaves its link: neighbour messages, and what is for our own link-local address.
     pub(super) fn input_link_scope(
         &mut self,
@@ -87,10 +93,14 @@ impl Dataplane {
         (header, destination): (&Ipv6, Ipv6Addr),
         now: Instant,
     ) {
-        if self.take_neighbor_message(facts, blame, &frame, header, now) {
+        // The host's own stack may have link-local addresses that only it knows (RFC 7217): what it asked is answered to them.
+        let ours = destination == facts.mac.link_local();
+        if (ours || destination.is_multicast() || facts.host.is_some())
+            && self.take_neighbor_message(facts, blame, &frame, header, now)
+        {
             return self.show_host(facts, frame);
         }
-        if destination == facts.mac.link_local() {
+        if ours {
             if let Some(reason) = self.refuse_source(facts, header.source().into()) {
                 return self.drop(blame, reason, frame);
             }
@@ -143,7 +153,11 @@ impl Dataplane {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
         // RFC 1122 §3.2.2: never about what came as a link-layer group.
         let to_group = Ethernet::split(&about.buf).is_some_and(|(header, _)| header.destination.is_group());
-        if to_group || !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
+        if to_group || !icmp::may_answer(error, original) {
+            return;
+        }
+        let within = |one: &mut Interface| one.icmp_limit.allow(now);
+        if !self.interfaces.get_mut(facts.id.index()).is_some_and(within) {
             return;
         }
         let Some(to) = source(about) else { return };

@@ -47,7 +47,8 @@ use crate::{
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
 const TRANSMIT_QUEUE: usize = BATCH * 64;
-/// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
+/// ICMP errors per second, and in a burst, about packets from one interface, all workers together (RFC 1812 §4.3.2.8,
+/// RFC 4443 §2.4(f)).
 const ICMP_PER_SECOND: u32 = 1000;
 const ICMP_BURST: u32 = 100;
 /// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
@@ -101,7 +102,6 @@ pub struct Dataplane {
     connections: Vec<ConnectionState>,
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
-    icmp_limit: RateLimiter,
     conflict_limit: RateLimiter,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
@@ -111,6 +111,8 @@ pub struct Dataplane {
     segments: Vec<Frame>,
     /// Segments that get sequence numbers.
     numbered: Vec<Frame>,
+    /// Fragments on their way from a packet to their neighbour.
+    pieces: Vec<Frame>,
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
@@ -139,6 +141,8 @@ struct Interface {
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
     since: Instant,
+    /// For ICMP errors about packets that came in by it.
+    icmp_limit: RateLimiter,
 }
 
 /// What never changes about an interface, small enough to copy.
@@ -154,6 +158,14 @@ struct Facts {
     host: Option<PortId>,
 }
 
+impl Facts {
+    /// Octets of the tag that its frames carry on the wire.
+    const fn tag_len(&self) -> u64 {
+        let (Place::Lan { vlan, .. } | Place::Attachment { vlan, .. }) = self.place;
+        if vlan.is_some() { 4 } else { 0 }
+    }
+}
+
 /// Frames and octets that crossed an interface.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct InterfaceCounters {
@@ -161,16 +173,17 @@ pub struct InterfaceCounters {
     pub rx_frames: u64,
     /// Octets in.
     pub rx_octets: u64,
-    /// Frames out; a super-frame is one.
+    /// Frames out: by a LAN a super-frame is one, by an attachment each frame that its SecY protected.
     pub tx_frames: u64,
-    /// Octets out.
+    /// Their octets.
     pub tx_octets: u64,
 }
 
 /// A connection's groups with their members' state.
 #[derive(Debug, Default)]
 struct ConnectionState {
-    groups: Vec<Group>,
+    /// The live members of each group of the tables, one bit each.
+    live: Vec<u64>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
     /// Anything but `ecmp`.
@@ -228,12 +241,12 @@ impl Dataplane {
             connections: build::connections(&setup),
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
-            icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
             numbered: Vec::with_capacity(TRANSMIT_QUEUE),
+            pieces: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
@@ -324,19 +337,18 @@ impl Dataplane {
         }
     }
 
-    /// Uses newer routes from the next batch on. Older ones than those in use are refused.
-    pub fn set_tables(&mut self, tables: Arc<Tables>) {
+    /// Uses newer routes from the next batch on; older ones than those in use are refused. Gives back those that are not
+    /// used: freeing the last copy of large tables takes long, and belongs on another thread.
+    #[must_use = "freeing tables takes long: give them to another thread"]
+    pub fn set_tables(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
         if tables.generation < self.tables.generation {
-            return;
+            return tables;
         }
-        for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
-            state.groups =
-                tables.groups.iter().map(|hops| build::group(hops.iter().map(|hop| hop.weight))).collect();
-        }
-        self.tables = tables;
+        let before = core::mem::replace(&mut self.tables, tables);
         self.choose_again();
         self.meet = true;
         self.neighbor_deadline = Some(Instant::ZERO);
+        before
     }
 
     /// Generation of the routes in use.

@@ -8,7 +8,7 @@
 use arrayvec::ArrayVec;
 use net::{Instant, earliest};
 
-use super::{ConnectionState, Dataplane, Event, Interface};
+use super::{Dataplane, Event, Interface};
 use crate::{
     ConnectionId, InterfaceId, Place, Protection, Setup, WorkerId,
     frer::{self, SequenceGeneration, SequenceRecovery},
@@ -192,22 +192,20 @@ impl Dataplane {
     }
 }
 
-impl ConnectionState {
-    /// The members of a group that carry its traffic: the live ones, as far as the protection wants them. LAN interfaces are
-    /// always live; attachments are when the board says so.
-    pub(super) fn carriers(
-        &self,
-        board: &Board,
-        interfaces: &[Interface],
-        members: impl Iterator<Item = InterfaceId> + Clone,
-    ) -> u64 {
-        let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
-        let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
-            let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
-            bits | u64::from(live) << at
-        });
-        self.protected.as_ref().map_or(live, |one| one.narrow(board, live, members))
-    }
+/// The members of a group that carry its traffic: the live ones, as far as the protection wants them. LAN interfaces are
+/// always live; attachments are when the board says so.
+pub(super) fn carriers(
+    protected: Option<&Protected>,
+    board: &Board,
+    interfaces: &[Interface],
+    members: impl Iterator<Item = InterfaceId> + Clone,
+) -> u64 {
+    let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
+    let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
+        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
+        bits | u64::from(live) << at
+    });
+    protected.map_or(live, |one| one.narrow(board, live, members))
 }
 
 fn owner(setup: &Setup, attachment: Option<InterfaceId>) -> WorkerId {

@@ -1,6 +1,6 @@
 //! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
 
-use macsec::{SecyStatus, mka::MkaStatus};
+use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
 use super::{Dataplane, InterfaceCounters, protection::Mode};
@@ -94,6 +94,20 @@ pub struct PortSnapshot {
 }
 
 impl Dataplane {
+    /// What the receive SAs of this worker's channels have reached: the lowest packet number that each still accepts.
+    /// Allocates: not for every batch.
+    pub fn received(&self) -> Vec<(ChannelId, Sci, An, u64)> {
+        let mut received = Vec::new();
+        for (at, channel) in self.channels.iter().enumerate() {
+            let status = channel.as_ref().map(|channel| channel.secy.status());
+            for sc in status.iter().flat_map(|status| &status.receive) {
+                let sas = sc.sas.iter().map(|sa| (ChannelId::at(at), sc.sci, sa.an, sa.lowest_pn));
+                received.extend(sas);
+            }
+        }
+        received
+    }
+
     /// A copy of all counters and states. Allocates: not for every batch.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {

@@ -5,13 +5,20 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::Config;
+use config::{Config, model::Io};
 use dataplane::{ChannelId, Setup};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
 
-use crate::{clock, control::Workers, link_monitor::Link, worker::Report};
+use super::model::{Reason, Severity};
+use crate::{
+    clock,
+    control::Workers,
+    link_monitor::{self, Link},
+    ports,
+    worker::Report,
+};
 
 /// Where the API gets its facts, and whom it asks to do something.
 pub trait Source: Send + Sync + 'static {
@@ -45,6 +52,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// What else should be known of the gateway as a whole.
+    pub alerts: Vec<Reason>,
     /// When the gateway was started.
     pub started: Timestamp,
     /// This moment, on the wall clock.
@@ -100,8 +109,36 @@ pub struct Running {
     pub config_file: PathBuf,
     /// What it is made of.
     pub setup: Arc<Setup>,
+    /// How its link monitor does.
+    pub links: Arc<link_monitor::Health>,
     /// When it was started.
     pub started: Timestamp,
+}
+
+/// What is wrong with a gateway's link monitor.
+pub(super) fn monitor_alert(links: &link_monitor::Health) -> Option<Reason> {
+    (!links.works()).then(|| Reason {
+        severity: Severity::Degraded,
+        subject: "links".to_owned(),
+        reason: "link_monitor_failed".to_owned(),
+        message: format!(
+            "the kernel does not tell of links (failed {} times so far): they are looked at once a second only",
+            links.failures()
+        ),
+    })
+}
+
+/// Devices on which the kernel has addresses of its own. A TAP's kernel end is meant to have them.
+fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
+    config.ports.iter().filter(|port| port.io != Io::Tap).filter_map(|port| {
+        let message = ports::why_not_addresses(&port.device, &ports::kernel_addresses(&port.device))?;
+        Some(Reason {
+            severity: Severity::Warning,
+            subject: format!("port/{}", port.name),
+            reason: "kernel_address".to_owned(),
+            message,
+        })
+    })
 }
 
 impl Source for Running {
@@ -113,6 +150,7 @@ impl Source for Running {
             setup: self.setup.clone(),
             reports,
             devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
+            alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
             wall: wall(),
             now: clock::now(),

@@ -6,7 +6,7 @@ use config::{Config, SecretError, SecretRef, SecretSource};
 use dataplane::{
     Board, ChannelId, Dataplane, Depot, Fault, Pool, WorkerId,
     neighbor::{NeighborEntry, NeighborState},
-    port::PortCounters,
+    port::{PortCounters, PortKind},
 };
 use jiff::Timestamp;
 use macsec::{
@@ -150,6 +150,7 @@ pub(crate) fn facts() -> Facts {
         config_file: PathBuf::from("/etc/quadspan/quadspan.toml"),
         setup: Arc::new(plan.setup),
         reports,
+        alerts: vec![],
         started: wall - Duration::from_hours(1),
         wall,
         now,
@@ -176,7 +177,8 @@ fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
     let device = |port: &config::model::Port| {
         let last = port.device.as_bytes().last().copied().unwrap_or(b'0') - b'0';
         let mtu = if port.role == config::model::PortRole::Channel { 1600 } else { 1500 };
-        (port.device.clone(), Device { mac: MacAddr([2, 0, 0x5e, 0xaa, 0, last]), mtu })
+        let mac = MacAddr([2, 0, 0x5e, 0xaa, 0, last]);
+        (port.device.clone(), Device { mac, mtu, shared: true, udp_segments: true })
     };
     of.ports().iter().map(device).collect()
 }
@@ -197,7 +199,8 @@ fn report(plan: &Plan, id: WorkerId) -> Report {
         tx_octets: 1_500_000,
         ..PortCounters::default()
     };
-    let ports = setup.ports.iter().map(|port| opened(port).then_some(counters)).collect();
+    let ports =
+        setup.ports.iter().map(|port| opened(port).then_some((PortKind::PacketV2, counters))).collect();
     let mut snapshot = dataplane.snapshot(Instant::ZERO.after(Duration::from_hours(1)));
     for channel in &mut snapshot.channels {
         channel.since = Instant::ZERO.after(Duration::from_mins(58));

@@ -37,6 +37,10 @@ pub struct Device {
     pub mac: MacAddr,
     /// Its MTU: octets behind the Ethernet header.
     pub mtu: u16,
+    /// Several workers can receive from it, each its share of the flows.
+    pub shared: bool,
+    /// It takes segment trains of UDP beside those of TCP.
+    pub udp_segments: bool,
 }
 
 /// Everything that a gateway is made of, before anything is opened.
@@ -74,8 +78,8 @@ pub struct HostTap {
 /// # Errors
 /// When a device is missing, or the devices do not carry what the configuration wants of them.
 pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan> {
-    let owners = workers::share_out(config);
-    let mut ports = ports(config, &owners);
+    let owners = workers::share_out(config, devices);
+    let mut ports = ports(config, devices, &owners);
     let channels = channels(config, devices, &owners)?;
     let (mut interfaces, mut hosts) = (Vec::new(), Vec::new());
     for (at, connection) in config.connections.iter().enumerate() {
@@ -97,11 +101,12 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     Ok(Plan { setup, tables, keys, hosts, pool })
 }
 
-fn ports(config: &Config, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
+fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
     let port = |(port, owner): (&config::model::Port, &Option<WorkerId>)| {
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
-        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments: false } }
+        let udp_segments = offload && devices.get(&port.device).is_some_and(|device| device.udp_segments);
+        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments } }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }
@@ -241,6 +246,7 @@ fn add_hosts(
             Place::Attachment { channel, .. } => channels.get(channel.index()).map(|channel| channel.owner),
             Place::Lan { port, .. } => ports.get(port.index()).and_then(|port| port.owner),
         };
+        // Frames for the host's own stack go there as they came: nothing is joined for it.
         let caps = PortCaps { offload: true, udp_segments: false };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);

@@ -38,6 +38,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             config,
             config_file: file,
             setup: gateway.setup(),
+            links: gateway.links(),
             started,
         };
         Ok(async move { match api::serve(listener, Arc::new(source)).await {} })

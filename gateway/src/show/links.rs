@@ -99,7 +99,7 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
             port.device.clone(),
             link(port),
             port.role.clone(),
-            if port.workers.is_empty() { format!("{} (closed)", port.io) } else { port.io.clone() },
+            io(port),
             if port.vnet { "yes" } else { "no" }.to_owned(),
             workers.join(","),
             port.mtu.map_or_else(|| "-".to_owned(), |mtu| mtu.to_string()),
@@ -113,6 +113,12 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
         ]
     };
     table(look, &columns, &ports.iter().map(row).collect::<Vec<_>>(), "no ports are configured")
+}
+
+fn io(port: &Port) -> String {
+    let ring = port.ring.iter().map(|ring| format!(" {ring}"));
+    let closed = port.workers.is_empty().then(|| " (closed)".to_owned());
+    ring.chain(closed).fold(port.io.clone(), |text, more| text + &more)
 }
 
 fn link(port: &Port) -> String {

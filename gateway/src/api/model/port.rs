@@ -13,8 +13,11 @@ pub struct Port {
     pub device: String,
     /// `channel`, `lan` or `unused`.
     pub role: String,
-    /// How frames are moved: `af_packet` or `tap`.
+    /// How frames are moved: `af_packet` or `tap`; `auto` only while no worker has it open.
     pub io: String,
+    /// The version of its receive ring: `v2` or `v3`, where it has one.
+    #[serde(default)]
+    pub ring: Option<String>,
     /// Super-frames with a virtio-net header.
     pub vnet: bool,
     /// Workers that opened it and still have it.
