@@ -81,6 +81,9 @@ pub(super) enum Command {
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
     Demo(demo::Options),
+    /// Keep the demo's two sites up, and break their channels in every way
+    #[command(infer_subcommands = true)]
+    Lab(super::lab::LabArgs),
     /// Explain a drop reason, a problem of a configuration, or an event
     Explain(ExplainArgs),
     /// Print the version
