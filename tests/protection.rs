@@ -340,8 +340,8 @@ impl Workers {
                 let pool = Pool::new(depot.clone());
                 let mut worker = Dataplane::new(WorkerId(at), setup.clone(), board.clone(), pool, 1).unwrap();
                 let routes = ConnectionTables::build(world::routes(side, 2, &setup));
-                let _before =
-                    worker.set_tables(Arc::new(Tables { generation: 1, connections: vec![Arc::new(routes)] }));
+                let _before = worker
+                    .set_tables(Arc::new(Tables { generation: 1, connections: vec![Arc::new(routes)] }));
                 worker.set_port_fault(PortId(at), None, Instant::ZERO);
                 worker
             })
