@@ -247,7 +247,7 @@ fn shared_lan() -> [Dataplane; 2] {
     [0, 1].map(|worker| {
         let pool = Pool::new(depot.clone());
         let mut one = Dataplane::new(WorkerId(worker), setup.clone(), board.clone(), pool, 1).unwrap();
-        one.set_tables(tables.clone());
+        drop(one.set_tables(tables.clone()));
         one
     })
 }

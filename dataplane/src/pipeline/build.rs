@@ -154,6 +154,7 @@ mod tests {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         };
         let port = |owner| PortSetup { owner, caps: PortCaps::default() };
         Setup {
