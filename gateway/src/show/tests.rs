@@ -418,6 +418,6 @@ fn route_story_screen() {
             export("b", true, "accepted by default, no line matched"),
         ],
     };
-    holds("route-story", |look| route_stories(look, &[story.clone()]));
+    holds("route-story", |look| route_stories(look, std::slice::from_ref(&story)));
     assert_eq!(route_stories(&Look::plain(now()), &[]), "there is no such route\n");
 }
