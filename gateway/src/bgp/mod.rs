@@ -7,6 +7,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `thread` | the loop: octets first, then timers, then what is to be written, then tables |
+//! | `speaking` | one connection's speaker and its neighbours, as links, paths and people see them |
 //! | `wires` | listeners and connections, over the TAP devices of the interfaces that neighbours are on |
 //! | `routes` | what was learnt, beside what the configuration says, to forwarding tables |
 //! | `signatures` | what the kernel's counters say of passwords that do not match |
@@ -26,6 +27,7 @@
 pub mod report;
 mod routes;
 mod signatures;
+mod speaking;
 mod start;
 mod tell;
 mod thread;

@@ -1,11 +1,10 @@
 //! The loop: octets first, then timers, then what is to be written, then tables.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::TcpStream, sync::Arc, time::Duration};
 
 use bgp::{
-    Event, Family, Io, PeerId, Speaker, SpeakerConfig,
+    Family, Io, PeerId, Speaker,
     fsm::State,
-    peer::{PathWatch, Standing},
     wire::notification::{Cease, Notification},
 };
 use config::Secret;
@@ -16,17 +15,13 @@ use sys::{Poller, Ready, Waker, tcp::Hops};
 use tracing::{debug, error, warn};
 
 use super::{
-    Command, PathNews, Start, WAKE,
-    report::{Answer, Explained, LearnedRoutes, NeighborReport, Question, RoutesReport, Wanted},
-    routes::{Place, Routes},
-    signatures::{Mismatch, Signatures},
-    tell,
-    wires::{Dial, Found, Wires},
+    Command, Start, WAKE,
+    report::{Answer, Question, RoutesReport},
+    signatures::Signatures,
+    speaking::{Speaking, Watched},
+    wires::{Found, WireId, Wires},
 };
-use crate::{
-    assemble::{Domain, PeerPlan},
-    clock,
-};
+use crate::clock;
 
 /// Rounds over the sockets before timers are judged.
 const ROUNDS: usize = 16;
@@ -34,34 +29,6 @@ const ROUNDS: usize = 16;
 const MESSAGES: usize = 64;
 /// Route changes taken over before the sockets are looked at again.
 const CHANGES: usize = 50_000;
-
-/// One connection of the configuration.
-#[derive(Debug)]
-struct Speaking {
-    connection: usize,
-    speaker: Speaker,
-    peers: Vec<Watched>,
-    routes: Routes,
-}
-
-/// One neighbour, as the sockets see it.
-#[derive(Debug)]
-struct Watched {
-    id: PeerId,
-    name: String,
-    interface: InterfaceId,
-    /// How to reach it; `None` when its TAP is not there.
-    dial: Option<Dial>,
-    link: Result<(), &'static str>,
-    since: Instant,
-    /// Why the last attempt at a connection failed.
-    failure: Option<String>,
-    signatures: Option<Mismatch>,
-    last_down: Option<(Instant, String)>,
-    watches_path: bool,
-    /// Asks for graceful restart: closed without a word when the gateway ends.
-    restarts: bool,
-}
 
 /// All that the thread has.
 pub(super) struct Loop {
@@ -208,7 +175,7 @@ impl Loop {
         }
     }
 
-    fn take_call(&mut self, at: usize, peer: usize, stream: std::net::TcpStream, now: Instant) {
+    fn take_call(&mut self, at: usize, peer: usize, stream: TcpStream, now: Instant) {
         let Some(one) = self.speaking.get_mut(at) else { return };
         let Some((id, dial)) = one.peers.get(peer).and_then(|peer| Some((peer.id, peer.dial.clone()?)))
         else {
@@ -394,7 +361,7 @@ impl Loop {
         dial.password = password;
         let (id, interface, dial, name) = (peer.id, peer.interface, dial.clone(), peer.name.clone());
         let key = dial.password.as_ref().map_or(&[][..], Secret::expose);
-        let live = |(of, wire): super::wires::WireId| of == at && wire.peer == id;
+        let live = |(of, wire): WireId| of == at && wire.peer == id;
         if let Err(why) = self.wires.set_password(interface, dial.peer, key, live) {
             error!(event = "bgp.password", neighbor = name, why = %why, "the old password stays");
         }
@@ -457,212 +424,6 @@ impl Loop {
             self.tell_events(at, now);
             self.move_connections(at, now);
         }
-    }
-}
-
-impl Speaking {
-    fn new(
-        domain: Domain,
-        names: Vec<String>,
-        devices: &BTreeMap<InterfaceId, String>,
-        seed: u64,
-        now: Instant,
-    ) -> Self {
-        let config: SpeakerConfig = domain.speaker;
-        let mut speaker = Speaker::new(config, seed, now);
-        let mut routes = Routes::new(domain.base, domain.subnets);
-        for prefix in domain.announce {
-            speaker.announce(prefix, bgp::own_route(), now);
-        }
-        let mut peers = Vec::new();
-        for (plan, name) in domain.peers.into_iter().zip(names) {
-            let place = Place { interface: plan.interface, address: plan.config.address };
-            let watched = Watched::new(&plan, name, devices.get(&plan.interface), now);
-            // 65535 neighbours of one connection are not configured.
-            let Ok(id) = speaker.add_peer(plan.config) else { break };
-            routes.add_peer(id, place);
-            speaker.handle_link(id, false, now);
-            speaker.start_peer(id, now);
-            peers.push(Watched { id, ..watched });
-        }
-        Self { connection: domain.connection, speaker, peers, routes }
-    }
-
-    fn watched(&mut self, peer: PeerId) -> Option<&mut Watched> {
-        self.peers.iter_mut().find(|one| one.id == peer)
-    }
-
-    fn note(&mut self, event: &Event, now: Instant) {
-        let link = |peers: &[Watched], peer: PeerId| {
-            peers.iter().find(|one| one.id == peer).and_then(|one| one.link.err())
-        };
-        let of = peer_of(event).and_then(|peer| link(&self.peers, peer));
-        let name = |peer: PeerId| {
-            self.peers.iter().find(|one| one.id == peer).map_or_else(String::new, |one| one.name.clone())
-        };
-        tell::tell(event, name, of);
-        match event {
-            Event::State { peer, .. } => {
-                if let Some(one) = self.watched(*peer) {
-                    one.since = now;
-                }
-            }
-            Event::Up { peer, .. } => {
-                if let Some(one) = self.watched(*peer) {
-                    (one.failure, one.signatures) = (None, None);
-                }
-            }
-            Event::Down { peer, end, was_up: true, .. } => {
-                if let Some(one) = self.watched(*peer) {
-                    one.last_down = Some((now, tell::why(end, of)));
-                }
-            }
-            Event::Down { .. }
-            | Event::Fault { .. }
-            | Event::Limit { .. }
-            | Event::EndOfRib { .. }
-            | Event::StaleDropped { .. }
-            | Event::TooLarge { .. }
-            | Event::SelectionDone => {}
-        }
-    }
-
-    fn set_link(&mut self, interface: InterfaceId, link: Result<(), &'static str>, now: Instant) {
-        for peer in self.peers.iter_mut().filter(|peer| peer.interface == interface) {
-            let was = core::mem::replace(&mut peer.link, link).is_ok();
-            if was != link.is_ok() {
-                self.speaker.handle_link(peer.id, link.is_ok(), now);
-            }
-        }
-    }
-
-    /// RFC 5882 §4.3.2: with graceful restart, a path that went down together with the neighbour's control plane may
-    /// still forward.
-    fn set_path(&mut self, news: PathNews, now: Instant) {
-        let at = |peer: &&Watched| {
-            peer.watches_path && peer.interface == news.interface && peer.calls_from(news.peer)
-        };
-        for peer in self.peers.iter().filter(at) {
-            let restart = self.speaker.status(peer.id).and_then(|status| status.agreed);
-            let restart = restart.is_some_and(|agreed| agreed.graceful_restart.is_some());
-            let may_live = restart && !news.control_plane_independent;
-            self.speaker.handle_path(peer.id, news.up, may_live, now);
-        }
-    }
-
-    fn reports(&self) -> Vec<NeighborReport> {
-        let report = |(at, peer): (usize, &Watched)| {
-            let status = self.speaker.status(peer.id)?;
-            let reason = (status.state != State::Established).then(|| peer.reason(&status)).flatten();
-            Some(NeighborReport {
-                connection: self.connection,
-                neighbor: at,
-                status,
-                since: peer.since,
-                reason,
-                last_down: peer.last_down.clone(),
-            })
-        };
-        self.peers.iter().enumerate().filter_map(report).collect()
-    }
-
-    fn explain(&self, wanted: Wanted, generation: u64) -> Explained {
-        let prefix = match wanted {
-            Wanted::Prefix(prefix) => prefix.trunc(),
-            Wanted::Address(address) => {
-                let heard = || self.speaker.rib().lookup(address).map(|(prefix, _)| prefix);
-                self.routes.lookup(address).or_else(heard).unwrap_or_else(|| address.into())
-            }
-        };
-        let found = self.routes.of(&prefix);
-        Explained {
-            explanation: self.speaker.explain(&prefix),
-            target: found.map(|(target, _)| target.clone()),
-            counts: found.is_some_and(|(_, counts)| counts),
-            pending: self.routes.is_changed(),
-            generation,
-            names: self.peers.iter().map(|peer| (peer.id, peer.name.clone())).collect(),
-        }
-    }
-
-    fn learned(&self, limit: usize) -> LearnedRoutes {
-        LearnedRoutes {
-            connection: self.connection,
-            total: self.routes.learned(),
-            routes: self.routes.iter().take(limit).map(|(prefix, target)| (prefix, target.clone())).collect(),
-        }
-    }
-}
-
-impl Watched {
-    fn new(plan: &PeerPlan, name: String, device: Option<&String>, now: Instant) -> Self {
-        let dial = device.map(|device| Dial {
-            device: device.clone(),
-            local: plan.local,
-            peer: plan.config.address,
-            hops: if plan.ttl_security { Hops::GTSM } else { Hops::ONE },
-            password: plan.password.clone(),
-            patience: plan.config.hold_time,
-        });
-        Self {
-            id: PeerId::LOCAL,
-            name,
-            interface: plan.interface,
-            dial,
-            link: Err("not looked at yet"),
-            since: now,
-            failure: None,
-            signatures: None,
-            last_down: None,
-            watches_path: plan.config.timers.path_watch != PathWatch::Off,
-            restarts: matches!(plan.config.restart, bgp::RestartMode::Full(_)),
-        }
-    }
-
-    fn has_password(&self) -> bool {
-        self.dial.as_ref().is_some_and(|dial| dial.password.is_some())
-    }
-
-    fn calls_from(&self, address: std::net::IpAddr) -> bool {
-        self.dial.as_ref().is_some_and(|dial| dial.peer == address)
-    }
-
-    /// Why there is no session, the most fundamental reason first.
-    fn reason(&self, status: &bgp::PeerStatus) -> Option<(&'static str, String)> {
-        if let Err(link) = self.link {
-            return Some(("link_down", format!("the link is down: {link}")));
-        }
-        match status.standing {
-            Standing::Stopped => return Some(("stopped", "stopped".to_owned())),
-            Standing::AwaitsPath => return Some(("awaits_bfd", "waits until BFD is up".to_owned())),
-            Standing::HeldUntil(_) | Standing::Runs => {}
-        }
-        if let Some(kind) = self.signatures {
-            return Some((kind.word(), kind.words().to_owned()));
-        }
-        let held = matches!(status.standing, Standing::HeldUntil(_));
-        let ended = status.last_end.as_ref().map(|(_, end)| end);
-        match (ended, &self.failure) {
-            (Some(end), _) if held => Some(("held", format!("left alone for a while: {end}"))),
-            (Some(bgp::SessionEnd::Closed) | None, Some(failure)) => Some(("no_connection", failure.clone())),
-            (Some(end), _) => Some(("ended", end.to_string())),
-            (None, None) => Some(("connecting", "no answer yet".to_owned())),
-        }
-    }
-}
-
-/// The neighbour that an event is about.
-const fn peer_of(event: &Event) -> Option<PeerId> {
-    match event {
-        Event::State { peer, .. }
-        | Event::Up { peer, .. }
-        | Event::Down { peer, .. }
-        | Event::Fault { peer, .. }
-        | Event::Limit { peer, .. }
-        | Event::EndOfRib { peer, .. }
-        | Event::StaleDropped { peer, .. }
-        | Event::TooLarge { peer, .. } => Some(*peer),
-        Event::SelectionDone => None,
     }
 }
 
