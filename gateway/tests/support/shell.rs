@@ -116,3 +116,10 @@ pub(crate) fn measured(text: &str) -> Iperf {
         packets: sum["packets"].as_u64().unwrap_or(0),
     }
 }
+
+/// Datagrams that a node's kernel dropped because their socket was full: on a busy machine the receiver is late, and
+/// that is no loss on the way.
+pub(crate) fn overruns(lab: &Lab, node: &str) -> u64 {
+    let counts = must(lab, node, "nstat -asz UdpRcvbufErrors Udp6RcvbufErrors");
+    counts.lines().filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
