@@ -37,6 +37,7 @@ mod pool;
 pub mod port;
 mod setup;
 mod tables;
+pub mod underlay;
 mod verdict;
 mod vlan;
 

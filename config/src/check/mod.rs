@@ -16,6 +16,7 @@ mod port;
 mod profile;
 mod route;
 mod transparent;
+mod tunnel;
 
 use crate::{
     model::{Config, Site},

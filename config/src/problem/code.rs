@@ -88,6 +88,12 @@ codes! {
     Pins = "QS0108", Error;
     /// A host device has the name of another device.
     HostDevice = "QS0109", Error;
+    /// The addresses of a tunnel are not those of two stations of one family.
+    TunnelAddress = "QS0110", Error;
+    /// Two tunnels wait for datagrams at the same address and UDP port.
+    TunnelOverlap = "QS0111", Error;
+    /// A tunnel leads through a network that others read: only the frames of channels, which are protected, may use it.
+    TunnelRole = "QS0112", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;
@@ -107,6 +113,8 @@ codes! {
     ShouldSecure = "QS0208", Warning;
     /// A protection that MACsec offers is switched off.
     Weakened = "QS0209", Warning;
+    /// Frames of the channel may overtake each other on their way, and its replay window drops those that come late.
+    Overtaking = "QS0222", Warning;
 
     /// Key material stands in the file itself.
     LiteralSecret = "QS0301", Error;

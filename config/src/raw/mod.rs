@@ -19,8 +19,8 @@ pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
 pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
-pub use port::{Aead, Io, LogFormat, Profile, RxRing, TagType};
-pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site};
+pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
+pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
 pub(crate) use tree::{At, Kind, suggest};
 
 use crate::problem::{Code, Report, Span};

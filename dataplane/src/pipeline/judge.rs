@@ -39,7 +39,7 @@ impl Dataplane {
     pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
         for at in 0..self.channels.len() {
             if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
-                for one in [Fault::PortDown, Fault::NoCarrier] {
+                for one in [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute] {
                     self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
                 }
             }

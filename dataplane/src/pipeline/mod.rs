@@ -8,6 +8,7 @@
 //! | `wire` | transparent connections |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `judge` | which attachments are live |
+//! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
 //!
@@ -21,6 +22,7 @@ mod ingress;
 mod judge;
 mod local;
 mod snapshot;
+mod underlay;
 mod wire;
 
 use core::net::IpAddr;
@@ -102,6 +104,8 @@ struct PortState {
     transmit: Vec<Frame>,
     drops: DropCounters,
     coalescer: Option<Coalescer>,
+    /// What the path below it carries, when it was told.
+    path: Option<u16>,
     /// This port is the host's TAP for that interface.
     host_of: Option<InterfaceId>,
 }

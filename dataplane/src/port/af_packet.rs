@@ -89,7 +89,7 @@ impl AfPacketPort {
         // Linux 6.2 taught packet sockets UDP segment trains.
         let udp_segments =
             options.offload && sys::process::kernel_version().is_ok_and(|version| version >= (6, 2));
-        let caps = PortCaps { offload: options.offload, udp_segments };
+        let caps = PortCaps { offload: options.offload, udp_segments, flows: false };
         Ok(Self { socket, ring, tx: TxBatch::new(true), caps, counters: PortCounters::default() })
     }
 
@@ -183,7 +183,7 @@ fn take(from: &RxFrame<'_>, pool: &mut Pool, counters: &mut PortCounters) -> Opt
         counters.rx_no_buffer += 1;
         return None;
     };
-    let mut frame = Frame { buf, offload: work.unwrap_or_default() };
+    let mut frame = Frame { offload: work.unwrap_or_default(), ..Frame::new(buf) };
     if !(fill(&mut frame, from) && tag(&mut frame, from.vlan)) {
         counters.rx_truncated += 1;
         pool.recycle(frame);

@@ -187,6 +187,40 @@ impl AsFd for UdpSocket {
     }
 }
 
+/// What an error of sending means for the datagrams that it met.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UdpFault {
+    /// Too much waits in the kernel already (`EAGAIN`).
+    Full,
+    /// Longer than the path carries (`EMSGSIZE`).
+    TooLong,
+    /// No way to the remote address (`ENETUNREACH`, `EHOSTUNREACH`, `ENETDOWN`, `EADDRNOTAVAIL`).
+    NoRoute,
+    /// Perhaps only refused as a train (`EIO`: the device makes no checksums; `EINVAL`: an old kernel).
+    Train,
+    /// The interface that the socket is bound to is gone (`ENODEV`, `ENXIO`).
+    Gone,
+    /// Anything else, such as what an ICMP message said of an earlier datagram.
+    Other,
+}
+
+impl UdpFault {
+    /// Sorts `error`.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) => Self::Full,
+            Some(libc::EMSGSIZE) => Self::TooLong,
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => Self::NoRoute,
+            Some(libc::EIO | libc::EINVAL) => Self::Train,
+            Some(libc::ENODEV | libc::ENXIO) => Self::Gone,
+            Some(_) => Self::Other,
+            None if error.kind() == io::ErrorKind::WouldBlock => Self::Full,
+            None => Self::Other,
+        }
+    }
+}
+
 /// Whether a datagram from `local` to `remote` would find a way out by `device` now.
 ///
 /// # Errors

@@ -1,0 +1,374 @@
+//! The driver for VXLAN tunnels (RFC 7348): Ethernet frames in UDP datagrams, by sockets of this machine's own stack.
+//!
+//! One socket receives: bound to our address and the VXLAN port, it hands over whole trains (`UDP_GRO`), which are
+//! read into one large buffer and copied out frame by frame. The others send: one for each source port, connected, so
+//! that the kernel keeps their route, tells what the path carries, and walks its stack once for a train of frames
+//! (`UDP_SEGMENT`). Frames of one flow always take the same socket ([`Tunnel::path_of`]), and frames leave in the order
+//! in which they are given, whatever their flow: packet numbers stay in order as far as we can help it.
+//!
+//! What the pieces of one cut super-frame have in common, their length, is just what a train needs. So the kernel's work
+//! per packet, nearly all of the cost of an Ethernet channel, is paid once for some forty frames.
+//!
+//! A frame that does not fit the path is dropped and counted (`tx_too_long`); [`Port::path_news`] then says what fits.
+//! Without a route the port is [`PortError::NoRoute`] and tries again with every frame that it is given.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use net::PacketBuf;
+use sys::udp::{TrainsSent, UdpFault, UdpReceived, UdpSocket, UdpTrains};
+use zerocopy::IntoBytes;
+
+use super::{Port, PortCaps, PortCounters, PortError, kernel};
+use crate::{
+    Batch, DropReason, Frame, Pool,
+    underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
+};
+
+/// How to open a [`UdpPort`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// The interface (or VRF) that datagrams leave and come by.
+    pub device: String,
+    /// Our address: an address of this machine.
+    pub local: IpAddr,
+    /// The UDP port at both ends.
+    pub port: u16,
+    /// The other end.
+    pub tunnel: Tunnel,
+}
+
+/// One end of a VXLAN tunnel.
+#[derive(Debug)]
+pub struct UdpPort {
+    socket: UdpSocket,
+    /// Where datagrams go.
+    remote: SocketAddr,
+    tunnel: Tunnel,
+    paths: Vec<Path>,
+    trains: UdpTrains,
+    /// The kernel (or the device) takes no trains: each frame is a call's own datagram.
+    single: bool,
+    train: Train,
+    counters: PortCounters,
+    /// What the path carries, as it was last told.
+    known: Option<u16>,
+    news: Option<u16>,
+    /// Calls until the path is looked at again: an MTU that a router told is forgotten after some minutes.
+    look: u32,
+}
+
+/// A source port.
+#[derive(Debug)]
+struct Path {
+    socket: UdpSocket,
+    connected: bool,
+}
+
+/// What was received last and is not yet handed over.
+#[derive(Debug)]
+struct Train {
+    buffer: Box<[u8]>,
+    /// The next frame's first octet.
+    at: usize,
+    end: usize,
+    segment: usize,
+}
+
+impl UdpPort {
+    /// Opens the tunnel. There need not be a route yet, nor the local address.
+    ///
+    /// # Errors
+    /// The kernel's: `EADDRINUSE` when another program has the address and port (the kernel's own VXLAN device does),
+    /// `ENODEV` when there is no such interface.
+    pub fn open(options: &Options) -> io::Result<Self> {
+        let tunnel = options.tunnel;
+        let socket = UdpSocket::bind(&options.device, SocketAddr::new(options.local, options.port))?;
+        socket.set_buffers(RECEIVE_BUFFER, SMALL_BUFFER)?;
+        let _known = socket.receive_trains()?;
+        let remote = SocketAddr::new(tunnel.remote, options.port);
+        let count = tunnel.source_ports.clamp(1, MAX_SOURCE_PORTS);
+        let paths = (0..u16::from(count)).map(|at| Path::open(options, at, remote)).collect::<io::Result<_>>()?;
+        let mut this = Self {
+            socket,
+            remote,
+            tunnel,
+            paths,
+            trains: UdpTrains::new(),
+            single: false,
+            train: Train { buffer: vec![0; LARGEST].into_boxed_slice(), at: 0, end: 0, segment: 1 },
+            counters: PortCounters::default(),
+            known: None,
+            news: None,
+            look: LOOK,
+        };
+        this.look_at_path();
+        Ok(this)
+    }
+
+    /// Asks the kernel what the path carries, and remembers when that is news.
+    fn look_at_path(&mut self) {
+        self.look = LOOK;
+        let mtu = self.paths.iter().filter(|path| path.connected).filter_map(|path| path.socket.path_mtu().ok());
+        let Some(least) = mtu.min() else { return };
+        let now = Some(carries(least, self.tunnel.remote.is_ipv6()));
+        if now != self.known {
+            (self.known, self.news) = (now, now);
+        }
+    }
+
+    /// Sends the frames of one path, which begin with their VXLAN header.
+    fn send_by(&mut self, path: usize, mut frames: &[Frame]) -> Result<(), PortError> {
+        let mut attempts = 0;
+        while !frames.is_empty() {
+            let Some(way) = self.paths.get_mut(path) else { break };
+            let sent = match way.ready(self.remote) {
+                Ok(()) => {
+                    let datagrams = frames.iter().map(|frame| &*frame.buf);
+                    self.trains.send(&way.socket, datagrams, !self.single)
+                }
+                Err(error) => TrainsSent { sent: 0, stopped: Some((error, frames.len())) },
+            };
+            if sent.sent > 0 {
+                attempts = 0;
+            }
+            frames = self.count_sent(frames, sent.sent);
+            let Some((error, count)) = sent.stopped else { continue };
+            attempts += 1;
+            let (lost, failed) = self.judge(&error, count, attempts, frames.len());
+            if lost > 0 {
+                attempts = 0;
+            }
+            frames = frames.get(lost..).unwrap_or_default();
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the `left` frames are lost to `error`, which met a train of `count`, and whether the port is unusable.
+    fn judge(&mut self, error: &io::Error, count: usize, attempts: u32, left: usize) -> (usize, Option<PortError>) {
+        let many = |frames: usize| u64::try_from(frames).unwrap_or(u64::MAX);
+        match UdpFault::of(error) {
+            UdpFault::Train if !self.single && count > 1 => {
+                self.single = true;
+                (0, None)
+            }
+            UdpFault::TooLong => {
+                // The first time it may be an ICMP message about an earlier frame, and nothing is said of this one.
+                self.look_at_path();
+                if attempts < 2 {
+                    return (0, None);
+                }
+                self.counters.tx_too_long += many(count);
+                (count, None)
+            }
+            // Our own limit of what may wait in the kernel, which no later frame of this call will pass.
+            UdpFault::Full => {
+                self.counters.tx_refused += many(left);
+                (left, None)
+            }
+            // What an ICMP message said of an earlier frame is told once, instead of sending.
+            UdpFault::NoRoute | UdpFault::Gone | UdpFault::Other | UdpFault::Train if attempts < 2 => (0, None),
+            UdpFault::NoRoute => {
+                self.counters.tx_refused += many(left);
+                (left, Some(PortError::NoRoute))
+            }
+            UdpFault::Gone => {
+                self.counters.tx_refused += many(left);
+                (left, Some(PortError::Gone))
+            }
+            UdpFault::Other | UdpFault::Train => {
+                self.counters.tx_refused += many(count);
+                (count, None)
+            }
+        }
+    }
+
+    fn count_sent<'a>(&mut self, frames: &'a [Frame], sent: usize) -> &'a [Frame] {
+        let (done, rest) = frames.split_at_checked(sent).unwrap_or((frames, &[]));
+        for frame in done {
+            self.counters.tx_frames += 1;
+            self.counters.tx_octets += kernel::octets(frame).saturating_sub(HEADER);
+        }
+        rest
+    }
+
+    /// Reads the next datagram or train. False when nothing waits.
+    fn read(&mut self) -> Result<bool, PortError> {
+        match self.socket.receive(&mut self.train.buffer) {
+            Ok(received) => {
+                self.begin(received);
+                Ok(true)
+            }
+            Err(error) => kernel::port_error(&error).map_or(Ok(false), Err),
+        }
+    }
+
+    fn begin(&mut self, received: UdpReceived) {
+        let UdpReceived { octets, segment, source, truncated } = received;
+        (self.train.at, self.train.end, self.train.segment) = (0, octets, segment);
+        let datagrams = u64::try_from(octets.div_ceil(segment).max(1)).unwrap_or(1);
+        if truncated {
+            self.counters.rx_truncated += datagrams;
+        } else if !self.tunnel.admits(source) {
+            self.counters.rx_unknown_source += datagrams;
+        } else if octets == 0 {
+            self.counters.rx_bad_header += 1;
+        } else {
+            return;
+        }
+        self.train.end = 0;
+    }
+
+    /// The next frame of what was read; `None`, and counted, when it is none.
+    fn take(&mut self, pool: &mut Pool) -> Option<Frame> {
+        let inner = match self.tunnel.open(self.train.next()?) {
+            Ok(inner) => inner,
+            Err(DropReason::VxlanUnknownVni) => {
+                self.counters.rx_unknown_vni += 1;
+                return None;
+            }
+            Err(_) => {
+                self.counters.rx_bad_header += 1;
+                return None;
+            }
+        };
+        let Some(mut buf) = pool.for_len(inner.len()) else {
+            self.counters.rx_no_buffer += 1;
+            return None;
+        };
+        buf.extend_from_slice(inner);
+        let frame = Frame::new(buf);
+        self.counters.rx_frames += 1;
+        self.counters.rx_octets += kernel::octets(&frame);
+        Some(frame)
+    }
+}
+
+impl Port for UdpPort {
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
+        let before = batch.len();
+        // A limit, so that datagrams that are dropped here cannot keep us here.
+        for _ in 0..READS {
+            while !batch.is_full() && !self.train.is_empty() {
+                batch.extend(self.take(pool));
+            }
+            if batch.is_full() || !self.read()? {
+                break;
+            }
+        }
+        Ok(batch.len() - before)
+    }
+
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
+        let header = Vxlan::new(self.tunnel.vni);
+        for frame in frames.extract_if(.., |frame| frame.offload.is_pending() || !push(&mut frame.buf, header)) {
+            self.counters.tx_refused += 1;
+            pool.recycle(frame);
+        }
+        let mut failed = Ok(());
+        let mut rest = &frames[..];
+        while let Some(first) = rest.first() {
+            let path = self.tunnel.path_of(first.flow);
+            let run = rest.iter().take_while(|frame| self.tunnel.path_of(frame.flow) == path).count();
+            let (now, later) = rest.split_at_checked(run).unwrap_or((rest, &[]));
+            failed = self.send_by(path, now).or_else(|error| if failed.is_ok() { Err(error) } else { failed });
+            rest = later;
+        }
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        self.look = self.look.saturating_sub(1);
+        if self.look == 0 {
+            self.look_at_path();
+        }
+        failed
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn caps(&self) -> PortCaps {
+        PortCaps { flows: true, ..PortCaps::default() }
+    }
+
+    fn counters(&self) -> PortCounters {
+        PortCounters { rx_ring_full: self.socket.dropped().map_or(0, u64::from), ..self.counters }
+    }
+
+    fn holds_frames(&self) -> bool {
+        !self.train.is_empty()
+    }
+
+    fn path_news(&mut self) -> Option<u16> {
+        self.news.take()
+    }
+}
+
+impl Path {
+    /// A socket with a source port of the dynamic range (RFC 6335 §6) that nobody has.
+    fn open(options: &Options, number: u16, remote: SocketAddr) -> io::Result<Self> {
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for attempt in 0..ATTEMPTS {
+            let port = source_port(options.local, options.tunnel.vni, number, attempt);
+            match UdpSocket::bind(&options.device, SocketAddr::new(options.local, port)) {
+                Ok(socket) => {
+                    socket.refuse_all()?;
+                    socket.set_buffers(SMALL_BUFFER, SEND_BUFFER)?;
+                    let mut this = Self { socket, connected: false };
+                    // Without a route now, it is tried again with the first frame.
+                    let _connected = this.ready(remote);
+                    return Ok(this);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn ready(&mut self, remote: SocketAddr) -> io::Result<()> {
+        if !self.connected {
+            self.socket.connect(remote)?;
+            self.connected = true;
+        }
+        Ok(())
+    }
+}
+
+impl Train {
+    const fn is_empty(&self) -> bool {
+        self.at >= self.end
+    }
+
+    fn next(&mut self) -> Option<&[u8]> {
+        let end = self.end.min(self.at.saturating_add(self.segment));
+        let from = core::mem::replace(&mut self.at, end);
+        self.buffer.get(from..end).filter(|data| !data.is_empty())
+    }
+}
+
+fn push(buf: &mut PacketBuf, header: Vxlan) -> bool {
+    buf.push_front(Vxlan::LEN).is_some_and(|room| header.write_to(room).is_ok())
+}
+
+/// The largest train, or datagram, that there can be.
+const LARGEST: usize = 65_536;
+/// Octets of a VXLAN header, for counters.
+const HEADER: u64 = 8;
+/// Octets that may wait to be received: what 7 Gbit/s bring in about 10 ms, doubled for the kernel's own overhead.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Octets that may wait in the kernel to be sent by one path.
+const SEND_BUFFER: usize = 4 << 20;
+/// For the direction that a socket is not for.
+const SMALL_BUFFER: usize = 4096;
+/// Reads of one call at most.
+const READS: usize = 64;
+/// Source ports tried for one path.
+const ATTEMPTS: u16 = 256;
+/// Calls of `send` between two looks at what the path carries.
+const LOOK: u32 = 1024;
