@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::{
     assemble::{self, Device, Plan, StaticSas},
     clock,
-    link_monitor::{self, Link},
+    link_monitor::{self, Link, Watched},
     ports::{self, HandsOff},
     state::{LOW, PnStore, SaName},
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
@@ -46,6 +46,8 @@ pub struct Gateway {
     links: Vec<Option<Link>>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
+    /// What the paths of tunnels carry, as far as they told.
+    paths: BTreeMap<PortId, u16>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
@@ -88,7 +90,7 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self> {
         let plan = assemble::plan(&config, &devices(&config)?)?;
         let mut store = PnStore::open(&config.runtime.state_dir)?;
-        let hands_off = config.ports.iter().map(|port| take_over(&port.device)).collect();
+        let hands_off = config.ports.iter().filter_map(take_over).collect();
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
         let depot = Depot::new(plan.pool);
@@ -125,6 +127,7 @@ impl Gateway {
             received,
             links,
             settling: BTreeMap::new(),
+            paths: BTreeMap::new(),
             pool: plan.pool,
             news,
             hands_off,
@@ -151,9 +154,9 @@ impl Gateway {
     /// # Errors
     /// When a worker died.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
-        let devices = self.config.ports.iter().map(|port| port.device.clone()).collect();
+        let watched = self.config.ports.iter().map(Watched::of).collect();
         let (sender, mut changes) = mpsc::unbounded_channel();
-        let watch = tokio::spawn(link_monitor::watch(devices, sender));
+        let watch = tokio::spawn(link_monitor::watch(watched, sender));
         let mut note = tokio::time::interval(NOTE);
         let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
@@ -202,13 +205,30 @@ impl Gateway {
                 if let Some(known) = self.links.get_mut(port.index()) {
                     // Look again: when the device is back (or never left), its next state reopens the port. One that
                     // was down for a moment only may be up again by now, and nobody else would tell the worker.
-                    *known = (error != PortError::Down).then_some(Link::Gone);
-                    let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
-                    let link = Link::read(device);
+                    let lasts = matches!(error, PortError::Down | PortError::NoRoute);
+                    *known = (!lasts).then_some(Link::Gone);
+                    let port_config = self.config.ports.get(port.index());
+                    let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
                     self.link_changed(port.index(), link);
                 }
             }
+            News::Path(port, octets) => self.path_changed(port, octets),
             News::Dataplane(event) => self.hear_dataplane(event),
+        }
+    }
+
+    /// A tunnel's path carries another amount than before: every worker must know what attachments take.
+    fn path_changed(&mut self, port: PortId, octets: u16) {
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Path(port, octets));
+        }
+        let name = self.config.ports.get(port.index()).map_or("?", |port| &port.name);
+        let before = self.paths.insert(port, octets);
+        match before {
+            Some(before) if octets < before => {
+                warn!(event = "port.path_mtu", port = name, carries = octets, before, "a router on the way carries less; packets that are too long for it are refused, and their senders told");
+            }
+            _ => info!(event = "port.path_mtu", port = name, carries = octets),
         }
     }
 
@@ -266,6 +286,7 @@ impl Gateway {
         let fault = match link {
             Link::Up { .. } => None,
             Link::NoCarrier { .. } => Some(Fault::NoCarrier),
+            Link::NoRoute { .. } => Some(Fault::NoRoute),
             Link::Gone => Some(Fault::PortDown),
         };
         info!(
@@ -301,7 +322,7 @@ impl Gateway {
     /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
     fn look_again(&mut self) {
         for at in 0..self.config.ports.len() {
-            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Link::read(&port.device));
+            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Watched::of(port).link());
             self.link_changed(at, link);
         }
     }
@@ -309,8 +330,10 @@ impl Gateway {
     /// The device is back, as another one: every worker that had the port gets a new one.
     fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
         // What was set before belonged to the device that is gone: first that is let go, then the new one is taken.
-        self.hands_off.retain(|one| one.device() != port.device);
-        self.hands_off.push(take_over(&port.device));
+        if port.underlay.is_none() {
+            self.hands_off.retain(|one| one.device() != port.device);
+        }
+        self.hands_off.extend(take_over(port));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
             if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
@@ -498,13 +521,17 @@ fn ensure_tap(device: &str) -> Result<()> {
     bail!("port on TAP device {device}: /dev/net/tun is missing: load the kernel module `tun`")
 }
 
-fn take_over(device: &str) -> HandsOff {
-    let (hands_off, failed) = HandsOff::of(device);
+/// A tunnel's device stays the kernel's, whose stack its datagrams cross.
+fn take_over(port: &config::model::Port) -> Option<HandsOff> {
+    if port.underlay.is_some() {
+        return None;
+    }
+    let (hands_off, failed) = HandsOff::of(&port.device);
     for key in failed {
         // Without IPv6 in the kernel there is nothing to take IPv6 from.
-        tracing::debug!(event = "port.sysctl", device, key, "not set");
+        tracing::debug!(event = "port.sysctl", device = port.device, key, "not set");
     }
-    hands_off
+    Some(hands_off)
 }
 
 fn open_ports(

@@ -3,10 +3,12 @@
 //! Two senses. A netlink socket in the group RTNLGRP_LINK (rtnetlink(7)) hears of devices that come, go and change; its
 //! messages are only the trigger, the state is then read afresh. But the kernel may tell of a lost carrier up to a
 //! second late, so each driver is also asked every [`GLANCE`], with one system call. And everything is read afresh
-//! every [`LOOK`], so that nothing missed leaves a wrong belief for long.
+//! every [`LOOK`], so that nothing missed leaves a wrong belief for long. A tunnel stands on a device and on a route to
+//! its peer: whether there is one is asked by connecting a datagram socket, which sends nothing.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
+use config::model::Port;
 use futures_util::StreamExt;
 use rtnetlink::{
     MulticastGroup, new_multicast_connection,
@@ -21,6 +23,35 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Each driver is asked for its carrier this often. A link that dies is left within about this time.
 const GLANCE: Duration = Duration::from_millis(4);
 
+/// What a port stands on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Watched {
+    /// The device.
+    pub device: String,
+    /// A tunnel's two addresses: there must be a way from the one to the other by the device.
+    pub tunnel: Option<(IpAddr, IpAddr)>,
+}
+
+impl Watched {
+    /// What this port stands on.
+    pub fn of(port: &Port) -> Self {
+        let tunnel = port.underlay.map(|underlay| (underlay.local, underlay.remote));
+        Self { device: port.device.clone(), tunnel }
+    }
+
+    /// Reads its state.
+    pub fn link(&self) -> Link {
+        match (Link::read(&self.device), self.tunnel) {
+            (Link::Up { index }, Some((local, remote)))
+                if sys::udp::route(&self.device, local, remote).is_err() =>
+            {
+                Link::NoRoute { index }
+            }
+            (link, _) => link,
+        }
+    }
+}
+
 /// The state of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Link {
@@ -31,6 +62,11 @@ pub enum Link {
     },
     /// There, but administratively down or without carrier.
     NoCarrier {
+        /// The kernel's number of it.
+        index: u32,
+    },
+    /// Up, with carrier, but a tunnel's peer cannot be reached by it.
+    NoRoute {
         /// The kernel's number of it.
         index: u32,
     },
@@ -52,23 +88,24 @@ impl Link {
     /// The kernel's number of the device, when it is there.
     pub const fn index(self) -> Option<u32> {
         match self {
-            Self::Up { index } | Self::NoCarrier { index } => Some(index),
+            Self::Up { index } | Self::NoCarrier { index } | Self::NoRoute { index } => Some(index),
             Self::Gone => None,
         }
     }
 }
 
-/// Watches the devices and sends each change as `(position in the list, new state)`, the first state of each included.
+/// Watches what ports stand on and sends each change as `(position in the list, new state)`, the first state of each included.
 /// Ends when nobody listens any more.
 ///
 /// # Errors
 /// When the kernel gives no netlink socket, or no more descriptors.
 pub async fn watch(
-    devices: Vec<String>,
+    watched: Vec<Watched>,
     changes: mpsc::UnboundedSender<(usize, Link)>,
 ) -> std::io::Result<()> {
     let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
     let _pump = tokio::spawn(connection);
+    let devices: Vec<String> = watched.iter().map(|one| one.device.clone()).collect();
     let mut glances = glance(&devices)?;
     let mut known: Vec<Option<Link>> = vec![None; devices.len()];
     let mut look = tokio::time::interval(LOOK);
@@ -77,12 +114,13 @@ pub async fn watch(
             _ = look.tick() => 0..devices.len(),
             Some(at) = glances.recv() => at..at + 1,
             Some((message, _)) = messages.next() => {
-                concerned(&message.payload, &devices).map_or(0..0, |at| at..at + 1)
+                // Tunnels share devices, and one's route may lead by another's: all are looked at.
+                if concerned(&message.payload, &devices) { 0..devices.len() } else { 0..0 }
             }
         };
         for at in stale {
-            let (Some(device), Some(known)) = (devices.get(at), known.get_mut(at)) else { continue };
-            let link = Link::read(device);
+            let (Some(one), Some(known)) = (watched.get(at), known.get_mut(at)) else { continue };
+            let link = one.link();
             if known.replace(link) != Some(link) && changes.send((at, link)).is_err() {
                 return Ok(());
             }
@@ -114,15 +152,13 @@ fn glance(devices: &[String]) -> std::io::Result<mpsc::UnboundedReceiver<usize>>
     Ok(receiver)
 }
 
-/// The device that the message is about, by its position in the list.
-fn concerned(payload: &NetlinkPayload<RouteNetlinkMessage>, devices: &[String]) -> Option<usize> {
+/// Whether the message is about one of the devices.
+fn concerned(payload: &NetlinkPayload<RouteNetlinkMessage>, devices: &[String]) -> bool {
     let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link)) =
         payload
     else {
-        return None;
+        return false;
     };
-    link.attributes.iter().find_map(|attribute| {
-        let LinkAttribute::IfName(name) = attribute else { return None };
-        devices.iter().position(|device| device == name)
-    })
+    let is_ours = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(name) if devices.contains(name));
+    link.attributes.iter().any(is_ours)
 }

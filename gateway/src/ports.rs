@@ -3,13 +3,14 @@
 //! The kernel sees every frame that a packet socket sees. It must neither answer nor forward what the gateway owns, so
 //! each device that a port takes loses IPv6, answers no ARP, forwards nothing, and accepts nothing whose way back leads
 //! elsewhere (ip-sysctl: `disable_ipv6`, `arp_ignore` 8, `forwarding` 0, `rp_filter` 1). What was set before is put
-//! back when the gateway ends in an orderly way.
+//! back when the gateway ends in an orderly way. The device of a tunnel is left alone: its datagrams are the kernel's.
 
 use anyhow::{Context, Result};
-use config::model::{Io, Port as PortConfig, RxRing};
+use config::model::{AcceptFrom, Io, Port as PortConfig, RxRing, Underlay};
 use dataplane::{
     PoolSizes, WorkerId,
-    port::{Port, af_packet, tap},
+    port::{Port, af_packet, tap, udp},
+    underlay::{Tunnel, Vni},
 };
 use sys::sysctl;
 
@@ -82,6 +83,9 @@ pub fn open(
     workers: u16,
     pool: PoolSizes,
 ) -> Result<Box<dyn Port>> {
+    if let Some(underlay) = &port.underlay {
+        return open_tunnel(port, underlay);
+    }
     if port.io == Io::Tap {
         return open_tap(&port.device);
     }
@@ -102,6 +106,27 @@ pub fn open(
         format!(
             "port \"{}\": cannot open a packet socket on {} for worker {}: it takes CAP_NET_RAW and CAP_NET_ADMIN, and a device that is there",
             port.name, port.device, worker.0
+        )
+    })?;
+    Ok(Box::new(opened))
+}
+
+fn open_tunnel(port: &PortConfig, underlay: &Underlay) -> Result<Box<dyn Port>> {
+    let options = udp::Options {
+        device: port.device.clone(),
+        local: underlay.local,
+        port: underlay.port,
+        tunnel: Tunnel {
+            remote: underlay.remote,
+            vni: Vni::new(underlay.vni).context("a VNI has 24 bits")?,
+            any_source: underlay.accept_from == AcceptFrom::Any,
+            source_ports: underlay.source_ports,
+        },
+    };
+    let opened = udp::UdpPort::open(&options).with_context(|| {
+        format!(
+            "port \"{}\": cannot open the tunnel's UDP sockets on {}: the device must be there, and no other program (nor a vxlan device of the kernel) may have {} port {}",
+            port.name, port.device, underlay.local, underlay.port
         )
     })?;
     Ok(Box::new(opened))

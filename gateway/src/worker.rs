@@ -32,6 +32,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// What the path below a port carries, in octets behind the Ethernet header.
+    Path(PortId, u16),
     /// Use this port from now on.
     ReplacePort(PortId, Box<dyn Port>),
     /// These packet numbers are reserved on disk.
@@ -65,6 +67,8 @@ pub struct Report {
 pub enum News {
     /// The dataplane's own.
     Dataplane(Event),
+    /// What the path of a tunnel carries changed: octets behind the Ethernet header of a frame.
+    Path(PortId, u16),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
 }
@@ -107,6 +111,8 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
+    /// Ports that had frames left, in their own memory, when the last rounds ended.
+    holding: Vec<PortId>,
     stop: bool,
 }
 
@@ -133,6 +139,7 @@ impl Worker {
             inbox,
             refused,
             lost,
+            holding: Vec::with_capacity(64),
             stop: false,
         };
         Ok((this, mailbox))
@@ -176,12 +183,16 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         while !self.stop {
-            let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let wait = match self.holding.is_empty() {
+                true => self.dataplane.poll_timeout().map(|due| due.since(clock::now())),
+                false => Some(Duration::ZERO),
+            };
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
             self.waker.reset();
+            self.ready_again(&mut ready);
             self.take_commands();
             self.work(&mut ready);
             self.dataplane.handle_timeout(clock::now());
@@ -190,7 +201,7 @@ impl Worker {
     }
 
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
-    /// has frames is ready again at once, so leaving early loses nothing.
+    /// has frames is ready again at once, or noted in `holding`, so leaving early loses nothing.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
             let now = clock::now();
@@ -206,7 +217,21 @@ impl Worker {
                 break;
             }
         }
-        ready.clear();
+        for ready in ready.drain(..) {
+            let port = u16::try_from(ready.token).ok().map(PortId);
+            let holds = |id: &PortId| matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
+            self.holding.extend(port.filter(holds));
+        }
+    }
+
+    /// Ports that hold frames in their own memory are ready, whatever the poller says.
+    fn ready_again(&mut self, ready: &mut Vec<Ready>) {
+        for id in self.holding.drain(..) {
+            let token = u64::from(id.0);
+            if !ready.iter().any(|ready| ready.token == token) {
+                ready.push(Ready { token, readable: true, writable: false, failed: false });
+            }
+        }
     }
 
     /// True when the port may have more.
@@ -253,12 +278,16 @@ impl Worker {
     fn send_frames(&mut self) {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
-            let lost = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+            let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
-                    port.send(frames, pool).err()
+                    (port.send(frames, pool).err(), port.path_news())
                 }
-                _ => None,
+                _ => (None, None),
             };
+            if let Some(octets) = path {
+                self.dataplane.set_path(id, octets);
+                (self.news)(News::Path(id, octets));
+            }
             if let Some(error) = lost {
                 self.lose(id, error);
             }
@@ -305,6 +334,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -332,6 +362,10 @@ impl Worker {
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
             port.drops.add(DropReason::PortRefused, counters.tx_refused);
+            port.drops.add(DropReason::VxlanBadHeader, counters.rx_bad_header);
+            port.drops.add(DropReason::VxlanUnknownVni, counters.rx_unknown_vni);
+            port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
+            port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
         }
         Report { snapshot, ports }
     }
@@ -340,9 +374,10 @@ impl Worker {
     fn lose(&mut self, id: PortId, error: PortError) {
         let fault = match error {
             PortError::Down => Fault::NoCarrier,
+            PortError::NoRoute => Fault::NoRoute,
             PortError::Gone | PortError::Os(_) => Fault::PortDown,
         };
-        if error != PortError::Down {
+        if !matches!(error, PortError::Down | PortError::NoRoute) {
             self.release(id);
         }
         self.dataplane.set_port_fault(id, Some(fault), clock::now());

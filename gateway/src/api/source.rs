@@ -5,12 +5,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::Config;
-use dataplane::Setup;
+use config::{Config, model::Port};
+use dataplane::{Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use net::{Instant, MacAddr};
 
-use crate::{clock, control::Workers, link_monitor::Link, worker::Report};
+use crate::{clock, control::Workers, link_monitor::{Link, Watched}, worker::Report};
 
 /// Where the API gets its facts.
 pub trait Source: Send + Sync + 'static {
@@ -44,7 +44,7 @@ pub struct Facts {
 pub struct DeviceFacts {
     /// Whether it is there and has carrier.
     pub link: Link,
-    /// Its MAC address, when it is there.
+    /// Its MAC address, when it is there; of a tunnel, that of our end.
     pub mac: Option<MacAddr>,
     /// Its MTU, when it is there.
     pub mtu: Option<u32>,
@@ -52,10 +52,12 @@ pub struct DeviceFacts {
 
 impl DeviceFacts {
     /// Asks the kernel.
-    pub fn read(device: &str) -> Self {
+    pub fn read(port: &Port) -> Self {
+        let device = &port.device;
+        let tunnel = port.underlay.map(|one| one.mac.unwrap_or_else(|| Tunnel::mac_of(one.local, one.port, one.vni)));
         Self {
-            link: Link::read(device),
-            mac: sys::interface::mac(device).ok().map(MacAddr),
+            link: Watched::of(port).link(),
+            mac: tunnel.or_else(|| sys::interface::mac(device).ok().map(MacAddr)),
             mtu: sys::interface::mtu(device).ok(),
         }
     }
@@ -96,7 +98,7 @@ impl Source for Running {
             config_file: self.config_file.clone(),
             setup: self.setup.clone(),
             reports,
-            devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
+            devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
             started: self.started,
             wall: wall(),
             now: clock::now(),

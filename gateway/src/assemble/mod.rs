@@ -18,6 +18,7 @@ use config::{
 use dataplane::{
     ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
     MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
@@ -94,7 +95,7 @@ fn ports(config: &Config, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
     let port = |(port, owner): (&config::model::Port, &Option<WorkerId>)| {
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
-        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments: false } }
+        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments: false, flows: port.underlay.is_some() } }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }
@@ -107,8 +108,11 @@ fn channels(
     let channel = |one: &config::model::Channel| {
         let device = device_of(config, devices, one.port.index())?;
         let owner = owners.get(one.port.index()).copied().flatten().unwrap_or_default();
-        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not.
-        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(1)).unwrap_or(0);
+        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not, and in a
+        // tunnel none does.
+        let tunnel = config.port(&one.port).is_some_and(|port| port.underlay.is_some());
+        let beside = if tunnel { 0 } else { 1 };
+        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(beside)).unwrap_or(0);
         let mtu = one.mtu.unwrap_or_else(|| device.mtu.saturating_sub(further_tags));
         if mtu > device.mtu {
             bail!(
@@ -143,11 +147,17 @@ const fn kind(connection: &Connection) -> ConnectionKind {
     }
 }
 
+/// What a port offers: its device's address and MTU, or those of the tunnel that it is.
 fn device_of(config: &Config, devices: &BTreeMap<String, Device>, port: usize) -> Result<Device> {
     let Some(port) = config.ports.get(port) else { bail!("a port is missing from the configuration") };
-    match devices.get(&port.device) {
-        Some(device) => Ok(*device),
-        None => bail!(
+    match (devices.get(&port.device), &port.underlay) {
+        (Some(device), Some(underlay)) => {
+            let own = || Tunnel::mac_of(underlay.local, underlay.port, underlay.vni);
+            let mtu = carries(u32::from(device.mtu), underlay.local.is_ipv6());
+            Ok(Device { mac: underlay.mac.unwrap_or_else(own), mtu })
+        }
+        (Some(device), None) => Ok(*device),
+        (None, _) => bail!(
             "port \"{}\": there is no device {}: see `ip link` for what there is",
             port.name,
             port.device
@@ -232,7 +242,7 @@ fn add_hosts(
             Place::Attachment { channel, .. } => channels.get(channel.index()).map(|channel| channel.owner),
             Place::Lan { port, .. } => ports.get(port.index()).and_then(|port| port.owner),
         };
-        let caps = PortCaps { offload: true, udp_segments: false };
+        let caps = PortCaps { offload: true, ..PortCaps::default() };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);
         hosts.push(host_tap(wish, port, interface));

@@ -99,7 +99,7 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
             port.device.clone(),
             link(port),
             port.role.clone(),
-            if port.workers.is_empty() { format!("{} (closed)", port.io) } else { port.io.clone() },
+            io(port),
             if port.vnet { "yes" } else { "no" }.to_owned(),
             workers.join(","),
             port.mtu.map_or_else(|| "-".to_owned(), |mtu| mtu.to_string()),
@@ -113,6 +113,15 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
         ]
     };
     table(look, &columns, &ports.iter().map(row).collect::<Vec<_>>(), "no ports are configured")
+}
+
+/// How frames move, and where to when that is a tunnel.
+fn io(port: &Port) -> String {
+    let way = port.tunnel.as_ref().map_or_else(
+        || port.io.clone(),
+        |tunnel| format!("{} {} to {}", port.io, tunnel.vni, tunnel.remote),
+    );
+    if port.workers.is_empty() { format!("{way} (closed)") } else { way }
 }
 
 fn link(port: &Port) -> String {

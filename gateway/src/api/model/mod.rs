@@ -21,7 +21,7 @@ pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
 };
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
-pub use port::{Drop, Port, PortState};
+pub use port::{Drop, Port, PortState, PortTunnel};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.
