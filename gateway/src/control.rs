@@ -226,7 +226,13 @@ impl Gateway {
         let before = self.paths.insert(port, octets);
         match before {
             Some(before) if octets < before => {
-                warn!(event = "port.path_mtu", port = name, carries = octets, before, "a router on the way carries less; packets that are too long for it are refused, and their senders told");
+                warn!(
+                    event = "port.path_mtu",
+                    port = name,
+                    carries = octets,
+                    before,
+                    "a router on the way carries less; packets that are too long for it are refused, and their senders told"
+                );
             }
             _ => info!(event = "port.path_mtu", port = name, carries = octets),
         }

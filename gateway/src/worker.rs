@@ -219,7 +219,8 @@ impl Worker {
         }
         for ready in ready.drain(..) {
             let port = u16::try_from(ready.token).ok().map(PortId);
-            let holds = |id: &PortId| matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
+            let holds =
+                |id: &PortId| matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
             self.holding.extend(port.filter(holds));
         }
     }

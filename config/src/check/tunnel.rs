@@ -79,10 +79,20 @@ fn no_station(address: IpAddr) -> Option<&'static str> {
 }
 
 /// Only channels may use a tunnel, and how frames move is decided by it.
-fn role(document: &Document, names: &Names<'_>, (at, port): (usize, &raw::Port), here: Span, report: &mut Report) {
+fn role(
+    document: &Document,
+    names: &Names<'_>,
+    (at, port): (usize, &raw::Port),
+    here: Span,
+    report: &mut Report,
+) {
     if let Some(io) = port.io.as_ref().filter(|io| io.value != Io::Auto) {
         report
-            .add(Code::TunnelRole, io.span, format!("io = \"{}\" does not fit a port with an underlay", io.value))
+            .add(
+                Code::TunnelRole,
+                io.span,
+                format!("io = \"{}\" does not fit a port with an underlay", io.value),
+            )
             .also(here, "the underlay")
             .help("leave `io` out: a tunnel's frames move by UDP sockets");
     }
@@ -90,7 +100,11 @@ fn role(document: &Document, names: &Names<'_>, (at, port): (usize, &raw::Port),
     let here_too = |name: &&At<String>| names.ports.place(&name.value) == Some(at);
     for lan in lans.filter_map(|lan| lan.value.port.as_ref()).filter(here_too) {
         report
-            .add(Code::TunnelRole, lan.span, format!("port `{}` is a tunnel, and a LAN would cross it in clear", lan.value))
+            .add(
+                Code::TunnelRole,
+                lan.span,
+                format!("port `{}` is a tunnel, and a LAN would cross it in clear", lan.value),
+            )
             .also(here, "the tunnel")
             .help("use a port on a network interface for the LAN, and a channel for the tunnel");
     }

@@ -21,8 +21,8 @@ pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    AcceptFrom, Aead, Cipher, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType, UnderlayKind,
-    Validate,
+    AcceptFrom, Aead, Cipher, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType,
+    UnderlayKind, Validate,
 };
 use net::{MacAddr, VlanId};
 

@@ -17,9 +17,17 @@ use support::{BASE, EXAMPLES, base_with, load, problems};
 pub(crate) type Case = (Code, &'static [(&'static str, &'static str)], &'static str);
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [shape::SHAPE, shape::NAMES, macsec::CHANNELS, macsec::KEYS, routing::CONNECTIONS, routing::ROUTING]
-        .into_iter()
-        .flatten()
+    [
+        shape::SHAPE,
+        shape::NAMES,
+        shape::TUNNELS,
+        macsec::CHANNELS,
+        macsec::KEYS,
+        routing::CONNECTIONS,
+        routing::ROUTING,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]

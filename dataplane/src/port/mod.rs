@@ -11,9 +11,9 @@ pub mod af_packet;
 mod kernel;
 pub mod memory;
 pub mod tap;
-pub mod udp;
 #[cfg(test)]
 mod tests;
+pub mod udp;
 
 use std::os::fd::BorrowedFd;
 

@@ -97,7 +97,12 @@ fn an_mtu_of_1500_carries_1450_octets_over_ipv4_and_1430_over_ipv6() {
 #[test]
 fn a_tunnels_own_mac_address_is_a_local_station_and_lasts() {
     let mac = |local: &str, port, vni| Tunnel::mac_of(local.parse().unwrap(), port, vni);
-    let all = [mac("192.0.2.1", 4789, 1), mac("192.0.2.1", 4789, 2), mac("192.0.2.1", 4790, 1), mac("2001:db8::1", 4789, 1)];
+    let all = [
+        mac("192.0.2.1", 4789, 1),
+        mac("192.0.2.1", 4789, 2),
+        mac("192.0.2.1", 4790, 1),
+        mac("2001:db8::1", 4789, 1),
+    ];
     assert_eq!(BTreeSet::from(all).len(), 4);
     for MacAddr([first, ..]) in all {
         assert_eq!(first, 2, "locally administered, one station");

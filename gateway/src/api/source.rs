@@ -10,7 +10,12 @@ use dataplane::{Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use net::{Instant, MacAddr};
 
-use crate::{clock, control::Workers, link_monitor::{Link, Watched}, worker::Report};
+use crate::{
+    clock,
+    control::Workers,
+    link_monitor::{Link, Watched},
+    worker::Report,
+};
 
 /// Where the API gets its facts.
 pub trait Source: Send + Sync + 'static {
@@ -54,7 +59,8 @@ impl DeviceFacts {
     /// Asks the kernel.
     pub fn read(port: &Port) -> Self {
         let device = &port.device;
-        let tunnel = port.underlay.map(|one| one.mac.unwrap_or_else(|| Tunnel::mac_of(one.local, one.port, one.vni)));
+        let tunnel =
+            port.underlay.map(|one| one.mac.unwrap_or_else(|| Tunnel::mac_of(one.local, one.port, one.vni)));
         Self {
             link: Watched::of(port).link(),
             mac: tunnel.or_else(|| sys::interface::mac(device).ok().map(MacAddr)),

@@ -95,7 +95,10 @@ fn ports(config: &Config, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
     let port = |(port, owner): (&config::model::Port, &Option<WorkerId>)| {
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
-        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments: false, flows: port.underlay.is_some() } }
+        PortSetup {
+            owner: *owner,
+            caps: PortCaps { offload, udp_segments: false, flows: port.underlay.is_some() },
+        }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }

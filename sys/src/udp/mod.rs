@@ -47,13 +47,13 @@ pub struct UdpReceived {
 }
 
 impl UdpSocket {
-    /// A socket that sends and receives by `device` only and whose own address is `local`. An interface may be a VRF.
+    /// A socket that sends and receives by `device` only and whose own address is `local`.
     ///
     /// # Errors
     /// `ENODEV` when there is no such interface, `EADDRINUSE` when another socket has the address and port, `EPERM`
     /// without `CAP_NET_RAW` on kernels before 5.7.
     pub fn bind(device: &str, local: SocketAddr) -> io::Result<Self> {
-        let this = Self::new(device, local.ip())?;
+        let this = Self::new(Some(device), local.ip())?;
         if this.v6 {
             this.socket.set_freebind_v6(true)?;
         } else {
@@ -63,12 +63,14 @@ impl UdpSocket {
         Ok(this)
     }
 
-    fn new(device: &str, local: IpAddr) -> io::Result<Self> {
+    fn new(device: Option<&str>, local: IpAddr) -> io::Result<Self> {
         let v6 = local.is_ipv6();
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        socket.bind_device(Some(device.as_bytes()))?;
+        if let Some(device) = device {
+            socket.bind_device(Some(device.as_bytes()))?;
+        }
         let this = Self { socket, v6 };
         if v6 {
             this.socket.set_only_v6(true)?;
@@ -211,7 +213,9 @@ impl UdpFault {
         match error.raw_os_error() {
             Some(libc::EAGAIN) => Self::Full,
             Some(libc::EMSGSIZE) => Self::TooLong,
-            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => Self::NoRoute,
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => {
+                Self::NoRoute
+            }
             Some(libc::EIO | libc::EINVAL) => Self::Train,
             Some(libc::ENODEV | libc::ENXIO) => Self::Gone,
             Some(_) => Self::Other,
@@ -223,14 +227,20 @@ impl UdpFault {
 
 /// Whether a datagram from `local` to `remote` would find a way out by `device` now.
 ///
+/// Over IPv4 the kernel takes every destination for a neighbour when a socket is bound to a device and there is no route,
+/// so there must be a route by any device as well. Nothing is sent.
+///
 /// # Errors
 /// What stands in the way: `EADDRNOTAVAIL` (the address is not ours), `ENETUNREACH` or `EHOSTUNREACH` (no route),
 /// `ENODEV`.
 pub fn route(device: &str, local: IpAddr, remote: IpAddr) -> io::Result<()> {
-    let socket = UdpSocket::new(device, local)?;
-    socket.socket.bind(&SocketAddr::new(local, 0).into())?;
-    // Connecting a datagram socket sends nothing; any port does (0 is refused by some kernels).
-    socket.connect(SocketAddr::new(remote, 9))
+    for device in [Some(device), None] {
+        let socket = UdpSocket::new(device, local)?;
+        socket.socket.bind(&SocketAddr::new(local, 0).into())?;
+        // Any port does.
+        socket.connect(SocketAddr::new(remote, 9))?;
+    }
+    Ok(())
 }
 
 /// The segment size that the kernel put beside a train.

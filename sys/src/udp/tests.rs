@@ -166,6 +166,7 @@ fn a_route_is_there_or_not() {
     in_new_namespace(|| {
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         route("lo", at("127.0.0.1"), at("127.0.0.2")).unwrap();
+        route("lo", at("127.0.0.1"), at("192.0.2.1")).unwrap_err();
         let stranger = route("lo", at("192.0.2.1"), at("127.0.0.1")).unwrap_err();
         assert_eq!(stranger.raw_os_error(), Some(libc::EADDRNOTAVAIL));
         assert!(route("nodevice", at("127.0.0.1"), at("127.0.0.2")).is_err());

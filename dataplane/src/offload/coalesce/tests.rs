@@ -29,8 +29,10 @@ fn run(caps: PortCaps, big: usize, wires: &[Vec<u8>]) -> Vec<Frame> {
     }
     coalescer.flush(&mut out);
     assert_eq!(out.capacity(), capacity, "the output grew");
-    let copies =
-        out.iter().map(|f| Frame { offload: f.offload, ..Frame::new(PacketBuf::copy_of(&f.buf, 0, 0)) }).collect();
+    let copies = out
+        .iter()
+        .map(|f| Frame { offload: f.offload, ..Frame::new(PacketBuf::copy_of(&f.buf, 0, 0)) })
+        .collect();
     out.drain(..).for_each(|frame| pool.recycle(frame));
     drop(pool);
     assert_eq!(depot.free(), (SMALL, big), "buffers were lost");

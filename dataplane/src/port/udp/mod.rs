@@ -31,7 +31,7 @@ use crate::{
 /// How to open a [`UdpPort`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
-    /// The interface (or VRF) that datagrams leave and come by.
+    /// The interface that datagrams leave and come by.
     pub device: String,
     /// Our address: an address of this machine.
     pub local: IpAddr,
@@ -59,6 +59,18 @@ pub struct UdpPort {
     news: Option<u16>,
     /// Calls until the path is looked at again: an MTU that a router told is forgotten after some minutes.
     look: u32,
+}
+
+/// What to do about frames that were not sent.
+enum Remedy {
+    /// Send them again.
+    Again,
+    /// Send them again, each by itself.
+    Alone,
+    /// They are lost.
+    Lose,
+    /// They and all behind them are lost, perhaps because the port is unusable.
+    GiveUp(Option<PortError>),
 }
 
 /// A source port.
@@ -91,7 +103,8 @@ impl UdpPort {
         let _known = socket.receive_trains()?;
         let remote = SocketAddr::new(tunnel.remote, options.port);
         let count = tunnel.source_ports.clamp(1, MAX_SOURCE_PORTS);
-        let paths = (0..u16::from(count)).map(|at| Path::open(options, at, remote)).collect::<io::Result<_>>()?;
+        let paths =
+            (0..u16::from(count)).map(|at| Path::open(options, at, remote)).collect::<io::Result<_>>()?;
         let mut this = Self {
             socket,
             remote,
@@ -112,7 +125,8 @@ impl UdpPort {
     /// Asks the kernel what the path carries, and remembers when that is news.
     fn look_at_path(&mut self) {
         self.look = LOOK;
-        let mtu = self.paths.iter().filter(|path| path.connected).filter_map(|path| path.socket.path_mtu().ok());
+        let mtu =
+            self.paths.iter().filter(|path| path.connected).filter_map(|path| path.socket.path_mtu().ok());
         let Some(least) = mtu.min() else { return };
         let now = Some(carries(least, self.tunnel.remote.is_ipv6()));
         if now != self.known {
@@ -122,69 +136,75 @@ impl UdpPort {
 
     /// Sends the frames of one path, which begin with their VXLAN header.
     fn send_by(&mut self, path: usize, mut frames: &[Frame]) -> Result<(), PortError> {
-        let mut attempts = 0;
+        // Attempts at the first of `frames`, and how many of them must not be a train.
+        let (mut attempts, mut alone) = (0, 0_usize);
         while !frames.is_empty() {
-            let Some(way) = self.paths.get_mut(path) else { break };
-            let sent = match way.ready(self.remote) {
-                Ok(()) => {
-                    let datagrams = frames.iter().map(|frame| &*frame.buf);
-                    self.trains.send(&way.socket, datagrams, !self.single)
-                }
-                Err(error) => TrainsSent { sent: 0, stopped: Some((error, frames.len())) },
-            };
-            if sent.sent > 0 {
-                attempts = 0;
+            let trains = !self.single && alone == 0;
+            let now = if alone > 0 { frames.get(..alone).unwrap_or(frames) } else { frames };
+            let TrainsSent { sent, stopped } = self.hand_over(path, now, trains);
+            if sent > 0 {
+                (attempts, alone) = (0, alone.saturating_sub(sent));
             }
-            frames = self.count_sent(frames, sent.sent);
-            let Some((error, count)) = sent.stopped else { continue };
+            frames = self.count_sent(frames, sent);
+            let Some((error, count)) = stopped else { continue };
             attempts += 1;
-            let (lost, failed) = self.judge(&error, count, attempts, frames.len());
-            if lost > 0 {
-                attempts = 0;
-            }
-            frames = frames.get(lost..).unwrap_or_default();
-            if let Some(failed) = failed {
-                return Err(failed);
+            match self.judge(&error, trains && count > 1, attempts) {
+                Remedy::Again => {}
+                Remedy::Alone => (attempts, alone) = (0, count),
+                Remedy::Lose => {
+                    (attempts, alone) = (0, alone.saturating_sub(count));
+                    frames = frames.get(count..).unwrap_or_default();
+                }
+                Remedy::GiveUp(failed) => {
+                    self.counters.tx_refused += many(frames.len());
+                    return failed.map_or(Ok(()), Err);
+                }
             }
         }
         Ok(())
     }
 
-    /// How many of the `left` frames are lost to `error`, which met a train of `count`, and whether the port is unusable.
-    fn judge(&mut self, error: &io::Error, count: usize, attempts: u32, left: usize) -> (usize, Option<PortError>) {
-        let many = |frames: usize| u64::try_from(frames).unwrap_or(u64::MAX);
+    fn hand_over(&mut self, path: usize, frames: &[Frame], trains: bool) -> TrainsSent {
+        let Some(way) = self.paths.get_mut(path) else {
+            return TrainsSent { sent: frames.len(), stopped: None };
+        };
+        match way.ready(self.remote) {
+            Ok(()) => self.trains.send(&way.socket, frames.iter().map(|frame| &*frame.buf), trains),
+            Err(error) => TrainsSent { sent: 0, stopped: Some((error, 1)) },
+        }
+    }
+
+    /// What to do about an error that met one frame, or a whole `train`, at this attempt. Losses are counted here.
+    fn judge(&mut self, error: &io::Error, train: bool, attempts: u32) -> Remedy {
         match UdpFault::of(error) {
-            UdpFault::Train if !self.single && count > 1 => {
+            UdpFault::Train if train => {
                 self.single = true;
-                (0, None)
+                Remedy::Again
             }
             UdpFault::TooLong => {
                 // The first time it may be an ICMP message about an earlier frame, and nothing is said of this one.
                 self.look_at_path();
-                if attempts < 2 {
-                    return (0, None);
+                match (attempts, train) {
+                    (..2, _) => Remedy::Again,
+                    (_, true) => Remedy::Alone,
+                    (_, false) => {
+                        self.counters.tx_too_long += 1;
+                        Remedy::Lose
+                    }
                 }
-                self.counters.tx_too_long += many(count);
-                (count, None)
             }
             // Our own limit of what may wait in the kernel, which no later frame of this call will pass.
-            UdpFault::Full => {
-                self.counters.tx_refused += many(left);
-                (left, None)
-            }
+            UdpFault::Full => Remedy::GiveUp(None),
             // What an ICMP message said of an earlier frame is told once, instead of sending.
-            UdpFault::NoRoute | UdpFault::Gone | UdpFault::Other | UdpFault::Train if attempts < 2 => (0, None),
-            UdpFault::NoRoute => {
-                self.counters.tx_refused += many(left);
-                (left, Some(PortError::NoRoute))
+            UdpFault::NoRoute | UdpFault::Gone | UdpFault::Other | UdpFault::Train if attempts < 2 => {
+                Remedy::Again
             }
-            UdpFault::Gone => {
-                self.counters.tx_refused += many(left);
-                (left, Some(PortError::Gone))
-            }
+            UdpFault::NoRoute => Remedy::GiveUp(Some(PortError::NoRoute)),
+            UdpFault::Gone => Remedy::GiveUp(Some(PortError::Gone)),
+            UdpFault::Other | UdpFault::Train if train => Remedy::Alone,
             UdpFault::Other | UdpFault::Train => {
-                self.counters.tx_refused += many(count);
-                (count, None)
+                self.counters.tx_refused += 1;
+                Remedy::Lose
             }
         }
     }
@@ -212,7 +232,7 @@ impl UdpPort {
     fn begin(&mut self, received: UdpReceived) {
         let UdpReceived { octets, segment, source, truncated } = received;
         (self.train.at, self.train.end, self.train.segment) = (0, octets, segment);
-        let datagrams = u64::try_from(octets.div_ceil(segment).max(1)).unwrap_or(1);
+        let datagrams = many(octets.div_ceil(segment).max(1));
         if truncated {
             self.counters.rx_truncated += datagrams;
         } else if !self.tunnel.admits(source) {
@@ -267,7 +287,9 @@ impl Port for UdpPort {
 
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
         let header = Vxlan::new(self.tunnel.vni);
-        for frame in frames.extract_if(.., |frame| frame.offload.is_pending() || !push(&mut frame.buf, header)) {
+        for frame in
+            frames.extract_if(.., |frame| frame.offload.is_pending() || !push(&mut frame.buf, header))
+        {
             self.counters.tx_refused += 1;
             pool.recycle(frame);
         }
@@ -277,7 +299,8 @@ impl Port for UdpPort {
             let path = self.tunnel.path_of(first.flow);
             let run = rest.iter().take_while(|frame| self.tunnel.path_of(frame.flow) == path).count();
             let (now, later) = rest.split_at_checked(run).unwrap_or((rest, &[]));
-            failed = self.send_by(path, now).or_else(|error| if failed.is_ok() { Err(error) } else { failed });
+            failed =
+                self.send_by(path, now).or_else(|error| if failed.is_ok() { Err(error) } else { failed });
             rest = later;
         }
         frames.drain(..).for_each(|frame| pool.recycle(frame));
@@ -352,6 +375,10 @@ impl Train {
     }
 }
 
+fn many(frames: usize) -> u64 {
+    u64::try_from(frames).unwrap_or(u64::MAX)
+}
+
 fn push(buf: &mut PacketBuf, header: Vxlan) -> bool {
     buf.push_front(Vxlan::LEN).is_some_and(|room| header.write_to(room).is_ok())
 }
@@ -372,3 +399,6 @@ const READS: usize = 64;
 const ATTEMPTS: u16 = 256;
 /// Calls of `send` between two looks at what the path carries.
 const LOOK: u32 = 1024;
+
+#[cfg(test)]
+mod tests;
