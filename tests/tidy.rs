@@ -13,6 +13,7 @@ const HOT: &[&str] = &[
     "dataplane/src/pipeline/forward.rs",
     "dataplane/src/pipeline/egress.rs",
     "dataplane/src/pipeline/wire.rs",
+    "dataplane/src/pipeline/underlay.rs",
     "dataplane/src/fib/trie.rs",
     "dataplane/src/flow/mod.rs",
     "macsec/src/secy/tx.rs",

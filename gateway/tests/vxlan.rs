@@ -186,7 +186,7 @@ fn a_narrow_network_between_is_found_out_and_senders_are_told() {
     for family in Family::BOTH {
         let Some(sites) = Sites::start("vxlan::a_narrow_network_between", family) else { return };
         for router in ["r1", "r2"] {
-            must(&sites.lab, router, "ip link set m mtu 1400");
+            must(&sites.lab, router, "ip link set dev m mtu 1400");
         }
         // The first large frame is lost to the router, which tells; the next ones are told by us.
         let most = 1400 - family.outer() - 32;
@@ -229,7 +229,7 @@ fn a_killed_gateway_comes_back_and_a_lost_route_takes_the_channel_down() {
         until("the channel is live again", PATIENCE, || sites.a.counted("ch").live.then_some(()));
         sites.wait_reachable();
 
-        must(&sites.lab, "r1", "ip link set a down");
+        must(&sites.lab, "r1", "ip link set dev a down");
         until("the channel is down without carrier", PATIENCE, || {
             let list = sites.a.api("channels");
             (list["items"][0]["state"] == "down").then_some(())

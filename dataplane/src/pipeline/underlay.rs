@@ -25,9 +25,9 @@ impl Dataplane {
             let Some(channel) = self.setup.channels.get(channel.index()) else { continue };
             if channel.port == port {
                 let mtu = setup.mtu.min(room(channel, setup, octets));
-                let now = InterfaceSetup { mtu, ..setup.clone() };
+                let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;
-                interface.facts.mss = [now.mss_limit(false), now.mss_limit(true)];
+                interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];
             }
         }
     }

@@ -16,8 +16,8 @@ use config::{
     model::{Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
-    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
-    MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
+    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
     underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
@@ -273,9 +273,11 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
+    // A tunnel keeps a train's worth of buffers ready for what comes next.
+    let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers,
+        small_count: standard.small_count * workers + BATCH * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

@@ -14,7 +14,7 @@
 
 mod trains;
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -36,13 +36,13 @@ pub struct UdpSocket {
 /// What one call of [`UdpSocket::receive`] brought: one datagram, or a train.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UdpReceived {
-    /// Octets in the buffer.
+    /// Octets in the pieces.
     pub octets: usize,
     /// Octets of each datagram but the last, which may be shorter. At least 1.
     pub segment: usize,
     /// Who sent it; `None` when the kernel does not say.
     pub source: Option<IpAddr>,
-    /// The buffer was too small for all of it.
+    /// The pieces were too small for all of it.
     pub truncated: bool,
 }
 
@@ -147,23 +147,23 @@ impl UdpSocket {
         Ok(drops)
     }
 
-    /// Receives a datagram or a train into `buffer`, which should have room for 65,535 octets.
+    /// Receives a datagram or a train into `pieces`, one after the other. Together they should have room for 65,535 octets.
     ///
     /// # Errors
     /// `EAGAIN` when nothing waits.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<UdpReceived> {
+    pub fn receive(&self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<UdpReceived> {
         let mut storage = SockAddrStorage::zeroed();
         let mut control = Control([0; CONTROL_WORDS]);
-        let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         // SAFETY: msghdr is integers and raw pointers, for all of which zero is a value.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_name = std::ptr::from_mut(&mut storage).cast();
         message.msg_namelen = storage.size_of();
-        message.msg_iov = &raw mut piece;
-        message.msg_iovlen = 1;
+        // An IoSliceMut is an iovec on Unix, by its documentation.
+        message.msg_iov = pieces.as_mut_ptr().cast();
+        message.msg_iovlen = pieces.len();
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = size_of::<Control>();
-        // SAFETY: the message points at the storage, the buffer and the control words, all of which outlive the call and
+        // SAFETY: the message points at the storage, the pieces and the control words, all of which outlive the call and
         // may be written by the lengths given.
         let octets = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
         let octets = usize::try_from(octets).map_err(|_| io::Error::last_os_error())?;

@@ -44,7 +44,7 @@ fn drain(socket: &UdpSocket, expect: usize) -> (Vec<Vec<u8>>, usize) {
         let mut ready = Vec::new();
         poller.wait(&mut ready, Some(std::time::Duration::from_secs(5))).unwrap();
         assert!(!ready.is_empty(), "{} of {expect} came", all.len());
-        let got = socket.receive(&mut buffer).unwrap();
+        let got = socket.receive(&mut [IoSliceMut::new(&mut buffer)]).unwrap();
         assert!(!got.truncated);
         calls += 1;
         all.extend(buffer[..got.octets].chunks(got.segment).map(<[u8]>::to_vec));
@@ -114,10 +114,12 @@ fn who_sent_it_is_told_and_a_small_buffer_is_noticed() {
             let (here, there) = pair(address);
             let done = UdpTrains::new().send(&there, [&[7; 50][..]], false);
             assert_eq!(done.sent, 1);
-            let got = here.receive(&mut [0; 20]).unwrap();
+            let got =
+                here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])]).unwrap();
             assert_eq!(got.source, Some(address.parse().unwrap()));
             assert_eq!((got.octets, got.truncated), (20, true));
-            let empty = here.receive(&mut [0; 20]).unwrap_err();
+            let empty =
+                here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])]).unwrap_err();
             assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         }
     });
@@ -156,7 +158,12 @@ fn a_socket_that_refuses_all_receives_nothing_and_drops_are_counted() {
         let (here, there) = pair("127.0.0.1");
         here.refuse_all().unwrap();
         assert_eq!(UdpTrains::new().send(&there, [&[0; 10][..]], false).sent, 1);
-        assert_eq!(here.receive(&mut [0; 20]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])])
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::WouldBlock
+        );
         assert!(here.dropped().unwrap() > 0);
     });
 }

@@ -1,7 +1,7 @@
 //! The driver for VXLAN tunnels (RFC 7348): Ethernet frames in UDP datagrams, by sockets of this machine's own stack.
 //!
-//! One socket receives: bound to our address and the VXLAN port, it hands over whole trains (`UDP_GRO`), which are
-//! read into one large buffer and copied out frame by frame. The others send: one for each source port, connected, so
+//! One socket receives: bound to our address and the VXLAN port, it hands over whole trains (`UDP_GRO`), which the
+//! `inbox` reads right into frames. The others send: one for each source port, connected, so
 //! that the kernel keeps their route, tells what the path carries, and walks its stack once for a train of frames
 //! (`UDP_SEGMENT`). Frames of one flow always take the same socket ([`Tunnel::path_of`]), and frames leave in the order
 //! in which they are given, whatever their flow: packet numbers stay in order as far as we can help it.
@@ -12,6 +12,8 @@
 //! A frame that does not fit the path is dropped and counted (`tx_too_long`); [`Port::path_news`] then says what fits.
 //! Without a route the port is [`PortError::NoRoute`] and tries again with every frame that it is given.
 
+mod inbox;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -19,12 +21,13 @@ use std::{
 };
 
 use net::PacketBuf;
-use sys::udp::{TrainsSent, UdpFault, UdpReceived, UdpSocket, UdpTrains};
+use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
 use zerocopy::IntoBytes;
 
+use self::inbox::Inbox;
 use super::{Port, PortCaps, PortCounters, PortError, kernel};
 use crate::{
-    Batch, DropReason, Frame, Pool,
+    Batch, Frame, Pool,
     underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
 };
 
@@ -52,7 +55,7 @@ pub struct UdpPort {
     trains: UdpTrains,
     /// The kernel (or the device) takes no trains: each frame is a call's own datagram.
     single: bool,
-    train: Train,
+    inbox: Inbox,
     counters: PortCounters,
     /// What the path carries, as it was last told.
     known: Option<u16>,
@@ -80,16 +83,6 @@ struct Path {
     connected: bool,
 }
 
-/// What was received last and is not yet handed over.
-#[derive(Debug)]
-struct Train {
-    buffer: Box<[u8]>,
-    /// The next frame's first octet.
-    at: usize,
-    end: usize,
-    segment: usize,
-}
-
 impl UdpPort {
     /// Opens the tunnel. There need not be a route yet, nor the local address.
     ///
@@ -112,7 +105,7 @@ impl UdpPort {
             paths,
             trains: UdpTrains::new(),
             single: false,
-            train: Train { buffer: vec![0; LARGEST].into_boxed_slice(), at: 0, end: 0, segment: 1 },
+            inbox: Inbox::new(),
             counters: PortCounters::default(),
             known: None,
             news: None,
@@ -217,57 +210,6 @@ impl UdpPort {
         }
         rest
     }
-
-    /// Reads the next datagram or train. False when nothing waits.
-    fn read(&mut self) -> Result<bool, PortError> {
-        match self.socket.receive(&mut self.train.buffer) {
-            Ok(received) => {
-                self.begin(received);
-                Ok(true)
-            }
-            Err(error) => kernel::port_error(&error).map_or(Ok(false), Err),
-        }
-    }
-
-    fn begin(&mut self, received: UdpReceived) {
-        let UdpReceived { octets, segment, source, truncated } = received;
-        (self.train.at, self.train.end, self.train.segment) = (0, octets, segment);
-        let datagrams = many(octets.div_ceil(segment).max(1));
-        if truncated {
-            self.counters.rx_truncated += datagrams;
-        } else if !self.tunnel.admits(source) {
-            self.counters.rx_unknown_source += datagrams;
-        } else if octets == 0 {
-            self.counters.rx_bad_header += 1;
-        } else {
-            return;
-        }
-        self.train.end = 0;
-    }
-
-    /// The next frame of what was read; `None`, and counted, when it is none.
-    fn take(&mut self, pool: &mut Pool) -> Option<Frame> {
-        let inner = match self.tunnel.open(self.train.next()?) {
-            Ok(inner) => inner,
-            Err(DropReason::VxlanUnknownVni) => {
-                self.counters.rx_unknown_vni += 1;
-                return None;
-            }
-            Err(_) => {
-                self.counters.rx_bad_header += 1;
-                return None;
-            }
-        };
-        let Some(mut buf) = pool.for_len(inner.len()) else {
-            self.counters.rx_no_buffer += 1;
-            return None;
-        };
-        buf.extend_from_slice(inner);
-        let frame = Frame::new(buf);
-        self.counters.rx_frames += 1;
-        self.counters.rx_octets += kernel::octets(&frame);
-        Some(frame)
-    }
 }
 
 impl Port for UdpPort {
@@ -275,10 +217,10 @@ impl Port for UdpPort {
         let before = batch.len();
         // A limit, so that datagrams that are dropped here cannot keep us here.
         for _ in 0..READS {
-            while !batch.is_full() && !self.train.is_empty() {
-                batch.extend(self.take(pool));
+            while !batch.is_full() && self.inbox.holds_frames() {
+                batch.extend(self.inbox.take(&self.tunnel, pool, &mut self.counters));
             }
-            if batch.is_full() || !self.read()? {
+            if batch.is_full() || !self.inbox.read(&self.socket, &self.tunnel, pool, &mut self.counters)? {
                 break;
             }
         }
@@ -324,7 +266,7 @@ impl Port for UdpPort {
     }
 
     fn holds_frames(&self) -> bool {
-        !self.train.is_empty()
+        self.inbox.holds_frames()
     }
 
     fn path_news(&mut self) -> Option<u16> {
@@ -363,18 +305,6 @@ impl Path {
     }
 }
 
-impl Train {
-    const fn is_empty(&self) -> bool {
-        self.at >= self.end
-    }
-
-    fn next(&mut self) -> Option<&[u8]> {
-        let end = self.end.min(self.at.saturating_add(self.segment));
-        let from = core::mem::replace(&mut self.at, end);
-        self.buffer.get(from..end).filter(|data| !data.is_empty())
-    }
-}
-
 fn many(frames: usize) -> u64 {
     u64::try_from(frames).unwrap_or(u64::MAX)
 }
@@ -383,8 +313,6 @@ fn push(buf: &mut PacketBuf, header: Vxlan) -> bool {
     buf.push_front(Vxlan::LEN).is_some_and(|room| header.write_to(room).is_ok())
 }
 
-/// The largest train, or datagram, that there can be.
-const LARGEST: usize = 65_536;
 /// Octets of a VXLAN header, for counters.
 const HEADER: u64 = 8;
 /// Octets that may wait to be received: what 7 Gbit/s bring in about 10 ms, doubled for the kernel's own overhead.
