@@ -1,8 +1,11 @@
-//! A million frames, LAN to channel to LAN, and not one allocation.
+//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, and with MKA's.
+
+use core::time::Duration;
 
 use dataplane::{BATCH, Batch, Frame, PortId};
 use sys::CountingAllocator;
 use world::{
+    Plan,
     Side::{Left, Right},
     World, udp,
 };
@@ -10,9 +13,16 @@ use world::{
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
+// One test, as the allocator counts for the whole process.
 #[test]
-fn forwarding_a_million_frames_allocates_nothing() {
-    let mut world = World::routed(4);
+fn forwarding_a_million_frames_allocates_nothing_whoever_agreed_on_the_keys() {
+    a_million_frames(World::routed(4));
+    let mut agreed = World::of(Plan { channels: 4, mka: Some(|_, _| {}), ..Plan::default() });
+    agreed.run(Duration::from_secs(10));
+    a_million_frames(agreed);
+}
+
+fn a_million_frames(mut world: World) {
     // Everybody meets everybody first.
     for port in 0..64 {
         assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"hello")]).len(), 1);

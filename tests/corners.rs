@@ -134,6 +134,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             owner: other,
             clear_tags: vec![],
             secy: SecyPolicy::new(Sci::new(mac, 1)),
+            mka: None,
         }],
         interfaces: vec![InterfaceSetup {
             connection: ConnectionId(0),

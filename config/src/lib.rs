@@ -11,13 +11,14 @@
 //! - A [`Config`] can be run: nobody above checks it again, but for what depends on the machine.
 //! - Unknown keys are never ignored, whatever the section.
 //! - The keys that are accepted and the keys in [`schema`] come from one table (`raw::section`).
-//! - No I/O: key material comes through the caller's [`SecretSource`]; see [`secret`].
+//! - No I/O and no clock: key material comes through the caller's [`SecretSource`] (see [`secret`]), the time as an
+//!   argument.
 //! - No key material in any message, snippet, `Debug` or serialised form; fingerprints instead.
 //! - No input panics, whatever its size.
 //!
 //! # Clauses
 //! Ranges and combinations of MACsec settings are those of IEEE 802.1AE-2018 (§9.5, §9.9, §10.5.3,
-//! §10.7); one key with one nonce twice breaks GCM (NIST SP 800-38D §8), so `check` looks for that across all
+//! §10.7), those of key agreement of IEEE 802.1X-2020 (§9, Table 9-3); one key with one nonce twice breaks GCM (NIST SP 800-38D §8), so `check` looks for that across all
 //! channels.
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,8 @@ pub mod model;
 pub mod problem;
 mod raw;
 pub mod secret;
+
+use std::time::SystemTime;
 
 pub use model::Config;
 pub use problem::{Code, Problem, Problems, Severity};
@@ -46,9 +49,32 @@ pub struct Loaded {
 /// # Errors
 /// Every problem that was found, warnings included, when at least one is an error.
 pub fn load(source_name: &str, text: &str, secrets: &dyn SecretSource) -> Result<Loaded, Problems> {
+    load_with(source_name, text, secrets, None)
+}
+
+/// Like [`load`], and also warns of what is true at `now` only: that no key of a channel has started yet.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn load_at(
+    source_name: &str,
+    text: &str,
+    secrets: &dyn SecretSource,
+    now: SystemTime,
+) -> Result<Loaded, Problems> {
+    load_with(source_name, text, secrets, Some(now))
+}
+
+fn load_with(
+    source_name: &str,
+    text: &str,
+    secrets: &dyn SecretSource,
+    now: Option<SystemTime>,
+) -> Result<Loaded, Problems> {
     let mut report = problem::Report::default();
+    let outside = check::Outside { secrets, now };
     let config =
-        raw::read(text, &mut report).and_then(|document| check::check(&document, secrets, &mut report));
+        raw::read(text, &mut report).and_then(|document| check::check(&document, &outside, &mut report));
     let failed = report.has_errors();
     let problems = report.into_problems(source_name, if text.len() > raw::MAX_TEXT { "" } else { text });
     match config {

@@ -3,9 +3,12 @@
 
 mod support;
 
+use core::time::Duration;
+use std::{collections::BTreeSet, time::SystemTime};
+
 use config::{
     Config,
-    model::{Cipher, Interface, Mode, MssClamp, PortRole, TagType, TxSci, Via},
+    model::{Channel, Cipher, IcvIndicator, Interface, Mode, MssClamp, PortRole, TagType, TxSci, Via},
 };
 use support::{BASE, EXAMPLES, base_with, load};
 
@@ -23,13 +26,12 @@ fn the_two_sites_fit_together() {
     let (a, b) = (example("two-sites-a.toml"), example("two-sites-b.toml"));
     assert_eq!((a.channels.len(), b.channels.len()), (4, 4));
     for (ours, theirs) in a.channels.iter().zip(&b.channels) {
-        for (sends, receives) in [(ours, theirs), (theirs, ours)] {
-            let (tx, rx) = (&sends.macsec.tx[0], &receives.macsec.rx[0].sas[0]);
-            assert_eq!((tx.an, &tx.key, tx.xpn), (rx.an, &rx.key, rx.xpn), "{}", ours.name);
-        }
-        assert_ne!(ours.macsec.tx[0].key, ours.macsec.rx[0].sas[0].key);
+        let key = |channel: &Channel| channel.macsec.mka.as_ref().expect("it has MKA").keys[0].clone();
+        assert_eq!((key(ours).ckn, key(ours).cak), (key(theirs).ckn, key(theirs).cak), "{}", ours.name);
         assert_eq!((ours.macsec.cipher, ours.mtu), (theirs.macsec.cipher, theirs.mtu));
     }
+    let keys = a.channels.iter().map(|channel| &channel.macsec.mka.as_ref().expect("it has MKA").keys[0].ckn);
+    assert_eq!(keys.collect::<BTreeSet<_>>().len(), 4, "every link has a key of its own");
     let (blue_a, blue_b) = (&a.connections[0], &b.connections[0]);
     for (ours, theirs) in blue_a.attachments.iter().zip(&blue_b.attachments) {
         let hosts = |list: &[net::IpNet]| list.iter().map(net::IpNet::addr).collect::<Vec<_>>();
@@ -149,6 +151,106 @@ fn a_channel_that_is_off_has_no_keys() {
     let off = config(&base_with(&[("policy = \"must-secure\"", "policy = \"off\"")]));
     let macsec = &off.channels[0].macsec;
     assert!(macsec.tx.is_empty() && macsec.rx.is_empty() && macsec.overhead() == 0);
+}
+
+/// The base with MKA in place of the static keys of `ch2`.
+fn with_mka(section: &str) -> Config {
+    let (head, rest) = BASE.split_once("cipher = \"gcm-aes-256\"\n").expect("ch2 has a cipher");
+    let (_, tail) = rest.split_once("[[connection]]").expect("a connection follows");
+    config(&format!("{head}{section}\n[[connection]]{tail}"))
+}
+
+#[test]
+fn mka_needs_nothing_but_a_key() {
+    let config = with_mka("[[channel.macsec.key]]\nckn = \"00fF\"\ncak = { file = \"a\" }");
+    let macsec = &config.channels[1].macsec;
+    let mka = macsec.mka.as_ref().expect("it has MKA");
+    assert!(macsec.tx.is_empty() && macsec.rx.is_empty());
+    // Table 9-2 and Table 9-3 of 802.1X-2020.
+    assert_eq!((mka.priority, mka.version), (0x10, 3));
+    assert_eq!((mka.hello, mka.life), (Duration::from_secs(2), Duration::from_secs(6)));
+    assert_eq!((mka.destination, mka.ethertype), (net::MacAddr::PAE_GROUP, net::EtherType::EAPOL));
+    assert_eq!((mka.rekey, mka.suspension_limit), (None, Duration::from_secs(120)));
+    assert!(mka.announce && !mka.delay_protect && !mka.ckn_padding);
+    assert_eq!((mka.icv_indicator, &mka.ciphers[..]), (IcvIndicator::Auto, &[Cipher::GcmAesXpn256][..]));
+    assert_eq!((mka.keys.len(), mka.keys[0].ckn.octets()), (1, &[0, 255][..]));
+    assert_eq!((mka.keys[0].start, mka.keys[0].end, mka.keys[0].fallback), (None, None, false));
+}
+
+#[test]
+fn mka_is_set_in_every_part() {
+    let config = with_mka(
+        r#"[channel.macsec.mka]
+priority = 0
+version = 1
+hello = "500ms"
+life = "1500ms"
+delay_protect = true
+destination = "ff:ff:ff:ff:ff:ff"
+ethertype = 0x876f
+ckn_padding = true
+icv_indicator = "always"
+announce = false
+rekey = "1h"
+suspension_limit = "0s"
+ciphers = ["gcm-aes-256", "gcm-aes-xpn-256"]
+[[channel.macsec.key]]
+ckn = { file = "n" }
+cak = { file = "a" }
+start = 2025-12-31T00:00:00-01:00
+end = "2027-01-01T00:00:00.5Z"
+[[channel.macsec.key]]
+ckn = "01"
+cak = { env = "B" }
+fallback = true"#,
+    );
+    let macsec = &config.channels[1].macsec;
+    let mka = macsec.mka.as_ref().expect("it has MKA");
+    assert_eq!(macsec.cipher, Cipher::GcmAes256);
+    assert_eq!((mka.priority, mka.version, mka.ethertype.get()), (0, 1, 0x876f));
+    assert_eq!((mka.hello, mka.life), (Duration::from_millis(500), Duration::from_millis(1500)));
+    assert_eq!((mka.rekey, mka.suspension_limit), (Some(Duration::from_secs(3600)), Duration::ZERO));
+    assert_eq!((mka.icv_indicator, mka.destination), (IcvIndicator::Always, net::MacAddr::BROADCAST));
+    assert!(!mka.announce && mka.delay_protect && mka.ckn_padding);
+    assert_eq!(mka.ciphers, [Cipher::GcmAes256, Cipher::GcmAesXpn256]);
+    let seconds = |moment: Option<SystemTime>| {
+        moment.map(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"))
+    };
+    let (first, second) = (&mka.keys[0], &mka.keys[1]);
+    assert_eq!(seconds(first.start), Some(Duration::from_secs(1_767_142_800)));
+    assert_eq!(seconds(first.end), Some(Duration::from_millis(1_798_761_600_500)));
+    assert_eq!((first.ckn.octets().len(), first.fallback, second.fallback), (32, false, true));
+
+    let json = serde_json::to_value(&config).expect("it serialises");
+    let mka = &json["channel"][1]["macsec"]["mka"];
+    assert_eq!(
+        (&mka["rekey"], &mka["hello"], &mka["life"]),
+        (&"1h".into(), &"500ms".into(), &"1s500ms".into())
+    );
+    assert_eq!(mka["key"][0]["start"], "2025-12-31T01:00:00Z");
+    assert_eq!(mka["key"][1]["ckn"], "01");
+    assert_eq!(mka["key"][1]["cak"], format!("sha256:{}", second.cak.fingerprint()));
+}
+
+#[test]
+fn google_expects_an_icv_indicator() {
+    let text = BASE.replace("[[channel.macsec.static.tx]]\nan = 0\nkey = { file = \"ch2-out\" }\n[[channel.macsec.static.rx]]\nsci = \"02000000bb02:0001\"\nan = 0\nkey = { file = \"ch2-in\" }", "[[channel.macsec.key]]\nckn = \"01\"\ncak = { file = \"a\" }");
+    let text = text
+        .replace("profile = \"quadspan\"", "profile = \"gcp-cci\"")
+        .replace("channel = \"ch2\"", "channel = \"ch2\"\nvlan = 7");
+    let mka = config(&text).channels[1].macsec.mka.clone().expect("it has MKA");
+    assert_eq!(mka.icv_indicator, IcvIndicator::Always);
+}
+
+#[test]
+fn a_clock_is_needed_to_warn_of_keys_to_come() {
+    let key = "[[channel.macsec.key]]\nckn = \"01\"\ncak = { file = \"a\" }\nstart = 2099-01-01T00:00:00Z\n";
+    let (head, rest) = BASE.split_once("[[channel.macsec.static.tx]]").expect("ch1 has static keys");
+    let (_, tail) = rest.split_once("[[channel]]").expect("ch2 follows");
+    let text = format!("{head}{key}[[channel]]{tail}");
+    let without = config::load("site.toml", &text, &support::Keys).expect("it loads");
+    assert!(without.warnings.is_empty());
+    assert_eq!(load(&text).expect("it loads").warnings.len(), 1);
 }
 
 #[test]

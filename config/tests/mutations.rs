@@ -33,7 +33,7 @@ impl Dice {
 }
 
 /// What gets inserted: pieces that mean something to TOML, to the reader or to the checks.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 48] = [
     "[",
     "]",
     "[[",
@@ -67,6 +67,10 @@ const PIECES: [&str; 44] = [
     "{}",
     "[channel]",
     "[[channel.macsec.key]]",
+    "[channel.macsec.mka]",
+    "ckn = \"01\"",
+    "start = 2027-01-01T00:00:00Z",
+    "\"1h\"",
     "[[connection.lan]]",
     "mode = \"transparent\"",
     "policy = \"off\"",
@@ -180,7 +184,8 @@ fn keys_in_the_file_are_never_shown() {
             4 => key.clone(),
             _ => format!("[\"{key}\"]"),
         };
-        let reference = text.split("key = ").nth(1 + dice.below(2)).and_then(|rest| rest.split('\n').next());
+        let behind = if text.contains("key = ") { "key = " } else { "cak = " };
+        let reference = text.split(behind).nth(1 + dice.below(2)).and_then(|rest| rest.split('\n').next());
         let with_key = text.replace(reference.unwrap_or("{}"), &way);
         let whole = dice.below(2) == 0;
         let broken = if whole { with_key } else { mutate(&with_key, &mut dice) };
@@ -209,11 +214,13 @@ fn keys_behind_references_are_never_shown() {
     for (name, text) in EXAMPLES {
         let loaded = load(text).expect("examples load");
         let seen = format!("{loaded:?} {}", serde_json::to_string(&loaded.config).expect("it serialises"));
-        for reference in text.split("key = { ").skip(1).filter_map(|rest| rest.split('"').nth(1)) {
+        let references = ["key = { ", "cak = { "].into_iter().flat_map(|behind| text.split(behind).skip(1));
+        for reference in references.filter_map(|rest| rest.split('"').nth(1)) {
             let key = key_text(reference);
             assert!(!seen.contains(&key) && !seen.contains(&key[..16]), "{name}: {reference}");
         }
-        assert!(seen.contains("\"key\":\"sha256:"), "{name} shows no fingerprint");
+        let shown = seen.contains("\"key\":\"sha256:") || seen.contains("\"cak\":\"sha256:");
+        assert!(shown, "{name} shows no fingerprint");
     }
 }
 

@@ -1,11 +1,12 @@
 //! A channel: clear tags, a SecY, and what speaks against using it.
 
 use macsec::{An, SecY, clear_tags};
-use net::{Instant, VlanTag};
+use net::{EtherType, Instant, VlanTag};
 
 use crate::{
     ChannelSetup, Fault, Faults, Frame, PortId,
     demux::Demux,
+    key_agreement::KeyAgreement,
     verdict::{DropCounters, DropReason},
 };
 
@@ -14,6 +15,10 @@ use crate::{
 pub(crate) struct Channel {
     pub(crate) port: PortId,
     pub(crate) secy: SecY,
+    /// Its KaY, once started. Large, and none of a data frame's business.
+    pub(crate) mka: Option<Box<KeyAgreement>>,
+    /// Frames of this EtherType are MKA's.
+    pub(crate) eapol: EtherType,
     pub(crate) drops: DropCounters,
     pub(crate) counters: ChannelCounters,
     /// The attachments, by the tag inside the ciphertext.
@@ -51,6 +56,8 @@ impl Channel {
         Self {
             port: setup.port,
             secy,
+            mka: None,
+            eapol: setup.mka.as_ref().map_or(EtherType::EAPOL, |params| params.ethertype),
             drops: DropCounters::default(),
             counters: ChannelCounters::default(),
             inner,
@@ -62,6 +69,11 @@ impl Channel {
             asked: false,
             exhausting: 0,
         }
+    }
+
+    /// Gives it its KaY.
+    pub(crate) fn set_agreement(&mut self, agreement: KeyAgreement) {
+        self.mka = Some(Box::new(agreement));
     }
 
     /// All that speaks against using the channel now.

@@ -16,7 +16,7 @@ pub(crate) enum Owner {
 pub(crate) struct Demux {
     /// Sorted by key.
     owners: Vec<(u32, Owner)>,
-    /// Who gets frames with tags that nobody else claimed: a transparent wire.
+    /// Who gets frames with tags that nobody else claimed: a transparent wire, or a channel in clear.
     trunk: Option<Owner>,
 }
 
@@ -42,7 +42,8 @@ impl Demux {
         if let Some(owner) = self.find(&[outer.id()]) {
             return vlan::pop(frame).then_some(owner);
         }
-        if outer.id() == 0 && inner.is_none() && self.trunk.is_none() {
+        let wire = matches!(self.trunk, Some(Owner::Interface(_)));
+        if outer.id() == 0 && inner.is_none() && !wire {
             // A priority tag names no VLAN (802.1Q §6.9): the frame is untagged. A transparent wire carries it as it is.
             return self.find(&[]).filter(|_| vlan::pop(frame));
         }

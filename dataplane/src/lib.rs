@@ -29,6 +29,7 @@ mod frame;
 pub mod group;
 pub mod icmp;
 mod ids;
+mod key_agreement;
 pub mod liveness;
 pub mod neighbor;
 pub mod offload;

@@ -21,10 +21,10 @@ pub enum Fault {
     NoCarrier,
     /// There is no route to the tunnel's peer.
     NoRoute,
+    /// MACsec is required, and MKA has agreed on no key.
+    MkaDown,
     /// MACsec is required and there is no SA to send with.
     NotSecured,
-    /// MKA says the peer is gone.
-    MkaDown,
     /// BFD says the path is gone.
     BfdDown,
     /// The path is up but too bad to use.
@@ -39,8 +39,8 @@ impl Fault {
         Self::PortDown,
         Self::NoCarrier,
         Self::NoRoute,
-        Self::NotSecured,
         Self::MkaDown,
+        Self::NotSecured,
         Self::BfdDown,
         Self::Quality,
         Self::Drained,
@@ -52,8 +52,8 @@ impl Fault {
             Self::PortDown => "port_down",
             Self::NoCarrier => "no_carrier",
             Self::NoRoute => "no_route",
-            Self::NotSecured => "not_secured",
             Self::MkaDown => "mka_down",
+            Self::NotSecured => "not_secured",
             Self::BfdDown => "bfd_down",
             Self::Quality => "quality",
             Self::Drained => "drained",
@@ -64,8 +64,8 @@ impl Fault {
         match self {
             Self::PortDown => 1,
             Self::NoCarrier => 2,
-            Self::NotSecured => 4,
-            Self::MkaDown => 8,
+            Self::MkaDown => 4,
+            Self::NotSecured => 8,
             Self::BfdDown => 16,
             Self::Quality => 32,
             Self::Drained => 64,

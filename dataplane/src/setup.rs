@@ -4,7 +4,7 @@
 
 use core::net::IpAddr;
 
-use macsec::SecyPolicy;
+use macsec::{SecyPolicy, mka::KayParams};
 use net::{IpNet, MacAddr, VlanTag};
 
 use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId};
@@ -42,8 +42,10 @@ pub struct ChannelSetup {
     pub owner: WorkerId,
     /// Zero, one or two tags in clear in front of the SecTAG, outer first.
     pub clear_tags: Vec<VlanTag>,
-    /// How its SecY works.
+    /// How its SecY works; with [`KayParams::plain`], once there is a key.
     pub secy: SecyPolicy,
+    /// How its KaY agrees on keys; `None`: keys are static, or there are none.
+    pub mka: Option<KayParams>,
 }
 
 /// An interface of a connection.

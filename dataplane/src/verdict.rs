@@ -50,6 +50,8 @@ drop_reasons! {
     UnknownEtherType = "unknown_ethertype",
     /// A channel got a frame that is neither MACsec, MKA nor allowed in clear.
     NotProtected = "not_protected",
+    /// More MKPDUs came in than a channel takes: somebody floods it, or there is a loop.
+    MkaFlood = "mka_flood",
     /// MACsec (802.1AE §10.6): no SecTAG although validateFrames is Strict (InPktsNoTag).
     MacsecNoTag = "macsec_no_tag",
     /// MACsec §9.12: the SecTAG is not valid (InPktsBadTag).

@@ -11,17 +11,19 @@ use dataplane::{
     Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
     port::PortError,
 };
-use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, Ssci, TransmitSaParams};
+use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble::{self, Device, Plan, StaticSas},
+    assemble::{self, Device, Plan},
     clock,
+    key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     ports::{self, HandsOff},
     state::{LOW, PnStore, SaName},
+    static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
 };
 
@@ -43,6 +45,7 @@ pub struct Gateway {
     /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
+    agreements: KeyAgreements,
     links: Vec<Option<Link>>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
@@ -79,6 +82,18 @@ impl Workers {
         };
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
+
+    /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
+    /// not answer.
+    pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
+        let mailbox = self.0.get(owner.index())?.clone();
+        let ask = move || {
+            let (reply, answer) = crossbeam::channel::bounded(1);
+            mailbox.send(Command::Rekey(channel, reply));
+            answer.recv_timeout(REPORT_WITHIN).ok().flatten()
+        };
+        tokio::task::spawn_blocking(ask).await.ok().flatten()
+    }
 }
 
 impl Gateway {
@@ -107,8 +122,9 @@ impl Gateway {
             workers.push(worker);
             mailboxes.push(mailbox);
         }
-        let mut keys = Keys::default();
+        let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
+        let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
         open_ports(&config, &setup, plan.pool, &mut workers)?;
         open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
@@ -125,6 +141,7 @@ impl Gateway {
             workers,
             reserved,
             received,
+            agreements,
             links,
             settling: BTreeMap::new(),
             paths: BTreeMap::new(),
@@ -166,7 +183,10 @@ impl Gateway {
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
                 () = until(self.settling.values().min().copied()) => self.settled(),
-                _ = hold.tick() => self.hold(),
+                _ = hold.tick() => {
+                    self.hold();
+                    self.follow_clock();
+                }
                 _ = note.tick() => {
                     self.look_again();
                     self.note_received().await;
@@ -246,14 +266,19 @@ impl Gateway {
             }
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
-                let name = self.channel_name(channel);
+                let (name, an) = (self.channel_name(channel), an.get());
+                if self.config.channels.get(channel.index()).is_some_and(|one| one.macsec.mka.is_some()) {
+                    info!(event = "macsec.pn_exhaustion_pending", channel = name, an, "a fresh SAK is due");
+                    return;
+                }
                 warn!(
                     event = "macsec.pn_exhaustion_pending",
                     channel = name,
-                    an = an.get(),
+                    an,
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
             }
+            Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
@@ -369,8 +394,21 @@ impl Gateway {
         }
     }
 
+    /// Somebody set the time of day: keys start and end by it.
+    fn follow_clock(&mut self) {
+        let Some((by, way)) = self.agreements.clock_stepped() else { return };
+        info!(event = "clock.stepped", seconds = by.as_secs_f64(), way);
+        // They were good at the start.
+        for (channel, keys) in self.agreements.keys(&self.config).unwrap_or_default() {
+            if let Some(worker) = self.owner(channel) {
+                worker.mailbox.send(Command::MkaKeys(channel, keys));
+            }
+        }
+    }
+
     async fn note_received(&mut self) {
         let reports = self.workers().reports().await;
+        self.agreements.look(&self.config, &reports);
         let reached: Vec<_> = reports
             .iter()
             .flat_map(|report| &report.snapshot.channels)
@@ -402,103 +440,6 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep(due.since(clock::now())).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The static SAs of all channels: reserved, installed, remembered.
-#[derive(Default)]
-struct Keys {
-    reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
-    received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
-}
-
-impl Keys {
-    fn install(&mut self, plan: &Plan, workers: &mut [Worker], store: &mut PnStore) -> Result<()> {
-        for (at, sas) in plan.keys.iter().enumerate() {
-            let channel = ChannelId::at(at);
-            let owner = plan.setup.channels.get(at).map(|channel| channel.owner.index());
-            let Some(worker) = owner.and_then(|owner| workers.get_mut(owner)) else { continue };
-            let Some(secy) = worker.dataplane().secy(channel) else { continue };
-            let now = clock::now();
-            self.receive(channel, sas, secy, store, now)?;
-            let limits = self.transmit(channel, sas, secy, store, now)?;
-            worker.dataplane().secy_changed(channel, now);
-            for (an, limit) in limits {
-                worker.dataplane().set_pn_limit(channel, an, limit, LOW);
-            }
-        }
-        Ok(())
-    }
-
-    fn receive(
-        &mut self,
-        channel: ChannelId,
-        sas: &StaticSas,
-        secy: &mut SecY,
-        store: &PnStore,
-        now: Instant,
-    ) -> Result<()> {
-        for (sci, list) in &sas.receive {
-            secy.create_receive_sc(*sci, now)?;
-            for sa in list {
-                let name = SaName::new(*sci, sa.an, &sa.sak.fingerprint().to_string());
-                let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
-                let params = ReceiveSaParams {
-                    sak: &sa.sak,
-                    suite: sa.suite,
-                    offset: sa.offset.unwrap_or_default(),
-                    key_id: KeyId::default(),
-                    lowest_pn: store.start_receive(&name),
-                    ssci,
-                    salt,
-                };
-                secy.create_receive_sa(*sci, sa.an, &params, now)?;
-                secy.enable_receive_sa(*sci, sa.an, now)?;
-                self.received.insert((channel, *sci, sa.an), name);
-            }
-        }
-        Ok(())
-    }
-
-    fn transmit(
-        &mut self,
-        channel: ChannelId,
-        sas: &StaticSas,
-        secy: &mut SecY,
-        store: &mut PnStore,
-        now: Instant,
-    ) -> Result<Vec<(An, u64)>> {
-        let mut limits = Vec::new();
-        for (at, sa) in sas.transmit.iter().enumerate() {
-            let name = SaName::new(sa.sci, sa.an, &sa.sak.fingerprint().to_string());
-            let (next_pn, limit) = match store.start_transmit(&name, sa.suite.last_pn()) {
-                Ok(numbers) => numbers,
-                Err(why) => {
-                    // Fail closed: this SA sends nothing; the others of the gateway are not to blame.
-                    error!(event = "macsec.no_numbers", channel = channel.0, why = format!("{why:#}"));
-                    continue;
-                }
-            };
-            let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
-            let params = TransmitSaParams {
-                sak: &sa.sak,
-                suite: sa.suite,
-                encrypt: sa.offset.is_some(),
-                offset: sa.offset.unwrap_or_default(),
-                key_id: KeyId::default(),
-                next_pn,
-                pn_limit: Some(limit),
-                ssci,
-                salt,
-            };
-            secy.create_transmit_sa(sa.an, &params, now)?;
-            if at == 0 {
-                secy.enable_transmit_sa(sa.an, now)?;
-            }
-            self.reserved.insert((channel, sa.an), (name, sa.suite.last_pn()));
-            limits.push((sa.an, limit));
-        }
-        Ok(limits)
     }
 }
 

@@ -9,10 +9,13 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError},
 };
-use macsec::An;
+use macsec::{
+    An,
+    mka::{KeyEntry, RekeyAnswer},
+};
 use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
@@ -39,7 +42,7 @@ pub enum Command {
     /// These packet numbers are reserved on disk.
     PnLimit {
         /// The channel.
-        channel: dataplane::ChannelId,
+        channel: ChannelId,
         /// The transmit SA.
         an: An,
         /// The last packet number that may be used.
@@ -47,6 +50,10 @@ pub enum Command {
         /// Ask for more when fewer than this are left.
         low: u64,
     },
+    /// Use these CAKs on this channel from now on.
+    MkaKeys(ChannelId, Vec<KeyEntry>),
+    /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
+    Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
     /// Send what waits and end.
@@ -343,6 +350,14 @@ impl Worker {
                 }
                 Command::PnLimit { channel, an, limit, low } => {
                     self.dataplane.set_pn_limit(channel, an, limit, low)
+                }
+                Command::MkaKeys(channel, keys) => {
+                    // Only channels with MKA are given keys.
+                    let _known = self.dataplane.set_mka_keys(channel, keys, now);
+                }
+                Command::Rekey(channel, reply) => {
+                    // Whoever asked may have given up.
+                    let _sent = reply.send(self.dataplane.rekey(channel, now));
                 }
                 Command::Report(reply) => {
                     // Whoever asked may have given up.

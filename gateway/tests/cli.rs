@@ -1,10 +1,12 @@
 //! The binary as people and scripts meet it: exit codes, streams, documents; and that no key is ever printed.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test crate: the helpers, too, end the test when something is not as it should be"
 )]
+
+#[path = "support/binary.rs"]
+mod binary;
 
 use std::{
     fs,
@@ -14,114 +16,19 @@ use std::{
         net::{UnixListener, UnixStream},
         process::CommandExt,
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
 
+use binary::{BINARY, Ended, Folder, KEY, capture, command, ended, octets, quadspan};
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_quadspan");
-const KEY: &str = "ad7a2bd03eac835a6f620fdcb506b345";
 /// IEEE 802.1AE-2018 Annex C.1.1 (GCM-AES-128, integrity of a 54-octet frame), and the frame in it.
 const PROTECTED: &str = "d609b1f056637a0d46df998d88e5222ab2c2846512153524c0895e8108000f101112131415161718191a1b1c1d1e1f20\
     2122232425262728292a2b2c2d2e2f30313233340001f09478a9b09007d06f46e9b6a1da25dd";
 const PLAIN: &str = "d609b1f056637a0d46df998d08000f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30\
     313233340001";
-
-/// A folder of the test's own.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("quadspan-cli-{name}-{}", std::process::id()));
-        let _gone = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    }
-
-    /// `config/examples/minimal.toml` with its keys, and a socket and state of its own.
-    fn config(&self) -> String {
-        self.put("keys/east-to-west.sak", KEY.repeat(2));
-        self.put("keys/west-to-east.sak", "0f".repeat(32));
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples/minimal.toml");
-        let (socket, state) = (self.path("api.sock"), self.path("state"));
-        let runtime = format!("[runtime]\nsocket = {socket:?}\nstate_dir = {state:?}\n");
-        self.put("quadspan.toml", fs::read_to_string(example).unwrap() + &runtime)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _gone = fs::remove_dir_all(&self.0);
-    }
-}
-
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|why| panic!("{why}: {self:?}"))
-    }
-}
-
-fn quadspan<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Ended {
-    ended(command().args(args))
-}
-
-fn command() -> Command {
-    let mut command = Command::new(BINARY);
-    for name in ["QUADSPAN_SOCKET", "QUADSPAN_CONFIG", "QUADSPAN_LOG", "NO_COLOR"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn ended(command: &mut Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let ended = Ended {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    };
-    // Whatever was asked: no key in any answer.
-    for secret in [&KEY[8..24], "0f0f0f0f0f0f0f0f"] {
-        assert!(!ended.out.contains(secret) && !ended.err.contains(secret), "a key was printed: {ended:?}");
-    }
-    ended
-}
-
-fn octets(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-}
-
-fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65535, 1].map(u32::to_be_bytes).concat();
-    for frame in frames {
-        let len = u32::try_from(frame.len()).unwrap();
-        file.extend([0, 0, len, len].map(u32::to_be_bytes).concat());
-        file.extend(frame);
-    }
-    file
-}
 
 /// Answers one request with `body`, and gives back what was asked.
 fn answer_once(socket: &Path, status: &str, body: String) -> thread::JoinHandle<String> {
@@ -388,7 +295,7 @@ fn a_capture_is_decoded_and_its_frames_are_written() {
     let folder = Folder::new("decode");
     let mut altered = octets(PROTECTED);
     altered[40] ^= 1;
-    let eapol = [&[2; 12][..], &[0x88, 0x8e, 3, 5, 0, 0]].concat();
+    let eapol = [&[2; 12][..], &[0x88, 0x8e, 3, 1, 0, 0]].concat();
     let file = folder.put("a.pcap", capture(&[octets(PROTECTED), altered, eapol]));
     let key = folder.put("a.sak", format!("{KEY}\n"));
     let out = folder.path("clear.pcapng").display().to_string();

@@ -43,6 +43,9 @@ fn every_check_holds_as_whoever_runs_the_tests_and_as_nobody() {
         assert_eq!(document["ok"], true, "{talk}");
         assert!(document["checks"].as_array().unwrap().iter().all(|check| check["ok"] == true));
         assert_eq!(document["channels"].as_array().unwrap().len(), 8);
+        let rolls = document["rolls"].as_array().unwrap();
+        assert!(rolls.len() == 8 && rolls.iter().all(|roll| roll["took"].is_f64()), "{rolls:?}");
+        assert!(document["first_encrypted"].is_f64(), "{talk}");
         assert!(std::fs::metadata(&capture).unwrap().len() > 1_000_000, "the capture holds the traffic");
         assert_eq!(names(&folder.0), ["into-b.pcapng", "quadspan"], "nothing is left behind");
     }

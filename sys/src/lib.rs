@@ -29,6 +29,7 @@ mod packet_send;
 mod packet_socket;
 mod poll;
 pub mod process;
+pub mod random;
 mod socket_option;
 pub mod sysctl;
 mod tap;

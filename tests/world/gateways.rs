@@ -10,8 +10,9 @@ use core::{
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{
-    An, CipherSuite, ConfidentialityOffset, KeyId, ReceiveSaParams, Sak, Salt, Sci, SecyPolicy, Ssci,
-    TransmitSaParams,
+    An, Cak, CipherSuite, Ckn, ConfidentialityOffset, KeyId, ReceiveSaParams, Sak, Salt, Sci, SecyPolicy,
+    Ssci, TransmitSaParams,
+    mka::{KayParams, KeyEntry},
 };
 use net::{
     EtherType, Ethernet, Instant, IpNet, MacAddr, VlanId, VlanTag,
@@ -21,6 +22,8 @@ use net::{
 use zerocopy::IntoBytes as _;
 
 use dataplane::*;
+
+use crate::clock::{Nonces, Parcel, random};
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +42,7 @@ impl Side {
         }
     }
 
-    const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Left => 1,
             Right => 2,
@@ -64,7 +67,7 @@ impl Side {
         MacAddr([2, 0, 0, 0, self.number(), 1])
     }
 
-    fn channel_mac(self, channel: u8) -> MacAddr {
+    pub const fn channel_mac(self, channel: u8) -> MacAddr {
         MacAddr([2, 0, 0, 1, self.number(), channel])
     }
 }
@@ -84,6 +87,12 @@ pub struct Plan {
     pub lan: PortCaps,
     /// The buffers that both gateways share.
     pub buffers: PoolSizes,
+    /// The channels have KaYs with [`key`]`(1)`, and these settings; `keys` does not count then.
+    pub mka: Option<fn(Side, &mut KayParams)>,
+    /// VLANs in clear in front of the SecTAG.
+    pub clear_tags: &'static [u16],
+    /// The first channel has a second attachment, in VLAN 200, without addresses.
+    pub second_attachment: bool,
 }
 
 impl Default for Plan {
@@ -96,6 +105,9 @@ impl Default for Plan {
             mtu: 1400,
             lan: PortCaps::default(),
             buffers: PoolSizes { small_count: 1024, big_count: 8, ..PoolSizes::default() },
+            mka: None,
+            clear_tags: &[],
+            second_attachment: false,
         }
     }
 }
@@ -105,10 +117,22 @@ pub struct World {
     pub gateways: [Dataplane; 2],
     pub channels: u8,
     pub now: Instant,
-    depot: Arc<Depot>,
-    cut: Vec<bool>,
+    /// How long a frame is under way on a channel, for [`run`](World::run).
+    pub delay: Duration,
     /// Frames seen on each channel, either way.
     pub wire: Vec<Vec<Vec<u8>>>,
+    /// [`run`](World::run) adds to `wire`, too.
+    pub recording: bool,
+    /// What the gateways told, while [`run`](World::run) ran.
+    pub told: Vec<(Instant, Side, Event)>,
+    pub(crate) plan: Plan,
+    pub(crate) depot: Arc<Depot>,
+    /// The wire is cut, and nobody notices.
+    pub cut: Vec<bool>,
+    pub(crate) dead: [bool; 2],
+    pub(crate) flight: VecDeque<Parcel>,
+    pub(crate) nonces: Nonces,
+    pub(crate) lives: u64,
 }
 
 impl World {
@@ -125,15 +149,23 @@ impl World {
     pub fn of(plan: Plan) -> Self {
         let channels = plan.channels;
         let depot = Depot::new(plan.buffers);
-        let gateways = [Left, Right].map(|side| gateway(side, &plan, &depot));
+        let gateways = [Left, Right].map(|side| gateway(side, &plan, &depot, (0, Instant::ZERO)));
         let lists = usize::from(channels);
         let mut world = Self {
             gateways,
             channels,
             now: Instant::ZERO,
+            delay: Duration::from_millis(1),
+            wire: vec![vec![]; lists],
+            recording: false,
+            told: vec![],
+            plan,
             depot,
             cut: vec![false; lists],
-            wire: vec![vec![]; lists],
+            dead: [false; 2],
+            flight: VecDeque::new(),
+            nonces: Nonces::default(),
+            lives: 0,
         };
         for channel in 0..channels {
             world.carrier(channel, true);
@@ -269,7 +301,8 @@ impl World {
     }
 }
 
-fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>) -> Dataplane {
+/// `life` tells restarts apart: nothing random is the same in two of them.
+pub(crate) fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>, (life, now): (u64, Instant)) -> Dataplane {
     let &Plan { channels, keys, .. } = plan;
     let setup = Arc::new(setup(side, plan));
     let board = Board::new(setup.interfaces.len());
@@ -277,10 +310,16 @@ fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>) -> Dataplane {
     let mut gateway =
         Dataplane::new(WorkerId(0), setup.clone(), board, pool, u64::from(side.number())).unwrap();
     for channel in 0..channels {
-        if keys {
-            install(gateway.secy(ChannelId(u16::from(channel))).unwrap(), side, channel);
+        let id = ChannelId(u16::from(channel));
+        if plan.mka.is_some() {
+            let random = random(life << 16 | u64::from(side.number()) << 8 | u64::from(channel));
+            assert!(gateway.start_mka(id, random, vec![key(1)], now));
+            continue;
         }
-        gateway.secy_changed(ChannelId(u16::from(channel)), Instant::ZERO);
+        if keys {
+            install(gateway.secy(id).unwrap(), side, channel);
+        }
+        gateway.secy_changed(id, Instant::ZERO);
     }
     let routes = ConnectionTables::build(routes(side, channels, &setup));
     gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![routes] }));
@@ -290,11 +329,20 @@ fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>) -> Dataplane {
 fn setup(side: Side, plan: &Plan) -> Setup {
     let &Plan { channels, kind, mtu, lan: caps, .. } = plan;
     let port = |caps| PortSetup { owner: Some(WorkerId(0)), caps };
-    let channel = |channel: u8| ChannelSetup {
-        port: PortId(u16::from(channel)),
-        owner: WorkerId(0),
-        clear_tags: vec![],
-        secy: SecyPolicy { max_frame: 1600, ..SecyPolicy::new(Sci::new(side.channel_mac(channel), 1)) },
+    let tag = |id: &u16| VlanTag::new(EtherType::VLAN, VlanId::new(*id).unwrap());
+    let channel = |channel: u8| {
+        let sci = Sci::new(side.channel_mac(channel), 1);
+        let mut mka = plan.mka.map(|tune| (tune, KayParams::new(sci)));
+        if let Some((tune, params)) = &mut mka {
+            tune(side, params);
+        }
+        ChannelSetup {
+            port: PortId(u16::from(channel)),
+            owner: WorkerId(0),
+            clear_tags: plan.clear_tags.iter().map(tag).collect(),
+            secy: SecyPolicy { max_frame: 1600, ..SecyPolicy::new(sci) },
+            mka: mka.map(|(_, params)| params),
+        }
     };
     let routed = kind == ConnectionKind::Routed;
     let nets =
@@ -328,6 +376,11 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         nets([format!("10.{me}.0.1/24"), format!("fd00:{me}::1/64")]),
         1500,
     ));
+    if plan.second_attachment {
+        let vlan = Some(VlanTag::new(EtherType::VLAN, VlanId::new(200).unwrap()));
+        let place = Place::Attachment { channel: ChannelId(0), vlan };
+        interfaces.push(one(place, side.channel_mac(0), vec![], mtu));
+    }
     let mut ports = vec![port(PortCaps::default()); usize::from(channels)];
     ports.push(port(caps));
     Setup {
@@ -337,6 +390,11 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         interfaces,
         connections: vec![ConnectionSetup { kind }],
     }
+}
+
+/// A CAK by a number, under a CKN of that number.
+pub fn key(number: u8) -> KeyEntry {
+    KeyEntry::new(Ckn::new(&[number; 8]).unwrap(), Cak::new(&[number; 32]).unwrap())
 }
 
 fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {

@@ -5,8 +5,9 @@
 //! the tests by which the house checks itself.
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod fuzz;
 mod gateways;
 pub mod house;
 
-pub use gateways::{Plan, Side, World, arp_reply, udp};
+pub use gateways::{Plan, Side, World, arp_reply, key, udp};

@@ -2,18 +2,17 @@
 
 use net::VlanId;
 
-use super::{given, key::Ledger, macsec, names::Names, overlap, profile, values};
+use super::{Outside, given, key::Ledger, macsec, names::Names, overlap, profile, values};
 use crate::{
     model::{Channel, ClearTag, Macsec, Profile, TagType},
     problem::{Code, Report},
     raw::{self, At, Document, items},
-    secret::SecretSource,
 };
 
 pub(super) fn check(
     document: &Document,
     names: &Names<'_>,
-    secrets: &dyn SecretSource,
+    outside: &Outside<'_>,
     report: &mut Report,
 ) -> Option<Vec<Channel>> {
     unused(document, names, report);
@@ -21,7 +20,7 @@ pub(super) fn check(
     let mut ledger = Ledger::default();
     let build = |channel: &At<raw::Channel>| {
         let profile = profile_of(document, names, channel.value.interconnect.as_ref());
-        let mut keys = macsec::Keys { secrets, ledger: &mut ledger, owner: owner(&channel.value) };
+        let mut keys = macsec::Keys { outside, ledger: &mut ledger, owner: owner(&channel.value) };
         let secured =
             channel.value.macsec.as_ref().and_then(|at| macsec::check(&at.value, profile, &mut keys, report));
         profile::channel(&channel.value, profile, report);

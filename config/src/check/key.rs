@@ -6,15 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    macsec::{Keys, is_xpn, tx_sci},
-    span_of,
-};
+use super::macsec::{Keys, is_xpn, tx_sci};
 use crate::{
     model::{Cipher, Policy, RxSc, Sa, Sci, TxSci, Xpn},
     problem::{Code, Report, Span},
     raw::{self, At, items},
-    secret::{Secret, SecretError, SecretRef, hex},
+    secret::{Secret, SecretError, SecretRef, Zeroizing, hex},
 };
 
 /// Which key was seen with which sender, and where.
@@ -62,14 +59,15 @@ pub(super) fn check(
     if macsec.is_wrong("policy") || macsec.is_wrong("static") {
         return None;
     }
-    if macsec.policy() == Policy::Off {
+    // Without static keys it is MKA's, or a finding already.
+    let Some(here) = macsec.static_keys.as_ref().filter(|_| macsec.policy() != Policy::Off) else {
         return Some((Vec::new(), Vec::new()));
-    }
+    };
     for (list, direction) in [(items(&given.tx).len(), "tx"), (items(&given.rx).len(), "rx")] {
         if list == 0 {
             let message = format!("channel `{}` has no key to {}", keys.owner.channel, verb(direction));
             report
-                .add(Code::NoKeys, span_of(macsec.static_keys.as_ref(), macsec.here), message)
+                .add(Code::NoKeys, here.span, message)
                 .help(format!("add [[channel.macsec.static.{direction}]] with a key"));
         }
     }
@@ -208,14 +206,8 @@ fn sa(
 }
 
 /// Reads the key behind a reference. What is said about a failure never holds what was read.
-fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Report) -> Option<Secret> {
-    let text = match keys.secrets.read(&reference.value) {
-        Ok(text) => text,
-        Err(error) => {
-            refused(reference, &error, report);
-            return None;
-        }
-    };
+pub(super) fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Report) -> Option<Secret> {
+    let text = text_at(&reference.value, reference.span, keys, report)?;
     let Some(mut octets) = hex(&text) else {
         report
             .add(Code::KeyMalformed, reference.span, format!("{} does not hold a key", reference.value))
@@ -226,14 +218,25 @@ fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Report) -> Opti
     Some(Secret::new(&mut octets))
 }
 
-fn refused(reference: &At<SecretRef>, error: &SecretError, report: &mut Report) {
+/// What stands at a reference.
+pub(super) fn text_at(
+    reference: &SecretRef,
+    span: Span,
+    keys: &Keys<'_>,
+    report: &mut Report,
+) -> Option<Zeroizing<String>> {
+    let text = keys.outside.secrets.read(reference);
+    text.inspect_err(|error| refused(reference, span, error, report)).ok()
+}
+
+fn refused(reference: &SecretRef, span: Span, error: &SecretError, report: &mut Report) {
     let code = match error {
         SecretError::NotFound => Code::SecretNotFound,
         SecretError::WorldReadable { .. } => Code::SecretWorldReadable,
         SecretError::Denied | SecretError::NotText | SecretError::Failed(_) => Code::SecretUnreadable,
     };
-    let found = report.add(code, reference.span, format!("{} {error}", reference.value));
-    match (error, &reference.value) {
+    let found = report.add(code, span, format!("{reference} {error}"));
+    match (error, reference) {
         (SecretError::WorldReadable { .. }, SecretRef::File(path)) => {
             found.help(format!("chmod 600 {}; and change the key if others may have seen it", path.display()))
         }

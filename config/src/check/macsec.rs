@@ -1,20 +1,19 @@
 //! `[channel.macsec]`: which settings go together (IEEE 802.1AE-2018 §10.7, §14).
 
 use super::{
-    given,
+    Outside, given,
     key::{self, Ledger},
-    profile, span_of,
+    mka, profile, span_of,
 };
 use crate::{
     model::{Cipher, Macsec, Policy, Profile, TxSci, Validate},
     problem::{Code, Report},
-    raw,
-    secret::SecretSource,
+    raw::{self, items},
 };
 
 /// What checking the keys of one channel needs from outside its section.
 pub(super) struct Keys<'k> {
-    pub(super) secrets: &'k dyn SecretSource,
+    pub(super) outside: &'k Outside<'k>,
     pub(super) ledger: &'k mut Ledger,
     pub(super) owner: Owner,
 }
@@ -35,10 +34,13 @@ pub(super) fn check(
     offset(macsec, report);
     let window = replay_window(macsec, profile, report);
     form(macsec, report);
-    let (tx, rx) = key::check(macsec, keys, report)?;
+    kinds_of_keys(macsec, keys, report);
+    let statics = key::check(macsec, keys, report);
+    let mka = mka::check(macsec, profile, keys, report)?;
+    let (tx, rx) = statics?;
     Some(Macsec {
         policy: macsec.policy(),
-        cipher: macsec.cipher(),
+        cipher: mka::ciphers(macsec).first().copied().unwrap_or_else(|| macsec.cipher()),
         encrypt: macsec.encrypt(),
         confidentiality_offset: macsec.confidentiality_offset(),
         validate: macsec.validate(),
@@ -51,7 +53,49 @@ pub(super) fn check(
         tx_sci: tx_sci(macsec),
         tx,
         rx,
+        mka,
     })
+}
+
+/// A channel has keys of one kind, and if its policy is off of none.
+fn kinds_of_keys(macsec: &raw::Macsec, keys: &Keys<'_>, report: &mut Report) {
+    if macsec.is_wrong("policy") || macsec.is_wrong("static") || macsec.is_wrong("key") {
+        return;
+    }
+    let channel = &keys.owner.channel;
+    let (first, statics) = (items(&macsec.key).first(), macsec.static_keys.as_ref());
+    let agreed = first.map(|at| at.span).or_else(|| macsec.mka.as_ref().map(|at| at.span));
+    match (macsec.policy(), agreed, statics.map(|at| at.span)) {
+        (Policy::Off, Some(span), _) | (Policy::Off, None, Some(span)) => {
+            report
+                .add(Code::KeysUnused, span, format!("channel `{channel}` has keys, and its policy is off"))
+                .help("use policy = \"must-secure\", or remove the keys");
+        }
+        (_, Some(span), Some(other)) => {
+            report
+                .add(Code::KeyKinds, span, format!("channel `{channel}` has MKA and static keys"))
+                .also(other, "static keys")
+                .help("remove one kind; [[channel.macsec.key]] is the one that looks after itself");
+        }
+        (Policy::MustSecure | Policy::ShouldSecure, Some(span), None) if first.is_none() => {
+            report
+                .add(Code::NoKeys, span, format!("channel `{channel}` has no key to agree with"))
+                .help("make one with `quadspan keygen`, and add what it prints: [[channel.macsec.key]]");
+        }
+        (Policy::MustSecure | Policy::ShouldSecure, None, None) => {
+            report
+                .add(Code::NoKeys, macsec.here, format!("channel `{channel}` has no key"))
+                .help("make one with `quadspan keygen`, and add what it prints: [[channel.macsec.key]]");
+        }
+        (Policy::Off, None, None) | (Policy::MustSecure | Policy::ShouldSecure, _, _) => {}
+    }
+}
+
+/// A suite that may be used and has 64-bit packet numbers, as far as they could be read.
+fn may_be_xpn(macsec: &raw::Macsec) -> Option<Cipher> {
+    let unread =
+        macsec.is_wrong("cipher") || macsec.mka.as_ref().is_some_and(|at| at.value.is_wrong("ciphers"));
+    mka::ciphers(macsec).into_iter().find(|cipher| is_xpn(*cipher)).filter(|_| !unread)
 }
 
 /// alwaysIncludeSCI: as written, or true unless one of the short forms is asked for.
@@ -129,8 +173,8 @@ fn weakened(macsec: &raw::Macsec, channel: &str, report: &mut Report) {
 
 fn offset(macsec: &raw::Macsec, report: &mut Report) {
     let Some(offset) = macsec.confidentiality_offset.as_ref().filter(|at| at.value != 0) else { return };
-    let why = if is_xpn(macsec.cipher()) && !macsec.is_wrong("cipher") {
-        format!("{} has no confidentiality offset", macsec.cipher())
+    let why = if let Some(cipher) = may_be_xpn(macsec) {
+        format!("{cipher} has no confidentiality offset")
     } else if !macsec.encrypt() {
         "a confidentiality offset without encryption".to_owned()
     } else {
@@ -145,14 +189,10 @@ fn offset(macsec: &raw::Macsec, report: &mut Report) {
 fn replay_window(macsec: &raw::Macsec, profile: Profile, report: &mut Report) -> u32 {
     const XPN_LARGEST: u32 = (1 << 30) - 1;
     let window = given(macsec.replay_window.as_ref()).unwrap_or_else(|| profile::replay_window(profile));
-    if is_xpn(macsec.cipher()) && !macsec.is_wrong("cipher") && window > XPN_LARGEST {
+    if let Some(cipher) = may_be_xpn(macsec).filter(|_| window > XPN_LARGEST) {
         let span = span_of(macsec.replay_window.as_ref(), macsec.here);
         report
-            .add(
-                Code::ReplayWindow,
-                span,
-                format!("a replay window of {window} is too large for {}", macsec.cipher()),
-            )
+            .add(Code::ReplayWindow, span, format!("a replay window of {window} is too large for {cipher}"))
             .help(format!("XPN suites allow 0 to {XPN_LARGEST}"));
     }
     window

@@ -6,9 +6,11 @@
 
 mod address;
 mod channel;
+mod cloud_keys;
 mod connection;
 mod key;
 mod macsec;
+mod mka;
 mod mtu;
 mod names;
 mod overlap;
@@ -18,6 +20,8 @@ mod route;
 mod transparent;
 mod tunnel;
 
+use std::time::SystemTime;
+
 use crate::{
     model::{Config, Site},
     problem::{Report, Span},
@@ -26,12 +30,20 @@ use crate::{
 };
 use names::Names;
 
+/// What is not in the file.
+pub(crate) struct Outside<'o> {
+    /// Where keys are read.
+    pub(crate) secrets: &'o dyn SecretSource,
+    /// The time of day, if it matters.
+    pub(crate) now: Option<SystemTime>,
+}
+
 /// Checks `document`; the configuration when nothing was wrong.
-pub(crate) fn check(document: &Document, secrets: &dyn SecretSource, report: &mut Report) -> Option<Config> {
+pub(crate) fn check(document: &Document, outside: &Outside<'_>, report: &mut Report) -> Option<Config> {
     let names = Names::collect(document, report);
     let ports = port::check(document, &names, report);
     let interconnects = port::interconnects(document, &names, report);
-    let channels = channel::check(document, &names, secrets, report);
+    let channels = channel::check(document, &names, outside, report);
     let connections = connection::check(document, &names, report);
     let runtime = port::runtime(document, report);
     let site = document.site.as_ref().and_then(|site| site.value.name.as_ref());

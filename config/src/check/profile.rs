@@ -1,7 +1,7 @@
 //! What the peers' clouds refuse, as far as it can be seen in the file.
 //!
 //! Only what their documentation states and what this version can set: cipher suites, tags, SCI, VLANs, MTUs.
-//! Everything about keys and timers comes with the protocols that negotiate them.
+//! What they say about MKA keys is in `cloud_keys`.
 
 use core::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use super::{macsec::include_sci, span_of};
 use crate::{
     model::{Cipher, Policy, Profile},
     problem::{Code, Report, Span},
-    raw::{self, At},
+    raw::{self, At, items},
 };
 
 struct Rules {
@@ -74,12 +74,7 @@ pub(super) fn channel(channel: &raw::Channel, profile: Profile, report: &mut Rep
     if macsec.policy() == Policy::Off {
         return;
     }
-    let cipher = macsec.cipher();
-    if !rules.ciphers.contains(&cipher) && !macsec.is_wrong("cipher") {
-        let words: Vec<_> = rules.ciphers.iter().map(|cipher| cipher.as_str()).collect();
-        let help = format!("use {}", words.join(" or "));
-        refuse(profile, span_of(macsec.cipher.as_ref(), macsec.here), cipher.as_str(), &help, report);
-    }
+    ciphers(macsec, profile, &rules, report);
     if rules.needs_sci && !include_sci(macsec) {
         let short = macsec.end_station.as_ref().or(macsec.scb.as_ref()).or(macsec.include_sci.as_ref());
         let span = span_of(macsec.include_sci.as_ref().or(short), macsec.here);
@@ -93,6 +88,19 @@ pub(super) fn channel(channel: &raw::Channel, profile: Profile, report: &mut Rep
                 format!("a peer of profile \"{profile}\" agrees on its keys by MKA"),
             )
             .help("static keys reach another Quadspan or a laboratory, not this peer");
+    }
+}
+
+fn ciphers(macsec: &raw::Macsec, profile: Profile, rules: &Rules, report: &mut Report) {
+    let words: Vec<_> = rules.ciphers.iter().map(|cipher| cipher.as_str()).collect();
+    let help = format!("use {}", words.join(" or "));
+    let listed = macsec.mka.as_ref().map_or(&[][..], |at| items(&at.value.ciphers));
+    for cipher in listed.iter().filter(|cipher| !rules.ciphers.contains(&cipher.value)) {
+        refuse(profile, cipher.span, cipher.value.as_str(), &help, report);
+    }
+    let cipher = macsec.cipher();
+    if listed.is_empty() && !rules.ciphers.contains(&cipher) && !macsec.is_wrong("cipher") {
+        refuse(profile, span_of(macsec.cipher.as_ref(), macsec.here), cipher.as_str(), &help, report);
     }
 }
 
@@ -116,7 +124,7 @@ pub(super) fn attachment(attachment: &raw::Attachment, profile: Profile, report:
     }
 }
 
-fn refuse(profile: Profile, span: Span, what: &str, help: &str, report: &mut Report) {
+pub(super) fn refuse(profile: Profile, span: Span, what: &str, help: &str, report: &mut Report) {
     report
         .add(Code::ProfileRefuses, span, format!("a peer of profile \"{profile}\" refuses {what}"))
         .help(help);

@@ -5,7 +5,7 @@ use core::{fmt, str::FromStr};
 use net::MacAddr;
 use serde::{Serialize, Serializer};
 
-use super::{Cipher, Policy, Validate};
+use super::{Cipher, Mka, Policy, Validate};
 use crate::secret::{Secret, SecretRef, hex, serialize_fingerprint};
 
 /// The SecY of a channel.
@@ -13,7 +13,7 @@ use crate::secret::{Secret, SecretRef, hex, serialize_fingerprint};
 pub struct Macsec {
     /// What happens to traffic that MACsec does not protect.
     pub policy: Policy,
-    /// The cipher suite.
+    /// The cipher suite; with MKA the one that is liked best.
     pub cipher: Cipher,
     /// Encrypt, or (false) protect the integrity only.
     pub encrypt: bool,
@@ -36,10 +36,13 @@ pub struct Macsec {
     /// The SCI we send with.
     pub tx_sci: TxSci,
     /// Keys to send with, association numbers all different; the first one is the one to start with.
-    /// Not empty unless the policy is off.
+    /// Empty with MKA and when the policy is off.
     pub tx: Vec<Sa>,
-    /// What is received: one per SCI, in the order of the file. Not empty unless the policy is off.
+    /// What is received: one per SCI, in the order of the file. Empty with MKA and when the policy is off.
     pub rx: Vec<RxSc>,
+    /// Key agreement; `None` with keys that are set by hand and when the policy is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mka: Option<Mka>,
 }
 
 impl Macsec {

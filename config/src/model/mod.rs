@@ -8,6 +8,7 @@
 
 mod connection;
 mod macsec;
+mod mka;
 mod reference;
 
 use core::net::IpAddr;
@@ -18,11 +19,12 @@ use serde::Serialize;
 pub use connection::{Attachment, Connection, HostDevice, Interface, Lan, MssClamp, Route, Via};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
+pub use mka::{Ckn, Mka, MkaKey};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    AcceptFrom, Aead, Cipher, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType,
-    UnderlayKind, Validate,
+    AcceptFrom, Aead, Cipher, IcvIndicator, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing,
+    TagType, UnderlayKind, Validate,
 };
 use net::{MacAddr, VlanId};
 

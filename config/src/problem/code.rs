@@ -113,8 +113,12 @@ codes! {
     ShouldSecure = "QS0208", Warning;
     /// A protection that MACsec offers is switched off.
     Weakened = "QS0209", Warning;
+    /// A peer would be given up before it can be late (802.1X-2020 Table 9-3: three hellos and some).
+    MkaTimers = "QS0210", Error;
+    /// The list of cipher suites contradicts `cipher`, is empty, or names one twice.
+    CipherList = "QS0211", Error;
     /// Frames of the channel may overtake each other on their way, and its replay window drops those that come late.
-    Overtaking = "QS0222", Warning;
+    Overtaking = "QS0212", Warning;
 
     /// Key material stands in the file itself.
     LiteralSecret = "QS0301", Error;
@@ -142,6 +146,22 @@ codes! {
     NonceReuse = "QS0312", Error;
     /// The channel must be secured and has no key for one direction.
     NoKeys = "QS0313", Error;
+    /// A channel has MKA or static keys, not both.
+    KeyKinds = "QS0314", Error;
+    /// The channel's policy is off: its keys protect nothing.
+    KeysUnused = "QS0315", Warning;
+    /// Two keys of one channel have the same name (CKN): nobody could tell which one an MKPDU means.
+    DuplicateCkn = "QS0316", Error;
+    /// Two names (CKN) of one channel stand for the same key: a change from one to the other changes nothing.
+    SameCak = "QS0317", Warning;
+    /// More than one key of a channel is the fallback.
+    FallbackKeys = "QS0318", Error;
+    /// The key ends before it starts.
+    KeyTimes = "QS0319", Error;
+    /// There is a time, now or later, at which no key of the channel is in force: traffic stops then.
+    KeyGap = "QS0320", Warning;
+    /// A CAK of 128 bits guards a cipher suite of 256: the shorter one counts.
+    ShortCak = "QS0321", Warning;
 
     /// A connection has no attachment.
     NoAttachment = "QS0401", Error;

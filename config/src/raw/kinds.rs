@@ -111,6 +111,8 @@ texts! {
     Handle: String = "\"ch1-sak\"", handle;
     /// A MAC address of one station.
     Mac: MacAddr = "\"02:00:5e:10:00:01\"", unicast_mac;
+    /// A MAC address of one station or of a group.
+    AnyMac: MacAddr = "\"01:80:c2:00:00:03\"", any_mac;
     /// An address with the length of its subnet.
     InterfaceAddress: IpNet = "\"169.254.10.1/30\"", network;
     /// A destination.
@@ -167,10 +169,15 @@ fn handle(text: &str) -> Result<String, String> {
 }
 
 fn unicast_mac(text: &str) -> Result<MacAddr, String> {
-    let mac = MacAddr::from_str(text).map_err(|_| "is not a MAC address: six pairs of hexadecimal digits")?;
+    let mac = any_mac(text)?;
     if mac.is_group() {
         return Err("is a group address; one station's is needed (even first octet)".into());
     }
+    Ok(mac)
+}
+
+fn any_mac(text: &str) -> Result<MacAddr, String> {
+    let mac = MacAddr::from_str(text).map_err(|_| "is not a MAC address: six pairs of hexadecimal digits")?;
     if mac == MacAddr::ZERO { Err("is the address of nobody".into()) } else { Ok(mac) }
 }
 

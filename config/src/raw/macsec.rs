@@ -7,6 +7,7 @@ use toml::{Spanned, de::DeValue};
 
 use super::{
     kinds::{AnyPath, Handle, Int, List, Salt, SciText},
+    mka::{Mka, MkaKey},
     section::{section, words},
     tree::{Kind, wrong_type},
 };
@@ -46,9 +47,10 @@ section! {
         sci: SciText => optional;
         /// Keys that are set by hand and stay.
         static_keys["static"]: StaticKeys => optional;
-    }
-    later {
-        "key": "MKA keys (CAK and CKN) come with a later version; use [[channel.macsec.static.tx]] and [[channel.macsec.static.rx]]";
+        /// Keys of MKA, which agrees on everything else by itself.
+        key: List<MkaKey> => optional;
+        /// How MKA works, where its defaults do not suit the peer.
+        mka: Mka => optional;
     }
 }
 
@@ -209,7 +211,7 @@ impl Kind for KeyPlace {
             report
                 .add(Code::LiteralSecret, span, "keys do not stand in the configuration")
                 .label("a key, or something like it")
-                .help("put the key into a file of its own (chmod 600) and write key = { file = \"…\" }, or { credential = \"…\" }, or { env = \"…\" }");
+                .help("put the key into a file of its own (chmod 600) and write { file = \"…\" } here, or { credential = \"…\" }, or { env = \"…\" }");
             return None;
         }
         let Some(table) = value.get_ref().as_table() else {

@@ -8,8 +8,10 @@
 mod connection;
 mod kinds;
 mod macsec;
+mod mka;
 mod port;
 mod section;
+pub(crate) mod time;
 mod tree;
 
 use schemars::generate::SchemaSettings;
@@ -19,6 +21,8 @@ pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
 pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
+pub use mka::IcvIndicator;
+pub(crate) use mka::{CknPlace, DESTINATION, LONGEST_CKN, Mka, MkaKey};
 pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
 pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
 pub(crate) use tree::{At, Kind, suggest};

@@ -196,6 +196,22 @@ pub(crate) const KEYS: &[Case] = &[
             "[channel.macsec]\ncipher = \"gcm-aes-256\"\n[[channel.macsec.static.tx]]\nan = 0\nkey = { file = \"ch2-out\" }\n[[channel.macsec.static.rx]]\nsci = \"02000000bb02:0001\"\nan = 0\nkey = { file = \"ch2-in\" }",
             "‸[channel.macsec]",
         )],
+        "channel `ch2` has no key",
+    ),
+    (
+        Code::NoKeys,
+        &[(
+            "[[channel.macsec.static.tx]]\nan = 0\nkey = { file = \"ch2-out\" }\n[[channel.macsec.static",
+            "[[channel.macsec.‸static",
+        )],
         "no key to send with",
+    ),
+    (
+        Code::KeysUnused,
+        &[
+            ("policy = \"must-secure\"", "policy = \"off\""),
+            ("[[channel.macsec.static.tx]]", "[[channel.macsec.‸static.tx]]"),
+        ],
+        "its policy is off",
     ),
 ];

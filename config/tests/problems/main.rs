@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod macsec;
+mod mka;
 mod routing;
 mod shape;
 #[path = "../support/mod.rs"]
@@ -23,6 +24,9 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         shape::TUNNELS,
         macsec::CHANNELS,
         macsec::KEYS,
+        mka::KEYS,
+        mka::SETTINGS,
+        mka::CLOUDS,
         routing::CONNECTIONS,
         routing::ROUTING,
     ]

@@ -57,14 +57,6 @@ pub(crate) const SHAPE: &[Case] = &[
         &[("name = \"blue\"", "name = \"blue\"\nprotection = ‸\"active-standby\"")],
         "later version",
     ),
-    (
-        Code::NotYet,
-        &[(
-            "[[channel.macsec.static.tx]]",
-            "[[channel.macsec.‸key]]\nckn = \"00\"\n[[channel.macsec.static.tx]]",
-        )],
-        "MKA",
-    ),
     (Code::SchemaVersion, &[("schema = 1", "schema = ‸2")], "does not know schema 2"),
 ];
 

@@ -1,6 +1,9 @@
 //! What the tests of this crate share: a source of keys, and a configuration to break.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use core::time::Duration;
+use std::time::SystemTime;
+
 use config::{Loaded, Problems, SecretError, SecretRef, SecretSource, secret::Zeroizing};
 
 /// Keys by their reference. What nothing is said about is a 32-octet key made of its name, so that different
@@ -18,6 +21,7 @@ impl SecretSource for Keys {
             "world" => return Err(SecretError::WorldReadable { mode: 0o644 }),
             "denied" => return Err(SecretError::Denied),
             "garbage" => "not a key: 0123".to_owned(),
+            "odd" => "00112233445566778899".to_owned(),
             "short" => "00112233445566778899aabbccddeeff\n".to_owned(),
             name => key_text(name),
         };
@@ -39,7 +43,9 @@ pub(crate) fn key_text(name: &str) -> String {
 }
 
 pub(crate) fn load(text: &str) -> Result<Loaded, Problems> {
-    config::load("site.toml", text, &Keys)
+    // 2026-01-01.
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    config::load_at("site.toml", text, &Keys, now)
 }
 
 /// Every problem of `text`, whether or not it loads.

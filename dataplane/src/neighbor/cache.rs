@@ -126,6 +126,16 @@ impl Neighbors {
         }
     }
 
+    /// As [`seek`](Self::seek), and asks also for one that is known or was asked for: the link came up, so what was asked may
+    /// not have reached it, nor the answer us. The question tells the neighbour where we are, too.
+    pub fn greet(&mut self, ip: IpAddr, now: Instant) {
+        if self.index.contains_key(&Key(ip)) {
+            self.ask(ip);
+        } else {
+            self.seek(ip, now);
+        }
+    }
+
     fn wait(&mut self, ip: IpAddr, frame: Frame, is_full: bool, now: Instant) -> Result<(), Frame> {
         let known = self.index.contains_key(&Key(ip));
         if self.params.limits.waiting_per_entry == 0 || !(known || self.ask_for(ip, now)) {

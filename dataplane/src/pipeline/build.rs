@@ -80,7 +80,9 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
     for (at, channel) in setup.channels.iter().enumerate() {
         let ids: Vec<_> = channel.clear_tags.iter().map(|tag| tag.id()).collect();
         if let Some(port) = ports.get_mut(channel.port.index()) {
-            port.demux.add(&ids, Owner::Channel(ChannelId::at(at)), false);
+            // In clear an attachment's tag stands where otherwise the SecTAG hides it.
+            let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
+            port.demux.add(&ids, Owner::Channel(ChannelId::at(at)), clear);
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Out: tags, cutting, protecting, joining, and the ports' transmit queues.
 //!
-//! Nothing leaves by a channel except through [`Dataplane::protect_queues`]: fail closed.
+//! Nothing leaves by a channel except through [`Dataplane::protect_queues`], MKPDUs aside: fail closed.
 
 use macsec::TxRefusal;
 
@@ -153,6 +153,11 @@ impl Dataplane {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
         let low = channel.asks_for_numbers().then(|| channel.secy.next_pn()).flatten();
         let exhausting = channel.secy.pending_pn_exhaustion().filter(|an| channel.news_of_exhaustion(*an));
+        if exhausting.is_some()
+            && let Some(mka) = &mut channel.mka
+        {
+            mka.hurry();
+        }
         if let Some((an, _)) = low {
             self.tell(Event::PnReservationLow(id, an));
         }
@@ -161,7 +166,8 @@ impl Dataplane {
         }
     }
 
-    fn leave_by(&mut self, id: ChannelId, mut frame: Frame) {
+    /// A frame that the SecY is done with, or an MKPDU: clear tags, and to the port.
+    pub(super) fn leave_by(&mut self, id: ChannelId, mut frame: Frame) {
         let Some(channel) = self.channel(id) else { return self.pool.recycle(frame) };
         let port = channel.port;
         match channel.push_clear_tags(&mut frame) {

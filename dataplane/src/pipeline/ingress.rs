@@ -53,6 +53,12 @@ impl Dataplane {
                     if current.is_some_and(|current| current != channel) {
                         self.validate_run(current, now);
                     }
+                    if self.is_mka(channel, &frame) {
+                        // What was sent before it is validated before it: a key may go.
+                        self.validate_run(current.take(), now);
+                        self.hear_mkpdu(channel, frame, now);
+                        continue;
+                    }
                     current = Some(channel);
                     self.queue_for_validation(channel, frame);
                 }
@@ -73,10 +79,16 @@ impl Dataplane {
         self.validate_run(current, now);
     }
 
-    /// MKA is for the KaY, by the uncontrolled port; everything else is for the SecY.
+    /// MKA is for the KaY, by the uncontrolled port (802.1X §6.3); everything else is for the SecY.
+    fn is_mka(&self, channel: ChannelId, frame: &Frame) -> bool {
+        let eapol = self.channel(channel).map(|channel| channel.eapol);
+        Ethernet::split(&frame.buf).is_some_and(|(header, _)| Some(header.ethertype) == eapol)
+    }
+
     fn queue_for_validation(&mut self, channel: ChannelId, frame: Frame) {
         match Ethernet::split(&frame.buf) {
             None => self.drop(Blame::Channel(channel), DropReason::Runt, frame),
+            // EAPOL that is not this channel's MKA is no traffic, whatever the policy.
             Some((header, _)) if header.ethertype == EtherType::EAPOL => {
                 self.drop(Blame::Channel(channel), DropReason::NotProtected, frame);
             }

@@ -1,9 +1,14 @@
 //! Which attachments may carry traffic: what speaks against each, and who is chosen then.
 
+use core::net::IpAddr;
+
 use net::Instant;
 
 use super::{Dataplane, Event, Interface};
-use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, liveness::Board};
+use crate::{
+    ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, liveness::Board,
+    neighbor::Neighbors,
+};
 
 impl Dataplane {
     /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
@@ -37,12 +42,21 @@ impl Dataplane {
 
     /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
     pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
+        let mut back = false;
         for at in 0..self.channels.len() {
             if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
+                let down = |faults: Faults| {
+                    [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute].iter().any(|one| faults.has(*one))
+                };
+                back |=
+                    fault.is_none() && self.channel(ChannelId::at(at)).is_some_and(|one| down(one.faults()));
                 for one in [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute] {
                     self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
                 }
             }
+        }
+        if back {
+            self.link_up_for_mka(port, now);
         }
     }
 
@@ -89,12 +103,21 @@ impl Dataplane {
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
         if faults.is_live() {
-            self.meet_peers(interface, now);
+            self.greet_peers(interface, now);
         }
     }
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
     pub(super) fn meet_peers(&mut self, interface: InterfaceId, now: Instant) {
+        self.ask_peers(interface, |neighbors, gateway| neighbors.seek(gateway, now), now);
+    }
+
+    /// As [`meet_peers`](Self::meet_peers), and asks again for those that are known: the link, or its key, is another.
+    pub(super) fn greet_peers(&mut self, interface: InterfaceId, now: Instant) {
+        self.ask_peers(interface, |neighbors, gateway| neighbors.greet(gateway, now), now);
+    }
+
+    fn ask_peers(&mut self, interface: InterfaceId, ask: impl Fn(&mut Neighbors, IpAddr), now: Instant) {
         let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
         let groups = self
             .tables
@@ -102,7 +125,7 @@ impl Dataplane {
             .get(one.facts.connection.index())
             .map_or(&[][..], |tables| &tables.groups);
         for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
-            one.neighbors.seek(hop.gateway, now);
+            ask(&mut one.neighbors, hop.gateway);
         }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);

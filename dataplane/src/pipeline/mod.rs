@@ -7,6 +7,7 @@
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
+//! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `judge` | which attachments are live |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -21,6 +22,7 @@ mod forward;
 mod ingress;
 mod judge;
 mod local;
+mod mka;
 mod snapshot;
 mod underlay;
 mod wire;
@@ -28,7 +30,7 @@ mod wire;
 use core::net::IpAddr;
 use std::{collections::VecDeque, sync::Arc};
 
-use macsec::{An, SecY};
+use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
 pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
@@ -51,7 +53,7 @@ const CONFLICTS_BURST: u32 = 5;
 const EVENTS: usize = 1024;
 
 /// Something that the control plane should know.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     /// The attachment may carry traffic again.
     AttachmentUp(InterfaceId),
@@ -61,6 +63,8 @@ pub enum Event {
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
     PnExhaustionPending(ChannelId, An),
+    /// What a channel's KaY has to tell.
+    Mka(ChannelId, MkaEvent),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -257,11 +261,12 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.neighbor_deadline
+        earliest(self.neighbor_deadline, self.mka_deadline())
     }
 
-    /// Does what is due: neighbours that did not answer.
+    /// Does what is due: key agreement, neighbours that did not answer.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.tend_mka(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -315,7 +320,7 @@ impl Dataplane {
         self.tables.generation
     }
 
-    /// The SecY of a channel that this worker owns, for its KaY or for static keys. Call
+    /// The SecY of a channel that this worker owns, for static keys; with MKA its KaY sees to it. Call
     /// [`secy_changed`](Self::secy_changed) afterwards.
     pub fn secy(&mut self, channel: ChannelId) -> Option<&mut SecY> {
         Some(&mut self.channels.get_mut(channel.index())?.as_mut()?.secy)
@@ -349,6 +354,10 @@ impl Dataplane {
 
     fn channel(&self, channel: ChannelId) -> Option<&Channel> {
         self.channels.get(channel.index())?.as_ref()
+    }
+
+    fn channel_mut(&mut self, channel: ChannelId) -> Option<&mut Channel> {
+        self.channels.get_mut(channel.index())?.as_mut()
     }
 
     fn facts(&self, interface: InterfaceId) -> Option<Facts> {

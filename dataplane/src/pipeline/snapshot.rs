@@ -1,6 +1,6 @@
 //! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
 
-use macsec::SecyStatus;
+use macsec::{SecyStatus, mka::MkaStatus};
 use net::Instant;
 
 use super::{Dataplane, InterfaceCounters};
@@ -41,6 +41,8 @@ pub struct ChannelSnapshot {
     pub drops: DropCounters,
     /// Its SecY.
     pub secy: SecyStatus,
+    /// Its KaY; `None` without MKA.
+    pub mka: Option<MkaStatus>,
 }
 
 /// An interface.
@@ -81,6 +83,7 @@ impl Dataplane {
                 counters: channel.counters,
                 drops: channel.drops.clone(),
                 secy: channel.secy.status(),
+                mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
         });
         let interfaces = self.interfaces.iter().map(|one| InterfaceSnapshot {

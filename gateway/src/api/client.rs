@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, StatusCode, client::conn::http1, header};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -60,13 +60,25 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`].
 pub async fn get(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
-    match tokio::time::timeout(WITHIN, ask(socket, path)).await {
+    within(socket, Method::GET, path).await
+}
+
+/// The body of the answer to `POST path`, with nothing in the request's.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn post(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
+    within(socket, Method::POST, path).await
+}
+
+async fn within(socket: &Path, method: Method, path: &str) -> Result<Bytes, ClientError> {
+    match tokio::time::timeout(WITHIN, ask(socket, method, path)).await {
         Ok(answer) => answer,
         Err(_) => Err(ClientError::TooSlow { socket: socket.to_owned() }),
     }
 }
 
-async fn ask(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
+async fn ask(socket: &Path, method: Method, path: &str) -> Result<Bytes, ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|why| unreachable(socket, why))?;
     let protocol = |why: &dyn core::fmt::Display| ClientError::Protocol {
         socket: socket.to_owned(),
@@ -76,7 +88,8 @@ async fn ask(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
         http1::handshake(TokioIo::new(stream)).await.map_err(|why| protocol(&why))?;
     // It moves the octets, and ends with the request.
     let pump = tokio::spawn(connection);
-    let request = Request::get(path).header(header::HOST, "quadspan").body(Empty::<Bytes>::new());
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "quadspan");
+    let request = request.body(Empty::<Bytes>::new());
     let answer =
         sender.send_request(request.map_err(|why| protocol(&why))?).await.map_err(|why| protocol(&why))?;
     let status = answer.status();

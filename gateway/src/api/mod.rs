@@ -1,7 +1,8 @@
 //! The API: HTTP/1.1 over a unix socket, read by the CLI and by anybody else. There is no other way to ask a gateway.
 //!
-//! `GET /v1/{status,channels,connections,ports,drops,routes,macsec,neighbors,config,version}`; answers are the documents
-//! of [`model`], errors are `application/problem+json` (RFC 9457). Nothing can be changed through it.
+//! `GET /v1/{status,channels,connections,ports,drops,routes,macsec,mka,neighbors,config,version}`; answers are the documents
+//! of [`model`], errors are `application/problem+json` (RFC 9457). One thing can be asked for: `POST
+//! /v1/channels/NAME/rekey` makes a fresh SAK. Nothing else can be changed through it.
 //!
 //! Flow: [`serve`] takes connections from a [`Listener`]; a handler gathers [`Facts`] from its [`Source`], `view`
 //! turns them into a document. [`client`] is the other end.
@@ -23,6 +24,6 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::serve;
-pub use source::{DeviceFacts, Facts, Running, Source, wall};
+pub use source::{DeviceFacts, Facts, NoRekey, Running, Source, wall};
 #[cfg(test)]
-pub(crate) use view::{channels, connections, drops, macsec, neighbors, ports, routes, status};
+pub(crate) use view::{channels, connections, drops, macsec, mka, neighbors, ports, routes, status};

@@ -4,10 +4,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
-    source::{Facts, Source, wall},
+    source::{Facts, NoRekey, Source, wall},
     view,
 };
 
@@ -77,10 +77,12 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/drops", get(drops::<S>))
         .route("/v1/routes", get(routes::<S>))
         .route("/v1/macsec", get(macsec::<S>))
+        .route("/v1/mka", get(mka::<S>))
+        .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
         .fallback(unknown_path)
-        .method_not_allowed_fallback(only_get)
+        .method_not_allowed_fallback(other_method)
         .with_state(source)
 }
 
@@ -129,6 +131,31 @@ async fn macsec<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "MacsecList", view::macsec).await
 }
 
+async fn mka<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "MkaList", view::mka).await
+}
+
+async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<String>) -> Response {
+    let name: String = channel.chars().take(100).collect();
+    match source.rekey(&channel).await {
+        Ok(answer) => document("Rekey", wall(), view::rekey(&channel, answer)),
+        Err(NoRekey::UnknownChannel) => {
+            let detail = format!("there is no channel `{name}`; GET /v1/channels lists them");
+            problem(StatusCode::NOT_FOUND, "unknown_channel", detail)
+        }
+        Err(NoRekey::NoMka) => {
+            let detail = format!(
+                "channel `{name}` has no MKA: its keys stand in the configuration; give it [[channel.macsec.key]]"
+            );
+            problem(StatusCode::CONFLICT, "no_mka", detail)
+        }
+        Err(NoRekey::Silent) => {
+            let detail = "the channel's worker did not answer in time: it is overloaded, or stuck".to_owned();
+            problem(StatusCode::SERVICE_UNAVAILABLE, "worker_silent", detail)
+        }
+    }
+}
+
 async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "NeighborList", view::neighbors).await
 }
@@ -144,8 +171,8 @@ async fn unknown_path(uri: Uri) -> Response {
     problem(StatusCode::NOT_FOUND, "unknown_path", detail)
 }
 
-async fn only_get() -> Response {
-    let detail = "this API can only be read: use GET".to_owned();
+async fn other_method() -> Response {
+    let detail = "this path is read with GET; only /v1/channels/NAME/rekey takes POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -6,8 +6,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use config::{Config, model::Port};
-use dataplane::{Setup, underlay::Tunnel};
+use dataplane::{ChannelId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
+use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
 
 use crate::{
@@ -17,10 +18,23 @@ use crate::{
     worker::Report,
 };
 
-/// Where the API gets its facts.
+/// Where the API gets its facts, and whom it asks to do something.
 pub trait Source: Send + Sync + 'static {
     /// The facts of this moment.
     fn facts(&self) -> impl Future<Output = Facts> + Send;
+    /// Asks for a fresh SAK on the channel of this name.
+    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+}
+
+/// Why nobody was asked for a fresh SAK.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoRekey {
+    /// There is no such channel.
+    UnknownChannel,
+    /// Its keys are static, or it has none.
+    NoMka,
+    /// Its worker does not answer.
+    Silent,
 }
 
 /// What is known of a running gateway at one moment.
@@ -70,9 +84,11 @@ impl DeviceFacts {
 }
 
 impl Facts {
-    /// A moment of the reports' clock on the wall clock.
+    /// A moment of the reports' clock, past or to come, on the wall clock.
     pub(super) fn wall_of(&self, then: Instant) -> Timestamp {
-        self.wall_before(self.now.since(then))
+        let ahead =
+            jiff::SignedDuration::try_from(then.since(self.now)).unwrap_or(jiff::SignedDuration::ZERO);
+        self.wall_before(self.now.since(then)).checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
     /// So long ago, on the wall clock.
@@ -110,6 +126,20 @@ impl Source for Running {
             now: clock::now(),
         }
     }
+
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
+        let id = with_mka(&self.config, channel)?;
+        let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
+        self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    }
+}
+
+/// The channel of this name, if MKA gives it its keys.
+pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoRekey> {
+    let at =
+        config.channels.iter().position(|channel| channel.name == name).ok_or(NoRekey::UnknownChannel)?;
+    let mka = config.channels.get(at).is_some_and(|channel| channel.macsec.mka.is_some());
+    if mka { Ok(ChannelId::at(at)) } else { Err(NoRekey::NoMka) }
 }
 
 /// This moment, on the wall clock.

@@ -9,11 +9,14 @@ use dataplane::{
     port::PortCounters,
 };
 use jiff::Timestamp;
-use macsec::{KeyId, ReceiveSaParams, TransmitSaParams};
-use net::{Instant, MacAddr};
+use macsec::{
+    Cak, Ckn, KeyId, ReceiveSaParams, Sci, TransmitSaParams,
+    mka::{Kay, KayParams, KeyEntry, KeyStart, MkaStatus, RekeyAnswer},
+};
+use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, Source};
+use super::source::{DeviceFacts, Facts, NoRekey, Source};
 use crate::{
     assemble::{self, Device, Plan},
     link_monitor::Link,
@@ -272,11 +275,90 @@ pub(crate) fn break_channel(facts: &mut Facts, at: usize, fault: Fault) {
     }
 }
 
+/// The facts of [`facts`], with MKA on both channels: on the first all is well, the second one's CAK differs from its peer's,
+/// it may do without, and a further key waits.
+pub(crate) fn mka_facts() -> Facts {
+    let mut facts = facts();
+    let (now, params) = (facts.now, |own: bool| {
+        let mac = MacAddr([2, 0, 0x5e, if own { 0xaa } else { 0xbb }, 0, 2]);
+        KayParams { rekey: own.then_some(Duration::from_hours(1)), ..KayParams::new(Sci::new(mac, 1)) }
+    });
+    let key = |cak: u8| KeyEntry::new(Ckn::new(&[0xc1; 4]).unwrap(), Cak::new(&[cak; 32]).unwrap());
+    let fallback = KeyEntry { ckn: Ckn::new(&[0xfb; 16]).unwrap(), fallback: true, ..key(2) };
+    let later = KeyEntry {
+        ckn: Ckn::new(&[0xc2; 4]).unwrap(),
+        start: KeyStart::At(now.after(Duration::from_hours(36))),
+        ..key(3)
+    };
+    let well = agreement(
+        [params(true), params(false)],
+        [vec![key(1), fallback.clone()], vec![key(1), fallback]],
+        now,
+    );
+    let plain = KayParams { plain: true, ..params(true) };
+    let ill = agreement([plain, params(false)], [vec![key(1), later], vec![key(9)]], now);
+    for (at, status) in [well, ill].into_iter().enumerate() {
+        let channels = facts.reports.iter_mut().flat_map(|report| &mut report.snapshot.channels);
+        for channel in channels.filter(|channel| channel.channel == ChannelId::at(at)) {
+            channel.secy.policy.protect_frames = status.secured;
+            channel.mka = Some(status.clone());
+        }
+    }
+    facts
+}
+
+/// How the first of two KaYs sees things after a quarter of an hour.
+fn agreement(params: [KayParams; 2], keys: [Vec<KeyEntry>; 2], end: Instant) -> MkaStatus {
+    let start = Instant::from_nanos(end.as_nanos() - 900_000_000_000);
+    let mut octet = 0u8;
+    let mut kays = params.map(|params| {
+        octet += 0x40;
+        let mut next = octet;
+        let random = move |room: &mut [u8]| {
+            for octet in room {
+                next = next.wrapping_mul(5).wrapping_add(71);
+                *octet = next;
+            }
+        };
+        Kay::new(params, Box::new(random), start)
+    });
+    for (kay, keys) in kays.iter_mut().zip(keys) {
+        kay.set_keys(keys, start);
+    }
+    let mut now = start;
+    while now < end {
+        now = now.after(Duration::from_millis(50));
+        let mut sent = [const { Vec::new() }; 2];
+        for (kay, sent) in kays.iter_mut().zip(&mut sent) {
+            kay.handle_timeout(now);
+            let mut frame = PacketBuf::with_capacity(1600, 0);
+            while kay.poll_transmit(&mut frame) {
+                sent.push(frame.to_vec());
+                frame.reset(0);
+            }
+        }
+        let [first, second] = &mut kays;
+        sent[1].iter().for_each(|frame| first.handle_mkpdu(frame, now));
+        sent[0].iter().for_each(|frame| second.handle_mkpdu(frame, now));
+        while kays.iter_mut().any(|kay| kay.poll_action().is_some() || kay.poll_event().is_some()) {}
+    }
+    kays[0].status(end)
+}
+
 /// A source that makes its facts anew each time.
 pub(crate) struct Fixed;
 
 impl Source for Fixed {
     async fn facts(&self) -> Facts {
         facts()
+    }
+
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
+        match channel {
+            "ch9" => Err(NoRekey::UnknownChannel),
+            "a/b c" => Ok(RekeyAnswer::NotKeyServer("02005ebb00010001".parse().unwrap())),
+            "static" => Err(NoRekey::NoMka),
+            _ => Ok(RekeyAnswer::Started),
+        }
     }
 }

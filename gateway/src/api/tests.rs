@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    client::{ClientError, get},
+    client::{ClientError, get, post},
     listener::{ListenError, Listener},
     model::{self, Document, List},
     serve,
@@ -88,6 +88,7 @@ fn what_the_server_writes_the_client_reads_back() {
         same!("/v1/drops", "DropList", model::Drop, view::drops);
         same!("/v1/routes", "RouteList", model::Route, view::routes);
         same!("/v1/macsec", "MacsecList", model::MacsecChannel, view::macsec);
+        same!("/v1/mka", "MkaList", model::MkaChannel, view::mka);
         same!("/v1/neighbors", "NeighborList", model::Neighbor, view::neighbors);
         let status: Document<model::Status> =
             serde_json::from_slice(&ask(&socket, "/v1/status").unwrap()).unwrap();
@@ -99,6 +100,30 @@ fn what_the_server_writes_the_client_reads_back() {
             serde_json::from_slice(&ask(&socket, "/v1/config").unwrap()).unwrap();
         assert_eq!(config.content.config["site"]["name"], "site-a");
         assert!(!config.content.config.to_string().contains(&super::testbed::KEY[8..32]), "no key in it");
+    });
+}
+
+#[test]
+fn a_fresh_sak_is_asked_for_with_post() {
+    let folder = Folder::new("rekey");
+    with_api(&folder, |socket| {
+        let ask = |name: &str| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let body = runtime.block_on(post(&socket, &format!("/v1/channels/{name}/rekey")));
+            body.map(|body| serde_json::from_slice::<Document<model::Rekey>>(&body).unwrap().content)
+        };
+        assert_eq!(ask("ch1").unwrap().answer, model::RekeyAnswer::Started);
+        let other = ask("a%2Fb%20c").unwrap();
+        assert_eq!(other.answer, model::RekeyAnswer::NotKeyServer);
+        assert!(other.message.contains(&other.key_server.unwrap()) && other.channel == "a/b c");
+        for (name, status, code) in [("ch9", 404, "unknown_channel"), ("static", 409, "no_mka")] {
+            let Err(ClientError::Refused(problem)) = ask(name) else { panic!("{name}") };
+            assert_eq!((problem.status, problem.code.as_str()), (status, code));
+        }
+        // Reading does not roll keys.
+        let answer =
+            raw(&socket, b"GET /v1/channels/ch1/rekey HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     });
 }
 

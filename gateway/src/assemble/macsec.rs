@@ -110,7 +110,8 @@ fn parts(channel: &Channel, sa: &Sa) -> Result<Parts> {
     Ok((an, sak, sa.xpn.map(|xpn| (Ssci(xpn.ssci), Salt(xpn.salt)))))
 }
 
-const fn suite(cipher: Cipher) -> CipherSuite {
+/// The suite that the configuration means.
+pub(crate) const fn suite(cipher: Cipher) -> CipherSuite {
     match cipher {
         Cipher::GcmAes128 => CipherSuite::GcmAes128,
         Cipher::GcmAes256 => CipherSuite::GcmAes256,

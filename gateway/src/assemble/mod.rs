@@ -5,6 +5,7 @@
 //! everything that `gateway::control` has to open, install and start. So it can be tested without a network.
 
 mod macsec;
+mod mka;
 mod routes;
 mod workers;
 
@@ -22,8 +23,12 @@ use dataplane::{
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
-pub use self::macsec::{ReceiveSa, StaticSas, TransmitSa};
+pub(crate) use self::macsec::suite;
 pub(crate) use self::routes::routes;
+pub use self::{
+    macsec::{ReceiveSa, StaticSas, TransmitSa},
+    mka::key_entries,
+};
 
 /// What the kernel says of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,9 +134,10 @@ fn channels(
         }
         let clear_tags =
             one.clear_tags.iter().map(|tag| VlanTag::new(tag_type(tag.tag_type), tag.vlan)).collect();
-        let secy =
+        let mut secy =
             macsec::policy(&one.macsec, config.runtime.aead, device.mac, usize::from(mtu) + Ethernet::LEN);
-        Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy })
+        let mka = mka::params(one, &mut secy, device.mac);
+        Ok(ChannelSetup { port: PortId::at(one.port.index()), owner, clear_tags, secy, mka })
     };
     config.channels.iter().map(channel).collect()
 }

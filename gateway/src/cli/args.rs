@@ -73,9 +73,13 @@ pub(super) enum Command {
     Schema,
     /// Run a gateway in the foreground until SIGTERM
     Run(RunArgs),
-    /// Read MACsec in a capture with given keys
+    /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
+    Keygen(KeygenArgs),
+    /// Make a fresh SAK on a channel now
+    Rekey(RekeyArgs),
+    /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
-    /// Two sites on this machine, four MACsec channels, real traffic, a cut, a verdict
+    /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
     Demo(demo::Options),
     /// Explain a drop reason, a problem of a configuration, or an event
     Explain(ExplainArgs),
@@ -113,6 +117,8 @@ pub(super) enum Noun {
     Routes(Names),
     /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
     Macsec(Names),
+    /// Key agreements: members, keys, and what is wrong with them
+    Mka(Names),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -125,6 +131,14 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Options of `rekey`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RekeyArgs {
+    /// The channel; this gateway must be its key server
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
 }
 
 /// Options of `check`.
@@ -145,6 +159,54 @@ pub(super) struct RunArgs {
 
 const DEFAULT_CONFIG: &str = "/etc/quadspan/quadspan.toml";
 
+/// Options of `keygen`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct KeygenArgs {
+    /// Make NAME.ckn and NAME.cak; without it, they are called after the CKN
+    #[arg(short, long, value_name = "[DIR/]NAME")]
+    pub(super) out: Option<PathBuf>,
+    /// Length of the CAK
+    #[arg(long, value_parser = bits, value_name = "128|256", conflicts_with = "cipher")]
+    pub(super) bits: Option<u16>,
+    /// A CAK as long as the keys of this cipher suite; without it, 256 bits
+    #[arg(long, value_enum, value_name = "SUITE")]
+    pub(super) cipher: Option<Suite>,
+    /// When it starts, such as 2027-01-01T02:00:00Z: a key that takes over from the one in use
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Option<jiff::Timestamp>,
+}
+
+/// Cipher suites, in the words of the configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Suite {
+    #[value(name = "gcm-aes-128")]
+    GcmAes128,
+    #[value(name = "gcm-aes-256")]
+    GcmAes256,
+    #[value(name = "gcm-aes-xpn-128")]
+    GcmAesXpn128,
+    #[value(name = "gcm-aes-xpn-256")]
+    GcmAesXpn256,
+}
+
+impl Suite {
+    /// Length of its keys.
+    pub(super) const fn bits(self) -> u16 {
+        match self {
+            Self::GcmAes128 | Self::GcmAesXpn128 => 128,
+            Self::GcmAes256 | Self::GcmAesXpn256 => 256,
+        }
+    }
+}
+
+fn bits(text: &str) -> Result<u16, &'static str> {
+    match text {
+        "128" => Ok(128),
+        "256" => Ok(256),
+        _ => Err("a CAK has 128 or 256 bits"),
+    }
+}
+
 /// Options of `decode`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = DECODE_HELP)]
@@ -155,13 +217,22 @@ pub(super) struct DecodeArgs {
     /// A SAK in hexadecimal digits, or @FILE that holds it, and what is known about it; may be repeated
     #[arg(long, value_name = "KEY[,NAME=VALUE]...")]
     pub(super) sak: Vec<KeyText>,
+    /// The name of a CAK in hexadecimal digits, or @FILE that holds it; may be repeated, each with its --cak
+    #[arg(long, value_name = "CKN")]
+    pub(super) ckn: Vec<KeyText>,
+    /// A CAK in hexadecimal digits, or @FILE that holds it: MKA is followed and every SAK in the capture is used
+    #[arg(long, value_name = "CAK")]
+    pub(super) cak: Vec<KeyText>,
+    /// Show the SAKs that are found
+    #[arg(long)]
+    pub(super) show_keys: bool,
     /// Write the decrypted frames to this file (pcapng)
     #[arg(short, long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
 }
 
 const DECODE_HELP: &str = "\
-What may be known about a key:
+What may be known about a SAK:
   sci=SCI       only for frames of this SC, such as 02:00:5e:10:00:01/0001; without it, for all
   an=AN         only for frames with this association number; without it, for all
   suite=SUITE   gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256; without it, by length and salt
@@ -169,6 +240,8 @@ What may be known about a key:
   ssci=N        the sender's short SCI; without it, 1 to 8 are tried
   pn-high=N     upper 32 bits of the first packet number; without it, 0 to 255 are tried
   offset=N      octets in clear (0, 30, 50); without it, all three are tried
+
+With --ckn and --cak none of this is needed, if the capture holds the MKPDU that distributes the SAK.
 
 A key in a file is not seen by other users of this machine; one on the command line is.
 A capture that is cut or damaged gives what was readable, and code 1.";
@@ -198,6 +271,8 @@ mod tests {
             ("sh ch", "Show { noun: Channels("),
             ("show conn", "Show { noun: Connections("),
             ("sho mac ch1", "Show { noun: Macsec("),
+            ("sho mk", "Show { noun: Mka("),
+            ("rek ch1", "Rekey("),
             ("stat --exit-code", "Status("),
             ("chec x.toml", "Check("),
             ("e drop:runt", "error"),

@@ -1,4 +1,4 @@
-//! Commands that ask a running gateway: `status` and `show`.
+//! Commands that ask a running gateway: `status`, `show` and `rekey`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Global, Names, Noun, StatusArgs},
+    args::{Global, Names, Noun, RekeyArgs, StatusArgs},
     exit::{Exit, Failure},
     explain::nearest,
     terminal,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{
         client::{self, ClientError},
-        model::{Document, Health, List, RunningConfig, Status},
+        model::{Document, Health, List, Rekey, RekeyAnswer, RunningConfig, Status},
     },
     show::{self, Look},
 };
@@ -43,6 +43,7 @@ pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
         Noun::Drops(names) => ("/v1/drops", "name", false, names),
         Noun::Routes(names) => ("/v1/routes", "connection", false, names),
         Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
+        Noun::Mka(names) => ("/v1/mka", "channel", true, names),
         Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
         Noun::Config => return config(global),
     };
@@ -64,6 +65,7 @@ fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
         Noun::Drops(_) => show::drops(look, &items(body)?),
         Noun::Routes(_) => show::routes(look, &items(body)?),
         Noun::Macsec(_) => show::macsec(look, &items(body)?),
+        Noun::Mka(_) => show::mka(look, &items(body)?),
         Noun::Neighbors(_) => show::neighbors(look, &items(body)?),
         Noun::Config => show::config(&parse::<Document<RunningConfig>>(body)?.content),
     })
@@ -78,6 +80,36 @@ fn config(global: &Global) -> Result<Exit, Failure> {
         terminal::print(show::config(&running.content).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// `rekey CHANNEL`.
+pub(super) fn rekey(global: &Global, options: &RekeyArgs) -> Result<Exit, Failure> {
+    let path = format!("/v1/channels/{}/rekey", escaped(&options.channel));
+    let body = talk(client::post(&global.socket, &path))?;
+    let told: Document<Rekey> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    }
+    match told.content.answer {
+        RekeyAnswer::Started | RekeyAnswer::Queued if global.json => Ok(Exit::Done),
+        RekeyAnswer::Started | RekeyAnswer::Queued => {
+            terminal::print(format!("{}: {}\n", told.content.channel, told.content.message).as_bytes())?;
+            Ok(Exit::Done)
+        }
+        RekeyAnswer::NotKeyServer | RekeyAnswer::NoPeer => Err(Failure::new(
+            Exit::Failed,
+            format_args!("{}: {}", told.content.channel, told.content.message),
+        )),
+    }
+}
+
+/// A name as one segment of a path (RFC 3986 §2.1).
+fn escaped(name: &str) -> String {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
+    let escape = |octet: u8| {
+        if plain(octet) { char::from(octet).to_string() } else { format!("%{octet:02X}") }
+    };
+    name.bytes().map(escape).collect()
 }
 
 fn items<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Failure> {
@@ -122,9 +154,13 @@ fn line(body: &Bytes) -> Vec<u8> {
 }
 
 fn get(socket: &Path, path: &str) -> Result<Bytes, Failure> {
+    talk(client::get(socket, path))
+}
+
+fn talk(question: impl Future<Output = Result<Bytes, ClientError>>) -> Result<Bytes, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::new(Exit::Failed, format_args!("cannot start: {why}")))?;
-    runtime.block_on(client::get(socket, path)).map_err(|error| failure(&error))
+    runtime.block_on(question).map_err(|error| failure(&error))
 }
 
 fn failure(error: &ClientError) -> Failure {

@@ -9,12 +9,12 @@ use super::{
     exit::{Exit, Failure},
     terminal,
 };
-use crate::secrets::Secrets;
+use crate::{clock, secrets::Secrets};
 
 /// Says what is wrong with `file`.
 pub(super) fn check(global: &Global, file: &Path) -> Result<Exit, Failure> {
     let name = file.display().to_string();
-    let loaded = config::load(&name, &read(file)?, &Secrets::beside(file));
+    let loaded = config::load_at(&name, &read(file)?, &Secrets::beside(file), clock::wall());
     let (problems, config) = match &loaded {
         Ok(Loaded { config, warnings }) => (warnings, Some(config)),
         Err(problems) => (problems, None),
@@ -33,7 +33,8 @@ pub(super) fn check(global: &Global, file: &Path) -> Result<Exit, Failure> {
 /// Reads and checks `file`; what is wrong goes to standard error.
 pub(super) fn load(global: &Global, file: &Path) -> Result<Loaded, Failure> {
     let name = file.display().to_string();
-    config::load(&name, &read(file)?, &Secrets::beside(file)).map_err(|problems| {
+    let loaded = config::load_at(&name, &read(file)?, &Secrets::beside(file), clock::wall());
+    loaded.map_err(|problems| {
         if global.json {
             terminal::tell(&format!("{}\n", document(&name, &problems)));
         } else {

@@ -1,4 +1,4 @@
-//! `decode`: MACsec in a capture.
+//! `decode`: MACsec and MKA in a capture.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,13 +16,17 @@ use super::{
 };
 use crate::{
     api::model::API,
-    decode::{self, ClearWriter, DecodeError, Decoder, KeyError, Summary},
+    decode::{self, CakError, ClearWriter, DecodeError, Decoder, KeyError, Summary},
     show,
 };
 
 /// Decodes the capture.
 pub(super) fn decode(global: &Global, options: &DecodeArgs) -> Result<Exit, Failure> {
-    let mut decoder = Decoder::default();
+    let caks = decode::read_caks(&options.ckn, &options.cak).map_err(|why| bad_cak(&why))?;
+    let mut decoder = Decoder::with_caks(&caks);
+    if options.show_keys {
+        decoder.reveal_saks();
+    }
     for (at, text) in options.sak.iter().enumerate() {
         decoder.add_key(text.read().map_err(|why| bad_key(at, &why))?);
     }
@@ -58,6 +62,19 @@ fn bad_key(at: usize, why: &KeyError) -> Failure {
         | KeyError::SaltNeeded(_)
         | KeyError::OnlyXpn { .. }
         | KeyError::OffsetWithXpn => failure.help("see `quadspan decode --help`"),
+    }
+}
+
+fn bad_cak(why: &CakError) -> Failure {
+    let failure = Failure::new(Exit::Usage, why);
+    match why {
+        CakError::File { path, why: config::SecretError::WorldReadable { .. } } => failure.help(format!(
+            "make it private: chmod o= {path}; and if others may have read it, make a new key"
+        )),
+        CakError::File { .. } => failure,
+        CakError::Ckn | CakError::Cak | CakError::Pairs { .. } => {
+            failure.help("see `quadspan decode --help`")
+        }
     }
 }
 

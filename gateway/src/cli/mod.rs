@@ -13,6 +13,7 @@ mod check;
 mod decode;
 mod exit;
 mod explain;
+mod keygen;
 mod run;
 mod terminal;
 
@@ -55,9 +56,11 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         }
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
+        Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
+        Command::Keygen(options) => keygen::keygen(&global, &options)?,
         Command::Decode(options) => decode::decode(&global, &options)?,
         Command::Explain(options) => explain::explain(&global, &options.what)?,
         Command::Version => version(&global)?,

@@ -11,6 +11,8 @@ use super::keys::GivenKey;
 
 /// Short SCIs tried when none was given. They count from 1 in the order of the SCIs that share a key (§10.7.13).
 const SSCIS: core::ops::RangeInclusive<u32> = 1..=8;
+/// Short SCIs tried on frames under a SAK that very many members share.
+const MOST_SSCIS: u32 = 100;
 /// Upper halves tried on the first frames of an SA when none was given.
 const HIGHS: core::ops::RangeInclusive<u64> = 0..=255;
 /// Port numbers tried when a SecTAG names no SCI and none was given: what a single peer usually has.
@@ -52,7 +54,7 @@ pub(super) fn attempts(
         list.extend(last.map(|&last| Attempt { pn, ..last }));
     }
     for sci in scis(key, sender) {
-        for ssci in sscis(key) {
+        for ssci in sscis(key, sci) {
             for offset in offsets(key, tag) {
                 list.extend(numbers.iter().map(|&pn| Attempt { sci, pn, ssci, salt: key.salt, offset }));
             }
@@ -62,6 +64,11 @@ pub(super) fn attempts(
 }
 
 fn scis(key: &GivenKey, sender: Sender) -> Vec<Sci> {
+    let senders = key.found.as_ref().and_then(|found| found.senders.as_ref());
+    if let (Sender::Unnamed(mac), Some(senders)) = (sender, senders) {
+        // The key exchange says which SCI the address has.
+        return senders.keys().copied().filter(|sci| sci.mac() == mac).collect();
+    }
     match (sender, key.sci) {
         (Sender::Named(sci), _) => vec![sci],
         (Sender::Unnamed(_), Some(sci)) => vec![sci],
@@ -72,11 +79,18 @@ fn scis(key: &GivenKey, sender: Sender) -> Vec<Sci> {
     }
 }
 
-fn sscis(key: &GivenKey) -> Vec<Ssci> {
+fn sscis(key: &GivenKey, sci: Sci) -> Vec<Ssci> {
+    let found = key.found.as_ref();
+    let assigned = found.and_then(|found| found.senders.as_ref()?.get(&sci).copied());
     match key.ssci {
         _ if !key.key.suite().is_xpn() => vec![Ssci::default()],
         Some(ssci) => vec![ssci],
-        None => SSCIS.map(Ssci).collect(),
+        None => {
+            // What the members' SCIs give (§10.7.13), then the others: a capture may miss a member.
+            let most = found.map_or(*SSCIS.end(), |found| found.sharers.clamp(*SSCIS.end(), MOST_SSCIS));
+            let others = (*SSCIS.start()..=most).map(Ssci).filter(|ssci| Some(*ssci) != assigned);
+            assigned.into_iter().chain(others).collect()
+        }
     }
 }
 

@@ -78,6 +78,25 @@ pub(super) fn sort(frame: &[u8]) -> Kind {
     }
 }
 
+/// The EtherType behind the tags, and the frame without them, when what follows may be an MKPDU: EAPOL version 3 or
+/// later, packet type 5 (802.1X-2020 §11.3).
+pub(super) fn mka(frame: &[u8]) -> Option<(EtherType, Vec<u8>)> {
+    let mut at = ADDRESSES;
+    for _ in 0..=MOST_TAGS {
+        let rest = frame.get(at..)?;
+        let number = number(rest)?;
+        if is_tag(number) {
+            at += 4;
+            continue;
+        }
+        let &[_, _, version, packet] = rest.first_chunk::<4>()?;
+        let alike = version >= 3 && packet == 5;
+        return alike
+            .then(|| (EtherType::new(number), [frame.get(..ADDRESSES).unwrap_or_default(), rest].concat()));
+    }
+    None
+}
+
 fn protected(frame: &[u8], at: usize, clear_tags: Vec<u16>) -> Kind {
     let parts = (frame.get(..ADDRESSES), frame.get(at..));
     let octets = [parts.0.unwrap_or_default(), parts.1.unwrap_or_default()].concat();

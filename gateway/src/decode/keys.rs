@@ -4,15 +4,19 @@
 //! wrong, not what it holds. For the same reason the command line hands the option over as a [`KeyText`], which clap
 //! cannot print.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
 use config::SecretError;
-use macsec::{An, CipherSuite, ConfidentialityOffset, Fingerprint, Sak, Salt, Sci, Ssci, offline::Key};
+use macsec::{
+    An, CipherSuite, ConfidentialityOffset, Fingerprint, Sak, Salt, Sci, Ssci, mka::decode::FoundSak,
+    offline::Key,
+};
 use zeroize::Zeroizing;
 
+use super::cak::plain;
 use crate::secrets;
 
-/// The value of `--sak`, as it was written.
+/// The value of `--sak`, `--ckn` or `--cak`, as it was written.
 #[derive(Clone)]
 pub struct KeyText(Zeroizing<String>);
 
@@ -47,6 +51,39 @@ pub struct GivenKey {
     pub(super) offset: Option<ConfidentialityOffset>,
     /// XPN: upper half of the packet number of the first frame; without it the lowest are tried.
     pub(super) pn_high: Option<u32>,
+    /// Where it is from, unless it was given.
+    pub(super) found: Option<Found>,
+}
+
+/// A key that a key server distributed.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its place among the SAKs of the exchange.
+    pub(super) place: usize,
+    /// How many members share it.
+    pub(super) sharers: u32,
+    /// Whose frames it is for, with their short SCIs; `None` while a member has not been heard.
+    pub(super) senders: Option<BTreeMap<Sci, Ssci>>,
+}
+
+impl GivenKey {
+    /// The key that is in this place of the exchange.
+    pub(super) fn distributed(place: usize, sak: &FoundSak) -> Option<Self> {
+        let data = &sak.data;
+        let sharers = u32::try_from(sak.sharers.len()).unwrap_or(u32::MAX);
+        Some(Self {
+            key: Key::new(data.suite, &data.sak)?,
+            fingerprint: data.sak.fingerprint(),
+            sci: None,
+            an: Some(data.an),
+            salt: data.salt,
+            ssci: None,
+            // Integrity only is in the SecTAG, and a member may encrypt all the same.
+            offset: data.confidentiality.encrypts().then(|| data.confidentiality.offset()),
+            pn_high: None,
+            found: Some(Found { place, sharers, senders: None }),
+        })
+    }
 }
 
 /// What is wrong with a key option. Holds nothing of the key.
@@ -109,6 +146,11 @@ struct Parts {
 }
 
 impl KeyText {
+    /// What was written.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Reads the option, and the file if it names one.
     ///
     /// # Errors
@@ -133,10 +175,7 @@ fn sak(text: &str) -> Result<Sak, KeyError> {
 }
 
 fn from_digits(text: &str) -> Result<Sak, KeyError> {
-    // Reserved once, so that no copy stays behind.
-    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-    digits.extend(text.chars().filter(|c| !c.is_whitespace() && *c != ':'));
-    Sak::from_hex(&digits).map_err(|_| KeyError::Malformed)
+    Sak::from_hex(&plain(text)).map_err(|_| KeyError::Malformed)
 }
 
 impl Parts {
@@ -193,6 +232,7 @@ impl Parts {
             ssci: self.ssci,
             offset: self.offset,
             pn_high: self.pn_high,
+            found: None,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `quadspan decode`: MACsec in a capture, read with keys that somebody gives.
+//! `quadspan decode`: MACsec and MKA in a capture, read with keys that somebody gives.
 //!
 //! It takes captures of any equipment: pcap and pcapng in all dialects ([`capture`]), tags in clear in front of the
 //! SecTAG, frames with or without SCI, every suite and offset, frame check sequences that nobody announced. It needs
@@ -7,28 +7,37 @@
 //! A capture that ends in the middle gives what there was; the summary says so, and the program ends with code 1.
 //!
 //! Flow: [`capture::Capture`] hands out packets, [`Decoder`] opens and counts them, [`ClearWriter`] writes what
-//! was opened, [`Summary`] is the result. Keys that are found while reading (a key server's distributed SAK)
-//! have their place in [`Decoder::add_key`], which may be called between two packets.
+//! was opened, [`Summary`] is the result. With CAKs, the key exchange is followed as well (`exchange`): who takes part,
+//! whether each MKPDU's ICV is right, and every SAK that a key server distributes, which opens the frames behind it
+//! and those shortly before (`waiting`).
 //!
-//! Invariants: no key material in any output; nothing panics whatever the file holds; memory does not grow with the
-//! number of frames, only with the number of SAs and of holes in their packet numbers, and both have limits.
+//! Invariants: no key material in any output, unless SAKs are asked for; nothing panics whatever the file holds;
+//! memory does not grow with the number of frames, only with the number of SAs and of holes in their packet numbers,
+//! which have limits, and with what holders of the CAKs have signed.
 
 mod attempt;
+mod cak;
 pub mod capture;
 mod decoder;
+mod exchange;
 mod frame;
 mod keys;
+#[cfg(test)]
+mod mka_tests;
 mod numbers;
 mod report;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod write;
 
 use std::io::{Read, Write};
 
+pub use cak::{CakError, read_caks};
 pub use decoder::{Decoder, Opened};
+pub use exchange::MkpduCounts;
 pub use keys::{GivenKey, KeyError, KeyText};
-pub use report::{KeySummary, MacsecCounts, SaSummary, Summary};
+pub use report::{CknSummary, KeySummary, MacsecCounts, MemberSummary, SaSummary, SakSummary, Summary};
 pub use write::ClearWriter;
 
 use capture::{Capture, CaptureError};
@@ -61,12 +70,25 @@ pub fn decode<R: Read, W: Write>(
             Ok(None) => break None,
             Err(error) => break Some(error.to_string()),
         };
-        if let (Some(opened), Some(clear)) = (decoder.handle_packet(&packet), clear.as_mut()) {
-            clear.write(packet.nanoseconds, &opened)?;
-        }
+        decoder.handle_packet(&packet);
+        write_opened(&mut decoder, clear.as_mut())?;
     };
+    decoder.finish();
+    write_opened(&mut decoder, clear.as_mut())?;
     if let Some(clear) = clear {
         clear.finish()?;
     }
     Ok(decoder.summary(problem))
+}
+
+fn write_opened<W: Write>(
+    decoder: &mut Decoder,
+    mut clear: Option<&mut ClearWriter<W>>,
+) -> Result<(), DecodeError> {
+    while let Some((nanoseconds, opened)) = decoder.poll_opened() {
+        if let Some(clear) = clear.as_mut() {
+            clear.write(nanoseconds, &opened)?;
+        }
+    }
+    Ok(())
 }

@@ -1,16 +1,25 @@
 //! What was found, as data: the document of `decode --json`, and what the tables are made of.
 //!
-//! `total` is always `valid + invalid + no_key`: in the whole, and for each SA. `bad_tag` frames are among the
+//! `total` is always `valid + invalid + no_key`: in the whole, and for each SA; of MKPDUs it is the sum of the others. `bad_tag` frames are among the
 //! invalid ones and belong to no SA; `cut` ones may be anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use macsec::{An, Sci};
+use macsec::{
+    An, Ckn, Sci,
+    mka::{
+        MemberId,
+        decode::{FoundSak, Member},
+    },
+};
+use net::Instant;
 use serde::Serialize;
 
 use super::{
     attempt::Sender,
     decoder::{Decoder, Sa, SaId},
+    exchange::{CknCounts, MkpduCounts},
+    keys::GivenKey,
     numbers::Numbers,
 };
 
@@ -19,8 +28,16 @@ use super::{
 pub struct Summary {
     /// Packets in the capture.
     pub frames: u64,
+    /// MKPDUs.
+    pub mkpdu: MkpduCounts,
     /// Frames with a SecTAG.
     pub macsec: MacsecCounts,
+    /// Who takes part in the key exchanges, by member identifier: senders of MKPDUs with a right ICV.
+    pub members: Vec<MemberSummary>,
+    /// SAKs that were distributed, in the order in which they were.
+    pub saks: Vec<SakSummary>,
+    /// The CKNs that MKPDUs name, and those that were given.
+    pub ckns: Vec<CknSummary>,
     /// The SAs, in the order of their SCIs.
     pub channels: Vec<SaSummary>,
     /// The keys, in the order in which they were given.
@@ -101,6 +118,68 @@ pub struct SaSummary {
     pub clear_tags: Vec<Vec<u16>>,
 }
 
+/// A member of a key exchange.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct MemberSummary {
+    /// Its member identifier, new whenever it starts.
+    pub mi: String,
+    /// Its SCI.
+    pub sci: String,
+    /// Its address.
+    pub source: String,
+    /// The name of the CAK that it holds.
+    pub ckn: String,
+    /// Its Key Server Priority, as last heard.
+    pub priority: u8,
+    /// The MKA version that it speaks.
+    pub version: u8,
+    /// It distributed a SAK.
+    pub key_server: bool,
+    /// Its MKPDUs with a right ICV.
+    pub mkpdus: u64,
+}
+
+/// A SAK that was distributed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct SakSummary {
+    /// Its key identifier: the key server's member identifier, then the key number.
+    pub ki: String,
+    /// Its association number.
+    pub an: u8,
+    /// Its cipher suite.
+    pub cipher: String,
+    /// When it was first distributed in this capture (RFC 3339).
+    pub distributed_at: String,
+    /// The name of the CAK under which.
+    pub ckn: String,
+    /// SCI of the key server.
+    pub key_server: String,
+    /// Octets of user data in clear; null: integrity only.
+    pub confidentiality_offset: Option<usize>,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Frames that it opened.
+    pub frames: u64,
+    /// The SAK itself, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sak: Option<String>,
+}
+
+/// The name of a CAK.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CknSummary {
+    /// The name as MKPDUs show it, or as it was given.
+    pub ckn: String,
+    /// A CAK was given for it.
+    pub given: bool,
+    /// MKPDUs with a right ICV.
+    pub icv_valid: u64,
+    /// MKPDUs whose ICV is wrong by the CAK that was given.
+    pub icv_invalid: u64,
+    /// MKPDUs, when no CAK was given.
+    pub unknown: u64,
+}
+
 /// One key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct KeySummary {
@@ -118,13 +197,14 @@ impl Decoder {
         let totals = self.totals;
         let channels: Vec<_> = self.sas.iter().map(|(&id, sa)| self.sa(id, sa)).collect();
         let sum = |count: fn(&SaSummary) -> u64| channels.iter().map(count).sum::<u64>();
-        let key = |(key, &frames): (&super::keys::GivenKey, &u64)| KeySummary {
+        let key = |(key, &frames): (&GivenKey, &u64)| KeySummary {
             fingerprint: key.fingerprint.to_string(),
             suite: key.key.suite().to_string(),
             frames,
         };
         Summary {
             frames: totals.frames,
+            mkpdu: self.exchange.counts,
             macsec: MacsecCounts {
                 total: totals.protected,
                 valid: sum(|sa| sa.valid),
@@ -135,7 +215,16 @@ impl Decoder {
                 with_fcs: totals.fcs,
                 unlisted: totals.unlisted,
             },
-            keys: self.keys.iter().zip(&self.opened).map(key).collect(),
+            members: self.members(),
+            saks: self.exchange.saks().iter().enumerate().map(|(place, sak)| self.sak(place, sak)).collect(),
+            ckns: self.exchange.ckns().iter().map(ckn).collect(),
+            keys: self
+                .keys
+                .iter()
+                .zip(&self.opened)
+                .filter(|(key, _)| key.found.is_none())
+                .map(key)
+                .collect(),
             channels,
             other: self.other.iter().map(|(kind, &count)| (kind.to_string(), count)).collect(),
             other_links: self.other_links.clone(),
@@ -145,9 +234,47 @@ impl Decoder {
         }
     }
 
+    fn members(&self) -> Vec<MemberSummary> {
+        let servers: BTreeSet<_> = self.exchange.saks().iter().map(|sak| sak.data.key_id.member()).collect();
+        let member = |(mi, member): (&MemberId, &Member)| MemberSummary {
+            mi: mi.to_string(),
+            sci: member.sci.to_string(),
+            source: member.source.to_string(),
+            ckn: member.ckn.to_string(),
+            priority: member.priority,
+            version: member.version,
+            key_server: servers.contains(&mi.0),
+            mkpdus: member.mkpdus,
+        };
+        self.exchange.follower().members().iter().map(member).collect()
+    }
+
+    fn sak(&self, place: usize, sak: &FoundSak) -> SakSummary {
+        let is_it = |key: &GivenKey| key.found.as_ref().is_some_and(|found| found.place == place);
+        let opened =
+            self.keys.iter().zip(&self.opened).find(|(key, _)| is_it(key)).map(|(_, &frames)| frames);
+        let digits = || sak.data.sak.octets().iter().map(|octet| format!("{octet:02x}")).collect();
+        SakSummary {
+            ki: sak.data.key_id.to_string(),
+            an: An::get(sak.data.an),
+            cipher: sak.data.suite.to_string(),
+            distributed_at: time(sak.distributed_at),
+            ckn: sak.ckn.to_string(),
+            key_server: sak.server.to_string(),
+            confidentiality_offset: sak
+                .data
+                .confidentiality
+                .encrypts()
+                .then(|| sak.data.confidentiality.offset().octets()),
+            fingerprint: sak.data.sak.fingerprint().to_string(),
+            frames: opened.unwrap_or(0),
+            sak: self.reveal.then(digits),
+        }
+    }
+
     fn sa(&self, id: SaId, sa: &Sa) -> SaSummary {
         // See the module `decoder`: what was not opened is wrong only when it should have been.
-        let wrong = sa.valid > 0 || sa.tried.iter().any(|&at| self.may_belong(at));
+        let wrong = sa.valid > 0 || sa.tried.iter().any(|&at| self.may_belong(at, id));
         let (invalid, no_key) = if wrong { (sa.failed, sa.keyless) } else { (0, sa.failed + sa.keyless) };
         let fit = sa.fit.and_then(|fit| Some((fit.attempt, self.keys.get(fit.key)?)));
         let sum = |count: fn(&Numbers) -> u64| {
@@ -181,6 +308,21 @@ impl Decoder {
             clear_tags: sa.clear_tags.iter().filter(|tags| !tags.is_empty()).cloned().collect(),
         }
     }
+}
+
+fn ckn((ckn, counts, given): &(Ckn, CknCounts, bool)) -> CknSummary {
+    CknSummary {
+        ckn: ckn.to_string(),
+        given: *given,
+        icv_valid: counts.valid,
+        icv_invalid: counts.invalid,
+        unknown: counts.unknown,
+    }
+}
+
+fn time(at: Instant) -> String {
+    let time = jiff::Timestamp::from_nanosecond(at.as_nanos().into());
+    time.map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
 }
 
 /// Under XPN the ICV proves nothing about an SCI that the frame does not hold.

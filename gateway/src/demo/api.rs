@@ -52,18 +52,22 @@ pub(super) struct Macsec {
     pub secured: bool,
     /// The cipher suite's name.
     pub suite: String,
+    /// Association number of the key to send with.
+    pub encoding_an: Option<u8>,
     /// The packet number that the next frame gets, when there is a key to send with.
     pub next_pn: Option<u64>,
     /// What it receives with.
     pub rx: Vec<ReceiveSc>,
 }
 
-/// A secure channel that a SecY receives.
+/// A key that a SecY receives with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(super) struct ReceiveSc {
     /// The peer's SCI.
     pub sci: String,
+    /// Association number of the key.
+    pub an: u8,
     /// The lowest packet number that is still accepted.
     pub lowest_pn: u64,
     /// One more than the highest that was accepted.
@@ -82,6 +86,12 @@ impl Channel {
     pub(super) fn dropped(&self) -> u64 {
         self.drops.values().sum()
     }
+
+    /// Frames that its SecY refused to send or to accept.
+    #[must_use]
+    pub(super) fn refused(&self) -> u64 {
+        self.drops.iter().filter(|(reason, _)| reason.starts_with("macsec")).map(|(_, count)| count).sum()
+    }
 }
 
 /// The channels of the gateway at `socket`.
@@ -92,6 +102,71 @@ pub(super) fn channels(socket: &Path) -> io::Result<Vec<Channel>> {
     get::<List<Channel>>(socket, "/v1/channels").map(|list| list.items)
 }
 
+/// A port of a gateway.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Port {
+    /// Frames that the kernel or the driver did not pass on, by what was wrong.
+    losses: BTreeMap<String, u64>,
+}
+
+/// Frames that the gateway at `socket` never saw, because a queue of the kernel's was full or a driver had no room.
+///
+/// # Errors
+/// As for [`channels`].
+pub(super) fn lost_in_queues(socket: &Path) -> io::Result<u64> {
+    let ports = get::<List<Port>>(socket, "/v1/ports")?.items;
+    Ok(ports.iter().flat_map(|port| port.losses.values()).sum())
+}
+
+/// The key agreement of a channel.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct KeyAgreement {
+    /// The channel.
+    pub channel: String,
+    /// CKN of the CAK whose SAK is used.
+    pub principal: Option<String>,
+    /// The SAK that frames are sent with.
+    pub key: Option<Sak>,
+    /// Who makes SAKs.
+    pub key_server: Option<KeyServer>,
+}
+
+/// A SAK, without itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sak {
+    /// Its identifier.
+    pub key_id: String,
+    /// CKN of the CAK that it came under.
+    pub ckn: String,
+}
+
+/// The key server.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct KeyServer {
+    /// It is the gateway that was asked.
+    pub ours: bool,
+}
+
+/// The key agreements of the gateway at `socket`.
+///
+/// # Errors
+/// As for [`channels`].
+pub(super) fn key_agreements(socket: &Path) -> io::Result<Vec<KeyAgreement>> {
+    get::<List<KeyAgreement>>(socket, "/v1/mka").map(|list| list.items)
+}
+
+/// Has the gateway at `socket` make a fresh SAK for `channel`.
+///
+/// # Errors
+/// As for [`channels`], or when the gateway refuses.
+pub(super) fn rekey(socket: &Path, channel: &str) -> io::Result<()> {
+    ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/rekey")).map(drop)
+}
+
 /// Whether the gateway at `socket` says that it runs.
 #[must_use]
 pub(super) fn answers(socket: &Path) -> bool {
@@ -99,11 +174,17 @@ pub(super) fn answers(socket: &Path) -> bool {
 }
 
 fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+    ask(socket, "GET", path)
+}
+
+fn ask<T: DeserializeOwned>(socket: &Path, method: &str, path: &str) -> io::Result<T> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // HTTP/1.0 spares us chunked answers (RFC 9112 §7.1: not to be sent to such a client).
-    let request = format!("GET {path} HTTP/1.0\r\nHost: quadspan\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: quadspan\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MOST_OCTETS).read_to_end(&mut answer)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::api::{self, Channel};
+use super::api::{self, Channel, KeyAgreement};
 use super::site::Site;
 use crate::clock;
 use crate::lab::{Lab, LabError, Process, Stop, in_words};
@@ -48,6 +48,26 @@ impl Gateway {
     pub(super) fn channels(&self) -> anyhow::Result<Vec<Channel>> {
         api::channels(&self.site.socket)
             .with_context(|| format!("asking the gateway of site {}", self.site.letter))
+    }
+
+    /// The key agreement of one of its channels.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none there.
+    pub(super) fn key_agreement(&self, channel: &str) -> anyhow::Result<KeyAgreement> {
+        let all = api::key_agreements(&self.site.socket)
+            .with_context(|| format!("asking the gateway of site {} for its keys", self.site.letter))?;
+        let one = all.into_iter().find(|one| one.channel == channel);
+        one.with_context(|| format!("site {} has no key agreement on {channel}", self.site.letter))
+    }
+
+    /// Has it make a fresh SAK.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub(super) fn rekey(&self, channel: &str) -> anyhow::Result<()> {
+        api::rekey(&self.site.socket, channel)
+            .with_context(|| format!("asking the gateway of site {} to rekey {channel}", self.site.letter))
     }
 
     /// Waits until it answers and `wanted` channels are live; returns how long that took.

@@ -2,8 +2,8 @@
 //!
 //! The demo is a test that talks. It builds the lab of [`crate::lab`], writes the configuration files that a user would
 //! write ([`site`]), runs two gateways as processes of their own ([`gateway`]), sends traffic between two ordinary
-//! Linux hosts, watches the channels with a capture, cuts one, heals it, and holds what it saw against what it promises
-//! ([`verdict`]). It knows about the gateways only what their API tells anybody ([`api`]).
+//! Linux hosts, watches the channels with a capture, changes every SAK and every CAK under that traffic, cuts a channel,
+//! heals it, and holds what it saw against what it promises ([`verdict`]). It knows about the gateways only what their API tells anybody ([`api`]).
 //!
 //! It needs no other program and no root: without privilege it becomes root of a user namespace of its own. For that it
 //! must be called while the process has one thread.

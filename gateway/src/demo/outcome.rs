@@ -32,6 +32,10 @@ pub(super) struct Outcome {
     /// The checks.
     #[serde(rename = "checks")]
     pub verdict: Verdict,
+    /// From the start of the second gateway to the first encrypted frame on a channel, in seconds.
+    pub first_encrypted: Option<f64>,
+    /// Keys that were changed under traffic.
+    pub rolls: Vec<RollLine>,
     /// Echo requests.
     pub pings: Vec<PingLine>,
     /// TCP streams.
@@ -44,6 +48,18 @@ pub(super) struct Outcome {
     pub captures: Vec<CaptureLine>,
     /// Where the gateways' logs are, when they were kept.
     pub logs: Option<String>,
+}
+
+/// A change of one channel's key under traffic.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RollLine {
+    /// The channel.
+    pub channel: String,
+    /// `sak` or `cak`.
+    pub key: &'static str,
+    /// From the wish for the SAK, or from the start of the CAK, until both ends sent under the new one, in seconds;
+    /// null when they did not in time.
+    pub took: Option<f64>,
 }
 
 /// Echo requests to one address.
@@ -124,6 +140,8 @@ pub(super) struct CaptureLine {
     pub missed: u64,
     /// MACsec frames.
     pub macsec: u64,
+    /// MKPDUs.
+    pub mka: u64,
     /// IPv4, IPv6 and ARP frames in clear.
     pub ip_in_clear: u64,
     /// Frames with octets of our payloads.
@@ -188,6 +206,7 @@ impl CaptureLine {
             frames: sum(&|frames| frames.count),
             missed: seen.missed,
             macsec: of_type(EtherType::MACSEC),
+            mka: of_type(EtherType::EAPOL),
             ip_in_clear: [EtherType::IPV4, EtherType::IPV6, EtherType::ARP].map(of_type).iter().sum(),
             payload_in_clear: sum(&|frames| frames.clear()),
         }

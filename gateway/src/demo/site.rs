@@ -1,17 +1,19 @@
-//! The files of the two sites: configurations as a user would write them, keys from the operating system's generator.
+//! The files of the two sites: configurations as a user would write them, keys as `quadspan keygen` makes them.
 //!
-//! Everything lies in one private directory (mode 0700). Each channel has a SAK of its own for each direction
-//! (802.1AE §10.7.8: no key with the same nonce twice), in a file that only its owner may read.
+//! Everything lies in one private directory (mode 0700). Each channel has a key chain of its own (802.1X-2020 §9): a CAK
+//! to begin with, and another one that starts while the demo's traffic runs, both the same at both sites.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use net::MacAddr;
+use jiff::Timestamp;
+use net::Instant;
 
-use crate::lab::Topology;
+use crate::{clock, keygen};
 
 /// One of the two sites.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,7 +35,18 @@ pub struct SiteFiles {
     directory: PathBuf,
     /// Site A, site B.
     pub sites: [Site; 2],
+    /// The keys that start later, channel by channel.
+    pub next_keys: Vec<NextKey>,
     keep_logs: bool,
+}
+
+/// The second key of a channel's chain.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NextKey {
+    /// Its name.
+    pub ckn: String,
+    /// When it starts.
+    pub starts: Instant,
 }
 
 /// What the sites agree on.
@@ -43,10 +56,15 @@ pub struct Plan {
     pub channels: u8,
     /// Octets of payload in a frame on the channels.
     pub channel_mtu: u32,
+    /// How long after the files are written the first channel's second key starts; the others follow in turn.
+    pub next_key_after: Duration,
 }
 
+/// From the start of one channel's second key to that of the next.
+const IN_TURN: Duration = Duration::from_millis(400);
+
 impl SiteFiles {
-    /// Writes keys and configurations for [`Topology::two_sites`] of the same plan, below the system's directory for
+    /// Writes keys and configurations for [`Topology::two_sites`](crate::lab::Topology::two_sites) of the same plan, below the system's directory for
     /// temporary files.
     ///
     /// # Errors
@@ -59,10 +77,11 @@ impl SiteFiles {
             socket: directory.join(format!("site-{letter}.sock")),
             log: directory.join(format!("site-{letter}.log")),
         };
-        let files = Self { sites: ['a', 'b'].map(site), directory, keep_logs: false };
-        let salts = files.write_keys(plan)?;
+        let (sites, next_keys) = (['a', 'b'].map(site), Vec::new());
+        let mut files = Self { sites, directory, next_keys, keep_logs: false };
+        let starts = files.write_keys(plan)?;
         for (site, number) in files.sites.iter().zip([1, 2]) {
-            fs::write(&site.config, files.configuration(plan, number, &salts))?;
+            fs::write(&site.config, files.configuration(plan, number, &starts))?;
         }
         Ok(files)
     }
@@ -78,32 +97,33 @@ impl SiteFiles {
         self.keep_logs = true;
     }
 
-    /// Two keys for each channel, into files. Returns the channels' salts, which are not secret.
-    fn write_keys(&self, plan: Plan) -> io::Result<Vec<String>> {
-        let keys = self.keys();
-        DirBuilder::new().mode(0o700).create(&keys)?;
-        let mut salts = Vec::new();
+    /// Two keys for each channel, into files. Returns when the second ones start.
+    fn write_keys(&mut self, plan: Plan) -> io::Result<Vec<Timestamp>> {
+        let (wall, now) = (clock::wall(), clock::now());
+        let mut starts = Vec::new();
         for channel in 1..=plan.channels {
-            for way in ["a-to-b", "b-to-a"] {
-                let path = keys.join(format!("ch{channel}-{way}.sak"));
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-                file.write_all(random_hex::<32>()?.as_bytes())?;
-            }
-            salts.push(random_hex::<12>()?);
+            let make =
+                |name: String| keygen::make(Some(&self.keys().join(name)), 32).map_err(io::Error::other);
+            make(format!("ch{channel}"))?;
+            let next = make(format!("ch{channel}-next"))?;
+            let after = plan.next_key_after.saturating_add(IN_TURN.saturating_mul((channel - 1).into()));
+            self.next_keys.push(NextKey { ckn: next.ckn, starts: now.after(after) });
+            let start = wall.checked_add(after).and_then(|at| Timestamp::try_from(at).ok());
+            starts.push(start.ok_or_else(|| io::Error::other("the clock of this machine makes no sense"))?);
         }
-        Ok(salts)
+        Ok(starts)
     }
 
     fn keys(&self) -> PathBuf {
         self.directory.join("keys")
     }
 
-    fn configuration(&self, plan: Plan, number: u8, salts: &[String]) -> String {
+    fn configuration(&self, plan: Plan, number: u8, starts: &[Timestamp]) -> String {
         let own = if number == 1 { 'a' } else { 'b' };
         let peer = if number == 1 { 'b' } else { 'a' };
         let mut text = preamble(&self.directory, own, peer);
-        for (channel, salt) in (1..=plan.channels).zip(salts) {
-            text.push_str(&channel_section(plan, number, channel, salt));
+        for (channel, start) in (1..=plan.channels).zip(starts) {
+            text.push_str(&channel_section(plan, peer, channel, *start));
         }
         text.push_str(&connection_section(plan, number, peer));
         text
@@ -145,11 +165,7 @@ profile = "quadspan"
     )
 }
 
-fn channel_section(plan: Plan, number: u8, channel: u8, salt: &str) -> String {
-    let far = 3 - number;
-    let [tx, rx] = if number == 1 { ["a-to-b", "b-to-a"] } else { ["b-to-a", "a-to-b"] };
-    let peer = if number == 1 { 'b' } else { 'a' };
-    let sci = hex(&Topology::gateway_mac(far, channel));
+fn channel_section(plan: Plan, peer: char, channel: u8, next_key: Timestamp) -> String {
     let mtu = plan.channel_mtu;
     format!(
         r#"
@@ -168,18 +184,14 @@ policy = "must-secure"
 cipher = "gcm-aes-xpn-256"
 replay_window = 0
 
-[[channel.macsec.static.tx]]
-an = 0
-key = {{ file = "keys/ch{channel}-{tx}.sak" }}
-salt = "{salt}"
-ssci = {number}
+[[channel.macsec.key]]
+ckn = {{ file = "keys/ch{channel}.ckn" }}
+cak = {{ file = "keys/ch{channel}.cak" }}
 
-[[channel.macsec.static.rx]]
-sci = "{sci}:0001"
-an = 0
-key = {{ file = "keys/ch{channel}-{rx}.sak" }}
-salt = "{salt}"
-ssci = {far}
+[[channel.macsec.key]]
+ckn = {{ file = "keys/ch{channel}-next.ckn" }}
+cak = {{ file = "keys/ch{channel}-next.cak" }}
+start = {next_key}
 "#
     )
 }
@@ -240,10 +252,6 @@ fn random_hex<const OCTETS: usize>() -> io::Result<String> {
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
-fn hex(mac: &MacAddr) -> String {
-    mac.to_string().replace(':', "")
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -253,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600 };
+    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: Duration::from_secs(5) };
 
     struct Beside<'a>(&'a Path);
 
@@ -272,6 +280,11 @@ mod tests {
             let loaded = config::load("site", &text, &Beside(files.directory())).unwrap();
             assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
             assert_eq!(loaded.config.channels.len(), 4);
+            for (channel, next) in loaded.config.channels.iter().zip(&files.next_keys) {
+                let keys = &channel.macsec.mka.as_ref().unwrap().keys;
+                assert_eq!((keys.len(), keys[1].ckn.to_string()), (2, next.ckn.clone()));
+                assert!(keys[0].start.is_none() && keys[1].start.is_some());
+            }
         }
     }
 
@@ -287,7 +300,7 @@ mod tests {
             assert_eq!(mode(&path), 0o600);
             keys.insert(fs::read_to_string(path).unwrap());
         }
-        assert_eq!(keys.len(), 8);
+        assert_eq!(keys.len(), 16);
         files.keep_logs();
         drop(files);
         assert!(!directory.join("keys").exists() && directory.join("site-a.toml").exists());

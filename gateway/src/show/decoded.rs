@@ -6,7 +6,7 @@ use super::{
     look::Look,
     table::{number, table, text},
 };
-use crate::decode::{KeySummary, SaSummary, Summary};
+use crate::decode::{KeySummary, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary};
 
 /// The summary of a capture.
 pub fn decoded(look: &Look, summary: &Summary) -> String {
@@ -15,6 +15,9 @@ pub fn decoded(look: &Look, summary: &Summary) -> String {
         "{} frames, {} with MACsec: {} valid, {} invalid, {} without key\n",
         summary.frames, counts.total, counts.valid, counts.invalid, counts.no_key
     );
+    if summary.mkpdu.total > 0 || summary.ckns.iter().any(|ckn| ckn.given) {
+        out.push_str(&mkpdus(&summary.mkpdu));
+    }
     let mut remark = |count: u64, what: &str| {
         if count > 0 {
             // Writing to a String does not fail.
@@ -31,12 +34,120 @@ pub fn decoded(look: &Look, summary: &Summary) -> String {
         .other_links
         .iter()
         .for_each(|(link, &count)| remark(count, &format!("not Ethernet: link type {link}")));
-    if !summary.channels.is_empty() {
-        out.push('\n');
-        out.push_str(&sas(look, &summary.channels));
+    for part in [members(look, summary), saks(look, summary), sas(look, &summary.channels)] {
+        if !part.is_empty() {
+            out.push('\n');
+            out.push_str(&part);
+        }
     }
     let unused = summary.keys.iter().filter(|key| key.frames == 0).map(unused);
-    out + &look.paint(&unused.collect::<String>())
+    out + &look.paint(&(unused.collect::<String>() + &advice(summary)))
+}
+
+fn mkpdus(counts: &MkpduCounts) -> String {
+    let MkpduCounts { total, icv_valid, icv_invalid, unknown_ckn, malformed } = counts;
+    let mut line = format!(
+        "{total} MKPDUs: {icv_valid} with a valid ICV, {icv_invalid} with a wrong one, {unknown_ckn} of an unknown CKN"
+    );
+    if *malformed > 0 {
+        line.push_str(&format!(", {malformed} malformed or cut"));
+    }
+    line + "\n"
+}
+
+/// What is wrong with the CAKs that were given, and what to do about it.
+fn advice(summary: &Summary) -> String {
+    let mut advice = String::new();
+    let unknown: Vec<_> = summary.ckns.iter().filter(|ckn| ckn.unknown > 0).collect();
+    for ckn in summary.ckns.iter().filter(|ckn| ckn.given) {
+        if ckn.icv_valid + ckn.icv_invalid == 0 {
+            advice.push_str(&format!("! no MKPDU names CKN {}", ckn.ckn));
+            advice.push_str(if unknown.is_empty() { "\n" } else { ": is it one of those below?\n" });
+        } else if ckn.icv_valid == 0 {
+            advice.push_str(&format!("! every ICV under CKN {} is wrong: the CAK is another one\n", ckn.ckn));
+        } else if ckn.icv_invalid > 0 {
+            let what = "some senders have another CAK, or frames were damaged";
+            advice.push_str(&format!(
+                "! {} of {} ICVs under CKN {} are wrong: {what}\n",
+                ckn.icv_invalid,
+                ckn.icv_valid + ckn.icv_invalid,
+                ckn.ckn
+            ));
+        }
+    }
+    for ckn in unknown.iter().take(MOST_CKNS) {
+        advice.push_str(&format!(
+            "! {} MKPDUs name CKN {}, for which no CAK was given\n",
+            ckn.unknown, ckn.ckn
+        ));
+    }
+    if summary.saks.is_empty() && summary.mkpdu.icv_valid > 0 && summary.macsec.no_key > 0 {
+        advice.push_str(
+            "! no SAK is distributed in this capture: begin it before the channel comes up, or make a new SAK while it runs\n",
+        );
+    }
+    advice
+}
+
+/// CKNs that are listed without CAK.
+const MOST_CKNS: usize = 8;
+
+fn members(look: &Look, summary: &Summary) -> String {
+    if summary.members.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        text("MEMBER"),
+        text("MI").rank(2),
+        number("PRIORITY"),
+        number("MKA").rank(4),
+        text("KEY SERVER"),
+        number("MKPDUS"),
+        text("CKN").rank(3),
+    ];
+    let row = |member: &MemberSummary| {
+        vec![
+            member.sci.clone(),
+            member.mi.clone(),
+            member.priority.to_string(),
+            member.version.to_string(),
+            if member.key_server { "yes" } else { "-" }.to_owned(),
+            member.mkpdus.to_string(),
+            member.ckn.clone(),
+        ]
+    };
+    table(look, &columns, &summary.members.iter().map(row).collect::<Vec<_>>(), "")
+}
+
+fn saks(look: &Look, summary: &Summary) -> String {
+    if summary.saks.is_empty() {
+        return String::new();
+    }
+    let revealed = summary.saks.iter().any(|sak| sak.sak.is_some());
+    let mut columns = vec![
+        text("SAK"),
+        number("AN"),
+        text("SUITE").rank(2),
+        number("FRAMES"),
+        text("DISTRIBUTED").rank(1),
+        text("FINGERPRINT").rank(3),
+    ];
+    if revealed {
+        columns.push(text("SECRET"));
+    }
+    let row = |sak: &SakSummary| {
+        let mut row = vec![
+            sak.ki.clone(),
+            sak.an.to_string(),
+            sak.cipher.clone(),
+            sak.frames.to_string(),
+            sak.distributed_at.clone(),
+            sak.fingerprint.clone(),
+        ];
+        row.extend(sak.sak.clone());
+        row
+    };
+    table(look, &columns, &summary.saks.iter().map(row).collect::<Vec<_>>(), "")
 }
 
 fn unused(key: &KeySummary) -> String {
@@ -47,6 +158,9 @@ fn unused(key: &KeySummary) -> String {
 }
 
 fn sas(look: &Look, sas: &[SaSummary]) -> String {
+    if sas.is_empty() {
+        return String::new();
+    }
     let columns = [
         text("SCI"),
         number("AN"),

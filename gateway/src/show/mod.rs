@@ -10,6 +10,7 @@ mod decoded;
 mod links;
 mod look;
 mod macsec;
+mod mka;
 mod status;
 mod table;
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use decoded::decoded;
 pub use links::{channels, drops, ports};
 pub use look::Look;
 pub use macsec::macsec;
+pub use mka::mka;
 pub use status::status;

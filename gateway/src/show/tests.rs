@@ -13,9 +13,11 @@ use crate::{
     api::{
         self,
         model::RunningConfig,
-        testbed::{KEY, break_channel, facts},
+        testbed::{KEY, break_channel, facts, mka_facts},
     },
-    decode::{KeySummary, MacsecCounts, SaSummary, Summary},
+    decode::{
+        CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
+    },
 };
 
 fn now() -> Timestamp {
@@ -28,7 +30,7 @@ fn holds(name: &str, screen: impl Fn(&Look) -> String) {
         let text = screen(&Look { width, colour: false, now: now() });
         if let Some(width) = width {
             let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
-            let prose = longest.starts_with("! ") || ["macsec", "config"].contains(&name);
+            let prose = longest.starts_with("! ") || ["macsec", "mka", "config"].contains(&name);
             let wrapped = longest.chars().count() <= width || prose;
             assert!(wrapped, "{name} at {width}: {longest}");
         }
@@ -101,6 +103,29 @@ fn macsec_screen() {
 }
 
 #[test]
+fn mka_screen() {
+    holds("mka", |look| mka(look, &api::mka(&mka_facts())));
+}
+
+#[test]
+fn status_of_a_gateway_whose_channel_waits_for_a_key() {
+    let facts = || {
+        let mut facts = mka_facts();
+        break_channel(&mut facts, 0, Fault::MkaDown);
+        facts
+    };
+    let channels = api::channels(&facts());
+    assert_eq!(channels[0].reason.as_deref(), Some("mka_down"));
+    let status = api::status(&facts());
+    let said: Vec<_> = status.reasons.iter().map(|reason| reason.message.as_str()).collect();
+    assert!(said.iter().any(|text| text.contains("MKA has agreed on no key")), "{said:?}");
+    assert!(
+        said.iter().any(|text| text.contains("CLEAR TEXT (SHOULD-SECURE)") && text.contains("CAK differs")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn config_screen() {
     let running = RunningConfig {
         file: "/etc/quadspan/quadspan.toml".to_owned(),
@@ -144,6 +169,10 @@ fn decoded_screen() {
     };
     let summary = Summary {
         frames: 200_100,
+        mkpdu: MkpduCounts::default(),
+        members: Vec::new(),
+        saks: Vec::new(),
+        ckns: Vec::new(),
         macsec: MacsecCounts {
             total: 200_003,
             valid: 199_980,
@@ -165,6 +194,59 @@ fn decoded_screen() {
 }
 
 #[test]
+fn decoded_key_exchange_screen() {
+    let member = |mi: u8, key_server| MemberSummary {
+        mi: format!("{mi:02x}").repeat(12),
+        sci: format!("02:00:5e:10:00:{mi:02x}/0001"),
+        source: format!("02:00:5e:10:00:{mi:02x}"),
+        ckn: "71736368312d32303237".to_owned(),
+        priority: mi,
+        version: 3,
+        key_server,
+        mkpdus: 312,
+    };
+    let sak = |an, number: u8, frames| SakSummary {
+        ki: format!("{}{number:08x}", "10".repeat(12)),
+        an,
+        cipher: "gcm-aes-xpn-256".to_owned(),
+        distributed_at: format!("2026-11-22T03:0{number}:00.125Z"),
+        ckn: "71736368312d32303237".to_owned(),
+        key_server: "02:00:5e:10:00:10/0001".to_owned(),
+        confidentiality_offset: Some(0),
+        fingerprint: "0123456789abcdef".to_owned(),
+        frames,
+        sak: None,
+    };
+    let ckn = |ckn: &str, given, counts: [u64; 3]| CknSummary {
+        ckn: ckn.to_owned(),
+        given,
+        icv_valid: counts[0],
+        icv_invalid: counts[1],
+        unknown: counts[2],
+    };
+    let summary = Summary {
+        frames: 5000,
+        mkpdu: MkpduCounts { total: 640, icv_valid: 624, icv_invalid: 3, unknown_ckn: 12, malformed: 1 },
+        members: vec![member(0x10, true), member(0x20, false)],
+        saks: vec![sak(0, 1, 4000), sak(1, 2, 0)],
+        ckns: vec![
+            ckn("71736368312d32303237", true, [624, 3, 0]),
+            ckn("ab", false, [0, 0, 12]),
+            ckn("cd", true, [0, 0, 0]),
+        ],
+        macsec: MacsecCounts { total: 4000, valid: 4000, ..MacsecCounts::default() },
+        channels: Vec::new(),
+        keys: Vec::new(),
+        other: BTreeMap::new(),
+        other_links: BTreeMap::new(),
+        bad_tags: BTreeMap::new(),
+        truncated: false,
+        problem: None,
+    };
+    holds("decoded-mka", |look| decoded(look, &summary));
+}
+
+#[test]
 fn empty_lists_say_so() {
     let look = Look::plain(now());
     for (text, expected) in [
@@ -175,6 +257,7 @@ fn empty_lists_say_so() {
         (routes(&look, &[]), "there are no routes\n"),
         (neighbors(&look, &[]), "no neighbours are known\n"),
         (macsec(&look, &[]), "no channels are configured\n"),
+        (mka(&look, &[]), "no channel has MKA\n"),
     ] {
         assert_eq!(text, expected);
     }

@@ -14,7 +14,7 @@ use gateway::lab::{Lab, Process};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::shell::until;
+use super::shell::{Output, until};
 
 /// How long a gateway may take to start, or to answer, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -114,6 +114,12 @@ impl Gateway {
         this
     }
 
+    /// Adds lines to its configuration, for the next start.
+    pub(crate) fn configure(&self, more: &str) {
+        let mut file = File::options().append(true).open(&self.config).unwrap();
+        file.write_all(more.as_bytes()).unwrap();
+    }
+
     /// Starts it and waits until it says that it runs. Its log goes on where an earlier run ended.
     pub(crate) fn start(&mut self, lab: &Lab) {
         let before = self.log().len();
@@ -159,8 +165,18 @@ impl Gateway {
 
     /// A document of its API.
     pub(crate) fn api(&self, path: &str) -> Value {
+        self.ask("GET", path)
+    }
+
+    /// What its API answers when something is asked of it.
+    pub(crate) fn api_post(&self, path: &str) -> Value {
+        self.ask("POST", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Value {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
-        write!(stream, "GET /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -186,6 +202,22 @@ impl Gateway {
                 .collect(),
             live: one["state"] == "live",
         }
+    }
+
+    /// What `quadspan`, asking this gateway, writes and how it ends.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quadspan"));
+        command.arg("-s").arg(&self.socket).args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
+        let done = command.output().unwrap();
+        let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+        Output { status: done.status.code(), text }
+    }
+
+    /// What its API says of a channel's key agreement.
+    pub(crate) fn mka(&self, channel: &str) -> Value {
+        let list = self.api("mka");
+        let found = list["items"].as_array().unwrap().iter().find(|one| one["channel"] == channel);
+        found.unwrap_or_else(|| panic!("no MKA on {channel}: {list}")).clone()
     }
 
     /// All drops, for messages.

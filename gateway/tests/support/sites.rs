@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) transparent: bool,
     /// Gateway A's interfaces are its own kernel's, too: `qlan`, `qch1`...
     pub(crate) host: bool,
+    /// Keys come from MKA: for each channel the CAK of `1-1.cak` (site, channel) under the CKN of `1-1.ckn`, which are the
+    /// same at both sites; and these lines behind `[channel.macsec.mka]`. Otherwise SAKs are static.
+    pub(crate) mka: Option<&'static str>,
 }
 
 impl Plan {
@@ -44,6 +47,7 @@ impl Plan {
         lan_vlan: None,
         transparent: false,
         host: false,
+        mka: None,
     };
 }
 
@@ -98,6 +102,8 @@ impl Sites {
                 let octets = if plan.cipher.ends_with("256") { 32 } else { 16 };
                 let key = format!("{:02x}", number * 16 + channel).repeat(octets);
                 folder.key(&format!("{number}-{channel}.sak"), &key);
+                folder.key(&format!("{number}-{channel}.ckn"), &format!("c{channel}").repeat(8));
+                folder.key(&format!("{number}-{channel}.cak"), &format!("a{channel}").repeat(32));
             }
         }
         let gateway = |site: &str, number| {
@@ -197,21 +203,28 @@ fn configuration(plan: Plan, own: u8) -> String {
 }
 
 fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
+    let head = format!(
+        "[[port]]\nname = \"p{channel}\"\ndevice = \"ch{channel}\"\n\
+         [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\nclear_tags = {:?}\n\
+         [channel.macsec]\ncipher = \"{}\"\nencrypt = {}\nreplay_window = 64\n",
+        plan.clear_tags, plan.cipher, plan.encrypt,
+    );
+    if let Some(settings) = plan.mka {
+        return head
+            + &format!(
+                "[[channel.macsec.key]]\nckn = {{ file = \"{own}-{channel}.ckn\" }}\ncak = {{ file = \"{own}-{channel}.cak\" }}\n\
+                 [channel.macsec.mka]\n{settings}\n"
+            );
+    }
     let far = 3 - own;
     let mac = Topology::gateway_mac(far, channel).to_string().replace(':', "");
     let xpn = |ssci: u8| match plan.cipher.contains("xpn") {
         true => format!("salt = \"0102030405060708090a0b0c\"\nssci = {ssci}\n"),
         false => String::new(),
     };
-    format!(
-        "[[port]]\nname = \"p{channel}\"\ndevice = \"ch{channel}\"\n\
-         [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\nclear_tags = {:?}\n\
-         [channel.macsec]\ncipher = \"{}\"\nencrypt = {}\nreplay_window = 64\n\
-         [[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"{own}-{channel}.sak\" }}\n{}\
+    head + &format!(
+        "[[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"{own}-{channel}.sak\" }}\n{}\
          [[channel.macsec.static.rx]]\nsci = \"{mac}:0001\"\nan = 0\nkey = {{ file = \"{far}-{channel}.sak\" }}\n{}",
-        plan.clear_tags,
-        plan.cipher,
-        plan.encrypt,
         xpn(own),
         xpn(far),
     )

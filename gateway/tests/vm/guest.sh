@@ -54,8 +54,9 @@ secy_up() {
 
 secy_down() { ip link del macsec0; }
 
-# mka_up CKN CAK PRIORITY: wpa_supplicant agrees keys on eth0 and makes `macsec0` by itself. Debian 12's version (2.10)
-# offers GCM-AES-128 only; CAKs of 16 and 32 octets both work. Its log is /tmp/mka.log.
+# mka_up CKN CAK PRIORITY [LINE]: wpa_supplicant agrees keys on eth0 and makes `macsec0` by itself; LINE goes into its
+# network block. Debian 12's version (2.10) offers GCM-AES-128 only; CAKs of 16 and 32 octets both work. Its log is
+# /tmp/mka.log.
 mka_up() {
     cat >/tmp/mka.conf <<END
 ctrl_interface=/run/wpa_supplicant
@@ -69,6 +70,7 @@ network={
     mka_cak=$2
     mka_priority=$3
     macsec_replay_protect=1
+    $4
 }
 END
     wpa_supplicant -B -D macsec_linux -i eth0 -c /tmp/mka.conf -f /tmp/mka.log -K -dd
@@ -76,6 +78,20 @@ END
 
 # To be asked with until_true; `macsec0` is there at once, but carries nothing before this holds.
 mka_secured() { wpa_cli -i eth0 status | grep -q '^Secured=Yes'; }
+
+# reach ADDRESS GATEWAY TARGET: gives `macsec0` its address and the way to TARGET's net, and asks TARGET for an answer.
+reach() {
+    ip link set macsec0 up && { ip address add "$1" dev macsec0 || true; } &&
+        ip route replace "${3%.*}.0/24" via "$2" && ping -c 1 -W 1 "$3"
+}
+
+# mka_kill: as a power cut would end it; the kernel's half stays behind until it is taken away too.
+mka_kill() {
+    killall -9 wpa_supplicant && until_true 5 no_wpa && secy_down
+    rm -f /run/wpa_supplicant/eth0
+}
+
+no_wpa() { ! pidof wpa_supplicant; }
 
 mka_down() {
     wpa_cli -i eth0 terminate && until_true 5 no_macsec0

@@ -159,12 +159,15 @@ impl HeldKey {
 /// Packet numbers we used under a key, as the SecY's owner reported them.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
+    /// nextPN as last reported; 0 before.
+    latest: u64,
     /// (when, nextPN), oldest first.
     samples: VecDeque<(Instant, u64)>,
 }
 
 impl Numbers {
     pub(super) fn note(&mut self, next: u64, now: Instant, window: Duration) {
+        self.latest = self.latest.max(next);
         let recent = self.samples.back().is_some_and(|(at, _)| now.since(*at) < window / 8);
         if !recent {
             self.samples.push_back((now, next));
@@ -177,7 +180,7 @@ impl Numbers {
 
     /// nextPN, as far as known.
     pub(super) fn next(&self) -> u64 {
-        self.samples.back().map_or(1, |(_, next)| *next)
+        self.latest.max(1)
     }
 
     /// The lowest packet number that may have been used within the last `window` (§9.10): nextPN as it was then.
@@ -204,5 +207,8 @@ mod tests {
             assert!(numbers.samples.len() <= 9);
         }
         assert_eq!(numbers.next(), 901);
+        // A report that is no sample of its own still counts for what is left.
+        numbers.note(5000, at(9), window);
+        assert_eq!((numbers.next(), numbers.lowest(at(9), window)), (5000, 701));
     }
 }

@@ -12,8 +12,8 @@ use net::Instant;
 
 use super::wire::MemberId;
 
-/// Fills a buffer with random octets.
-pub(super) type Rng = Box<dyn FnMut(&mut [u8]) + Send>;
+/// Fills a buffer with random octets that nobody can guess: member identifiers and SAKs are made of them.
+pub type Rng = Box<dyn FnMut(&mut [u8]) + Send>;
 
 /// How many sent message numbers are remembered; more than [`pace`](super::pace) allows in a life time.
 const REMEMBERED: usize = 512;

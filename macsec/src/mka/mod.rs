@@ -46,6 +46,7 @@ pub use cp::CpState;
 pub use diagnosis::Diagnosis;
 pub use election::{Candidate, elect};
 pub use event::{LostWhy, MkaEvent, RekeyWhy};
+pub use identity::Rng;
 pub use kay::{Kay, RekeyAnswer};
 pub use params::{
     BOUNDED_HELLO, DEFAULT_PRIORITY, HELLO, IcvIndicator, KayParams, KeyEntry, KeyStart, LIFE,

@@ -127,6 +127,12 @@ fn a_peer_that_lists_us_only_as_potential() {
 fn two_key_servers_of_equal_priority() {
     let (mut solo, mut peer) = (Solo::new(), Puppet { priority: 16, ..Puppet::new() });
     peer.greet(&mut solo);
+    // Who has just come may not have heard of us: no reason to say anything.
+    assert!(!solo.is_diagnosed("two_key_servers"));
+    for _ in 0..3 {
+        solo.pass(secs(1));
+        peer.greet(&mut solo);
+    }
     let found = solo.status().diagnoses;
     let text = found[0].to_string();
     assert_eq!(text, "two key servers with priority 16; the lower SCI, 02:00:00:00:00:01/0001, won");

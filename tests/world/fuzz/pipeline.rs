@@ -3,13 +3,13 @@
 use core::time::Duration;
 
 use dataplane::{Batch, ChannelId, Frame, PoolSizes, PortCaps, PortId};
-use macsec::Protected;
+use macsec::{Protected, mka::KayParams};
 use net::{PacketBuf, virtio::Offload};
 
 use super::Choices;
 use crate::{
     Plan,
-    Side::{Left, Right},
+    Side::{self, Left, Right},
     World,
 };
 
@@ -18,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const SILENCES: usize = 20;
 
 /// How frames begin, so that a fuzzer gets past the first checks: nothing; IPv4, IPv6 and ARP from the host to the
-/// gateway; then the same inside a channel, behind the attachment's VLAN tag.
-const STARTS: [&[u8]; 7] = [
+/// gateway; then the same inside a channel, behind the attachment's VLAN tag; a SecTAG; an MKPDU.
+const STARTS: [&[u8]; 8] = [
     &[],
     &[2, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 10, 8, 0, 0x45],
     &[2, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 10, 0x86, 0xdd, 0x60],
@@ -27,6 +27,7 @@ const STARTS: [&[u8]; 7] = [
     &[2, 0, 0, 1, 1, 0, 2, 0, 0, 1, 2, 0, 0x81, 0, 0, 100, 8, 0, 0x45],
     &[2, 0, 0, 1, 1, 0, 2, 0, 0, 1, 2, 0, 0x81, 0, 0, 100, 0x86, 0xdd, 0x60],
     &[2, 0, 0, 1, 1, 0, 2, 0, 0, 1, 2, 0, 0x88, 0xe5, 0x2c],
+    &[1, 0x80, 0xc2, 0, 0, 3, 2, 0, 0, 1, 2, 0, 0x88, 0x8e, 3, 5],
 ];
 
 /// Nothing panics; once nobody waits for a neighbour, every buffer is back.
@@ -34,7 +35,11 @@ pub fn pipeline(octets: &[u8]) {
     let mut choices = Choices::new(octets);
     let lan = PortCaps { offload: choices.flag(), udp_segments: choices.flag(), flows: false };
     let buffers = PoolSizes { small_count: 192, big_count: 6, ..PoolSizes::default() };
-    let mut world = World::of(Plan { lan, buffers, ..Plan::default() });
+    // Half of the time keys come from MKA, as far as what is fed lets it.
+    let mka: Option<fn(Side, &mut KayParams)> = if choices.flag() { Some(|_, _| {}) } else { None };
+    let mut world = World::of(Plan { lan, buffers, mka, ..Plan::default() });
+    // The first MKPDUs leave.
+    world.pass(Duration::ZERO);
     let before = world.buffers();
     while !choices.is_empty() {
         match choices.below(8) {

@@ -67,6 +67,12 @@ pub struct ChannelMacsec {
     pub accepts_clear_text: bool,
     /// The cipher suite.
     pub suite: String,
+    /// Keys come from MKA; otherwise they are static, or there are none.
+    #[serde(default)]
+    pub mka: bool,
+    /// What is wrong with the key agreement, in a sentence; null when nothing is. `/v1/mka` has all of it.
+    #[serde(default)]
+    pub diagnosis: Option<String>,
     /// Our SCI.
     pub sci: Option<String>,
     /// Association number of the SA that frames are sent with.

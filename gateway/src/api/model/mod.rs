@@ -8,6 +8,7 @@
 mod channel;
 mod connection;
 mod macsec;
+mod mka;
 mod port;
 mod status;
 
@@ -21,6 +22,9 @@ pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
 };
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
+pub use mka::{
+    MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
+};
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 

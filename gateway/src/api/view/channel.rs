@@ -59,14 +59,17 @@ fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> Chann
         let an = secy.transmit.encoding_sa?;
         secy.transmit.sas.iter().find(|sa| sa.an == an)
     });
-    let suite = super::macsec::suite(channel.macsec.cipher);
+    let suite = sending.map_or_else(|| crate::assemble::suite(channel.macsec.cipher), |sa| sa.suite);
+    let mka = seen.and_then(|seen| seen.mka.as_ref());
     ChannelMacsec {
         policy: word(&channel.macsec.policy),
         secured: secy.is_some_and(secured),
         clear_text: channel.macsec.policy == Policy::Off
             || secy.is_some_and(|secy| !secy.policy.protect_frames),
         accepts_clear_text: secy.is_some_and(|secy| secy.policy.validate != ValidateFrames::Strict),
-        suite: sending.map_or(suite, |sa| sa.suite).to_string(),
+        suite: suite.to_string(),
+        mka: channel.macsec.mka.is_some(),
+        diagnosis: mka.and_then(|mka| mka.diagnoses.first()).map(ToString::to_string),
         sci: secy.map(|secy| secy.transmit.sci.to_string()),
         encoding_an: sending.map(|sa| sa.an.get()),
         next_pn: sending.map(|sa| sa.next_pn),

@@ -1,9 +1,9 @@
 //! SecYs, by the standard's names (802.1AE-2018 §10.7).
 
-use config::model::{self as words, Cipher};
+use config::model as words;
 use dataplane::ChannelId;
 use macsec::{
-    CipherSuite, SecyStatus, ValidateFrames,
+    SecyStatus, ValidateFrames,
     secy::{
         ReceiveCounters, ReceiveSaStatus, ReceiveScStatus, SecyCounters, TransmitCounters, TransmitSaStatus,
     },
@@ -98,16 +98,6 @@ const fn validate(validate: ValidateFrames) -> &'static str {
         ValidateFrames::Check => "check",
         ValidateFrames::Disabled => "disabled",
         ValidateFrames::Null => "null",
-    }
-}
-
-/// The suite that the configuration means.
-pub(super) const fn suite(cipher: Cipher) -> CipherSuite {
-    match cipher {
-        Cipher::GcmAes128 => CipherSuite::GcmAes128,
-        Cipher::GcmAes256 => CipherSuite::GcmAes256,
-        Cipher::GcmAesXpn128 => CipherSuite::GcmAesXpn128,
-        Cipher::GcmAesXpn256 => CipherSuite::GcmAesXpn256,
     }
 }
 

@@ -3,6 +3,7 @@
 mod channel;
 mod connection;
 mod macsec;
+mod mka;
 mod port;
 mod route;
 mod status;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,
+    mka::{mka, rekey},
     port::{drops, ports},
     route::routes,
     status::status,

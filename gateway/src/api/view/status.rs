@@ -75,7 +75,13 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
         (ChannelState::Down, None) | (ChannelState::Live | ChannelState::Unknown, _) => {}
     }
     let macsec = &channel.macsec;
-    if macsec.clear_text {
+    if macsec.clear_text && macsec.policy == "should_secure" {
+        let why = macsec.diagnosis.as_deref().unwrap_or("MKA has agreed on no key yet");
+        let message = format!(
+            "CLEAR TEXT (SHOULD-SECURE): frames are sent and accepted without MACsec until there is a key: {why}"
+        );
+        add(Severity::Warning, "clear_text", message);
+    } else if macsec.clear_text {
         add(
             Severity::Warning,
             "clear_text",
@@ -84,13 +90,24 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
     } else if macsec.policy == "should_secure" {
         let now =
             if macsec.secured { "frames leave protected now" } else { "there is no key to send with now" };
-        let message = format!("SHOULD-SECURE: frames in clear are accepted, as configured; {now}");
+        let clear = if macsec.accepts_clear_text {
+            "are accepted"
+        } else {
+            "are sent and accepted when there is no key"
+        };
+        let message = format!("SHOULD-SECURE: frames in clear {clear}, as configured; {now}");
         add(Severity::Warning, "should_secure", message);
     }
     if let Some(next_pn) = macsec.next_pn.filter(|&pn| pn / EXHAUSTION.0 >= macsec.pn_limit / EXHAUSTION.1) {
         let left = macsec.pn_limit.saturating_sub(next_pn);
-        let message =
-            format!("the SAK has {left} packet numbers left; traffic stops then: configure a new SAK");
+        let message = if macsec.mka {
+            format!(
+                "the SAK has {left} packet numbers left, and MKA made no fresh one: see `quadspan show mka {}`",
+                channel.name
+            )
+        } else {
+            format!("the SAK has {left} packet numbers left; traffic stops then: configure a new SAK")
+        };
         add(Severity::Degraded, "pn_exhaustion", message);
     }
     reasons
@@ -104,6 +121,11 @@ fn why_down(channel: &Channel, reason: &str) -> String {
         ),
         "port_down" => {
             format!("down: the device of port {port} is gone or cannot be used; see `quadspan show ports`")
+        }
+        "mka_down" => {
+            let why =
+                channel.macsec.diagnosis.as_deref().unwrap_or("it has only begun, or the peer has gone");
+            format!("down: MKA has agreed on no key: {why}; see `quadspan show mka {}`", channel.name)
         }
         "not_secured" => "down: MACsec is required and there is no key to send with".to_owned(),
         other => format!("down: {}", other.replace('_', " ")),

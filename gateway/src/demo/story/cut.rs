@@ -1,4 +1,5 @@
-//! The cut: numbered flows and streams both ways, a channel taken down in their middle, and up again.
+//! The cut: numbered flows and streams both ways, keys changed under them (in [`roll`](super::roll)), a channel taken down
+//! in their middle, and up again.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::super::flows::{self, Moved, Period};
 use super::super::outcome::{DatagramLine, Outcome, StreamLine, chart, grouped, short};
 use super::super::timers::{TimerLog, TimerWatch};
 use super::super::watch::{Watch, Watched};
+use super::roll::{Rolled, lost_in};
 use super::{CONNECT, H_A4, H_A6, H_B4, H_B6, START_PATIENCE, Story, outage_budget};
 use crate::clock;
 use crate::lab::traffic::tcp::{TcpReport, TcpStreamRun};
@@ -20,6 +22,8 @@ pub(super) struct Cut {
     healed_at: Instant,
     /// When the channel was cut, and when the flows had settled after it.
     cut: (Instant, Instant),
+    /// When keys were changed.
+    rolled: Rolled,
     /// How late timers were all the time.
     timers: TimerLog,
     there: (UdpOptions, UdpReport),
@@ -44,7 +48,8 @@ impl Story {
         ));
         let total = self.options.total();
         watch.begin_period(Period::Before);
-        self.pause(total * 2 / 15)?;
+        let rolled = self.roll(outcome)?;
+        self.pause(total / 30)?;
         watch.begin_period(Period::Between);
         let cut_at = clock::now();
         self.lab.cut("gw-a", CUT_CHANNEL)?;
@@ -70,7 +75,7 @@ impl Story {
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
         stop_streams(streams, outcome)?;
-        Ok(Cut { began, healed_at, cut: (cut_at, settled_at), timers: timers.stop(), there, back })
+        Ok(Cut { began, healed_at, cut: (cut_at, settled_at), rolled, timers: timers.stop(), there, back })
     }
 
     fn start_streams(&self) -> anyhow::Result<Vec<(String, TcpStreamRun)>> {
@@ -119,6 +124,15 @@ impl Story {
             outage: outage_budget(self.lateness, cut.timers.latest(cut.cut.0, cut.cut.1)),
             lost: loss_budget(starved),
         };
+        let rolled = cut.rolled;
+        let lost: u64 = [&cut.there, &cut.back].map(|(_, report)| lost_in(rolled, report)).iter().sum();
+        let starved_then = cut.timers.latest(rolled.began, rolled.ended);
+        let forgiven = loss_budget(starved_then).saturating_add(rolled.lost_in_queues);
+        outcome.verdict.at_most("datagrams lost while keys changed", lost, forgiven);
+        self.talk.step(format_args!(
+            "{lost} datagrams lost while all SAKs and CAKs changed; full queues in front of the gateways lost {} frames then",
+            grouped(rolled.lost_in_queues)
+        ));
         self.talk.step(format_args!("timers were up to {} late while the flows ran", short(starved)));
         for (way, (options, report), seen) in
             [("a -> b", cut.there, &watched.at_b), ("b -> a", cut.back, &watched.at_a)]

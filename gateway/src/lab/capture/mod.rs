@@ -81,6 +81,8 @@ pub struct Frames {
     pub octets: u64,
     /// How many of each EtherType, VLAN tags looked through.
     pub ether_types: BTreeMap<u16, u64>,
+    /// When the first one of each EtherType was seen: late by what the kernel waits to fill a block, 20 ms at most.
+    pub first: BTreeMap<u16, Instant>,
     /// How many contained clear text of ours, by its kind.
     pub marked: BTreeMap<Kind, u64>,
 }
@@ -178,9 +180,11 @@ fn watch(
             waker.reset();
             end = Some(clock::now().after(LAST_FRAMES));
         }
+        let now = clock::now();
         let when = When {
+            now,
             period: period.load(Ordering::Relaxed),
-            slice: clock::now().since(started).as_nanos() / SLICE.as_nanos(),
+            slice: now.since(started).as_nanos() / SLICE.as_nanos(),
         };
         for (number, tap) in (0..).zip(&mut *taps) {
             drain(tap, number, when, &marks, keep.as_deref_mut())?;
@@ -203,6 +207,7 @@ fn watch(
 /// To what the frames that come now are counted.
 #[derive(Clone, Copy, Debug)]
 struct When {
+    now: Instant,
     period: u32,
     slice: u128,
 }
@@ -259,6 +264,7 @@ impl Seen {
         direction.octets = direction.octets.saturating_add(u64::try_from(octets).unwrap_or_default());
         if let Some(ether_type) = ether_type(frame.data) {
             *direction.ether_types.entry(ether_type).or_default() += 1;
+            direction.first.entry(ether_type).or_insert(when.now);
         }
         if let Some(kind) = marks.find(frame.data) {
             *direction.marked.entry(kind).or_default() += 1;
@@ -314,7 +320,7 @@ mod tests {
         let mut seen = Seen::default();
         for &(data, outgoing) in frames {
             let frame = Frame { data, length: data.len(), vlan: None, outgoing };
-            seen.note(&frame, When { period: 7, slice: 2 }, &Marks::default());
+            seen.note(&frame, When { now: Instant::ZERO, period: 7, slice: 2 }, &Marks::default());
         }
         seen
     }

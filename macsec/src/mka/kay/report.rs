@@ -1,6 +1,6 @@
 //! Status and diagnosis: what there is to see, and what is wrong, computed when asked.
 
-use net::Instant;
+use net::{Instant, MacAddr};
 
 use super::Kay;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     mka::{
         diagnosis::Diagnosis,
         election::Candidate,
-        held_key::HeldKey,
+        held_key::{Alive, HeldKey},
         params::{KeyStart, NEVER_KEY_SERVER},
         participant::Participant,
         peers::{Listing, Peer},
@@ -45,6 +45,23 @@ impl Kay {
             diagnoses: self.diagnoses(now),
             counters: MkaCounters { faults: self.faults.clone(), rekeys: self.rekeys, unsent: self.unsent },
         }
+    }
+
+    /// Traffic may flow under MACsec.
+    pub const fn is_secured(&self) -> bool {
+        self.secured
+    }
+
+    /// Some peer that is alive shares the key in use and does not yet say that it transmits with it.
+    pub fn awaits_transmission(&self) -> bool {
+        let Some(key) = self.cp.in_use() else { return false };
+        let transmits = |alive: &Alive| alive.sak_use.is_some_and(|used| used.transmits(key.key_id()));
+        key.shared_by(&self.roster).any(|(_, alive)| !transmits(alive))
+    }
+
+    /// A peer that is alive sends from this address. Costs no cryptography: for deciding whom to hear first under load.
+    pub fn is_live_source(&self, source: MacAddr) -> bool {
+        self.participants.iter().flat_map(|p| &p.peers.live).any(|peer| peer.source == source)
     }
 
     fn candidate(&self) -> Candidate {
@@ -96,7 +113,7 @@ impl Kay {
         let mut found = Vec::new();
         if self.participants.is_empty() {
             found.push(Diagnosis::NoKeyStarted { next: self.next_start().map(|at| at.since(now)) });
-        } else if let Some(silence) = self.silence(now) {
+        } else if let Some(silence) = self.silence(now).filter(|_| !self.incidents.iter().any(is_mkpdu)) {
             found.push(Diagnosis::NothingHeard { silence });
         }
         for participant in &self.participants {
@@ -134,7 +151,9 @@ impl Kay {
             }
             return;
         };
-        let claims = principal.peers.live.iter().filter(|peer| peer.claims_server).map(Peer::candidate);
+        // Whoever has just come may not know of the others yet.
+        let settled = |peer: &&Peer| peer.claims_server && self.now.since(peer.since) >= self.params.hello();
+        let claims = principal.peers.live.iter().filter(settled).map(Peer::candidate);
         let ours = (winner == us).then_some(us);
         let rivals = claims.chain(ours).filter(|rival| rival.priority == winner.priority);
         if rivals.count() > 1 {
@@ -156,6 +175,17 @@ impl Kay {
             }
         }
     }
+}
+
+/// It came of an MKPDU that was none of ours: then it would be wrong to say that none was seen.
+const fn is_mkpdu(what: &Diagnosis) -> bool {
+    matches!(
+        what,
+        Diagnosis::UnknownCkn { .. }
+            | Diagnosis::CakDiffers { .. }
+            | Diagnosis::KeyNotStarted { .. }
+            | Diagnosis::Malformed { .. }
+    )
 }
 
 fn peer_status(peer: &Peer, key: Option<KeyId>) -> PeerStatus {

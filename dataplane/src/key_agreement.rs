@@ -1,0 +1,125 @@
+//! A channel's KaY and what it means for the channel's SecY (IEEE 802.1X-2020 §6.3, §9, §12).
+//!
+//! The worker that owns the channel owns its KaY: key agreement and packet protection see one order of things. What
+//! the KaY decides is done to the SecY between two frames.
+//!
+//! Policies: *must-secure* leaves the SecY as configured, so that without a key nothing is sent or accepted.
+//! *should-secure* ([`KayParams::plain`](macsec::mka::KayParams::plain)) takes the SecY's protection off while there is no
+//! key. Once there is one everything is sent protected at once, and what is in clear is refused as soon as all peers say
+//! that they send protected, after [`UPGRADE`] at the latest, so that no frame is lost when a channel becomes secured.
+//!
+//! Whoever can send to the port can make us check ICVs. The work is bounded: [`KeyAgreement::admits`] takes so many
+//! MKPDUs per second from the addresses of live peers, and so many, fewer, from all others together.
+
+use macsec::{
+    SecY, SecyPolicy, ValidateFrames,
+    mka::{Kay, KeyAction, KeyEntry},
+};
+use net::{Instant, MacAddr, earliest};
+
+use core::time::Duration;
+
+use crate::icmp::RateLimiter;
+
+/// MKPDUs taken from live peers, per second and at once: 32 peers with two CAKs at bounded hellos, and then some.
+const KNOWN: (u32, u32) = (1000, 256);
+/// MKPDUs taken from everybody else: a group that starts at once, each member with two CAKs.
+const STRANGERS: (u32, u32) = (200, 64);
+/// How long frames in clear are still accepted after a should-secure channel got its key, at most.
+const UPGRADE: Duration = Duration::from_secs(3);
+
+/// A KaY and what surrounds it.
+#[derive(Debug)]
+pub(crate) struct KeyAgreement {
+    pub(crate) kay: Kay,
+    /// The SecY's policy under a key.
+    policy: SecyPolicy,
+    known: RateLimiter,
+    strangers: RateLimiter,
+    /// Three quarters of the packet numbers are used: the KaY is to hear of it now.
+    urgent: bool,
+    /// Until when frames in clear are accepted beside a key.
+    upgrade: Option<Instant>,
+}
+
+impl KeyAgreement {
+    pub(crate) fn new(kay: Kay, policy: SecyPolicy, keys: Vec<KeyEntry>, now: Instant) -> Self {
+        let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
+        let (known, strangers) = (limiter(KNOWN), limiter(STRANGERS));
+        let mut this = Self { kay, policy, known, strangers, urgent: false, upgrade: None };
+        this.kay.set_keys(keys, now);
+        this
+    }
+
+    /// Traffic may flow: under MACsec, or in clear while that is allowed.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.kay.is_secured() || self.kay.params().plain
+    }
+
+    /// Whether one more MKPDU from this address is worth its ICV check.
+    pub(crate) fn admits(&mut self, source: MacAddr, now: Instant) -> bool {
+        if self.kay.is_live_source(source) { self.known.allow(now) } else { self.strangers.allow(now) }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if self.urgent { Some(Instant::ZERO) } else { earliest(self.kay.poll_timeout(), self.upgrade) }
+    }
+
+    /// Packet numbers run out.
+    pub(crate) const fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// Does what is due, after a look at the SecY's packet numbers.
+    pub(crate) fn handle_timeout(&mut self, secy: &SecY, now: Instant) {
+        self.urgent = false;
+        self.kay.note_pns(secy.next_pn(), now);
+        self.kay.handle_timeout(now);
+    }
+
+    /// Does to the SecY what the KaY decided, in its order. True when another SA is sent with.
+    pub(crate) fn apply(&mut self, secy: &mut SecY, now: Instant) -> bool {
+        let mut transmits_anew = false;
+        while let Some(action) = self.kay.poll_action() {
+            transmits_anew |= matches!(action, KeyAction::EnableTransmit { .. });
+            if action.apply(secy, now).is_err() {
+                self.kay.handle_refusal(&action, now);
+            }
+        }
+        self.follow_policy(secy, now);
+        transmits_anew
+    }
+
+    /// Opens a should-secure channel that has no key, and closes it when it has one.
+    fn follow_policy(&mut self, secy: &mut SecY, now: Instant) {
+        if !self.kay.params().plain {
+            return;
+        }
+        let secured = self.kay.is_secured();
+        let before = secy.policy();
+        let was_clear = !before.protect_frames;
+        let waits = self.kay.awaits_transmission();
+        self.upgrade = match self.upgrade {
+            _ if !secured => None,
+            None if was_clear && waits => Some(now.after(UPGRADE)),
+            known => known.filter(|until| waits && *until > now),
+        };
+        let validate =
+            if secured && self.upgrade.is_none() { self.policy.validate } else { accept_clear(&self.policy) };
+        let wanted =
+            SecyPolicy { protect_frames: secured && self.policy.protect_frames, validate, ..self.policy };
+        if wanted != *before {
+            // It differs from one that was checked in settings that contradict nothing.
+            let _followed = secy.set_policy(wanted);
+        }
+    }
+}
+
+/// Frames in clear are accepted too; protected ones are still validated.
+const fn accept_clear(policy: &SecyPolicy) -> ValidateFrames {
+    match policy.validate {
+        ValidateFrames::Strict => ValidateFrames::Check,
+        other @ (ValidateFrames::Check | ValidateFrames::Disabled | ValidateFrames::Null) => other,
+    }
+}

@@ -1,0 +1,118 @@
+//! SAKs that stand in the configuration: packet numbers reserved on disk, then SAs for the SecYs.
+//!
+//! Channels with MKA have none of this: their SAKs live as long as the process.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use dataplane::ChannelId;
+use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, Ssci, TransmitSaParams};
+use net::Instant;
+use tracing::error;
+
+use crate::{
+    assemble::{Plan, StaticSas},
+    clock,
+    state::{LOW, PnStore, SaName},
+    worker::Worker,
+};
+
+/// The static SAs of all channels: reserved, installed, remembered.
+#[derive(Default)]
+pub(crate) struct StaticKeys {
+    /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
+    pub(crate) reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
+    /// Receive SAs whose numbers are written down.
+    pub(crate) received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
+}
+
+impl StaticKeys {
+    /// Reserves packet numbers for all static SAs, and gives the SAs to the workers, which do not run yet.
+    pub(crate) fn install(&mut self, plan: &Plan, workers: &mut [Worker], store: &mut PnStore) -> Result<()> {
+        for (at, sas) in plan.keys.iter().enumerate() {
+            let channel = ChannelId::at(at);
+            let owner = plan.setup.channels.get(at).map(|channel| channel.owner.index());
+            let Some(worker) = owner.and_then(|owner| workers.get_mut(owner)) else { continue };
+            let Some(secy) = worker.dataplane().secy(channel) else { continue };
+            let now = clock::now();
+            self.receive(channel, sas, secy, store, now)?;
+            let limits = self.transmit(channel, sas, secy, store, now)?;
+            worker.dataplane().secy_changed(channel, now);
+            for (an, limit) in limits {
+                worker.dataplane().set_pn_limit(channel, an, limit, LOW);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        channel: ChannelId,
+        sas: &StaticSas,
+        secy: &mut SecY,
+        store: &PnStore,
+        now: Instant,
+    ) -> Result<()> {
+        for (sci, list) in &sas.receive {
+            secy.create_receive_sc(*sci, now)?;
+            for sa in list {
+                let name = SaName::new(*sci, sa.an, &sa.sak.fingerprint().to_string());
+                let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
+                let params = ReceiveSaParams {
+                    sak: &sa.sak,
+                    suite: sa.suite,
+                    offset: sa.offset.unwrap_or_default(),
+                    key_id: KeyId::default(),
+                    lowest_pn: store.start_receive(&name),
+                    ssci,
+                    salt,
+                };
+                secy.create_receive_sa(*sci, sa.an, &params, now)?;
+                secy.enable_receive_sa(*sci, sa.an, now)?;
+                self.received.insert((channel, *sci, sa.an), name);
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(
+        &mut self,
+        channel: ChannelId,
+        sas: &StaticSas,
+        secy: &mut SecY,
+        store: &mut PnStore,
+        now: Instant,
+    ) -> Result<Vec<(An, u64)>> {
+        let mut limits = Vec::new();
+        for (at, sa) in sas.transmit.iter().enumerate() {
+            let name = SaName::new(sa.sci, sa.an, &sa.sak.fingerprint().to_string());
+            let (next_pn, limit) = match store.start_transmit(&name, sa.suite.last_pn()) {
+                Ok(numbers) => numbers,
+                Err(why) => {
+                    // Fail closed: this SA sends nothing; the others of the gateway are not to blame.
+                    error!(event = "macsec.no_numbers", channel = channel.0, why = format!("{why:#}"));
+                    continue;
+                }
+            };
+            let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
+            let params = TransmitSaParams {
+                sak: &sa.sak,
+                suite: sa.suite,
+                encrypt: sa.offset.is_some(),
+                offset: sa.offset.unwrap_or_default(),
+                key_id: KeyId::default(),
+                next_pn,
+                pn_limit: Some(limit),
+                ssci,
+                salt,
+            };
+            secy.create_transmit_sa(sa.an, &params, now)?;
+            if at == 0 {
+                secy.enable_transmit_sa(sa.an, now)?;
+            }
+            self.reserved.insert((channel, sa.an), (name, sa.suite.last_pn()));
+            limits.push((sa.an, limit));
+        }
+        Ok(limits)
+    }
+}
