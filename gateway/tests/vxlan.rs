@@ -22,7 +22,7 @@ use support::skipped;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOOLS: [&str; 6] = ["ip", "ping", "iperf3", "tcpdump", "timeout", "ss"];
 
-/// What the tunnel runs over.
+/// What the tunnel runs over; static keys over IPv4, MKA over IPv6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Family {
     V4,
@@ -75,6 +75,7 @@ impl Sites {
         for site in [1, 2] {
             folder.key(&format!("{site}.sak"), &format!("{site:02x}").repeat(32));
         }
+        folder.key("cak", &"c5".repeat(32));
         let gateway = |site: &str, number| {
             Gateway::new(&folder, &format!("gw-{site}"), site, 1, &configuration(family, number))
         };
@@ -293,7 +294,11 @@ fn configuration(family: Family, own: u8) -> String {
     let far = 3 - own;
     let (local, remote) = (family.end(own), family.end(far));
     let letter = |site: u8| if site == 1 { 'a' } else { 'b' };
-    let (own_letter, far_letter) = (letter(own), letter(far));
+    let own_letter = letter(own);
+    let keys = match family {
+        Family::V4 => static_keys(own, far, letter(far)),
+        Family::V6 => "[[channel.macsec.key]]\nckn = \"0242\"\ncak = { file = \"cak\" }\n".to_owned(),
+    };
     format!(
         r#"[[interconnect]]
 name = "x"
@@ -310,18 +315,7 @@ interconnect = "x"
 port = "wan"
 [channel.macsec]
 replay_window = 1024
-[[channel.macsec.static.tx]]
-an = 0
-key = {{ file = "{own}.sak" }}
-salt = "0102030405060708090a0b0c"
-ssci = {own}
-[[channel.macsec.static.rx]]
-sci = "0200000{far_letter}0001:0001"
-an = 0
-key = {{ file = "{far}.sak" }}
-salt = "0102030405060708090a0b0c"
-ssci = {far}
-[[connection]]
+{keys}[[connection]]
 name = "blue"
 interconnect = "x"
 [[connection.attachment]]
@@ -338,5 +332,14 @@ via = "attachments"
 prefix = "fd00:{far}::/64"
 via = "attachments"
 "#
+    )
+}
+
+fn static_keys(own: u8, far: u8, far_letter: char) -> String {
+    let salt = "0102030405060708090a0b0c";
+    format!(
+        "[[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"{own}.sak\" }}\nsalt = \"{salt}\"\nssci = {own}\n\
+         [[channel.macsec.static.rx]]\nsci = \"0200000{far_letter}0001:0001\"\nan = 0\n\
+         key = {{ file = \"{far}.sak\" }}\nsalt = \"{salt}\"\nssci = {far}\n"
     )
 }

@@ -84,7 +84,7 @@ section! {
 
 section! {
     /// A tunnel through a routed network to one peer.
-    pub(crate) Underlay = "an underlay" {
+    pub(crate) Underlay = "[port.underlay]" {
         /// What kind of tunnel.
         kind: UnderlayKind => required;
         /// Our address: one of this machine's.
