@@ -144,6 +144,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
     };
@@ -174,6 +175,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             addresses: vec!["fd00:1::1/64".parse().unwrap()],
             mss_clamp: MssClamp::Off,
             host: Some(PortId(1)),
+            bfd: vec![],
         }],
         connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
     };
@@ -239,4 +241,59 @@ fn a_transparent_wire_keeps_priority_tags() {
     // 802.1Q §6.9: VLAN identifier 0, priority 5.
     let tagged = [&[1; 6][..], &[2; 6], &[0x81, 0x00, 0xa0, 0x00, 0x08, 0x00], &[0x45; 50]].concat();
     assert_eq!(world.inject(Left, lan, vec![tagged.clone()]), vec![(Right, tagged)]);
+}
+
+#[test]
+fn neighbour_messages_to_others_are_packets_as_any_other() {
+    let mut world = World::routed(1);
+    world.pass(Duration::from_millis(1));
+    world.wire.iter_mut().for_each(Vec::clear);
+    let (lan, asker): (_, Ipv6Addr) = (world.lan(), "fd00:1::10".parse().unwrap());
+    let far: Ipv6Addr = "fd00:2::99".parse().unwrap();
+    for kind in [135, 136] {
+        let message = [&[kind, 0, 0, 0, 0, 0, 0, 0][..], &far.octets()].concat();
+        let crossed = world.wire[0].len();
+        world.inject(Left, lan, vec![v6_frame(Left.lan_mac(), (asker, far), 255, message.clone())]);
+        assert!(world.wire[0].len() > crossed, "{kind}: it is on its way");
+        // RFC 4291 §2.5.6: to another's link-local address it is for nobody here, and says so.
+        let dropped = world.drops(Left, DropReason::NotForwardable);
+        let other = "fe80::99".parse().unwrap();
+        world.inject(Left, lan, vec![v6_frame(Left.lan_mac(), (asker, other), 255, message)]);
+        assert_eq!(world.drops(Left, DropReason::NotForwardable), dropped + 1, "{kind}");
+    }
+}
+
+#[test]
+fn what_a_secy_refuses_does_not_count_as_sent() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    world.at(Left).set_pn_limit(ChannelId(0), An::new(0).unwrap(), 1, 0);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    assert_eq!(world.drops(Left, DropReason::MacsecPnExhausted), 1);
+    let now = world.now;
+    let snapshot = world.at(Left).snapshot(now);
+    let (sent, channel) = (snapshot.interfaces[0].counters, snapshot.channels[0].counters);
+    assert_eq!(sent.tx_frames, channel.tx_frames);
+    // Its tag inside the channel is not the interface's.
+    assert_eq!(sent.tx_octets + 4 * sent.tx_frames, channel.tx_octets);
+}
+
+#[test]
+fn rfc_4443_2_4_f_errors_about_one_interface_do_not_silence_another() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    world.send(Right, vec![udp(Right, Left.host(), 1, b"x")]);
+    let dying = |side: world::Side, hops| {
+        let mut frame = udp(side, side.other().host(), 1, b"x");
+        frame[22] = hops;
+        frame[24..26].fill(0);
+        let sum = checksum::checksum(&frame[14..34]).to_be_bytes();
+        frame[24..26].copy_from_slice(&sum);
+        frame
+    };
+    // More than the burst from Left's LAN: 100 of them are told.
+    assert_eq!(world.send(Left, vec![dying(Left, 1); 300]).len(), 100);
+    // A packet from the channel that ends at Left is told of all the same: its sender hears it.
+    let told = world.send(Right, vec![dying(Right, 2)]);
+    assert!(matches!(told[..], [(Right, _)]), "{told:?}");
 }

@@ -32,7 +32,7 @@ use std::time::SystemTime;
 
 pub use model::Config;
 pub use problem::{Code, Problem, Problems, Severity};
-pub use secret::{Secret, SecretError, SecretRef, SecretSource};
+pub use secret::{KeyKind, Secret, SecretError, SecretRef, SecretSource};
 
 /// A configuration that can be run, and what should be known about it.
 #[derive(Clone, Debug)]

@@ -63,6 +63,24 @@ pub enum SecretError {
     Failed(std::io::ErrorKind),
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyKind {
+    /// It protects frames (802.1AE).
+    Sak,
+    /// It protects key agreement (802.1X).
+    Cak,
+}
+
+impl KeyKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Sak => "quadspan sak",
+            Self::Cak => "quadspan cak",
+        }
+    }
+}
+
 /// A key. Wiped when dropped; `Debug` shows nothing; there is no `Serialize` and no `Display`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(Box<[u8]>);
@@ -80,10 +98,11 @@ impl Secret {
         &self.0
     }
 
-    /// The first eight hexadecimal digits of the key's SHA-256: enough to compare two ends, useless
-    /// to find the key.
-    pub fn fingerprint(&self) -> String {
-        self.digest().iter().take(4).map(|octet| format!("{octet:02x}")).collect()
+    /// What may be shown of the key: enough to compare two ends, useless to find it. The first sixteen hexadecimal digits
+    /// of SHA-256 over a label, which keeps kinds apart, and the key: as the SecY and the KaY and every screen show it.
+    pub fn fingerprint(&self, kind: KeyKind) -> String {
+        let digest = Sha256::new_with_prefix(kind.label()).chain_update(&self.0).finalize();
+        digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
     }
 
     /// The whole SHA-256, to compare keys without copying them.
@@ -107,9 +126,31 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-/// For `#[serde(serialize_with)]`: a key is shown by its fingerprint.
-pub(crate) fn serialize_fingerprint<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("sha256:{}", key.fingerprint()))
+/// The longest password that TCP-MD5 takes on Linux, in octets.
+pub const LONGEST_PASSWORD: usize = 80;
+
+/// The password that stands in a text: all of it, but for the line end that an editor leaves.
+///
+/// # Errors
+/// Why it cannot be one for TCP-MD5 (RFC 2385), in words.
+pub fn password(text: &str) -> Result<Secret, &'static str> {
+    let exact = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    match exact.len() {
+        0 => Err("is empty"),
+        len if len > LONGEST_PASSWORD => Err("has more than 80 octets, the most that TCP-MD5 takes here"),
+        _ if exact.chars().any(char::is_control) => Err("has several lines or control characters"),
+        _ => Ok(Secret::new(&mut exact.as_bytes().to_vec())),
+    }
+}
+
+/// For `#[serde(serialize_with)]`: a SAK is shown by its fingerprint.
+pub(crate) fn serialize_sak<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&key.fingerprint(KeyKind::Sak))
+}
+
+/// As [`serialize_sak`], for a CAK.
+pub(crate) fn serialize_cak<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&key.fingerprint(KeyKind::Cak))
 }
 
 /// The octets that pairs of hexadecimal digits stand for; pairs may be joined by `:` or `-`, and white space
@@ -136,8 +177,9 @@ mod tests {
     #[test]
     fn shows_a_fingerprint_and_nothing_else() {
         let key = Secret::new(&mut b"abc".to_vec());
-        // SHA-256("abc"), FIPS 180-4 example.
-        assert_eq!(key.fingerprint(), "ba7816bf");
+        // printf 'quadspan sakabc' | sha256sum
+        assert_eq!(key.fingerprint(KeyKind::Sak), "10d1d9b1755cafb5");
+        assert_ne!(key.fingerprint(KeyKind::Cak), key.fingerprint(KeyKind::Sak));
         assert_eq!(format!("{key:?}"), "Secret(..)");
     }
 

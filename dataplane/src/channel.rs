@@ -1,10 +1,10 @@
 //! A channel: clear tags, a SecY, and what speaks against using it.
 
 use macsec::{An, SecY, clear_tags};
-use net::{EtherType, Instant, VlanTag};
+use net::{EtherType, Instant, PacketBuf, VlanTag};
 
 use crate::{
-    ChannelSetup, Fault, Faults, Frame, PortId,
+    ChannelSetup, Fault, Faults, Frame, InterfaceId, PortId,
     demux::Demux,
     key_agreement::KeyAgreement,
     verdict::{DropCounters, DropReason},
@@ -29,13 +29,26 @@ pub(crate) struct Channel {
     /// When `faults` last changed.
     pub(crate) since: Instant,
     /// Frames that wait for the end of the batch to be protected together.
-    pub(crate) queue: Vec<Frame>,
+    pub(crate) queue: Vec<Queued>,
     /// Ask for more packet numbers when fewer than this are left; 0: never.
     low: u64,
     /// It asked, and nothing came yet.
     asked: bool,
     /// One bit for each AN whose exhaustion was told.
     exhausting: u8,
+}
+
+/// A frame that waits to be protected, and the attachment that it leaves by.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) attachment: InterfaceId,
+    pub(crate) frame: Frame,
+}
+
+impl AsMut<PacketBuf> for Queued {
+    fn as_mut(&mut self) -> &mut PacketBuf {
+        &mut self.frame.buf
+    }
 }
 
 /// Frames and octets before protection and after validation.

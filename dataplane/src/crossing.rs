@@ -35,6 +35,13 @@ pub enum Crossing {
         /// The frame.
         frame: Frame,
     },
+    /// A BFD packet for a session of the other worker's.
+    Bfd {
+        /// The interface that it came in by.
+        interface: InterfaceId,
+        /// The frame.
+        frame: Frame,
+    },
     /// A neighbour on a LAN was heard.
     Neighbor {
         /// On this interface.
@@ -50,7 +57,10 @@ impl Crossing {
     /// The frame in it, if any.
     pub fn into_frame(self) -> Option<Frame> {
         match self {
-            Self::Route { frame, .. } | Self::Emit { frame, .. } | Self::Host { frame, .. } => Some(frame),
+            Self::Route { frame, .. }
+            | Self::Emit { frame, .. }
+            | Self::Host { frame, .. }
+            | Self::Bfd { frame, .. } => Some(frame),
             Self::Neighbor { .. } => None,
         }
     }

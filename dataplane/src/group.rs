@@ -1,7 +1,7 @@
 //! Which member of a group carries a flow: resilient hashing.
 //!
-//! A flow's hash picks one of 512 buckets, a bucket names a member. Each bucket has an order of preference over all
-//! members, fixed when the group is made; it names the first live one. So a member that dies moves
+//! A flow's hash picks one of 512 buckets. Each bucket has an order of preference over all members, fixed when the
+//! group is made; the first live one carries its flows. So a member that dies moves
 //! the flows of its own buckets and no others, and when it returns only those come back.
 //!
 //! The orders come from weighted rendezvous hashing (every member draws a number per bucket, the best draw per
@@ -9,9 +9,11 @@
 //! weight, give or take one, and the buckets of a dead member are shared among the others just as exactly.
 //! Without that, chance alone would load one of four equal members 10 % above its share.
 //!
-//! All of this happens when a group is made or changes. Per frame there is one look into a table.
+//! All of this happens when a group is made, which is on the control plane's time ([`Preferences`]). Members that come
+//! and go change one word; per frame there is one look into a table, one more for each dead member in between.
 
 use core::num::NonZeroU8;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
@@ -59,40 +61,65 @@ pub struct TooManyMembers;
 /// A bucket's members, most preferred first.
 type Preference = ArrayVec<MemberIndex, MAX_MEMBERS>;
 
+/// What each bucket prefers, for members of certain weights. It depends on nothing else, so groups of the same weights
+/// can share one; it never changes, so they can across threads.
+#[derive(Debug, Default)]
+pub struct Preferences {
+    /// By rank: the members that the buckets prefer most, then the next best ones, and so on. One rank is 512 octets in a
+    /// row, and nearly all choices are made in the first.
+    ranks: Vec<[MemberIndex; BUCKETS]>,
+    members: u64,
+}
+
+impl Preferences {
+    /// For one member per weight.
+    ///
+    /// # Errors
+    /// [`TooManyMembers`] beyond [`MAX_MEMBERS`] weights.
+    pub fn new(weights: &[Weight]) -> Result<Self, TooManyMembers> {
+        let all: ArrayVec<MemberIndex, MAX_MEMBERS> = (0..weights.len())
+            .map(|at| MemberIndex::new(at).ok_or(TooManyMembers))
+            .collect::<Result<_, _>>()?;
+        let mut ranks = vec![[MemberIndex(0); BUCKETS]; all.len()];
+        for (bucket, preference) in preferences(weights, &all).iter().enumerate() {
+            for (rank, member) in ranks.iter_mut().zip(preference) {
+                if let Some(place) = rank.get_mut(bucket) {
+                    *place = *member;
+                }
+            }
+        }
+        Ok(Self { ranks, members: all.iter().fold(0, |set, member| set | member.bit()) })
+    }
+
+    /// The member of `live` (bit `i` for member `i`) that carries flows with this hash; `None` when none is live.
+    #[inline]
+    pub fn choose(&self, live: u64, hash: u32) -> Option<MemberIndex> {
+        let bucket = usize::try_from(hash).unwrap_or(0) % BUCKETS;
+        let preferred = self.ranks.iter().filter_map(|rank| rank.get(bucket).copied());
+        preferred.into_iter().find(|member| member.bit() & live != 0)
+    }
+}
+
 /// Members that share the flows. No member is live until [`set_live`](Self::set_live) says so.
 #[derive(Clone, Debug)]
 pub struct Group {
-    preferences: Vec<Preference>,
-    chosen: Box<[Option<MemberIndex>; BUCKETS]>,
-    members: u64,
+    preferences: Arc<Preferences>,
     live: u64,
 }
 
 impl Group {
     /// A group with one member per weight; with none it never chooses anything.
+    ///
+    /// # Errors
+    /// [`TooManyMembers`] beyond [`MAX_MEMBERS`] weights.
     pub fn new(weights: &[Weight]) -> Result<Self, TooManyMembers> {
-        let all: ArrayVec<MemberIndex, MAX_MEMBERS> = (0..weights.len())
-            .map(|at| MemberIndex::new(at).ok_or(TooManyMembers))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            preferences: preferences(weights, &all),
-            chosen: Box::new([None; BUCKETS]),
-            members: all.iter().fold(0, |set, member| set | member.bit()),
-            live: 0,
-        })
+        Ok(Self { preferences: Arc::new(Preferences::new(weights)?), live: 0 })
     }
 
     /// Sets which members are live: bit `i` for member `i`; bits of members that do not exist are ignored. True when that changed anything.
     pub fn set_live(&mut self, live: u64) -> bool {
-        let live = live & self.members;
-        if live == self.live {
-            return false;
-        }
-        self.live = live;
-        for (chosen, preference) in self.chosen.iter_mut().zip(&self.preferences) {
-            *chosen = preference.iter().copied().find(|member| member.bit() & live != 0);
-        }
-        true
+        let live = live & self.preferences.members;
+        core::mem::replace(&mut self.live, live) != live
     }
 
     /// The live members, one bit each.
@@ -103,13 +130,13 @@ impl Group {
     /// The member that carries flows with this hash (see [`crate::flow::flow_hash`]); `None` when no member is live.
     #[inline]
     pub fn choose(&self, hash: u32) -> Option<MemberIndex> {
-        let bucket = usize::try_from(hash).unwrap_or(0) % BUCKETS;
-        self.chosen.get(bucket).copied().flatten()
+        self.preferences.choose(self.live, hash)
     }
 
     /// How many of the [`BUCKETS`] `member` carries now: its share of the flows.
     pub fn share(&self, member: MemberIndex) -> usize {
-        self.chosen.iter().filter(|&&chosen| chosen == Some(member)).count()
+        let buckets = 0..u32::try_from(BUCKETS).unwrap_or(0);
+        buckets.filter(|&bucket| self.choose(bucket) == Some(member)).count()
     }
 }
 

@@ -19,6 +19,7 @@
 //! 6. No clock, no I/O outside [`port`]: time comes in as `now`.
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 mod channel;
 mod crossing;
 mod demux;

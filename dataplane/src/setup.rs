@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use macsec::{SecyPolicy, mka::KayParams};
 use net::{IpNet, MacAddr, VlanTag};
 
-use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId};
+use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId, bfd::BfdParams};
 
 /// The whole gateway.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,8 @@ pub struct InterfaceSetup {
     pub mss_clamp: MssClamp,
     /// The TAP by which the host's own stack uses this interface.
     pub host: Option<PortId>,
+    /// Its BFD sessions.
+    pub bfd: Vec<BfdParams>,
 }
 
 /// Where an interface is.
@@ -125,6 +127,17 @@ pub enum ConnectionKind {
     Transparent,
 }
 
+impl Setup {
+    /// The worker that alone sends by this interface; the first one, when all workers opened its port.
+    pub fn runs_on(&self, interface: &InterfaceSetup) -> WorkerId {
+        let owner = match interface.place {
+            Place::Attachment { channel, .. } => self.channels.get(channel.index()).map(|one| one.owner),
+            Place::Lan { port, .. } => self.ports.get(port.index()).and_then(|one| one.owner),
+        };
+        owner.unwrap_or_default()
+    }
+}
+
 impl InterfaceSetup {
     /// True for an attachment.
     pub const fn is_attachment(&self) -> bool {
@@ -134,6 +147,12 @@ impl InterfaceSetup {
     /// The MSS to clamp to, for packets of this address family.
     pub fn mss_limit(&self, v6: bool) -> Option<u16> {
         self.mss_clamp.limit(self.mtu, v6)
+    }
+
+    /// Its own address for talking to `peer`: the one in the peer's subnet, else as [`address_towards`](Self::address_towards).
+    pub fn address_for(&self, peer: IpAddr) -> Option<IpAddr> {
+        let near = self.addresses.iter().find(|own| own.contains(&peer)).map(IpNet::addr);
+        near.or_else(|| self.address_towards(peer))
     }
 
     /// Its own address in the family (and, for IPv6, of the scope) of `towards`.

@@ -70,6 +70,8 @@ drop_reasons! {
     MacsecPnExhausted = "macsec_pn_exhausted",
     /// MACsec §10.5: the protected frame is longer than the channel carries (OutPktsTooLong): lower the MTU in front of it.
     MacsecTooLong = "macsec_too_long",
+    /// MACsec: the cipher refused to protect the frame, so it was not sent (fail closed). This is a fault of the gateway's.
+    MacsecCipher = "macsec_cipher",
     /// The IP header is malformed, or its checksum wrong.
     BadIpHeader = "bad_ip_header",
     /// The source address is a group, loopback, or the gateway's own.
@@ -92,6 +94,8 @@ drop_reasons! {
     NeighborUnresolved = "neighbor_unresolved",
     /// For the gateway itself, but nothing here listens to it.
     NotForUs = "not_for_us",
+    /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
+    BfdRefused = "bfd_refused",
     /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
     BadNeighborMessage = "bad_neighbor_message",
     /// A super-frame whose headers do not fit together.

@@ -1,5 +1,5 @@
 //! A tunnel's port allocates nothing per frame, in either direction.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -3,32 +3,37 @@
 //!
 //! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use config::Config;
+use config::{Config, model::Io};
+use crossbeam::channel::Sender;
 use dataplane::{
     Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
     port::PortError,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble::{self, Device, Plan},
+    assemble::{self, Plan},
+    bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
-    ports::{self, HandsOff},
+    pacemaker::Pacemaker,
+    ports::{self, HandsOff, Taps},
+    received::Notes,
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
 };
 
-/// How often the numbers of received frames are written down.
-const NOTE: Duration = Duration::from_secs(10);
+/// How often beliefs about links are held against the kernel's.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// A link that comes back is used after this long: both ends, their queues and whatever is between them have come up then.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often the kernel's hands are looked at.
@@ -40,13 +45,14 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 pub struct Gateway {
     config: Config,
     setup: Arc<Setup>,
-    store: PnStore,
+    store: Arc<Mutex<PnStore>>,
     workers: Vec<RunningWorker>,
     /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
-    received: BTreeMap<(ChannelId, macsec::Sci, An), SaName>,
+    received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
     agreements: KeyAgreements,
     links: Vec<Option<Link>>,
+    monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
     /// What the paths of tunnels carry, as far as they told.
@@ -54,6 +60,9 @@ pub struct Gateway {
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    _pacemaker: Option<Pacemaker>,
+    bgp: Option<Bgp>,
+    taps: Taps,
 }
 
 struct RunningWorker {
@@ -68,17 +77,26 @@ pub struct Workers(Vec<Mailbox>);
 impl Workers {
     /// A report from each worker that answers in time.
     pub async fn reports(&self) -> Vec<Report> {
+        self.ask(Command::Report).await
+    }
+
+    /// What the receive SAs of all channels have reached, see [`Dataplane::received`].
+    pub async fn received(&self) -> Vec<(ChannelId, macsec::Sci, An, u64)> {
+        self.ask(Command::Received).await.concat()
+    }
+
+    async fn ask<T: Send + 'static>(&self, question: fn(Sender<T>) -> Command) -> Vec<T> {
         let mailboxes = self.0.clone();
         let ask = move || {
             let waiting: Vec<_> = mailboxes
                 .iter()
                 .map(|mailbox| {
-                    let (reply, report) = crossbeam::channel::bounded(1);
-                    mailbox.send(Command::Report(reply));
-                    report
+                    let (reply, answer) = crossbeam::channel::bounded(1);
+                    mailbox.send(question(reply));
+                    answer
                 })
                 .collect();
-            waiting.into_iter().filter_map(|report| report.recv_timeout(REPORT_WITHIN).ok()).collect()
+            waiting.into_iter().filter_map(|answer| answer.recv_timeout(REPORT_WITHIN).ok()).collect()
         };
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
@@ -103,9 +121,11 @@ impl Gateway {
     /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
     /// says what to do.
     pub async fn start(config: Config) -> Result<Self> {
-        let plan = assemble::plan(&config, &devices(&config)?)?;
+        // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let mut store = PnStore::open(&config.runtime.state_dir)?;
-        let hands_off = config.ports.iter().filter_map(take_over).collect();
+        let mut taps = Taps::prepare(&config)?;
+        let plan = assemble::plan(&config, &ports::devices(&config, &taps))?;
+        let hands_off = config.ports.iter().filter_map(take_over).collect::<Vec<_>>();
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
         let depot = Depot::new(plan.pool);
@@ -125,35 +145,48 @@ impl Gateway {
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
-        open_ports(&config, &setup, plan.pool, &mut workers)?;
-        open_hosts(&plan, &setup, &mut workers).await?;
+        open_ports(&config, &setup, plan.pool, &mut workers, &mut taps)?;
+        let hosts = open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
-            worker.dataplane().set_tables(tables.clone());
+            drop(worker.dataplane().set_tables(tables.clone()));
         }
+        let pulses = workers.iter().map(Worker::pulse).collect();
+        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
+        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
         let links = vec![None; config.ports.len()];
-        let (reserved, received) = (keys.reserved, keys.received);
+        let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
             config,
             setup,
-            store,
+            store: Arc::new(Mutex::new(store)),
             workers,
             reserved,
             received,
             agreements,
             links,
+            monitor: Arc::default(),
             settling: BTreeMap::new(),
             paths: BTreeMap::new(),
             pool: plan.pool,
             news,
             hands_off,
+            _pacemaker: pacemaker,
+            bgp,
+            taps,
         })
     }
 
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
+    }
+
+    /// The way to BGP, if any connection speaks it.
+    pub fn bgp(&self) -> Option<bgp::Handle> {
+        self.bgp.as_ref().map(|bgp| bgp.handle().clone())
     }
 
     /// The configuration that runs.
@@ -166,15 +199,23 @@ impl Gateway {
         self.setup.clone()
     }
 
+    /// How its link monitor does.
+    pub fn links(&self) -> Arc<link_monitor::Health> {
+        self.monitor.clone()
+    }
+
     /// Runs until `stop` is done, then ends in order.
     ///
     /// # Errors
     /// When a worker died.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
-        let watched = self.config.ports.iter().map(Watched::of).collect();
+        let devices = self.config.ports.iter().map(Watched::of).collect();
         let (sender, mut changes) = mpsc::unbounded_channel();
-        let watch = tokio::spawn(link_monitor::watch(watched, sender));
-        let mut note = tokio::time::interval(NOTE);
+        let watch = tokio::spawn(link_monitor::watch(devices, sender, self.monitor.clone()));
+        let notes =
+            Notes { workers: self.workers(), store: self.store.clone(), names: self.received.clone() };
+        let noting = tokio::spawn(notes.clone().keep());
+        let mut look_again = tokio::time::interval(LOOK_AGAIN);
         let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -185,24 +226,34 @@ impl Gateway {
                 () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => {
                     self.hold();
+                    self.remake_taps();
                     self.follow_clock();
                 }
-                _ = note.tick() => {
+                _ = look_again.tick() => {
                     self.look_again();
-                    self.note_received().await;
+                    let reports = self.workers().reports().await;
+                    self.agreements.look(&self.config, &reports);
                 }
+            }
+            if self.bgp.as_ref().is_some_and(Bgp::is_finished) {
+                bail!("BGP ended by itself: this is a bug; what it printed says more");
             }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
             }
         }
         watch.abort();
-        self.note_received().await;
+        noting.abort();
+        notes.note().await;
         self.stop();
         Ok(())
     }
 
     fn stop(self) {
+        // Its last words travel through the workers.
+        if let Some(bgp) = self.bgp {
+            bgp.stop();
+        }
         for worker in &self.workers {
             worker.mailbox.send(Command::Stop);
         }
@@ -220,6 +271,10 @@ impl Gateway {
     fn hear(&mut self, worker: WorkerId, news: News) {
         match news {
             News::Port(port, error) => {
+                let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
+                if error == PortError::Gone && self.taps.is_current(device) {
+                    return; // of a TAP that was made again since
+                }
                 let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
                 warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
                 if let Some(known) = self.links.get_mut(port.index()) {
@@ -234,6 +289,7 @@ impl Gateway {
             }
             News::Path(port, octets) => self.path_changed(port, octets),
             News::Dataplane(event) => self.hear_dataplane(event),
+            News::Retired(tables) => drop(tables),
         }
     }
 
@@ -260,8 +316,12 @@ impl Gateway {
 
     fn hear_dataplane(&mut self, event: Event) {
         match event {
-            Event::AttachmentUp(id) => info!(event = "attachment.up", attachment = self.attachment(id)),
+            Event::AttachmentUp(id) => {
+                info!(event = "attachment.up", attachment = self.attachment(id));
+                self.with_bgp(|bgp| bgp.link(id, Ok(())));
+            }
             Event::AttachmentDown(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
@@ -278,6 +338,12 @@ impl Gateway {
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
             }
+            Event::Bfd(id, peer, event) => {
+                crate::bfd::log(&self.attachment(id), peer, event);
+                if let Some(news) = crate::bfd::news(id, peer, event) {
+                    self.with_bgp(|bgp| bgp.bfd(news));
+                }
+            }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
@@ -288,7 +354,7 @@ impl Gateway {
 
     fn extend(&mut self, channel: ChannelId, an: An) {
         let Some((name, max)) = self.reserved.get(&(channel, an)) else { return };
-        match self.store.extend_transmit(name, *max) {
+        match self.store.lock().extend_transmit(name, *max) {
             Ok(limit) => {
                 if let Some(worker) = self.owner(channel) {
                     worker.mailbox.send(Command::PnLimit { channel, an, limit, low: LOW });
@@ -348,6 +414,13 @@ impl Gateway {
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(port, fault));
         }
+        self.with_bgp(|bgp| bgp.port(&self.setup, port, fault));
+    }
+
+    fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {
+        if let Some(bgp) = &self.bgp {
+            act(bgp.handle());
+        }
     }
 
     /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
@@ -355,6 +428,21 @@ impl Gateway {
         for at in 0..self.config.ports.len() {
             let link = self.config.ports.get(at).map_or(Link::Gone, |port| Watched::of(port).link());
             self.link_changed(at, link);
+        }
+    }
+
+    /// TAPs that somebody deleted are made again.
+    fn remake_taps(&mut self) {
+        for at in 0..self.config.ports.len() {
+            let gone = matches!(self.links.get(at), Some(Some(Link::Gone)));
+            let tap = self.config.ports.get(at).filter(|port| gone && port.io == Io::Tap).cloned();
+            let Some(port) = tap else { continue };
+            if self.reopen(PortId::at(at), &port)
+                && let (link, Some(known)) = (Link::read(&port.device), self.links.get_mut(at))
+            {
+                *known = link.index().map(|index| Link::NoCarrier { index });
+                self.link_changed(at, link);
+            }
         }
     }
 
@@ -370,7 +458,9 @@ impl Gateway {
             if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
                 continue;
             }
-            match ports::open(port, setup.caps.offload, WorkerId::at(at), self.setup.workers, self.pool) {
+            let worker_id = WorkerId::at(at);
+            let count = self.setup.workers;
+            match ports::open(port, setup.caps.offload, worker_id, count, self.pool, &mut self.taps) {
                 Ok(opened) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
                 Err(why) => {
                     error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));
@@ -406,21 +496,6 @@ impl Gateway {
         }
     }
 
-    async fn note_received(&mut self) {
-        let reports = self.workers().reports().await;
-        self.agreements.look(&self.config, &reports);
-        let reached: Vec<_> = reports
-            .iter()
-            .flat_map(|report| &report.snapshot.channels)
-            .flat_map(|channel| channel.secy.receive.iter().map(move |sc| (channel.channel, sc)))
-            .flat_map(|(channel, sc)| sc.sas.iter().map(move |sa| ((channel, sc.sci, sa.an), sa.lowest_pn)))
-            .filter_map(|(key, lowest)| self.received.get(&key).map(|name| (name.clone(), lowest)))
-            .collect();
-        if let Err(why) = self.store.note_receive(reached) {
-            error!(event = "state.write_failed", why = %why, "after a restart old frames could be accepted again");
-        }
-    }
-
     fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
         self.workers.get(self.setup.channels.get(channel.index())?.owner.index())
     }
@@ -443,40 +518,18 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// What the kernel says of each device that the configuration names.
-fn devices(config: &Config) -> Result<BTreeMap<String, Device>> {
-    let mut devices = BTreeMap::new();
-    for port in &config.ports {
-        if port.io == config::model::Io::Tap {
-            ensure_tap(&port.device)?;
-        }
-        let (Ok(mac), Ok(mtu)) = (sys::interface::mac(&port.device), sys::interface::mtu(&port.device))
-        else {
-            continue;
-        };
-        let device = Device { mac: net::MacAddr(mac), mtu: u16::try_from(mtu).unwrap_or(u16::MAX) };
-        devices.insert(port.device.clone(), device);
-    }
-    Ok(devices)
-}
-
-/// A TAP port's device exists from the moment on that it is opened; here it is only looked at.
-fn ensure_tap(device: &str) -> Result<()> {
-    if Path::new("/dev/net/tun").exists() {
-        return Ok(());
-    }
-    bail!("port on TAP device {device}: /dev/net/tun is missing: load the kernel module `tun`")
-}
-
-/// A tunnel's device stays the kernel's, whose stack its datagrams cross.
+/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to, and not that of a
+/// tunnel, whose datagrams cross that stack.
 fn take_over(port: &config::model::Port) -> Option<HandsOff> {
-    if port.underlay.is_some() {
-        return None;
-    }
-    let (hands_off, failed) = HandsOff::of(&port.device);
+    let device = &port.device;
+    let ours = port.io != Io::Tap && port.underlay.is_none();
+    let (hands_off, failed) = ours.then(|| HandsOff::of(device))?;
     for key in failed {
         // Without IPv6 in the kernel there is nothing to take IPv6 from.
-        tracing::debug!(event = "port.sysctl", device = port.device, key, "not set");
+        tracing::debug!(event = "port.sysctl", device, key, "not set");
+    }
+    if let Some(why) = ports::why_not_addresses(device, &ports::kernel_addresses(device)) {
+        warn!(event = "port.kernel_address", port = port.name, "{why}");
     }
     Some(hands_off)
 }
@@ -486,12 +539,13 @@ fn open_ports(
     setup: &Setup,
     pool: dataplane::PoolSizes,
     workers: &mut [Worker],
+    taps: &mut Taps,
 ) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
         for (worker_at, worker) in workers.iter_mut().enumerate() {
             let id = WorkerId::at(worker_at);
             if plan.owner.is_none_or(|owner| owner == id) {
-                let opened = ports::open(port, plan.caps.offload, id, setup.workers, pool)?;
+                let opened = ports::open(port, plan.caps.offload, id, setup.workers, pool, taps)?;
                 worker.set_port(PortId::at(at), opened).with_context(|| format!("port \"{}\"", port.name))?;
             }
         }
@@ -499,15 +553,22 @@ fn open_ports(
     Ok(())
 }
 
-async fn open_hosts(plan: &Plan, setup: &Setup, workers: &mut [Worker]) -> Result<()> {
+/// Makes the TAPs; gives their names.
+async fn open_hosts(
+    plan: &Plan,
+    setup: &Setup,
+    workers: &mut [Worker],
+) -> Result<BTreeMap<InterfaceId, String>> {
+    let mut names = BTreeMap::new();
     for host in &plan.hosts {
         let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let opened = ports::open_host(host).await?;
+        let (name, opened) = ports::open_host(host).await?;
+        names.insert(host.interface, name);
         if let Some(worker) = workers.get_mut(owner.index()) {
             worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::Secret;
+use config::{KeyKind, Secret};
 use zeroize::Zeroizing;
 
 /// Octets of a new CKN: as many as there may be, which is what AWS takes and older equipment pads to.
@@ -59,8 +59,8 @@ pub fn make(stem: Option<&Path>, cak_len: usize) -> Result<Made, KeygenError> {
         let _gone = fs::remove_file(&ckn_file);
         return Err(error);
     }
-    let fingerprint = Secret::new(&mut cak).fingerprint();
-    Ok(Made { ckn: ckn.to_string(), ckn_file, cak_file, fingerprint: format!("sha256:{fingerprint}") })
+    let fingerprint = Secret::new(&mut cak).fingerprint(KeyKind::Cak);
+    Ok(Made { ckn: ckn.to_string(), ckn_file, cak_file, fingerprint })
 }
 
 fn folder_of(stem: &Path) -> Result<(), KeygenError> {

@@ -9,23 +9,25 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
-    port::{Port, PortCounters, PortError},
+    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    port::{Port, PortCounters, PortError, PortKind},
 };
 use macsec::{
-    An,
+    An, Sci,
     mka::{KeyEntry, RekeyAnswer},
 };
 use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
-use crate::clock;
+use crate::{clock, pacemaker::Pulse};
 
 /// Frames (and news of neighbours) that may wait between two workers.
 pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
+/// Batches in the largest ring of a port: what was in it at first is out after so many.
+const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
 
@@ -56,6 +58,8 @@ pub enum Command {
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
+    /// Report what receive SAs have reached, see [`Dataplane::received`].
+    Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
     /// Send what waits and end.
     Stop,
 }
@@ -65,8 +69,8 @@ pub enum Command {
 pub struct Report {
     /// The dataplane's counters and states.
     pub snapshot: Snapshot,
-    /// The counters of the ports that this worker opened; `None` for those it has not (or that are gone).
-    pub ports: Vec<Option<PortCounters>>,
+    /// Kind and counters of the ports that this worker opened; `None` for those it has not (or that are gone).
+    pub ports: Vec<Option<(PortKind, PortCounters)>>,
 }
 
 /// What a worker tells the control plane unasked.
@@ -78,6 +82,8 @@ pub enum News {
     Path(PortId, u16),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
+    /// Routes that are not used any more: freeing them may take long, and is nothing for a worker.
+    Retired(Arc<Tables>),
 }
 
 /// The way to one worker.
@@ -118,8 +124,7 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
-    /// Ports that had frames left, in their own memory, when the last rounds ended.
-    holding: Vec<PortId>,
+    pulse: Arc<Pulse>,
     stop: bool,
 }
 
@@ -146,7 +151,7 @@ impl Worker {
             inbox,
             refused,
             lost,
-            holding: Vec::with_capacity(64),
+            pulse: Arc::new(Pulse::default()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -155,6 +160,11 @@ impl Worker {
     /// How others wake it.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// By what the pacemaker sees whether it is late.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Its dataplane, for what is set up before it runs.
@@ -189,11 +199,11 @@ impl Worker {
     /// Works until told to stop.
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
+        self.pulse.begin();
         while !self.stop {
-            let wait = match self.holding.is_empty() {
-                true => self.dataplane.poll_timeout().map(|due| due.since(clock::now())),
-                false => Some(Duration::ZERO),
-            };
+            let held = self.ports.iter().flatten().any(|port| port.holds_frames());
+            let due = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let wait = if held { Some(Duration::ZERO) } else { due };
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
@@ -202,13 +212,32 @@ impl Worker {
             self.ready_again(&mut ready);
             self.take_commands();
             self.work(&mut ready);
-            self.dataplane.handle_timeout(clock::now());
+            let now = clock::now();
+            if self.dataplane.is_judgement_due(now) {
+                self.look_everywhere();
+            }
+            self.dataplane.handle_timeout(now);
             self.settle();
+            self.pulse.beat(self.dataplane.bfd_deadline());
         }
     }
 
-    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
-    /// has frames is ready again at once, or noted in `holding`, so leaving early loses nothing.
+    /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
+    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them.
+    fn look_everywhere(&mut self) {
+        for at in 0..self.ports.len() {
+            let id = PortId::at(at);
+            for _ in 0..LAP {
+                if !self.take_batch(id, clock::now()) {
+                    break;
+                }
+            }
+        }
+        self.take_crossings(clock::now());
+    }
+
+    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
+    /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
             let now = clock::now();
@@ -220,23 +249,19 @@ impl Worker {
                     busy |= self.take_batch(PortId(index), now);
                 }
             }
-            if !busy {
+            if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }
-        for ready in ready.drain(..) {
-            let port = u16::try_from(ready.token).ok().map(PortId);
-            let holds =
-                |id: &PortId| matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
-            self.holding.extend(port.filter(holds));
-        }
+        ready.clear();
     }
 
     /// Ports that hold frames in their own memory are ready, whatever the poller says.
-    fn ready_again(&mut self, ready: &mut Vec<Ready>) {
-        for id in self.holding.drain(..) {
-            let token = u64::from(id.0);
-            if !ready.iter().any(|ready| ready.token == token) {
+    fn ready_again(&self, ready: &mut Vec<Ready>) {
+        for (at, port) in self.ports.iter().enumerate() {
+            let token = u64::from(PortId::at(at).0);
+            let holds = port.as_ref().is_some_and(|port| port.holds_frames());
+            if holds && !ready.iter().any(|ready| ready.token == token) {
                 ready.push(Ready { token, readable: true, writable: false, failed: false });
             }
         }
@@ -335,7 +360,10 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             let now = clock::now();
             match command {
-                Command::Tables(tables) => self.dataplane.set_tables(tables),
+                Command::Tables(tables) => {
+                    let before = self.dataplane.set_tables(tables);
+                    (self.news)(News::Retired(before));
+                }
                 Command::PortFault(port, fault) => {
                     if fault.is_none() {
                         self.say(port, None);
@@ -363,6 +391,9 @@ impl Worker {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.report());
                 }
+                Command::Received(reply) => {
+                    let _sent = reply.send(self.dataplane.received());
+                }
                 Command::Stop => self.stop = true,
             }
         }
@@ -370,10 +401,11 @@ impl Worker {
 
     /// What ports drop themselves counts under the reasons of the closed list too.
     fn report(&self) -> Report {
-        let ports: Vec<_> = self.ports.iter().map(|port| port.as_ref().map(|port| port.counters())).collect();
+        let of_port = |port: &dyn Port| (port.kind(), port.counters());
+        let ports: Vec<_> = self.ports.iter().map(|port| port.as_deref().map(of_port)).collect();
         let mut snapshot = self.dataplane.snapshot(clock::now());
         for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
-            let Some(counters) = counters else { continue };
+            let Some((_, counters)) = counters else { continue };
             port.drops.add(DropReason::Truncated, counters.rx_truncated);
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);

@@ -40,6 +40,12 @@ fn tcp_with_offloads_on_crosses_in_both_directions_and_families() {
     sites.end();
 }
 
+/// Datagrams that a node's kernel dropped because their socket was full.
+fn overruns(sites: &Sites, node: &str) -> u64 {
+    let counts = must(&sites.lab, node, "nstat -asz UdpRcvbufErrors Udp6RcvbufErrors");
+    counts.lines().filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
 const fn both_ways() -> [(&'static str, &'static str, &'static str); 4] {
     [
         ("h-a", "h-b", "10.2.0.2"),
@@ -53,14 +59,12 @@ const fn both_ways() -> [(&'static str, &'static str, &'static str); 4] {
 fn udp_crosses_without_loss() {
     let Some(sites) = Sites::start("hosts::udp_crosses", Plan::DEFAULT) else { return };
     for (client, server, address) in both_ways() {
+        let before = overruns(&sites, server);
         let run = iperf(&sites.lab, client, server, address, "-u -b 20M -l 1400 -t 1");
-        assert!(run.packets > 1000, "{run:?}");
-        assert!(
-            run.lost * 100 <= run.packets,
-            "{address}: {run:?}; {} | {}",
-            sites.a.drops(),
-            sites.b.drops()
-        );
+        // On a busy machine the server's own socket runs over: that is no loss on the way.
+        let lost = run.lost.saturating_sub(overruns(&sites, server) - before);
+        let drops = format!("{} | {}", sites.a.drops(), sites.b.drops());
+        assert!(run.packets > 1000 && lost * 100 <= run.packets, "{address}: {lost} of {run:?}; {drops}");
     }
     sites.assert_clean();
     sites.end();
@@ -369,6 +373,67 @@ fn a_gateway_killed_under_traffic_comes_back_behind_its_packet_numbers() {
         assert_eq!(jumps, 2, "restarts in the capture");
         assert!(numbers.is_sorted(), "a veth pair reorders nothing");
     }
+    sites.end();
+}
+
+/// Echo requests that the kernel of a node took for itself.
+fn echoes_taken(sites: &Sites, node: &str) -> u64 {
+    let text = must(&sites.lab, node, "grep ^Icmp: /proc/net/snmp");
+    let [names, counts] = &text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let at = names.split(' ').position(|name| name == "InEchos").unwrap();
+    counts.split(' ').nth(at).unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_address_of_the_kernels_on_a_ports_device_is_warned_of() {
+    let plan = Plan { channels: 1, ..Plan::DEFAULT };
+    let Some(mut sites) = Sites::build("hosts::an_address_of_the_kernels", plan) else { return };
+    // Where A is managed from, an address that was left on the LAN's device, and the setting of some distributions.
+    let manage = "ip link set lo up; ip address add 192.0.2.1/32 dev lo
+                  ip link add m0 type veth peer name m1; ip link set m0 up; ip link set m1 up
+                  ip route add default dev m0; ip address add 198.51.100.1/24 dev lan1";
+    must(&sites.lab, "gw-a", &format!("{manage}; echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter"));
+    sites.a.start(&sites.lab);
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    let (log, other) = (sites.a.log(), sites.b.log());
+    assert!(log.contains("port.kernel_address") && !other.contains("port.kernel_address"), "{log}");
+    let warned =
+        |sites: &Sites| sites.a.api("status")["reasons"].to_string().contains("ip address flush dev lan1");
+    assert!(warned(&sites));
+    let knock = |sites: &Sites| {
+        let before = echoes_taken(sites, "gw-a");
+        sh(&sites.lab, "h-a", "ip route replace 192.0.2.1 via 10.1.0.1; ping -n -c 2 -i 0.2 -W 1 192.0.2.1");
+        echoes_taken(sites, "gw-a") - before
+    };
+    assert!(knock(&sites) > 0, "this is what the warning is of");
+    // The remedy that it names. The loose check is as strict as the other on a device without address.
+    must(&sites.lab, "gw-a", "ip address flush dev lan1");
+    assert_eq!((knock(&sites), warned(&sites)), (0, false));
+    sites.end();
+}
+
+#[test]
+fn what_was_received_is_on_disk_soon_so_that_a_killed_gateway_accepts_no_old_frames() {
+    let plan = Plan { channels: 1, ..Plan::DEFAULT };
+    let Some(mut sites) = Sites::start("hosts::what_was_received_is_on_disk_soon", plan) else { return };
+    must(&sites.lab, "h-a", "ping -n -q -f -c 300 10.2.0.2");
+    let accepted = sites.b.counted("ch1").received_pn[0];
+    assert!(accepted > 300, "{accepted}");
+    // Numbers are noted every second; with what a busy machine adds this is far from the ten of a slow one.
+    let noted = || -> Option<u64> {
+        let text = std::fs::read_to_string(sites.b.state().join("packet-numbers.json")).ok()?;
+        let numbers: serde_json::Value = serde_json::from_str(&text).ok()?;
+        numbers["receive"].as_object()?.values().next()?.as_u64()
+    };
+    // The window of 64 frames is still open behind what was accepted last.
+    until("what was accepted is noted", Duration::from_secs(4), || {
+        noted().filter(|lowest| lowest + 64 >= accepted)
+    });
+    sites.b.kill();
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    sites.assert_clean();
     sites.end();
 }
 

@@ -18,7 +18,7 @@ use gateway::clock;
 use gateway::lab::traffic::udp::{Totals, UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::{End, Link, Stop, Topology};
 use support::gateway::Gateway;
-use support::shell::{iperf, until};
+use support::shell::{iperf, must, until};
 use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -209,6 +209,34 @@ fn a_lans_interface_can_be_deleted_and_made_again() {
         let _lossy = traffic.stop();
         assert_well(sites);
     }
+}
+
+#[test]
+fn a_lost_carrier_is_known_soon_whatever_the_kernel_does_with_the_news() {
+    let plan = Plan { channels: 4, ..Plan::DEFAULT };
+    let Some(sites) = Sites::start("ports::a_lost_carrier_is_known_soon", plan) else { return };
+    let index = |node: &str, device: &str| {
+        must(&sites.lab, node, &format!("ip -o link show {device}")).split(':').next().unwrap().to_owned()
+    };
+    // The kernel tells at once of an end of a pair whose other end has another number, and late where they are the
+    // same: both kinds, all at once, so that it has something to be late with.
+    let same = (1..=4).filter(|at| index("gw-a", &format!("ch{at}")) == index("gw-b", &format!("ch{at}")));
+    let same = same.count();
+    for _ in 0..3 {
+        let cut = clock::now();
+        must(&sites.lab, "gw-b", "for at in 1 2 3 4; do ip link set ch$at down; done");
+        for channel in ["ch1", "ch2", "ch3", "ch4"] {
+            until("the channel is down", PATIENCE, || (!sites.a.counted(channel).live).then_some(()));
+        }
+        let took = clock::now().since(cut);
+        assert!(took < Duration::from_millis(900), "{took:?}, {same} of 4 pairs have one number");
+        must(&sites.lab, "gw-b", "for at in 1 2 3 4; do ip link set ch$at up; done");
+        for channel in ["ch1", "ch2", "ch3", "ch4"] {
+            until("the channel is live", PATIENCE, || sites.a.counted(channel).live.then_some(()));
+        }
+    }
+    sites.wait_reachable();
+    assert_well(sites);
 }
 
 /// The link of the lab's plan that has this end.

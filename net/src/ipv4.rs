@@ -99,6 +99,13 @@ impl Ipv4 {
         self.checksum = U16::new(checksum::update(self.checksum.get(), old, len));
     }
 
+    /// Sets DSCP and ECN and corrects the checksum.
+    pub fn set_tos(&mut self, tos: u8) {
+        let word = |tos: u8| u16::from_be_bytes([self.version_ihl, tos]);
+        self.checksum = U16::new(checksum::update(self.checksum.get(), word(self.tos), word(tos)));
+        self.tos = tos;
+    }
+
     /// Sets the identification and corrects the checksum.
     pub fn set_id(&mut self, id: u16) {
         let old = self.id.get();
@@ -140,18 +147,20 @@ impl Ipv4 {
     }
 
     /// This header for a piece of its payload: `len` octets from `offset` (a multiple of 8, counted within this
-    /// packet, which may itself be a fragment) on. `last` says that the payload ends with it. DF is cleared.
+    /// packet, which may itself be a fragment) on. `last` says that the payload ends with it. DF is cleared. `options`
+    /// (whole words, at most 40 octets) are to follow the fixed part; length and checksum cover them.
     #[must_use]
-    pub fn as_fragment(&self, offset: usize, last: bool, len: usize) -> Self {
+    pub fn as_fragment(&self, options: &[u8], offset: usize, last: bool, len: usize) -> Self {
         let more = if last && !self.more_fragments() { 0 } else { 0x2000 };
         let units = u16::try_from((self.fragment_offset() + offset) / 8).unwrap_or(u16::MAX) & 0x1fff;
-        let total = u16::try_from(len.saturating_add(Self::LEN)).unwrap_or(u16::MAX);
+        let total = len.saturating_add(Self::LEN).saturating_add(options.len());
+        let words = u8::try_from((Self::LEN + options.len()) / 4).unwrap_or(0x0f) & 0x0f;
         let mut header = *self;
-        header.version_ihl = 0x45;
-        header.total_len = U16::new(total);
+        header.version_ihl = 0x40 | words;
+        header.total_len = U16::new(u16::try_from(total).unwrap_or(u16::MAX));
         header.flags_fragment = U16::new(more | units);
         header.checksum = U16::new(0);
-        header.checksum = U16::new(checksum::checksum(header.as_bytes()));
+        header.checksum = U16::new(checksum::Sum::new().with(header.as_bytes()).with(options).finish());
         header
     }
 

@@ -33,6 +33,7 @@ pub mod random;
 mod socket_option;
 pub mod sysctl;
 mod tap;
+pub mod tcp;
 #[cfg(test)]
 mod testbed;
 pub mod udp;

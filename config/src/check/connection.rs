@@ -2,6 +2,7 @@
 
 use super::{
     address::{self, Subnets},
+    bgp,
     channel::profile_of,
     given, mtu,
     names::Names,
@@ -11,19 +12,24 @@ use crate::{
     model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
     problem::{Code, Report, Span},
     raw::{self, At, Document, items},
+    secret::SecretSource,
 };
 
-pub(super) fn check(document: &Document, names: &Names<'_>, report: &mut Report) -> Option<Vec<Connection>> {
+pub(super) fn check(
+    document: &Document,
+    names: &Names<'_>,
+    secrets: &dyn SecretSource,
+    report: &mut Report,
+) -> Option<Vec<Connection>> {
     overlap::attachments(document, names, report);
     overlap::lans(document, names, report);
-    let build = |connection: &At<raw::Connection>| one(&connection.value, document, names, report);
+    let build = |connection: &At<raw::Connection>| one(&connection.value, (document, names, secrets), report);
     items(&document.connection).iter().map(build).collect::<Vec<_>>().into_iter().collect()
 }
 
 fn one(
     connection: &raw::Connection,
-    document: &Document,
-    names: &Names<'_>,
+    (document, names, secrets): (&Document, &Names<'_>, &dyn SecretSource),
     report: &mut Report,
 ) -> Option<Connection> {
     let context = Context { document, names, connection };
@@ -34,6 +40,8 @@ fn one(
         transparent::check(connection, report);
     }
     let routes = route::check(connection, &subnets, report);
+    let profile = profile_of(document, names, connection.interconnect.as_ref());
+    let bgp = bgp::check(connection, profile, secrets, report);
     let interconnect = connection.interconnect.as_ref().and_then(|name| names.interconnect(name, report));
     Some(Connection {
         name: given(connection.name.as_ref())?,
@@ -44,6 +52,9 @@ fn one(
         attachments: attachments?,
         lans: lans?,
         routes: routes?,
+        bgp: bgp.as_ref()?.bgp.clone(),
+        policies: bgp.as_ref()?.policies.clone(),
+        neighbors: bgp?.neighbors,
     })
 }
 
@@ -98,6 +109,7 @@ impl Context<'_> {
             preference: attachment.preference(),
             mac: given(attachment.mac.as_ref()),
             host: host(attachment.host(), attachment.host_device.as_ref()),
+            bfd: bgp::bfd(attachment, profile, report),
         })
     }
 

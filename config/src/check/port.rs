@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names::Names, tunnel, values};
 use crate::{
-    model::{Interconnect, Io, Port, PortRole, Runtime},
+    model::{Interconnect, Port, PortRole, Runtime},
     problem::{Code, Report, Span},
     raw::{self, At, Document, items},
 };
@@ -117,7 +117,6 @@ fn roles(document: &Document, names: &Names<'_>, report: &mut Report) -> BTreeMa
         let Some(name) = &channel.value.port else { continue };
         if let Some(at) = names.ports.place(&name.value) {
             channels.entry(at).or_insert(name.span);
-            refuse_tap(document, at, name, report);
         }
     }
     let mut roles: BTreeMap<_, _> = channels.keys().map(|at| (*at, PortRole::Channel)).collect();
@@ -139,21 +138,6 @@ fn roles(document: &Document, names: &Names<'_>, report: &mut Report) -> BTreeMa
         }
     }
     roles
-}
-
-/// A TAP leads to the host's own stack, where no peer is.
-fn refuse_tap(document: &Document, at: usize, name: &At<String>, report: &mut Report) {
-    let port = items(&document.port).get(at);
-    if let Some(io) = port.and_then(|port| port.value.io.as_ref()).filter(|io| io.value == Io::Tap) {
-        report
-            .add(
-                Code::PortRoles,
-                name.span,
-                format!("port `{}` is a TAP device, which reaches no peer", name.value),
-            )
-            .also(io.span, "a TAP")
-            .help("use a port on a network interface (io = \"auto\")");
-    }
 }
 
 pub(super) fn interconnects(

@@ -5,7 +5,10 @@ use core::net::IpAddr;
 use net::{IpNet, MacAddr, VlanId};
 use serde::{Serialize, Serializer};
 
-use super::{Channel, Interconnect, Mode, Port, Protection, Ref, optional_text, optional_vlan};
+use super::{
+    Bfd, Bgp, Channel, Interconnect, Mode, Neighbor, Port, Protection, Ref, RoutePolicy, optional_text,
+    optional_vlan,
+};
 
 /// One customer's domain across an interconnect, with a routing table of its own.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -29,6 +32,14 @@ pub struct Connection {
     /// Static routes with different prefixes; none when transparent.
     #[serde(rename = "route")]
     pub routes: Vec<Route>,
+    /// BGP; there are no neighbours without.
+    pub bgp: Option<Bgp>,
+    /// BGP neighbours, each another one on its interface; none when transparent.
+    #[serde(rename = "neighbor", skip_serializing_if = "Vec::is_empty")]
+    pub neighbors: Vec<Neighbor>,
+    /// Policies that neighbours name.
+    #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<RoutePolicy>,
 }
 
 /// Whether and how the MSS of passing TCP connections is lowered.
@@ -76,6 +87,8 @@ pub struct Attachment {
     pub mac: Option<MacAddr>,
     /// The host's own stack gets this interface.
     pub host: Option<HostDevice>,
+    /// BFD with each of the peers.
+    pub bfd: Option<Bfd>,
 }
 
 /// Where a connection meets the customer.

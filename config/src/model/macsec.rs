@@ -6,7 +6,7 @@ use net::MacAddr;
 use serde::{Serialize, Serializer};
 
 use super::{Cipher, Mka, Policy, Validate};
-use crate::secret::{Secret, SecretRef, hex, serialize_fingerprint};
+use crate::secret::{Secret, SecretRef, hex, serialize_sak};
 
 /// The SecY of a channel.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -90,7 +90,7 @@ pub struct Sa {
     /// Association number, 0 to 3.
     pub an: u8,
     /// The key; its length is that of the suite.
-    #[serde(serialize_with = "serialize_fingerprint")]
+    #[serde(serialize_with = "serialize_sak")]
     pub key: Secret,
     /// Where the key came from.
     pub from: SecretRef,

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::{Cipher, IcvIndicator};
 use crate::{
     raw::time::{serialize_moment, serialize_period},
-    secret::{Secret, SecretRef, serialize_fingerprint},
+    secret::{Secret, SecretRef, serialize_cak},
 };
 
 /// The KaY of a channel.
@@ -58,7 +58,7 @@ pub struct MkaKey {
     /// Its name.
     pub ckn: Ckn,
     /// The CAK, 16 or 32 octets.
-    #[serde(serialize_with = "serialize_fingerprint")]
+    #[serde(serialize_with = "serialize_cak")]
     pub cak: Secret,
     /// Where the CAK came from.
     pub from: SecretRef,

@@ -6,6 +6,7 @@
 //!
 //! It serialises for `show config` with the words of the file; keys are shown by their fingerprints.
 
+mod bgp;
 mod connection;
 mod macsec;
 mod mka;
@@ -16,6 +17,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use bgp::{
+    Announce, Bfd, Bgp, Community, LargeCommunity, Limits, MaxIn, MaxOut, Neighbor, Password,
+    Policy as RoutePolicy, PrefixRange, RouteFilter, Rule,
+};
 pub use connection::{Attachment, Connection, HostDevice, Interface, Lan, MssClamp, Route, Via};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
@@ -23,8 +28,9 @@ pub use mka::{Ckn, Mka, MkaKey};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    AcceptFrom, Aead, Cipher, IcvIndicator, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing,
-    TagType, UnderlayKind, Validate,
+    AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
+    Mode, Policy, Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, UnderlayKind,
+    Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 

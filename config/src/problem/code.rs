@@ -2,7 +2,7 @@
 //! another one: people put them into tickets and search for them.
 //!
 //! Hundreds group them: 00 shape of the text, 01 names and ports, 02 channels and their SecY, 03 keys,
-//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles.
+//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles, 09 BGP and BFD.
 
 use core::fmt;
 
@@ -205,6 +205,33 @@ codes! {
     ProfileRefuses = "QS0801", Error;
     /// The peer's profile says that this will not work as it stands.
     ProfileWarns = "QS0802", Warning;
+
+    /// A connection has BGP neighbours and does not say who we are.
+    BgpMissing = "QS0901", Error;
+    /// Nothing can be the BGP identifier.
+    RouterId = "QS0902", Error;
+    /// Two neighbours have the same address on the same interface.
+    DuplicateNeighbor = "QS0903", Error;
+    /// The AS number is reserved (RFC 6793, RFC 7300, RFC 7607).
+    ReservedAsn = "QS0904", Error;
+    /// Timers of BGP that do not go together (RFC 4271 §4.4, §10).
+    BgpTimers = "QS0905", Error;
+    /// The password cannot be used for TCP-MD5 (RFC 2385).
+    Password = "QS0906", Error;
+    /// An external neighbour without a policy: no routes pass (RFC 8212).
+    NoRoutePolicy = "QS0907", Warning;
+    /// Routes of this family could not be announced: there is no address of ours to be their next hop.
+    NextHopMissing = "QS0908", Error;
+    /// A role of RFC 9234 that cannot be.
+    Role = "QS0909", Error;
+    /// The neighbour is to be watched by BFD, and its interface has none.
+    BfdMissing = "QS0910", Error;
+    /// BFD is to run and there is nobody to run it with.
+    BfdPeer = "QS0911", Error;
+    /// No neighbour uses the policy.
+    UnusedPolicy = "QS0912", Warning;
+    /// It is not clear which LAN the neighbour is on.
+    NeighborPlace = "QS0913", Error;
 }
 
 impl fmt::Display for Code {

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::{Spanned, de::DeValue};
 
 use super::{
+    bgp::{Bfd, Bgp, Neighbor, Policy},
     kinds::{Address, Device, Int, InterfaceAddress, List, Mac, Name, Prefix, Vlan},
     section::{section, words},
     tree::{At, Kind, quoted, suggest, wrong_type},
@@ -35,6 +36,12 @@ section! {
         lan: List<Lan> => optional;
         /// Static routes.
         route: List<Route> => optional;
+        /// BGP: who we are and what we announce.
+        bgp: Bgp => optional;
+        /// BGP neighbours, on attachments and LANs.
+        neighbor: List<Neighbor> => optional;
+        /// Policies that neighbours name: what to take and what to announce.
+        policy: List<Policy> => optional;
     }
 }
 
@@ -81,6 +88,8 @@ section! {
         host: bool => default(false);
         /// Name of that device.
         host_device: Device => optional;
+        /// BFD with the peers: finds a path that died in silence.
+        bfd: Bfd => optional;
     }
 }
 

@@ -131,7 +131,8 @@ words! {
         Auto = "auto",
         /// A packet socket with a memory-mapped receive ring.
         AfPacket = "af_packet",
-        /// A TAP device that the gateway creates.
+        /// A TAP device: attached to when it is there, made when not. The kernel's interface is the far end of it: a LAN to
+        /// talk to this machine or to a virtual one, or, in a bridge, the way of a channel.
         Tap = "tap",
     }
     later { "af_xdp": "AF_XDP comes with a later version; use \"af_packet\""; }

@@ -4,6 +4,7 @@
 //! taken out before the text is loaded.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod bgp;
 mod macsec;
 mod mka;
 mod routing;
@@ -29,6 +30,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         mka::CLOUDS,
         routing::CONNECTIONS,
         routing::ROUTING,
+        bgp::BGP,
+        bgp::CLOUDS,
     ]
     .into_iter()
     .flatten()

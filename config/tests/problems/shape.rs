@@ -108,11 +108,6 @@ pub(crate) const NAMES: &[Case] = &[
         "no connection uses channel `ch2`",
     ),
     (Code::PortRoles, &[("port = \"lan1\"", "port = ‸\"wan1\"")], "underlay of a channel"),
-    (
-        Code::PortRoles,
-        &[("io = \"af_packet\"", "io = \"tap\""), ("port = \"wan2\"", "port = ‸\"wan2\"")],
-        "TAP",
-    ),
     (Code::Pins, &[("pin = [0, 1]", "pin = ‸[0]")], "1 CPUs for 2 workers"),
     (Code::Pins, &[("pin = [0, 1]", "pin = [3, ‸3]")], "CPU 3 is given to two"),
     (Code::HostDevice, &[("port = \"lan1\"", "port = \"lan1\"\nhost_device = ‸\"blue0\"")], "host = true"),

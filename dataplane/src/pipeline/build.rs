@@ -2,11 +2,15 @@
 
 use net::{Instant, IpNet};
 
-use super::{ConnectionState, Facts, Interface, InterfaceCounters, PortState, TRANSMIT_QUEUE, Wire};
+use super::{
+    ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
+    TRANSMIT_QUEUE, Wire,
+};
 use crate::{
     ChannelId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
     demux::{Demux, Owner},
-    group::{Group, Weight},
+    group::{Group, MAX_MEMBERS, Weight},
+    icmp::RateLimiter,
     neighbor::{NeighborLimits, NeighborParams, Neighbors},
     offload::Coalescer,
 };
@@ -38,12 +42,24 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
         since: Instant::ZERO,
+        icmp_limit: icmp_limit(setup, one),
     }
 }
 
-/// A group of these weights. Members beyond the 64th are left out: more attachments than that have no use.
-pub(super) fn group(weights: impl Iterator<Item = u8>) -> Group {
-    let weights: Vec<_> = weights.take(64).map(|weight| Weight::new(weight).unwrap_or(Weight::MIN)).collect();
+/// This worker's share of the errors that may be sent about what comes in by an interface: of a LAN that all workers
+/// serve each has as much as the others, and together they send no more than the limit.
+fn icmp_limit(setup: &Setup, one: &InterfaceSetup) -> RateLimiter {
+    let shared = match one.place {
+        Place::Lan { port, .. } => setup.ports.get(port.index()).is_some_and(|port| port.owner.is_none()),
+        Place::Attachment { .. } => false,
+    };
+    let workers = if shared { u32::from(setup.workers.max(1)) } else { 1 };
+    RateLimiter::new(ICMP_PER_SECOND / workers, ICMP_BURST / workers)
+}
+
+/// A group of so many equal members. Those beyond the 64th are left out: more attachments than that have no use.
+fn group(members: usize) -> Group {
+    let weights = vec![Weight::MIN; members.min(MAX_MEMBERS)];
     #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
     Group::new(&weights).expect("64 members fit")
 }
@@ -55,8 +71,7 @@ pub(super) fn attachments(setup: &Setup, of: ChannelId) -> Demux {
         if let Place::Attachment { channel, vlan } = one.place
             && channel == of
         {
-            let ids: Vec<_> = vlan.iter().map(|tag| tag.id()).collect();
-            demux.add(&ids, Owner::Interface(InterfaceId::at(at)), is_wire(setup, one));
+            demux.add(vlan.as_slice(), Owner::Interface(InterfaceId::at(at)), is_wire(setup, one));
         }
     }
     demux
@@ -78,11 +93,10 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
     };
     let mut ports: Vec<_> = setup.ports.iter().map(state).collect();
     for (at, channel) in setup.channels.iter().enumerate() {
-        let ids: Vec<_> = channel.clear_tags.iter().map(|tag| tag.id()).collect();
         if let Some(port) = ports.get_mut(channel.port.index()) {
             // In clear an attachment's tag stands where otherwise the SecTAG hides it.
             let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
-            port.demux.add(&ids, Owner::Channel(ChannelId::at(at)), clear);
+            port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), clear);
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {
@@ -90,8 +104,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         if let Place::Lan { port, vlan } = one.place
             && let Some(port) = ports.get_mut(port.index())
         {
-            let ids: Vec<_> = vlan.iter().map(|tag| tag.id()).collect();
-            port.demux.add(&ids, Owner::Interface(id), is_wire(setup, one));
+            port.demux.add(vlan.as_slice(), Owner::Interface(id), is_wire(setup, one));
             port.coalescer = port.caps.offload.then(|| Coalescer::new(port.caps));
         }
         if let Some(host) = one.host
@@ -113,10 +126,72 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
     let state = |(at, connection): (usize, &crate::ConnectionSetup)| {
         let wire = (connection.kind == ConnectionKind::Transparent).then(|| {
             let attachments = members(at, true);
-            let group = group(attachments.iter().map(|_| 1));
+            let group = group(attachments.len());
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
-        ConnectionState { groups: Vec::new(), wire }
+        ConnectionState { live: Vec::new(), wire }
     };
     setup.connections.iter().enumerate().map(state).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use macsec::{Sci, SecyPolicy};
+    use net::MacAddr;
+
+    use super::*;
+    use crate::{ChannelSetup, ConnectionId, MssClamp, PortCaps, PortId, PortSetup, WorkerId};
+
+    /// A LAN that all of so many workers serve, and an attachment of the first one's.
+    fn setup(workers: u16) -> Setup {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let interface = |place| InterfaceSetup {
+            connection: ConnectionId(0),
+            place,
+            mac,
+            mtu: 1500,
+            addresses: vec![],
+            mss_clamp: MssClamp::Off,
+            host: None,
+            bfd: vec![],
+        };
+        let port = |owner| PortSetup { owner, caps: PortCaps::default() };
+        Setup {
+            workers,
+            ports: vec![port(None), port(Some(WorkerId(0)))],
+            channels: vec![ChannelSetup {
+                port: PortId(1),
+                owner: WorkerId(0),
+                clear_tags: vec![],
+                secy: SecyPolicy::new(Sci::new(mac, 1)),
+                mka: None,
+            }],
+            interfaces: vec![
+                interface(Place::Lan { port: PortId(0), vlan: None }),
+                interface(Place::Attachment { channel: ChannelId(0), vlan: None }),
+            ],
+            connections: vec![],
+        }
+    }
+
+    #[test]
+    fn rfc_4443_2_4_f_the_workers_shares_of_the_icmp_limit_add_up() {
+        for workers in [1, 2, 3, 7] {
+            let setup = setup(workers);
+            let mut shares: Vec<_> = (0..workers).map(|_| icmp_limit(&setup, &setup.interfaces[0])).collect();
+            let mut sent = 0;
+            for millisecond in 0..10_000 {
+                let now = Instant::ZERO.after(Duration::from_millis(millisecond));
+                sent +=
+                    shares.iter_mut().map(|one| (0..20).filter(|_| one.allow(now)).count()).sum::<usize>();
+            }
+            let most = 10 * usize::try_from(ICMP_PER_SECOND).unwrap() + usize::try_from(ICMP_BURST).unwrap();
+            assert!((most * 9 / 10..=most).contains(&sent), "{workers} workers: {sent}");
+            // An attachment has one worker, which has the whole limit.
+            let mut whole = icmp_limit(&setup, &setup.interfaces[1]);
+            assert_eq!((0..200).filter(|_| whole.allow(Instant::ZERO)).count(), 100, "{workers} workers");
+        }
+    }
 }

@@ -7,29 +7,44 @@ use macsec::TxRefusal;
 use super::{Blame, Dataplane, Event, Facts, blame_of, ingress::octets};
 use crate::{
     BATCH, ChannelId, DropReason, Frame, InterfaceId, Place, PortId, WorkerId,
+    channel::Queued,
     offload::{SegmentError, finish_checksum, segment},
     vlan,
 };
 
 impl Dataplane {
-    /// Sends a whole untagged frame out by an interface that this worker serves.
+    /// Sends a whole untagged frame out by an interface that this worker serves. It counts there once nothing but the port
+    /// can refuse it: on a LAN here, on an attachment when its SecY has protected it.
     pub(super) fn emit(&mut self, interface: InterfaceId, mut frame: Frame) {
-        let Some(one) = self.interfaces.get_mut(interface.index()) else { return self.pool.recycle(frame) };
-        one.counters.tx_frames += 1;
-        one.counters.tx_octets += octets(&frame);
-        let facts = one.facts;
+        let Some(facts) = self.facts(interface) else { return self.pool.recycle(frame) };
+        let octets = octets(&frame);
         let (Place::Lan { vlan, .. } | Place::Attachment { vlan, .. }) = facts.place;
         if vlan.is_some_and(|tag| !vlan::push(&mut frame, tag)) {
             return self.drop(blame_of(facts.place), DropReason::Oversized, frame);
         }
         match facts.place {
-            Place::Lan { port, .. } => self.leave_by_lan(&facts, port, frame),
-            Place::Attachment { channel, .. } => self.leave_by_channel(channel, frame),
+            Place::Lan { port, .. } => {
+                if self.leave_by_lan(&facts, port, frame) {
+                    self.count_sent(interface, octets);
+                }
+            }
+            Place::Attachment { channel, .. } => self.leave_by_channel(interface, channel, frame),
         }
     }
 
-    fn leave_by_lan(&mut self, facts: &Facts, port: PortId, frame: Frame) {
-        let Some(state) = self.ports.get_mut(port.index()) else { return self.pool.recycle(frame) };
+    fn count_sent(&mut self, interface: InterfaceId, octets: u64) {
+        if let Some(one) = self.interfaces.get_mut(interface.index()) {
+            one.counters.tx_frames += 1;
+            one.counters.tx_octets += octets;
+        }
+    }
+
+    /// False when the frame was dropped.
+    fn leave_by_lan(&mut self, facts: &Facts, port: PortId, frame: Frame) -> bool {
+        let Some(state) = self.ports.get_mut(port.index()) else {
+            self.pool.recycle(frame);
+            return false;
+        };
         match &mut state.coalescer {
             Some(coalescer) => {
                 if !self.coalescing.contains(&port) {
@@ -41,12 +56,15 @@ impl Dataplane {
             None => {
                 self.finish_offload(blame_of(facts.place), frame);
                 let mut segments = core::mem::take(&mut self.segments);
+                let sent = !segments.is_empty();
                 if let Some(state) = self.ports.get_mut(port.index()) {
                     state.transmit.append(&mut segments);
                 }
                 self.segments = segments;
+                return sent;
             }
         }
+        true
     }
 
     /// Queues a frame for a port as it is.
@@ -58,7 +76,7 @@ impl Dataplane {
     }
 
     /// Cuts and completes a frame so that it can stand on a wire, into `self.segments`.
-    fn finish_offload(&mut self, blame: Blame, mut frame: Frame) {
+    pub(super) fn finish_offload(&mut self, blame: Blame, mut frame: Frame) {
         if frame.offload.gso.is_none() {
             if finish_checksum(&mut frame).is_err() {
                 return self.drop(blame, DropReason::BadOffload, frame);
@@ -74,12 +92,12 @@ impl Dataplane {
         }
     }
 
-    fn leave_by_channel(&mut self, channel: ChannelId, mut frame: Frame) {
+    fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, mut frame: Frame) {
         frame.flow = self.flow_for(channel, &frame);
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {
             Some(Some(state)) => {
-                state.queue.append(&mut self.segments);
+                state.queue.extend(self.segments.drain(..).map(|frame| Queued { attachment, frame }));
                 state.queue.len() >= BATCH
             }
             _ => {
@@ -111,7 +129,7 @@ impl Dataplane {
             self.protect_chunk(id, chunk);
         }
         // Frames that were refused are marked by an empty buffer; the rest goes to the port, in PN order.
-        for frame in queue.drain(..) {
+        for Queued { frame, .. } in queue.drain(..) {
             if frame.buf.is_empty() {
                 self.pool.recycle(frame);
             } else {
@@ -123,21 +141,25 @@ impl Dataplane {
         }
     }
 
-    fn protect_chunk(&mut self, id: ChannelId, chunk: &mut [Frame]) {
+    fn protect_chunk(&mut self, id: ChannelId, chunk: &mut [Queued]) {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
         let mut lens = [0; BATCH];
-        for (len, frame) in lens.iter_mut().zip(chunk.iter()) {
-            *len = octets(frame);
+        for (len, queued) in lens.iter_mut().zip(chunk.iter()) {
+            *len = octets(&queued.frame);
         }
         let mut verdicts = [Err(TxRefusal::NoTransmitSa); BATCH];
         if let Some(verdicts) = verdicts.get_mut(..chunk.len()) {
             channel.secy.protect_batch(chunk, verdicts);
         }
-        for ((frame, verdict), len) in chunk.iter_mut().zip(verdicts).zip(lens) {
+        for ((Queued { attachment, frame }, verdict), len) in chunk.iter_mut().zip(verdicts).zip(lens) {
             match verdict {
                 Ok(_) => {
                     channel.counters.tx_frames += 1;
                     channel.counters.tx_octets += len;
+                    if let Some(one) = self.interfaces.get_mut(attachment.index()) {
+                        one.counters.tx_frames += 1;
+                        one.counters.tx_octets += len - one.facts.tag_len();
+                    }
                 }
                 Err(why) => {
                     channel.drops.count(tx_reason(why));
@@ -210,6 +232,24 @@ const fn tx_reason(why: TxRefusal) -> DropReason {
         TxRefusal::TooLong => DropReason::MacsecTooLong,
         TxRefusal::NoRoom => DropReason::Oversized,
         TxRefusal::TooShort => DropReason::Runt,
-        TxRefusal::Cipher => DropReason::MacsecNoTransmitSa,
+        TxRefusal::Cipher => DropReason::MacsecCipher,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_secy_has_a_reason_of_its_own() {
+        let all = [
+            (TxRefusal::NoTransmitSa, DropReason::MacsecNoTransmitSa),
+            (TxRefusal::PnExhausted, DropReason::MacsecPnExhausted),
+            (TxRefusal::TooLong, DropReason::MacsecTooLong),
+            (TxRefusal::NoRoom, DropReason::Oversized),
+            (TxRefusal::TooShort, DropReason::Runt),
+            (TxRefusal::Cipher, DropReason::MacsecCipher),
+        ];
+        assert_eq!(all.map(|(why, _)| tx_reason(why)), all.map(|(_, reason)| reason));
     }
 }

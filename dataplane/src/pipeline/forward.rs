@@ -10,7 +10,7 @@ use crate::{
     flow::flow_hash,
     icmp::IcmpError,
     neighbor::Resolve,
-    offload::{clamp_mss, finish_checksum, largest_l3},
+    offload::{clamp_mss, largest_l3},
     tables::{Hop, NextHop},
 };
 
@@ -47,7 +47,10 @@ impl Dataplane {
         if destination.is_loopback() || destination.is_unspecified() || source.is_unspecified() {
             return self.drop(blame, DropReason::NotForwardable, frame);
         }
-        if self.take_neighbor_message(facts, blame, &frame, &header, now) {
+        // A question or an answer to somebody else is a packet as any other.
+        if self.is_own_address(facts, destination.into())
+            && self.take_neighbor_message(facts, blame, &frame, &header, now)
+        {
             return self.show_host(facts, frame);
         }
         // RFC 4291 §2.5.6: packets with a link-local source stay on their link.
@@ -117,10 +120,9 @@ impl Dataplane {
     }
 
     fn choose(&self, connection: ConnectionId, group: u32, hash: u32) -> Option<Hop> {
-        let group = usize::try_from(group).ok()?;
-        let member = self.connections.get(connection.index())?.groups.get(group)?.choose(hash)?;
-        let hops = self.tables.connections.get(connection.index())?.groups.get(group)?;
-        hops.get(member.index()).copied()
+        let at = usize::try_from(group).ok()?;
+        let live = *self.connections.get(connection.index())?.live.get(at)?;
+        self.tables.connections.get(connection.index())?.groups.get(at)?.choose(live, hash)
     }
 
     /// Reverse-path sanity (RFC 3704 §2.2 with several uplinks): the source must not be our own, and the route back to it
@@ -141,9 +143,9 @@ impl Dataplane {
 
     fn group_leaves_by(&self, facts: &Facts, group: u32, attachment: bool) -> bool {
         let tables = self.tables.connections.get(facts.connection.index());
-        let hops = usize::try_from(group).ok().and_then(|group| tables?.groups.get(group));
-        hops.is_some_and(|hops| {
-            hops.iter().any(|hop| {
+        let group = usize::try_from(group).ok().and_then(|group| tables?.groups.get(group));
+        group.is_some_and(|group| {
+            group.hops.iter().any(|hop| {
                 let other = self.facts(hop.interface).map(|other| other.place);
                 hop.interface == facts.id || attachment && matches!(other, Some(Place::Attachment { .. }))
             })
@@ -180,30 +182,40 @@ impl Dataplane {
         facts: &Facts,
         out: &Facts,
         blame: Blame,
-        mut frame: Frame,
+        frame: Frame,
         gateway: IpAddr,
         now: Instant,
     ) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         let may_cut = Ipv4::parse(l3).is_some_and(|(header, _)| gateway.is_ipv4() && !header.dont_fragment());
-        if !may_cut || frame.offload.gso.is_some() {
+        if !may_cut {
             self.send_error(facts, IcmpError::TooBig { mtu: u32::from(out.mtu) }, &frame, now);
             return self.drop(blame, DropReason::TooBig, frame);
         }
-        // A checksum that its host left open is over the whole packet.
-        if finish_checksum(&mut frame).is_err() {
-            return self.drop(blame, DropReason::BadOffload, frame);
-        }
-        let mut pieces = core::mem::take(&mut self.segments);
-        let cut = crate::fragment::fragment(&frame, out.mtu, &mut self.pool, &mut pieces);
-        match cut {
-            Ok(()) => self.pool.recycle(frame),
-            Err(reason) => self.drop(blame, reason, frame),
-        }
+        let mut pieces = core::mem::take(&mut self.pieces);
+        self.cut(blame, frame, out.mtu, &mut pieces);
         for piece in pieces.drain(..) {
             self.send_to(out.id, gateway, piece, now);
         }
-        self.segments = pieces;
+        self.pieces = pieces;
+    }
+
+    /// Cuts a frame into what an MTU carries: a super-frame to its segments first, whose checksums are then whole, and
+    /// each of those to fragments.
+    fn cut(&mut self, blame: Blame, frame: Frame, mtu: u16, pieces: &mut Vec<Frame>) {
+        self.finish_offload(blame, frame);
+        let mut whole = core::mem::take(&mut self.segments);
+        for segment in whole.drain(..) {
+            if largest_l3(&segment) <= usize::from(mtu) && pieces.len() < pieces.capacity() {
+                pieces.push(segment);
+                continue;
+            }
+            match crate::fragment::fragment(&segment, mtu, &mut self.pool, pieces) {
+                Ok(()) => self.pool.recycle(segment),
+                Err(reason) => self.drop(blame, reason, segment),
+            }
+        }
+        self.segments = whole;
     }
 
     /// Sends a packet (behind room for an Ethernet header) to a neighbour, or waits until that is found.

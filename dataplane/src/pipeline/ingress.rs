@@ -6,7 +6,7 @@
 use macsec::{RxDrop, RxVerdict};
 use net::{EtherType, Ethernet, Instant};
 
-use super::{Blame, Dataplane, Facts};
+use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
     BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
 };
@@ -33,6 +33,14 @@ impl Dataplane {
                 Crossing::Route { interface, gateway, frame } => self.send_to(interface, gateway, frame, now),
                 Crossing::Emit { interface, frame } => self.emit(interface, frame),
                 Crossing::Host { interface, frame } => self.hand_to_host(interface, frame),
+                Crossing::Bfd { interface, frame } => match self.facts(interface) {
+                    Some(facts) => {
+                        if let Some(frame) = self.take_bfd(&facts, blame_of(facts.place), frame, now) {
+                            self.pool.recycle(frame);
+                        }
+                    }
+                    None => self.pool.recycle(frame),
+                },
                 Crossing::Neighbor { interface, ip, mac } => {
                     if let Some(one) = self.interfaces.get_mut(interface.index()) {
                         one.neighbors.learn(ip, mac, now);

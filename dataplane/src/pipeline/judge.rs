@@ -6,8 +6,8 @@ use net::Instant;
 
 use super::{Dataplane, Event, Interface};
 use crate::{
-    ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, liveness::Board,
-    neighbor::Neighbors,
+    ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, group::MAX_MEMBERS,
+    liveness::Board, neighbor::Neighbors,
 };
 
 impl Dataplane {
@@ -92,6 +92,7 @@ impl Dataplane {
     /// Publishes whether an attachment is live.
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
+        self.open_path_for_bfd(interface, faults);
         if !self.board.set(interface, faults.is_live()) {
             return;
         }
@@ -119,13 +120,9 @@ impl Dataplane {
 
     fn ask_peers(&mut self, interface: InterfaceId, ask: impl Fn(&mut Neighbors, IpAddr), now: Instant) {
         let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
-        let groups = self
-            .tables
-            .connections
-            .get(one.facts.connection.index())
-            .map_or(&[][..], |tables| &tables.groups);
-        for hop in groups.iter().flatten().filter(|hop| hop.interface == interface) {
-            ask(&mut one.neighbors, hop.gateway);
+        let tables = self.tables.connections.get(one.facts.connection.index());
+        for (_, gateway) in tables.map_or(&[][..], |tables| tables.neighbors_on(interface)) {
+            ask(&mut one.neighbors, *gateway);
         }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);
@@ -143,10 +140,13 @@ impl Dataplane {
         self.epoch = self.board.epoch();
         let board = &self.board;
         for (at, state) in self.connections.iter_mut().enumerate() {
-            let hops = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
-            for (group, hops) in state.groups.iter_mut().zip(hops) {
-                group.set_live(live_bits(board, &self.interfaces, hops.iter().map(|hop| hop.interface)));
-            }
+            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+            state.live.clear();
+            state.live.extend(
+                groups.iter().map(|group| {
+                    live_bits(board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
+                }),
+            );
             if let Some(wire) = &mut state.wire {
                 wire.group.set_live(live_bits(board, &self.interfaces, wire.attachments.iter().copied()));
             }
@@ -156,7 +156,7 @@ impl Dataplane {
 
 /// LAN interfaces are always live; attachments are when the board says so.
 fn live_bits(board: &Board, interfaces: &[Interface], members: impl Iterator<Item = InterfaceId>) -> u64 {
-    members.take(64).enumerate().fold(0, |bits, (at, member)| {
+    members.take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
         let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
         let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
         bits | u64::from(live) << at

@@ -9,13 +9,14 @@ use core::net::{IpAddr, Ipv6Addr};
 use net::{EtherType, Ethernet, Instant, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
 
 use super::{
-    Blame, Dataplane, Event, Facts, blame_of,
+    Blame, Dataplane, Event, Facts, Interface, blame_of,
     forward::{address, is_link_scope},
 };
 use crate::{
     Crossing, DropReason, Frame, InterfaceId, Place,
     icmp::{self, IcmpError},
     neighbor::{ArpOutcome, NdOutcome, Neighbors},
+    tables::NextHop,
 };
 
 impl Dataplane {
@@ -78,6 +79,12 @@ impl Dataplane {
         true
     }
 
+    /// Whether this address is the gateway's on this very interface.
+    pub(super) fn is_own_address(&self, facts: &Facts, address: IpAddr) -> bool {
+        let setup = self.setup.interfaces.get(facts.id.index());
+        setup.is_some_and(|setup| setup.addresses.iter().any(|net| net.addr() == address))
+    }
+
     /// A destination that never leaves its link: neighbour messages, and what is for our own link-local address.
     pub(super) fn input_link_scope(
         &mut self,
@@ -87,10 +94,14 @@ impl Dataplane {
         (header, destination): (&Ipv6, Ipv6Addr),
         now: Instant,
     ) {
-        if self.take_neighbor_message(facts, blame, &frame, header, now) {
+        // The host's own stack may have link-local addresses that only it knows (RFC 7217): what it asked is answered to them.
+        let ours = destination == facts.mac.link_local();
+        if (ours || destination.is_multicast() || facts.host.is_some())
+            && self.take_neighbor_message(facts, blame, &frame, header, now)
+        {
             return self.show_host(facts, frame);
         }
-        if destination == facts.mac.link_local() {
+        if ours {
             if let Some(reason) = self.refuse_source(facts, header.source().into()) {
                 return self.drop(blame, reason, frame);
             }
@@ -113,6 +124,7 @@ impl Dataplane {
         {
             return self.reply(facts, frame, now);
         }
+        let Some(frame) = self.take_bfd(facts, blame, frame, now) else { return };
         if self.facts(owner).is_some_and(|owner| owner.host.is_some()) {
             return self.hand_to_host(owner, frame);
         }
@@ -130,7 +142,7 @@ impl Dataplane {
         self.send_own(facts, destination, frame, now);
     }
 
-    fn send_own(&mut self, facts: &Facts, destination: IpAddr, frame: Frame, now: Instant) {
+    pub(super) fn send_own(&mut self, facts: &Facts, destination: IpAddr, frame: Frame, now: Instant) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         match self.exit(facts.connection, destination, l3) {
             Some((interface, gateway)) => self.send_to(interface, gateway, frame, now),
@@ -143,10 +155,14 @@ impl Dataplane {
         let original = about.buf.get(Ethernet::LEN..).unwrap_or_default();
         // RFC 1122 §3.2.2: never about what came as a link-layer group.
         let to_group = Ethernet::split(&about.buf).is_some_and(|(header, _)| header.destination.is_group());
-        if to_group || !icmp::may_answer(error, original) || !self.icmp_limit.allow(now) {
+        if to_group || !icmp::may_answer(error, original) {
             return;
         }
-        let Some(to) = source(about) else { return };
+        let within = |one: &mut Interface| one.icmp_limit.allow(now);
+        if !self.interfaces.get_mut(facts.id.index()).is_some_and(within) {
+            return;
+        }
+        let Some(to) = source(about).filter(|to| !self.is_ours(facts, *to)) else { return };
         let setup = self.setup.interfaces.get(facts.id.index());
         let Some(from) = setup.and_then(|setup| setup.address_towards(to)) else { return };
         let Some(mut buf) = self.pool.small() else { return };
@@ -158,6 +174,12 @@ impl Dataplane {
         } else {
             self.pool.recycle(frame);
         }
+    }
+
+    /// Nobody but ourselves would learn of what became of a packet of our own.
+    fn is_ours(&self, facts: &Facts, source: IpAddr) -> bool {
+        source == IpAddr::V6(facts.mac.link_local())
+            || matches!(self.lookup(facts.connection, source), Some(NextHop::Local(_)))
     }
 
     fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
@@ -279,7 +301,7 @@ fn is_neighbor_answer(frame: &Frame) -> bool {
     }
 }
 
-fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
+pub(super) fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
     let Some(room) = buf.push_front(Ethernet::LEN) else { return false };
     room.fill(0);
     if let Some((header, _)) = Ethernet::split_mut(room) {

@@ -8,6 +8,7 @@
 //! | `wire` | transparent connections |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
+//! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `judge` | which attachments are live |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -16,6 +17,7 @@
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
 
+mod bfd;
 mod build;
 mod egress;
 mod forward;
@@ -37,13 +39,21 @@ pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
-    group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
+    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    bfd::{BfdEvent, Sessions},
+    channel::Channel,
+    demux::Demux,
+    group::Group,
+    icmp::RateLimiter,
+    liveness::Board,
+    neighbor::Neighbors,
+    offload::Coalescer,
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
 const TRANSMIT_QUEUE: usize = BATCH * 64;
-/// ICMP errors per second, and in a burst (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
+/// ICMP errors per second, and in a burst, about packets from one interface, all workers together (RFC 1812 §4.3.2.8,
+/// RFC 4443 §2.4(f)).
 const ICMP_PER_SECOND: u32 = 1000;
 const ICMP_BURST: u32 = 100;
 /// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
@@ -65,6 +75,8 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// What a BFD session of an interface, with this peer, has to tell.
+    Bfd(InterfaceId, IpAddr, BfdEvent),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -76,6 +88,7 @@ pub struct Dataplane {
     me: WorkerId,
     setup: Arc<Setup>,
     tables: Arc<Tables>,
+    bfd: Sessions,
     board: Arc<Board>,
     epoch: u64,
     pool: Pool,
@@ -85,7 +98,6 @@ pub struct Dataplane {
     connections: Vec<ConnectionState>,
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
-    icmp_limit: RateLimiter,
     conflict_limit: RateLimiter,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
@@ -93,6 +105,8 @@ pub struct Dataplane {
     coalescing: Vec<PortId>,
     /// Segments on their way from a super-frame to a queue.
     segments: Vec<Frame>,
+    /// Fragments on their way from a packet to their neighbour.
+    pieces: Vec<Frame>,
     /// A run of frames of one channel.
     run: Vec<Frame>,
     neighbor_deadline: Option<Instant>,
@@ -123,6 +137,8 @@ struct Interface {
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
     since: Instant,
+    /// For ICMP errors about packets that came in by it.
+    icmp_limit: RateLimiter,
 }
 
 /// What never changes about an interface, small enough to copy.
@@ -138,6 +154,14 @@ struct Facts {
     host: Option<PortId>,
 }
 
+impl Facts {
+    /// Octets of the tag that its frames carry on the wire.
+    const fn tag_len(&self) -> u64 {
+        let (Place::Lan { vlan, .. } | Place::Attachment { vlan, .. }) = self.place;
+        if vlan.is_some() { 4 } else { 0 }
+    }
+}
+
 /// Frames and octets that crossed an interface.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct InterfaceCounters {
@@ -145,16 +169,17 @@ pub struct InterfaceCounters {
     pub rx_frames: u64,
     /// Octets in.
     pub rx_octets: u64,
-    /// Frames out; a super-frame is one.
+    /// Frames out: by a LAN a super-frame is one, by an attachment each frame that its SecY protected.
     pub tx_frames: u64,
-    /// Octets out.
+    /// Their octets.
     pub tx_octets: u64,
 }
 
 /// A connection's groups with their members' state.
 #[derive(Debug, Default)]
 struct ConnectionState {
-    groups: Vec<Group>,
+    /// The live members of each group of the tables, one bit each.
+    live: Vec<u64>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
 }
@@ -202,6 +227,7 @@ impl Dataplane {
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
+            bfd: Sessions::new(&setup, me, seed),
             epoch: 0,
             pool,
             ports: build::ports(&setup),
@@ -210,11 +236,11 @@ impl Dataplane {
             connections: build::connections(&setup),
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
-            icmp_limit: RateLimiter::new(ICMP_PER_SECOND, ICMP_BURST),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
+            pieces: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
@@ -225,6 +251,7 @@ impl Dataplane {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);
         }
+        this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
     }
@@ -261,12 +288,16 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.neighbor_deadline, self.mka_deadline())
+        earliest(earliest(self.neighbor_deadline, self.mka_deadline()), self.bfd.poll_timeout())
     }
 
-    /// Does what is due: key agreement, neighbours that did not answer.
+    /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
+    /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_bfd(now) {
+            self.finish(now);
+        }
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -292,7 +323,8 @@ impl Dataplane {
         let blame = match &crossing {
             Crossing::Route { interface, .. }
             | Crossing::Emit { interface, .. }
-            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            | Crossing::Host { interface, .. }
+            | Crossing::Bfd { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -300,19 +332,18 @@ impl Dataplane {
         }
     }
 
-    /// Uses newer routes from the next batch on. Older ones than those in use are refused.
-    pub fn set_tables(&mut self, tables: Arc<Tables>) {
+    /// Uses newer routes from the next batch on; older ones than those in use are refused. Gives back those that are not
+    /// used: freeing the last copy of large tables takes long, and belongs on another thread.
+    #[must_use = "freeing tables takes long: give them to another thread"]
+    pub fn set_tables(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
         if tables.generation < self.tables.generation {
-            return;
+            return tables;
         }
-        for (state, tables) in self.connections.iter_mut().zip(&tables.connections) {
-            state.groups =
-                tables.groups.iter().map(|hops| build::group(hops.iter().map(|hop| hop.weight))).collect();
-        }
-        self.tables = tables;
+        let before = core::mem::replace(&mut self.tables, tables);
         self.choose_again();
         self.meet = true;
         self.neighbor_deadline = Some(Instant::ZERO);
+        before
     }
 
     /// Generation of the routes in use.
@@ -392,6 +423,9 @@ impl Dataplane {
     /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
     /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
+        // First the packets that waited for a neighbour, then newer ones: a session's states must arrive in their order.
+        self.serve_neighbors(now);
+        self.serve_bfd(now);
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();

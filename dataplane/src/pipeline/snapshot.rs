@@ -1,11 +1,13 @@
 //! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
 
-use macsec::{SecyStatus, mka::MkaStatus};
+use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
 use super::{Dataplane, InterfaceCounters};
 use crate::{
-    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
+    bfd::{BfdStatus, RefusalCounters},
+    channel::ChannelCounters,
     neighbor::NeighborEntry,
 };
 
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
+    /// BFD packets that were for no session of this worker's.
+    pub bfd_refused: RefusalCounters,
     /// Small and big buffers in this worker's hands and in none.
     pub buffers: ((usize, usize), (usize, usize)),
 }
@@ -58,6 +62,8 @@ pub struct InterfaceSnapshot {
     pub counters: InterfaceCounters,
     /// Its neighbours.
     pub neighbors: Vec<NeighborEntry>,
+    /// Its BFD sessions, as far as this worker runs them.
+    pub bfd: Vec<BfdStatus>,
 }
 
 /// A port.
@@ -72,6 +78,20 @@ pub struct PortSnapshot {
 }
 
 impl Dataplane {
+    /// What the receive SAs of this worker's channels have reached: the lowest packet number that each still accepts.
+    /// Allocates: not for every batch.
+    pub fn received(&self) -> Vec<(ChannelId, Sci, An, u64)> {
+        let mut received = Vec::new();
+        for (at, channel) in self.channels.iter().enumerate() {
+            let status = channel.as_ref().map(|channel| channel.secy.status());
+            for sc in status.iter().flat_map(|status| &status.receive) {
+                let sas = sc.sas.iter().map(|sa| (ChannelId::at(at), sc.sci, sa.an, sa.lowest_pn));
+                received.extend(sas);
+            }
+        }
+        received
+    }
+
     /// A copy of all counters and states. Allocates: not for every batch.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {
@@ -92,6 +112,7 @@ impl Dataplane {
             since: one.since,
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
+            bfd: self.bfd.statuses(one.facts.id),
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
@@ -104,6 +125,7 @@ impl Dataplane {
             channels: channels.collect(),
             interfaces: interfaces.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),
+            bfd_refused: *self.bfd.refused(),
             buffers: (self.pool.held(), self.pool.free()),
         }
     }

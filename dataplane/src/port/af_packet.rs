@@ -20,7 +20,7 @@ use std::{
 use net::{EtherType, VlanTag, virtio::Offload};
 use sys::{Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingVersion, RxFrame, RxRing, TxBatch};
 
-use super::{Port, PortCaps, PortCounters, PortError, kernel};
+use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool, vlan};
 
 /// Which layout the receive ring has.
@@ -62,6 +62,7 @@ pub struct AfPacketPort {
     ring: RxRing,
     tx: TxBatch,
     caps: PortCaps,
+    kind: PortKind,
     counters: PortCounters,
 }
 
@@ -71,9 +72,9 @@ impl AfPacketPort {
     /// # Errors
     /// The kernel's: `EPERM` without `CAP_NET_RAW`, `ENODEV` when there is no such interface.
     pub fn open(options: &Options) -> io::Result<Self> {
-        let ring = match options.ring {
-            Ring::Auto | Ring::V2 => RingVersion::V2,
-            Ring::V3 => RingVersion::V3 { retire: RETIRE },
+        let (ring, kind) = match options.ring {
+            Ring::Auto | Ring::V2 => (RingVersion::V2, PortKind::PacketV2),
+            Ring::V3 => (RingVersion::V3 { retire: RETIRE }, PortKind::PacketV3),
         };
         let fanout = options.fanout.map(|group| Fanout { group, mode: FanoutMode::Hash });
         let (socket, ring) = PacketSocket::open(&PacketOptions {
@@ -86,11 +87,12 @@ impl AfPacketPort {
             qdisc_bypass: options.qdisc_bypass && !options.offload,
             ..PacketOptions::new(options.device.as_str())
         })?;
-        // Linux 6.2 taught packet sockets UDP segment trains.
-        let udp_segments =
-            options.offload && sys::process::kernel_version().is_ok_and(|version| version >= (6, 2));
-        let caps = PortCaps { offload: options.offload, udp_segments, flows: false };
-        Ok(Self { socket, ring, tx: TxBatch::new(true), caps, counters: PortCounters::default() })
+        let caps = PortCaps {
+            offload: options.offload,
+            udp_segments: options.offload && udp_segments(),
+            flows: false,
+        };
+        Ok(Self { socket, ring, tx: TxBatch::new(true), caps, kind, counters: PortCounters::default() })
     }
 
     /// Counts what became of the first `taken` of `frames`.
@@ -163,6 +165,10 @@ impl Port for AfPacketPort {
         self.caps
     }
 
+    fn kind(&self) -> PortKind {
+        self.kind
+    }
+
     fn counters(&self) -> PortCounters {
         let rx_ring_full = self.socket.statistics().map_or(0, |kernel| kernel.drops);
         PortCounters { rx_ring_full, ..self.counters }
@@ -208,6 +214,12 @@ fn fill(frame: &mut Frame, from: &RxFrame<'_>) -> bool {
 /// moves along.
 fn tag(frame: &mut Frame, tag: Option<(u16, u16)>) -> bool {
     tag.is_none_or(|(tpid, tci)| vlan::push(frame, VlanTag::with_tci(EtherType::new(tpid), tci)))
+}
+
+/// Whether packet sockets of this kernel take segment trains of UDP: Linux 6.2 taught them.
+#[must_use]
+pub fn udp_segments() -> bool {
+    sys::process::kernel_version().is_ok_and(|version| version >= (6, 2))
 }
 
 /// How long a frame waits at most for a V3 block to fill; the kernel counts in milliseconds.

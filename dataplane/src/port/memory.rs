@@ -4,7 +4,7 @@ use std::{os::fd::BorrowedFd, sync::Arc};
 
 use crossbeam::queue::ArrayQueue;
 
-use super::{Port, PortCaps, PortCounters, PortError};
+use super::{Port, PortCaps, PortCounters, PortError, PortKind};
 use crate::{Batch, Frame, Pool};
 
 /// One end of a wire in memory.
@@ -63,6 +63,10 @@ impl Port for MemoryPort {
 
     fn caps(&self) -> PortCaps {
         self.caps
+    }
+
+    fn kind(&self) -> PortKind {
+        PortKind::Memory
     }
 
     fn counters(&self) -> PortCounters {

@@ -30,6 +30,42 @@ pub struct PortCaps {
     pub flows: bool,
 }
 
+/// What a port turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PortKind {
+    /// A packet socket with a receive ring of TPACKET_V2.
+    PacketV2,
+    /// A packet socket with a receive ring of TPACKET_V3.
+    PacketV3,
+    /// A queue of a TAP device.
+    Tap,
+    /// A VXLAN tunnel by UDP sockets.
+    Vxlan,
+    /// A queue in this process's memory.
+    Memory,
+}
+
+impl PortKind {
+    /// The driver's name in tables and JSON, as the configuration has it.
+    pub const fn io(self) -> &'static str {
+        match self {
+            Self::PacketV2 | Self::PacketV3 => "af_packet",
+            Self::Tap => "tap",
+            Self::Vxlan => "vxlan",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The version of the receive ring, as the configuration has it, where there is one.
+    pub const fn ring(self) -> Option<&'static str> {
+        match self {
+            Self::PacketV2 => Some("v2"),
+            Self::PacketV3 => Some("v3"),
+            Self::Tap | Self::Vxlan | Self::Memory => None,
+        }
+    }
+}
+
 /// A port's own counters. Frames and octets as they crossed it: a super-frame is one frame.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PortCounters {
@@ -92,6 +128,9 @@ pub trait Port: Send {
 
     /// What may be left to do on frames that are sent here.
     fn caps(&self) -> PortCaps;
+
+    /// What it is.
+    fn kind(&self) -> PortKind;
 
     /// The counters so far.
     fn counters(&self) -> PortCounters;

@@ -14,7 +14,7 @@ use std::{
 use net::{PacketBuf, virtio::Offload};
 use sys::{Tap, TapOptions, VNET_HEADER_OCTETS, VnetHeader};
 
-use super::{Port, PortCaps, PortCounters, PortError, kernel};
+use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool};
 
 /// One queue of a TAP device.
@@ -150,6 +150,10 @@ impl Port for TapPort {
 
     fn caps(&self) -> PortCaps {
         PortCaps { offload: true, udp_segments: self.tap.takes_udp_trains(), flows: false }
+    }
+
+    fn kind(&self) -> PortKind {
+        PortKind::Tap
     }
 
     fn counters(&self) -> PortCounters {

@@ -4,6 +4,8 @@
 //! [`plan`] is pure: it takes the [`Config`](config::Config) and what the kernel says of each device, and gives
 //! everything that `gateway::control` has to open, install and start. So it can be tested without a network.
 
+mod bfd;
+mod bgp;
 mod macsec;
 mod mka;
 mod routes;
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use config::{
     Config,
-    model::{Connection, HostDevice, Io, Mode, PortRole, TagType},
+    model::{self as words, Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
     BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
@@ -26,6 +28,7 @@ use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 pub(crate) use self::macsec::suite;
 pub(crate) use self::routes::routes;
 pub use self::{
+    bgp::{Domain, PeerPlan},
     macsec::{ReceiveSa, StaticSas, TransmitSa},
     mka::key_entries,
 };
@@ -37,6 +40,10 @@ pub struct Device {
     pub mac: MacAddr,
     /// Its MTU: octets behind the Ethernet header.
     pub mtu: u16,
+    /// Several workers can receive from it, each its share of the flows.
+    pub shared: bool,
+    /// It takes segment trains of UDP beside those of TCP.
+    pub udp_segments: bool,
 }
 
 /// Everything that a gateway is made of, before anything is opened.
@@ -50,6 +57,8 @@ pub struct Plan {
     pub keys: Vec<StaticSas>,
     /// TAPs that give the host's own stack an interface.
     pub hosts: Vec<HostTap>,
+    /// Connections that speak BGP.
+    pub domains: Vec<Domain>,
     /// Buffers.
     pub pool: PoolSizes,
 }
@@ -59,6 +68,8 @@ pub struct Plan {
 pub struct HostTap {
     /// Its port.
     pub port: PortId,
+    /// The interface it belongs to.
+    pub interface: InterfaceId,
     /// Its name; `%d` is replaced by the kernel with a number.
     pub name: String,
     /// MAC address, that of the interface.
@@ -74,8 +85,8 @@ pub struct HostTap {
 /// # Errors
 /// When a device is missing, or the devices do not carry what the configuration wants of them.
 pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan> {
-    let owners = workers::share_out(config);
-    let mut ports = ports(config, &owners);
+    let owners = workers::share_out(config, devices);
+    let mut ports = ports(config, devices, &owners);
     let channels = channels(config, devices, &owners)?;
     let (mut interfaces, mut hosts) = (Vec::new(), Vec::new());
     for (at, connection) in config.connections.iter().enumerate() {
@@ -83,6 +94,7 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     }
     add_hosts(config, &mut ports, &channels, &mut interfaces, &mut hosts);
     let tables = routes::tables(config, &interfaces);
+    let domains = bgp::domains(config, &interfaces);
     let keys = config
         .channels
         .iter()
@@ -93,17 +105,15 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     let setup =
         Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
     let pool = pool(config, devices, &setup);
-    Ok(Plan { setup, tables, keys, hosts, pool })
+    Ok(Plan { setup, tables, keys, hosts, domains, pool })
 }
 
-fn ports(config: &Config, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
+fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
     let port = |(port, owner): (&config::model::Port, &Option<WorkerId>)| {
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
-        PortSetup {
-            owner: *owner,
-            caps: PortCaps { offload, udp_segments: false, flows: port.underlay.is_some() },
-        }
+        let udp_segments = offload && devices.get(&port.device).is_some_and(|device| device.udp_segments);
+        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments, flows: port.underlay.is_some() } }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }
@@ -163,7 +173,7 @@ fn device_of(config: &Config, devices: &BTreeMap<String, Device>, port: usize) -
         (Some(device), Some(underlay)) => {
             let own = || Tunnel::mac_of(underlay.local, underlay.port, underlay.vni);
             let mtu = carries(u32::from(device.mtu), underlay.local.is_ipv6());
-            Ok(Device { mac: underlay.mac.unwrap_or_else(own), mtu })
+            Ok(Device { mac: underlay.mac.unwrap_or_else(own), mtu, ..*device })
         }
         (Some(device), None) => Ok(*device),
         (None, _) => bail!(
@@ -211,6 +221,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: bfd::sessions(one),
         });
     }
     for one in &connection.lans {
@@ -223,6 +234,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     Ok(())
@@ -232,7 +244,8 @@ const fn customer_tag(vlan: VlanId) -> VlanTag {
     VlanTag::new(EtherType::VLAN, vlan)
 }
 
-/// One more port, a TAP, for each interface that the host's own stack uses.
+/// One more port, a TAP, for each interface that the host's own stack uses: because the file says so, or because a
+/// BGP neighbour is there.
 fn add_hosts(
     config: &Config,
     ports: &mut Vec<PortSetup>,
@@ -241,26 +254,35 @@ fn add_hosts(
     hosts: &mut Vec<HostTap>,
 ) {
     let wishes = config.connections.iter().flat_map(|connection| {
-        let attachments = connection.attachments.iter().map(|one| one.host.as_ref());
-        attachments.chain(connection.lans.iter().map(|one| one.host.as_ref()))
+        let wish = move |host: Option<&HostDevice>, place| {
+            let unnamed = || bgp::has_neighbor(connection, place).then_some(HostDevice { name: None });
+            host.cloned().or_else(unnamed)
+        };
+        let attachments = connection.attachments.iter().enumerate();
+        let attachments =
+            attachments.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Attachment(at)));
+        let lans = connection.lans.iter().enumerate();
+        attachments.chain(lans.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Lan(at))))
     });
-    for (wish, interface) in wishes.zip(interfaces) {
+    for (at, (wish, interface)) in wishes.zip(interfaces).enumerate() {
         let Some(wish) = wish else { continue };
         let port = PortId::at(ports.len());
         let owner = match interface.place {
             Place::Attachment { channel, .. } => channels.get(channel.index()).map(|channel| channel.owner),
             Place::Lan { port, .. } => ports.get(port.index()).and_then(|port| port.owner),
         };
+        // Frames for the host's own stack go there as they came: nothing is joined for it.
         let caps = PortCaps { offload: true, ..PortCaps::default() };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);
-        hosts.push(host_tap(wish, port, interface));
+        hosts.push(host_tap(&wish, (port, InterfaceId::at(at)), interface));
     }
 }
 
-fn host_tap(wish: &HostDevice, port: PortId, interface: &InterfaceSetup) -> HostTap {
+fn host_tap(wish: &HostDevice, (port, id): (PortId, InterfaceId), interface: &InterfaceSetup) -> HostTap {
     HostTap {
         port,
+        interface: id,
         name: wish.name.clone().unwrap_or_else(|| "qspan%d".to_owned()),
         mac: interface.mac,
         mtu: interface.mtu,

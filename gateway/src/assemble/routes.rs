@@ -1,8 +1,12 @@
 //! Static routes, and those that follow from addresses, to forwarding tables.
+//!
+//! BGP's routes come behind these ([`crate::bgp`]): of two routes for one prefix, what the file says counts.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use config::{
     Config,
-    model::{Connection, Interface, Mode, Via},
+    model::{Announce, Connection, Interface, Mode, Via},
 };
 use dataplane::{ConnectionId, ConnectionTables, Hop, InterfaceId, InterfaceSetup, Tables, Target};
 use net::{IpNet, Ipv4Net};
@@ -11,9 +15,11 @@ use super::interface_id;
 
 /// The first generation of all tables.
 pub(super) fn tables(config: &Config, interfaces: &[InterfaceSetup]) -> Tables {
-    let connection = |(at, one): (usize, &Connection)| match one.mode {
-        Mode::Transparent => ConnectionTables::default(),
-        Mode::Routed => ConnectionTables::build(routes(config, (at, one), interfaces)),
+    let connection = |(at, one): (usize, &Connection)| {
+        Arc::new(match one.mode {
+            Mode::Transparent => ConnectionTables::default(),
+            Mode::Routed => ConnectionTables::build(routes(config, (at, one), interfaces)),
+        })
     };
     Tables { generation: 1, connections: config.connections.iter().enumerate().map(connection).collect() }
 }
@@ -29,6 +35,15 @@ pub(crate) fn routes(
         .clone()
         .flat_map(|(id, one)| one.addresses.iter().flat_map(move |net| subnet(InterfaceId::at(id), *net)))
         .collect();
+    // What is announced as a whole, and of which a part is nowhere, must not go back where it came from.
+    let announced = connection.bgp.iter().flat_map(|bgp| &bgp.announce).filter_map(|one| match one {
+        Announce::Prefix(prefix) => Some(*prefix),
+        Announce::Lans | Announce::Attachments | Announce::Static => None,
+    });
+    let known: BTreeSet<IpNet> = routes.iter().map(|(prefix, _)| *prefix).collect();
+    routes.extend(
+        announced.filter(|prefix| !known.contains(prefix)).map(|prefix| (prefix, Target::Unreachable)),
+    );
     for route in &connection.routes {
         routes.push((route.prefix, target(config, (at, connection), &route.via, route.prefix)));
     }

@@ -35,9 +35,11 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
         info!(event = "api.listening", socket = %config.runtime.socket.display());
         let source = Running {
             workers: gateway.workers(),
+            bgp: gateway.bgp(),
             config,
             config_file: file,
             setup: gateway.setup(),
+            links: gateway.links(),
             started,
         };
         Ok(async move { match api::serve(listener, Arc::new(source)).await {} })

@@ -93,21 +93,25 @@ pub fn routes(look: &Look, routes: &[Route]) -> String {
     let columns = [text("CONNECTION"), text("PREFIX"), text("ORIGIN").rank(1), text("TO")];
     let shown = routes.iter().filter(|route| route.origin != RouteOrigin::Subnet);
     let row = |route: &Route| {
-        vec![route.connection.clone(), route.prefix.to_string(), origin(route.origin).to_owned(), to(route)]
+        vec![route.connection.clone(), route.prefix.to_string(), origin(route.origin).to_owned(), hops(route)]
     };
     table(look, &columns, &shown.map(row).collect::<Vec<_>>(), "there are no routes")
 }
 
-const fn origin(origin: RouteOrigin) -> &'static str {
+/// Where a route comes from, in a word.
+pub(super) const fn origin(origin: RouteOrigin) -> &'static str {
     match origin {
         RouteOrigin::Static => "static",
         RouteOrigin::Connected => "connected",
         RouteOrigin::Local => "local",
         RouteOrigin::Subnet => "subnet",
+        RouteOrigin::Bgp => "bgp",
+        RouteOrigin::Aggregate => "aggregate",
     }
 }
 
-fn to(route: &Route) -> String {
+/// Where packets go.
+pub(super) fn hops(route: &Route) -> String {
     let interface = route.interface.as_deref().unwrap_or("-");
     let hop =
         |hop: &Hop| format!("{} on {}{}", hop.gateway, hop.interface, if hop.live { "" } else { " (down)" });

@@ -117,11 +117,10 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
 
 /// How frames move, and where to when that is a tunnel.
 fn io(port: &Port) -> String {
-    let way = port
-        .tunnel
-        .as_ref()
-        .map_or_else(|| port.io.clone(), |tunnel| format!("{} {} to {}", port.io, tunnel.vni, tunnel.remote));
-    if port.workers.is_empty() { format!("{way} (closed)") } else { way }
+    let tunnel = port.tunnel.iter().map(|tunnel| format!(" {} to {}", tunnel.vni, tunnel.remote));
+    let ring = port.ring.iter().map(|ring| format!(" {ring}"));
+    let closed = port.workers.is_empty().then(|| " (closed)".to_owned());
+    ring.chain(tunnel).chain(closed).fold(port.io.clone(), |text, more| text + &more)
 }
 
 fn link(port: &Port) -> String {

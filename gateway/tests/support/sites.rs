@@ -29,6 +29,10 @@ pub(crate) struct Plan {
     pub(crate) transparent: bool,
     /// Gateway A's interfaces are its own kernel's, too: `qlan`, `qch1`...
     pub(crate) host: bool,
+    /// Gateway A's LAN is the TAP `tap1`: its host is the kernel of `gw-a`.
+    pub(crate) lan_tap: bool,
+    /// Gateway A's channels are on TAPs, `tch1`..., which somebody has to bridge to `ch1`...
+    pub(crate) channel_tap: bool,
     /// Keys come from MKA: for each channel the CAK of `1-1.cak` (site, channel) under the CKN of `1-1.ckn`, which are the
     /// same at both sites; and these lines behind `[channel.macsec.mka]`. Otherwise SAKs are static.
     pub(crate) mka: Option<&'static str>,
@@ -47,6 +51,8 @@ impl Plan {
         lan_vlan: None,
         transparent: false,
         host: false,
+        lan_tap: false,
+        channel_tap: false,
         mka: None,
     };
 }
@@ -189,8 +195,8 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
-    let mut text =
-        String::from("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\ndevice = \"lan1\"\n");
+    let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
+    let mut text = format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }
@@ -203,10 +209,18 @@ fn configuration(plan: Plan, own: u8) -> String {
 }
 
 fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
+    let (device, mtu, sci) = match plan.channel_tap && own == 1 {
+        true => {
+            let sci = Topology::gateway_mac(own, channel).to_string().replace(':', "");
+            let device = format!("device = \"tch{channel}\"\nio = \"tap\"");
+            (device, format!("mtu = {}\n", plan.channel_mtu), format!("sci = \"{sci}:0001\"\n"))
+        }
+        false => (format!("device = \"ch{channel}\""), String::new(), String::new()),
+    };
     let head = format!(
-        "[[port]]\nname = \"p{channel}\"\ndevice = \"ch{channel}\"\n\
-         [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\nclear_tags = {:?}\n\
-         [channel.macsec]\ncipher = \"{}\"\nencrypt = {}\nreplay_window = 64\n",
+        "[[port]]\nname = \"p{channel}\"\n{device}\n\
+         [[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"p{channel}\"\nclear_tags = {:?}\n{mtu}\
+         [channel.macsec]\n{sci}cipher = \"{}\"\nencrypt = {}\nreplay_window = 64\n",
         plan.clear_tags, plan.cipher, plan.encrypt,
     );
     if let Some(settings) = plan.mka {

@@ -25,7 +25,7 @@ use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
 use zerocopy::IntoBytes;
 
 use self::inbox::Inbox;
-use super::{Port, PortCaps, PortCounters, PortError, kernel};
+use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{
     Batch, Frame, Pool,
     underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
@@ -259,6 +259,10 @@ impl Port for UdpPort {
 
     fn caps(&self) -> PortCaps {
         PortCaps { flows: true, ..PortCaps::default() }
+    }
+
+    fn kind(&self) -> PortKind {
+        PortKind::Vxlan
     }
 
     fn counters(&self) -> PortCounters {

@@ -132,6 +132,10 @@ pub enum RouteOrigin {
     Local,
     /// The network or broadcast address of a subnet.
     Subnet,
+    /// A BGP neighbour.
+    Bgp,
+    /// A prefix that is announced to BGP neighbours as a whole.
+    Aggregate,
 }
 
 /// What is done with packets that match a route.

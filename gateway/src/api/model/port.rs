@@ -13,9 +13,13 @@ pub struct Port {
     pub device: String,
     /// `channel`, `lan` or `unused`.
     pub role: String,
-    /// How frames are moved: `af_packet`, `tap` or `vxlan`.
+    /// How frames are moved: `af_packet`, `tap` or `vxlan`; `auto` only while no worker has it open.
     pub io: String,
+    /// The version of its receive ring: `v2` or `v3`, where it has one.
+    #[serde(default)]
+    pub ring: Option<String>,
     /// Where they go, when it is a tunnel.
+    #[serde(default)]
     pub tunnel: Option<PortTunnel>,
     /// Super-frames with a virtio-net header.
     pub vnet: bool,

@@ -1,7 +1,10 @@
 //! Ports, and everything that was dropped.
 
 use config::model as words;
-use dataplane::{DropCounters, DropReason, PortId, port::PortCounters};
+use dataplane::{
+    DropCounters, DropReason, PortId,
+    port::{PortCounters, PortKind},
+};
 
 use super::{counts, named, word};
 use crate::{
@@ -27,13 +30,14 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         Link::Gone => Some("port_down".to_owned()),
     };
     let opened = |report: &&crate::worker::Report| report.ports.get(at).is_some_and(Option::is_some);
-    let counters = port_counters(facts, at);
+    let (kind, counters) = (kind(facts, at), port_counters(facts, at));
     Port {
         name: port.name.clone(),
         device: port.device.clone(),
         role: word(&port.role),
-        io: io(port).to_owned(),
+        io: kind.map_or_else(|| word(&port.io), |kind| kind.io().to_owned()),
         tunnel: port.underlay.map(|underlay| tunnel(facts, at, &underlay)),
+        ring: kind.and_then(PortKind::ring).map(str::to_owned),
         vnet: facts.setup.ports.get(at).is_some_and(|port| port.caps.offload),
         workers: facts.reports.iter().filter(opened).map(|report| report.snapshot.worker.0).collect(),
         state: if reason.is_none() { PortState::Up } else { PortState::Down },
@@ -60,13 +64,10 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
     }
 }
 
-/// `auto` is what it came to.
-fn io(port: &words::Port) -> &'static str {
-    match (port.underlay.map(|underlay| underlay.kind), port.io) {
-        (Some(words::UnderlayKind::Vxlan), _) => "vxlan",
-        (None, words::Io::Auto | words::Io::AfPacket) => "af_packet",
-        (None, words::Io::Tap) => "tap",
-    }
+/// What a worker opened, whatever the configuration left open.
+fn kind(facts: &Facts, at: usize) -> Option<PortKind> {
+    let mut opened = facts.reports.iter().filter_map(|report| report.ports.get(at).copied().flatten());
+    opened.next().map(|(kind, _)| kind)
 }
 
 fn tunnel(facts: &Facts, at: usize, underlay: &words::Underlay) -> PortTunnel {
@@ -85,7 +86,7 @@ const GONE: DeviceFacts = DeviceFacts { link: Link::Gone, mac: None, mtu: None }
 
 fn port_counters(facts: &Facts, at: usize) -> PortCounters {
     let each = facts.reports.iter().filter_map(|report| report.ports.get(at).copied().flatten());
-    each.fold(PortCounters::default(), |sum, one| PortCounters {
+    each.fold(PortCounters::default(), |sum, (_, one)| PortCounters {
         rx_frames: sum.rx_frames + one.rx_frames,
         rx_octets: sum.rx_octets + one.rx_octets,
         rx_ring_full: sum.rx_ring_full + one.rx_ring_full,

@@ -20,6 +20,7 @@ const EXHAUSTION: (u64, u64) = (3, 4);
 pub(crate) fn status(facts: &Facts) -> Status {
     let (connections, channels, ports) = (connections(facts), channels(facts), ports(facts));
     let mut reasons = silent_workers(facts);
+    reasons.extend(facts.alerts.iter().cloned());
     reasons.extend(channels.iter().flat_map(channel_reasons));
     reasons.extend(ports.iter().filter_map(port_reason));
     reasons.extend(connections.iter().filter_map(connection_reason));

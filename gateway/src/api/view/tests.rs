@@ -1,15 +1,20 @@
 //! What the API says of a gateway that is well, and of one that is not.
 
 use ::macsec::An;
-use dataplane::{ChannelId, DropReason, Fault, WorkerId};
+use dataplane::{
+    ChannelId, DropReason, Fault, Hop as PlanHop, InterfaceId, Target, WorkerId,
+    port::{PortCounters, PortKind},
+};
 
 use super::*;
 use crate::{
     api::{
         model::{ChannelState, ConnectionState, Health, PortState, RouteAction, RouteOrigin, Severity},
+        source::monitor_alert,
         testbed::{break_channel, facts},
     },
-    link_monitor::Link,
+    bgp::report::{LearnedRoutes, RoutesReport},
+    link_monitor::{Health as MonitorHealth, Link},
 };
 
 #[test]
@@ -54,6 +59,8 @@ fn secys_are_shown_by_the_standards_names_and_keys_by_fingerprints() {
     assert_eq!(sa.created, "2026-11-21T13:02:12Z".parse().unwrap());
     let secy = facts.channel(ChannelId(0)).unwrap();
     assert_eq!(sa.key, secy.secy.transmit.sas[0].fingerprint.to_string());
+    // One form everywhere: `show config` has the same.
+    assert_eq!(sa.key, facts.config.channels[0].macsec.tx[0].key.fingerprint(config::KeyKind::Sak));
     let everything = serde_json::to_string(&all).unwrap() + &serde_json::to_string(&*facts.config).unwrap();
     assert!(!everything.contains(&crate::api::testbed::KEY[8..32]));
 }
@@ -99,6 +106,10 @@ fn ports_sum_what_their_workers_count() {
         (2400, &[0, 1][..], 1200, &[0][..])
     );
     assert_eq!((lan.vnet, wan.vnet, lan.io.as_str(), lan.role.as_str()), (true, false, "af_packet", "lan"));
+    // The configuration says `auto` to both; this is what was opened.
+    assert_eq!(lan.ring.as_deref(), Some("v2"));
+    facts.reports[0].ports[2] = Some((PortKind::PacketV3, PortCounters::default()));
+    assert_eq!(ports(&facts)[2].ring.as_deref(), Some("v3"));
     assert_eq!((lan.state, lan.carrier, lan.mtu), (PortState::Up, true, Some(1500)));
     facts.devices[0].link = Link::NoCarrier { index: 2 };
     facts.devices[1].link = Link::Gone;
@@ -128,7 +139,7 @@ fn drops_are_listed_once_the_most_frequent_first() {
 fn routes_say_where_they_come_from_and_what_is_live() {
     let mut facts = facts();
     break_channel(&mut facts, 1, Fault::NotSecured);
-    let all = routes(&facts);
+    let (all, _) = routes(&facts, &RoutesReport::default());
     let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
     let route = find("10.2.0.0/24");
     assert_eq!(
@@ -181,6 +192,12 @@ fn every_way_of_not_being_well_has_a_reason() {
     assert_eq!((all[0].state, all[1].state), (ChannelState::Live, ChannelState::Unknown));
     assert_eq!(reasons(&silent), ["worker/1 worker_silent", "connection/blue worker_silent"]);
 
+    let (mut deaf, health) = (facts(), MonitorHealth::default());
+    assert_eq!(monitor_alert(&health), None);
+    health.failed();
+    deaf.alerts.extend(monitor_alert(&health));
+    assert_eq!(reasons(&deaf), ["links link_monitor_failed"]);
+
     let mut used_up = facts();
     let secy = &mut used_up.reports[1].snapshot.channels[0].secy;
     assert_eq!(secy.transmit.sas[0].an, An::new(3).unwrap());
@@ -188,4 +205,27 @@ fn every_way_of_not_being_well_has_a_reason() {
     assert_eq!(reasons(&used_up), ["channel/ch2 pn_exhaustion"]);
     used_up.reports[1].snapshot.channels[0].secy.transmit.sas[0].next_pn = 0xbfff_fff0;
     assert!(reasons(&used_up).is_empty());
+}
+
+#[test]
+fn what_bgp_learnt_stands_beside_what_the_file_says_and_below_it() {
+    let facts = facts();
+    let via = |gateway: &str| {
+        Target::Via(vec![PlanHop { interface: InterfaceId(0), gateway: gateway.parse().unwrap(), weight: 1 }])
+    };
+    let learned = LearnedRoutes {
+        connection: 0,
+        total: 12,
+        routes: vec![
+            ("10.2.0.0/24".parse().unwrap(), via("169.254.1.9")),
+            ("10.9.0.0/16".parse().unwrap(), via("169.254.1.2")),
+        ],
+    };
+    let (all, unlisted) = routes(&facts, &RoutesReport { generation: 4, connections: vec![learned] });
+    let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
+    assert_eq!(unlisted, 10);
+    assert_eq!(find("10.2.0.0/24").origin, RouteOrigin::Static, "the file goes before neighbours");
+    let learned = find("10.9.0.0/16");
+    assert_eq!((learned.origin, learned.action), (RouteOrigin::Bgp, RouteAction::Via));
+    assert_eq!(learned.hops[0].interface, "blue/ch1");
 }

@@ -1,0 +1,132 @@
+//! Opening ports: the device is taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
+//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to. The
+//! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
+
+mod hands_off;
+mod taps;
+mod tunnel;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use config::{
+    Config,
+    model::{Io, Port as PortConfig, RxRing},
+};
+use dataplane::{
+    PoolSizes, WorkerId,
+    port::{Port, af_packet, tap},
+};
+use net::MacAddr;
+use sys::sysctl;
+
+use crate::assemble::{Device, HostTap};
+
+pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
+pub use taps::Taps;
+
+/// What the kernel says of each device that the configuration names; those that are not there are left out.
+pub fn devices(config: &Config, taps: &Taps) -> BTreeMap<String, Device> {
+    let packet = |port: &PortConfig| {
+        let (mac, mtu) = (sys::interface::mac(&port.device).ok()?, sys::interface::mtu(&port.device).ok()?);
+        Some(Device {
+            mac: MacAddr(mac),
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            shared: true,
+            udp_segments: af_packet::udp_segments(),
+        })
+    };
+    let device = |port: &PortConfig| match port.io {
+        Io::Tap => taps.device(&port.device),
+        Io::Auto | Io::AfPacket => packet(port),
+    };
+    config.ports.iter().filter_map(|port| Some((port.device.clone(), device(port)?))).collect()
+}
+
+/// Opens a worker's part of a port.
+///
+/// # Errors
+/// When the device is missing or may not be opened: with what to do about it.
+pub fn open(
+    port: &PortConfig,
+    offload: bool,
+    worker: WorkerId,
+    workers: u16,
+    pool: PoolSizes,
+    taps: &mut Taps,
+) -> Result<Box<dyn Port>> {
+    if let Some(underlay) = &port.underlay {
+        return tunnel::open(port, underlay);
+    }
+    if port.io == Io::Tap {
+        return Ok(Box::new(taps.open(&port.device)?));
+    }
+    let options = af_packet::Options {
+        device: port.device.clone(),
+        ring: match port.rx_ring {
+            RxRing::Auto => af_packet::Ring::Auto,
+            RxRing::V3 => af_packet::Ring::V3,
+            RxRing::V2 => af_packet::Ring::V2,
+        },
+        ring_octets: usize::try_from(port.ring_kib).unwrap_or(usize::MAX).saturating_mul(1024),
+        offload,
+        qdisc_bypass: port.qdisc_bypass,
+        largest_frame: pool.small_frame,
+        fanout: (workers > 1).then(|| fanout_group(&port.device)),
+    };
+    let opened = af_packet::AfPacketPort::open(&options).with_context(|| {
+        format!(
+            "port \"{}\": cannot open a packet socket on {} for worker {}: it takes CAP_NET_RAW and CAP_NET_ADMIN, and a device that is there",
+            port.name, port.device, worker.0
+        )
+    })?;
+    Ok(Box::new(opened))
+}
+
+/// A number that all workers' sockets on one device share, and other devices do not.
+fn fanout_group(device: &str) -> u16 {
+    let index = sys::interface::index(device).unwrap_or(0);
+    u16::try_from(index & 0xffff).unwrap_or(0) ^ u16::try_from(std::process::id() & 0xffff).unwrap_or(0)
+}
+
+/// What is set on the TAP of an interface. Its addresses may stand on other TAPs too, and a neighbour on one may
+/// have an address that is ours on another (clouds number all their links from 169.254.0.0/16): who may
+/// send what is the worker's to judge, and it hands over only what is for the interface's own addresses. Duplicate
+/// address detection would ask the far side about an address that the worker answers for (ip-sysctl).
+const HOST: &[(&str, &str)] = &[
+    ("net/ipv6/conf/{}/accept_dad", "0"),
+    ("net/ipv6/conf/{}/accept_ra", "0"),
+    ("net/ipv4/conf/{}/rp_filter", "2"),
+    ("net/ipv4/conf/{}/accept_local", "1"),
+    ("net/ipv4/conf/{}/forwarding", "0"),
+    ("net/ipv6/conf/{}/forwarding", "0"),
+];
+
+/// Makes the TAP by which the host's own stack uses an interface, gives it the interface's addresses, and sets it up.
+/// Gives its name too, as the kernel completed it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
+    let port = tap::TapPort::open(&host.name)
+        .with_context(|| format!("cannot make the TAP device {}", host.name))?;
+    let name = port.name().to_owned();
+    sys::interface::set_mac(&name, host.mac.0)
+        .with_context(|| format!("cannot set the MAC address of {name}"))?;
+    sys::interface::set_mtu(&name, u32::from(host.mtu))
+        .with_context(|| format!("cannot set the MTU of {name}"))?;
+    for (key, wanted) in HOST {
+        // Without IPv6 in the kernel there is nothing to set.
+        let _best_effort = sysctl::write(&key.replace("{}", &name), wanted);
+    }
+    sys::interface::set_up(&name, true).with_context(|| format!("cannot set {name} up"))?;
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    let pump = tokio::spawn(connection);
+    let index = sys::interface::index(&name)?;
+    for net in &host.addresses {
+        let add = handle.address().add(index, net.addr(), net.prefix_len()).execute().await;
+        add.with_context(|| format!("cannot give {name} the address {net}"))?;
+    }
+    pump.abort();
+    Ok((name, Box::new(port)))
+}
