@@ -234,7 +234,10 @@ fn shared_lan() -> [Dataplane; 2] {
             host: None,
             bfd: vec![bfd],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
+        connections: vec![ConnectionSetup {
+            kind: ConnectionKind::Routed,
+            protection: dataplane::Protection::Ecmp,
+        }],
     });
     let depot = Depot::new(PoolSizes { small_count: 1024, big_count: 1, ..PoolSizes::default() });
     let board = Board::new(1);
@@ -247,7 +250,7 @@ fn shared_lan() -> [Dataplane; 2] {
     [0, 1].map(|worker| {
         let pool = Pool::new(depot.clone());
         let mut one = Dataplane::new(WorkerId(worker), setup.clone(), board.clone(), pool, 1).unwrap();
-        one.set_tables(tables.clone());
+        drop(one.set_tables(tables.clone()));
         one
     })
 }

@@ -5,7 +5,7 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 use dataplane::{
     Batch, Board, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, Crossing,
     Dataplane, Depot, DropReason, Event, Frame, InterfaceId, InterfaceSetup, MssClamp, Place, Pool,
-    PoolSizes, PortCaps, PortId, PortSetup, Setup, WorkerId,
+    PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, WorkerId,
 };
 use macsec::{An, Sci, SecyPolicy};
 use net::{
@@ -146,7 +146,10 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             host: None,
             bfd: vec![],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
+        connections: vec![ConnectionSetup {
+            kind: ConnectionKind::Transparent,
+            protection: Protection::Ecmp,
+        }],
     };
     let mut worker = Dataplane::new(me, Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
     let frame = Frame::new(worker.pool().small().unwrap());
@@ -177,7 +180,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             host: Some(PortId(1)),
             bfd: vec![],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
+        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed, protection: Protection::Ecmp }],
     };
     let mut worker =
         Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();

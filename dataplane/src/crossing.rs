@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use net::MacAddr;
 
-use crate::{Frame, InterfaceId};
+use crate::{Frame, Hop, InterfaceId};
 
 /// One item on its way to another worker.
 #[derive(Debug)]
@@ -42,6 +42,24 @@ pub enum Crossing {
         /// The frame.
         frame: Frame,
     },
+    /// A routed packet of a duplicated connection; number it and send it by both.
+    Twice {
+        /// The first way out.
+        first: Hop,
+        /// The second, if there is one.
+        second: Option<Hop>,
+        /// The packet.
+        frame: Frame,
+    },
+    /// A packet that came with a redundancy tag; see whether it is the first of its number.
+    Recover {
+        /// The attachment that it came in by.
+        interface: InterfaceId,
+        /// Its number.
+        sequence: u16,
+        /// The packet, without the tag.
+        frame: Frame,
+    },
     /// A neighbour on a LAN was heard.
     Neighbor {
         /// On this interface.
@@ -60,7 +78,9 @@ impl Crossing {
             Self::Route { frame, .. }
             | Self::Emit { frame, .. }
             | Self::Host { frame, .. }
-            | Self::Bfd { frame, .. } => Some(frame),
+            | Self::Bfd { frame, .. }
+            | Self::Twice { frame, .. }
+            | Self::Recover { frame, .. } => Some(frame),
             Self::Neighbor { .. } => None,
         }
     }

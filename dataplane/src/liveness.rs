@@ -118,13 +118,16 @@ impl Faults {
 pub struct Board {
     epoch: AtomicU64,
     live: Vec<AtomicU64>,
+    /// Attachments that were chosen to carry their connection's traffic (`active-standby`).
+    chosen: Vec<AtomicU64>,
 }
 
 impl Board {
     /// A board for `interfaces` interfaces, none of them live.
     pub fn new(interfaces: usize) -> Arc<Self> {
         let words = interfaces.div_ceil(64);
-        Arc::new(Self { epoch: AtomicU64::new(0), live: (0..words).map(|_| AtomicU64::new(0)).collect() })
+        let none = || (0..words).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { epoch: AtomicU64::new(0), live: none(), chosen: none() })
     }
 
     /// Moves whenever a bit moved.
@@ -134,22 +137,40 @@ impl Board {
 
     /// Whether the interface may carry traffic.
     pub fn is_live(&self, interface: InterfaceId) -> bool {
-        let word = self.live.get(interface.index() / 64).map_or(0, |word| word.load(Ordering::Acquire));
-        word >> (interface.index() % 64) & 1 == 1
+        read(&self.live, interface)
+    }
+
+    /// Whether the attachment was chosen to carry its connection's traffic. It may have died since.
+    pub fn is_chosen(&self, attachment: InterfaceId) -> bool {
+        read(&self.chosen, attachment)
+    }
+
+    /// Chooses the attachment, or no longer. True when that is news. Only the worker that decides for its connection may.
+    pub fn choose(&self, attachment: InterfaceId, chosen: bool) -> bool {
+        self.write(&self.chosen, attachment, chosen)
     }
 
     /// Says whether the interface may carry traffic. True when that is news.
     pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
-        let Some(word) = self.live.get(interface.index() / 64) else { return false };
+        self.write(&self.live, interface, live)
+    }
+
+    fn write(&self, words: &[AtomicU64], interface: InterfaceId, set: bool) -> bool {
+        let Some(word) = words.get(interface.index() / 64) else { return false };
         let bit = 1u64 << (interface.index() % 64);
         let before =
-            if live { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
-        let news = (before & bit != 0) != live;
+            if set { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
+        let news = (before & bit != 0) != set;
         if news {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
         news
     }
+}
+
+fn read(words: &[AtomicU64], interface: InterfaceId) -> bool {
+    let word = words.get(interface.index() / 64).map_or(0, |word| word.load(Ordering::Acquire));
+    word >> (interface.index() % 64) & 1 == 1
 }
 
 #[cfg(test)]

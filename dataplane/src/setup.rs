@@ -7,7 +7,12 @@ use core::net::IpAddr;
 use macsec::{SecyPolicy, mka::KayParams};
 use net::{IpNet, MacAddr, VlanTag};
 
-use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId, bfd::BfdParams};
+use crate::{
+    ChannelId, ConnectionId, PortCaps, PortId, WorkerId,
+    bfd::BfdParams,
+    frer::RecoveryParams,
+    protection::{Preference, StandbyParams},
+};
 
 /// The whole gateway.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +121,29 @@ impl MssClamp {
 pub struct ConnectionSetup {
     /// Routed, or a transparent wire.
     pub kind: ConnectionKind,
+    /// How its attachments share, or guard, the traffic.
+    pub protection: Protection,
+}
+
+/// How a connection uses its attachments. Preferences are in the order of its attachments; the higher one is preferred.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Protection {
+    /// All live ones share the flows.
+    Ecmp,
+    /// One carries everything.
+    ActiveStandby {
+        /// How patient the choice is.
+        standby: StandbyParams,
+        /// Of each attachment.
+        preferences: Vec<Preference>,
+    },
+    /// The two best live ones carry each frame (IEEE 802.1CB). Routed connections only.
+    Duplicate {
+        /// How the far end's duplicates are removed.
+        recovery: RecoveryParams,
+        /// Of each attachment.
+        preferences: Vec<Preference>,
+    },
 }
 
 /// What a connection does with frames.

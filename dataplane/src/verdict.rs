@@ -88,6 +88,13 @@ drop_reasons! {
     HopLimit = "hop_limit",
     /// Longer than the way on allows; the sender was told the MTU by ICMP.
     TooBig = "too_big",
+    /// The second copy of a frame on a connection with protection duplicate (frerCpsSeqRcvyDiscardedPackets): as it should be.
+    Duplicate = "duplicate",
+    /// Its redundancy number is farther from the last than the history reaches (frerCpsSeqRcvyRoguePackets): the far end
+    /// began anew, or one path is slower than the other by more than the history.
+    RogueSequence = "rogue_sequence",
+    /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
+    UnexpectedRedundancyTag = "unexpected_redundancy_tag",
     /// No attachment of the group is live.
     NoLiveAttachment = "no_live_attachment",
     /// The neighbour did not answer ARP or ND, or too many frames already wait for it.

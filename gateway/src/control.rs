@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
 use crossbeam::channel::Sender;
 use dataplane::{
-    Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
-    port::PortError,
+    Board, ChannelId, ConnectionId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup,
+    WorkerId, port::PortError,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
@@ -345,11 +345,37 @@ impl Gateway {
                 }
             }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
+            Event::ActiveMoved { connection, from, to } => {
+                let name =
+                    |id: Option<InterfaceId>| id.map_or_else(|| "none".to_owned(), |id| self.attachment(id));
+                let (from, to) = (name(from), name(to));
+                info!(
+                    event = "connection.active_moved",
+                    connection = self.connection_name(connection),
+                    from,
+                    to
+                );
+            }
+            Event::RedundancyLost(connection, true) => warn!(
+                event = "connection.redundancy_lost",
+                connection = self.connection_name(connection),
+                "second copies of frames are missing: one path is broken, though nothing is lost yet"
+            ),
+            Event::RedundancyLost(connection, false) => {
+                info!(
+                    event = "connection.redundancy_restored",
+                    connection = self.connection_name(connection)
+                );
+            }
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
             }
         }
+    }
+
+    fn connection_name(&self, connection: ConnectionId) -> &str {
+        self.config.connections.get(connection.index()).map_or("?", |one| &one.name)
     }
 
     fn extend(&mut self, channel: ChannelId, an: An) {

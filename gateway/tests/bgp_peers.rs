@@ -322,7 +322,7 @@ fn routes_are_told_again_when_somebody_asks() {
         let ask = match daemon {
             Daemon::Bird => "reload in peer",
             Daemon::Frr => "clear bgp 10.255.0.1 soft in",
-            _ => "neighbor 10.255.0.1 softresetin",
+            Daemon::Gobgp | Daemon::Openbgpd | Daemon::Exabgp => "neighbor 10.255.0.1 softresetin",
         };
         let sent = || edge.neighbor("r1")["messages_out"].as_u64().unwrap();
         let before = sent();

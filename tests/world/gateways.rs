@@ -98,6 +98,8 @@ pub struct Plan {
     pub clear_tags: &'static [u16],
     /// The first channel has a second attachment, in VLAN 200, without addresses.
     pub second_attachment: bool,
+    /// How the attachments share, or guard, the traffic: of that side, with so many channels.
+    pub protection: fn(Side, u8) -> Protection,
 }
 
 impl Default for Plan {
@@ -114,6 +116,7 @@ impl Default for Plan {
             bfd: |_| None,
             clear_tags: &[],
             second_attachment: false,
+            protection: |_, _| Protection::Ecmp,
         }
     }
 }
@@ -332,7 +335,8 @@ pub(crate) fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>, (life, now): 
     gateway
 }
 
-fn setup(side: Side, plan: &Plan) -> Setup {
+/// What a gateway of this plan is made of.
+pub fn setup(side: Side, plan: &Plan) -> Setup {
     let &Plan { channels, kind, mtu, lan: caps, .. } = plan;
     let port = |caps| PortSetup { owner: Some(WorkerId(0)), caps };
     let tag = |id: &u16| VlanTag::new(EtherType::VLAN, VlanId::new(*id).unwrap());
@@ -404,7 +408,7 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         ports,
         channels: (0..channels).map(channel).collect(),
         interfaces,
-        connections: vec![ConnectionSetup { kind }],
+        connections: vec![ConnectionSetup { kind, protection: (plan.protection)(side, channels) }],
     }
 }
 
@@ -413,7 +417,8 @@ pub fn key(number: u8) -> KeyEntry {
     KeyEntry::new(Ckn::new(&[number; 8]).unwrap(), Cak::new(&[number; 32]).unwrap())
 }
 
-fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
+/// Its routes.
+pub fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
     let mut routes = vec![];
     for (at, one) in setup.interfaces.iter().enumerate() {
         for net in &one.addresses {

@@ -35,6 +35,7 @@ pub(super) fn check(
             port: port?,
             clear_tags: tags?,
             mtu: given(channel.value.mtu.as_ref()),
+            capacity: given(channel.value.capacity.as_ref()),
             peer_mac: given(channel.value.peer_mac.as_ref()),
             macsec: secured?,
         })

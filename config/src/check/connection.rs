@@ -6,7 +6,7 @@ use super::{
     channel::profile_of,
     given, mtu,
     names::Names,
-    overlap, profile, route, transparent, values,
+    overlap, profile, protection, route, transparent, values,
 };
 use crate::{
     model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
@@ -39,6 +39,7 @@ fn one(
     if connection.mode() == Mode::Transparent {
         transparent::check(connection, report);
     }
+    protection::check(connection, report);
     let routes = route::check(connection, &subnets, report);
     let profile = profile_of(document, names, connection.interconnect.as_ref());
     let bgp = bgp::check(connection, profile, secrets, report);
@@ -48,6 +49,8 @@ fn one(
         interconnect: interconnect?,
         mode: connection.mode(),
         protection: connection.protection(),
+        standby: protection::standby(connection),
+        duplicate: protection::duplicate(connection),
         mss_clamp: connection.mss_clamp(),
         attachments: attachments?,
         lans: lans?,
@@ -98,7 +101,7 @@ impl Context<'_> {
         if !attachment.is_wrong("address") {
             address::peers(&attachment.address, &attachment.peer, report);
         }
-        let mtu = mtu::attachment(attachment, raw_channel, report);
+        let mtu = mtu::attachment(attachment, raw_channel, self.connection.protection(), report);
         profile::attachment(attachment, profile, report);
         Some(Attachment {
             channel: channel?,

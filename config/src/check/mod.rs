@@ -17,6 +17,7 @@ mod names;
 mod overlap;
 mod port;
 mod profile;
+mod protection;
 mod route;
 mod transparent;
 mod tunnel;

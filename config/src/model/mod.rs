@@ -21,7 +21,10 @@ pub use bgp::{
     Announce, Bfd, Bgp, Community, LargeCommunity, Limits, MaxIn, MaxOut, Neighbor, Password,
     Policy as RoutePolicy, PrefixRange, RouteFilter, Rule,
 };
-pub use connection::{Attachment, Connection, HostDevice, Interface, Lan, MssClamp, Route, Via};
+pub(crate) use connection::REDUNDANCY_TAG;
+pub use connection::{
+    Attachment, Connection, Duplicate, HostDevice, Interface, Lan, MssClamp, Route, Standby, Via,
+};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use mka::{Ckn, Mka, MkaKey};
@@ -161,6 +164,9 @@ pub struct Channel {
     /// Octets of underlay payload behind the MAC header and the tags in clear, SecTAG and ICV
     /// included; `None`: the MTU of the device (less its tags) at start.
     pub mtu: Option<u16>,
+    /// What it carries in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// The peer's MAC address, if it is not to be learnt.
     #[serde(serialize_with = "optional_text")]
     pub peer_mac: Option<MacAddr>,

@@ -192,6 +192,8 @@ section! {
         /// Largest payload of the underlay in octets: what may follow the MAC header and the tags in
         /// clear, SecTAG and ICV included. Default: the MTU of the device, read at start.
         mtu: Int<u16, 128, 65_535> => optional;
+        /// What it carries in Mbit/s: `ecmp` shares flows by it. Default: as much as the slowest one that is given.
+        capacity: Int<u32, 1, 1_600_000> => optional;
         /// The peer's MAC address. Default: learnt.
         peer_mac: Mac => optional;
         /// How the channel is protected.

@@ -51,11 +51,20 @@ pub(crate) const SHAPE: &[Case] = &[
     (Code::OutOfRange, &[("clear_tags = []", "clear_tags = [1, 2, ‸3]")], "more than two"),
     (Code::OutOfRange, &[(MACSEC_2, "cipher = \"gcm-aes-256\"\nconfidentiality_offset = ‸40")], "0, 30"),
     (Code::NotYet, &[("io = \"af_packet\"", "io = ‸\"af_xdp\"")], "use \"af_packet\""),
-    (Code::NotYet, &[("name = \"blue\"", "name = \"blue\"\nprotection = ‸\"duplicate\"")], "use \"ecmp\""),
     (
-        Code::NotYet,
-        &[("name = \"blue\"", "name = \"blue\"\nprotection = ‸\"active-standby\"")],
-        "later version",
+        Code::Malformed,
+        &[("name = \"blue\"", "name = \"blue\"\nduplicate = ‸{ history = 64 }")],
+        "without protection = \"duplicate\"",
+    ),
+    (
+        Code::Malformed,
+        &[("name = \"blue\"", "name = \"blue\"\nprotection = \"duplicate\"\nstandby = ‸{ revert = false }")],
+        "without protection = \"active-standby\"",
+    ),
+    (
+        Code::OutOfRange,
+        &[("name = \"blue\"", "name = \"blue\"\nprotection = \"duplicate\"\nduplicate = { history = ‸1 }")],
+        "from 2 to 32768",
     ),
     (Code::SchemaVersion, &[("schema = 1", "schema = ‸2")], "does not know schema 2"),
 ];

@@ -4,10 +4,10 @@ use net::{Instant, IpNet};
 
 use super::{
     ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
-    TRANSMIT_QUEUE, Wire,
+    TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -129,7 +129,8 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
             let group = group(attachments.len());
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
-        ConnectionState { live: Vec::new(), wire }
+        let protected = Protected::of(setup, ConnectionId::at(at), &connection.protection);
+        ConnectionState { live: Vec::new(), wire, protected }
     };
     setup.connections.iter().enumerate().map(state).collect()
 }

@@ -6,6 +6,8 @@
 //! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
+//! | `protection` | which live attachments carry a connection |
+//! | `redundancy` | frames that leave twice and enter once |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
@@ -25,6 +27,8 @@ mod ingress;
 mod judge;
 mod local;
 mod mka;
+mod protection;
+mod redundancy;
 mod snapshot;
 mod underlay;
 mod wire;
@@ -35,11 +39,13 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
-pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
+pub use snapshot::{
+    ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
     demux::Demux,
@@ -77,6 +83,18 @@ pub enum Event {
     Mka(ChannelId, MkaEvent),
     /// What a BFD session of an interface, with this peer, has to tell.
     Bfd(InterfaceId, IpAddr, BfdEvent),
+    /// An `active-standby` connection's traffic goes another way from now on; `None`: by none.
+    ActiveMoved {
+        /// The connection.
+        connection: ConnectionId,
+        /// The attachment that carried it.
+        from: Option<InterfaceId>,
+        /// The attachment that carries it.
+        to: Option<InterfaceId>,
+    },
+    /// Second copies of a `duplicate` connection's frames are missing (true), or come again (false): latent error
+    /// detection, IEEE 802.1CB §7.4.4.
+    RedundancyLost(ConnectionId, bool),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -105,6 +123,8 @@ pub struct Dataplane {
     coalescing: Vec<PortId>,
     /// Segments on their way from a super-frame to a queue.
     segments: Vec<Frame>,
+    /// Segments that get sequence numbers.
+    numbered: Vec<Frame>,
     /// Fragments on their way from a packet to their neighbour.
     pieces: Vec<Frame>,
     /// A run of frames of one channel.
@@ -182,6 +202,8 @@ struct ConnectionState {
     live: Vec<u64>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
+    /// Anything but `ecmp`.
+    protected: Option<protection::Protected>,
 }
 
 #[derive(Debug)]
@@ -240,6 +262,7 @@ impl Dataplane {
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
+            numbered: Vec::with_capacity(TRANSMIT_QUEUE),
             pieces: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
@@ -288,7 +311,8 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(earliest(self.neighbor_deadline, self.mka_deadline()), self.bfd.poll_timeout())
+        let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
+        earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
     }
 
     /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -298,6 +322,7 @@ impl Dataplane {
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -324,7 +349,11 @@ impl Dataplane {
             Crossing::Route { interface, .. }
             | Crossing::Emit { interface, .. }
             | Crossing::Host { interface, .. }
-            | Crossing::Bfd { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            | Crossing::Bfd { interface, .. }
+            | Crossing::Twice { first: Hop { interface, .. }, .. }
+            | Crossing::Recover { interface, .. } => {
+                self.facts(*interface).map(|facts| blame_of(facts.place))
+            }
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -363,7 +392,7 @@ impl Dataplane {
             state.forget_exhaustion();
         }
         self.judge_security(channel, now);
-        self.refresh_liveness();
+        self.refresh_liveness(now);
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an

@@ -3,11 +3,12 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters};
+use super::{Dataplane, InterfaceCounters, protection::Mode};
 use crate::{
-    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
+    ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
     channel::ChannelCounters,
+    frer::RecoveryCounters,
     neighbor::NeighborEntry,
 };
 
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub channels: Vec<ChannelSnapshot>,
     /// All interfaces, as far as this worker served them.
     pub interfaces: Vec<InterfaceSnapshot>,
+    /// Connections that this worker decides for, those with `ecmp` left out.
+    pub protections: Vec<ProtectionSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
     /// BFD packets that were for no session of this worker's.
@@ -64,6 +67,28 @@ pub struct InterfaceSnapshot {
     pub neighbors: Vec<NeighborEntry>,
     /// Its BFD sessions, as far as this worker runs them.
     pub bfd: Vec<BfdStatus>,
+}
+
+/// The protection of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtectionSnapshot {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// `active-standby`: the attachment that carries everything.
+    pub active: Option<InterfaceId>,
+    /// `duplicate`: what became of the frames.
+    pub redundancy: Option<RedundancySnapshot>,
+}
+
+/// A duplicated connection.
+#[derive(Clone, Copy, Debug)]
+pub struct RedundancySnapshot {
+    /// Frames numbered and sent.
+    pub generated: u64,
+    /// Frames received, by the counters of IEEE 802.1CB §10.8.
+    pub recovery: RecoveryCounters,
+    /// Second copies are missing.
+    pub latent_error: bool,
 }
 
 /// A port.
@@ -114,6 +139,11 @@ impl Dataplane {
             neighbors: one.neighbors.entries(now).collect(),
             bfd: self.bfd.statuses(one.facts.id),
         });
+        let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
+            connection,
+            active: one.active(),
+            redundancy: redundancy(&one.mode),
+        });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
             drops: port.drops.clone(),
@@ -124,9 +154,19 @@ impl Dataplane {
             generation: self.generation(),
             channels: channels.collect(),
             interfaces: interfaces.collect(),
+            protections: protections.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),
             bfd_refused: *self.bfd.refused(),
             buffers: (self.pool.held(), self.pool.free()),
         }
     }
+}
+
+fn redundancy(mode: &Mode) -> Option<RedundancySnapshot> {
+    let Mode::Duplicate(one) = mode else { return None };
+    Some(RedundancySnapshot {
+        generated: one.generation.generated(),
+        recovery: *one.recovery.counters(),
+        latent_error: one.recovery.latent_error(),
+    })
 }

@@ -3,7 +3,7 @@
 use macsec::SecyPolicy;
 
 use super::{ChannelId, Dataplane, Frame, Place, PortId};
-use crate::{ChannelSetup, InterfaceSetup, flow::flow_hash_l2};
+use crate::{ChannelSetup, InterfaceSetup, Protection, flow::flow_hash_l2};
 
 impl Dataplane {
     /// Some bits of the hash of the flow in `frame`, when the channel's port asks for it; 0 otherwise.
@@ -24,7 +24,11 @@ impl Dataplane {
             let Place::Attachment { channel, .. } = setup.place else { continue };
             let Some(channel) = self.setup.channels.get(channel.index()) else { continue };
             if channel.port == port {
-                let mtu = setup.mtu.min(room(channel, setup, octets));
+                let connection = self.setup.connections.get(setup.connection.index());
+                let twice =
+                    connection.is_some_and(|one| matches!(one.protection, Protection::Duplicate { .. }));
+                let inside = if twice { R_TAG } else { 0 };
+                let mtu = setup.mtu.min(room(channel, setup, octets).saturating_sub(inside));
                 let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;
                 interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];
@@ -51,5 +55,7 @@ const fn protection(secy: &SecyPolicy) -> u16 {
     }
 }
 
+/// Octets of a redundancy tag (802.1CB-2017 §7.8).
+const R_TAG: u16 = 6;
 /// Octets of a VLAN tag (802.1Q §9).
 const VLAN_TAG: u16 = 4;

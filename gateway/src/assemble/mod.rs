@@ -8,6 +8,7 @@ mod bfd;
 mod bgp;
 mod macsec;
 mod mka;
+mod protection;
 mod routes;
 mod workers;
 
@@ -20,7 +21,8 @@ use config::{
 };
 use dataplane::{
     BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
-    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, Tables,
+    WorkerId,
     underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
@@ -101,7 +103,8 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
         .zip(&channels)
         .map(|(one, setup)| macsec::keys(one, setup))
         .collect::<Result<_>>()?;
-    let connections = config.connections.iter().map(|one| ConnectionSetup { kind: kind(one) }).collect();
+    let connection = |one| ConnectionSetup { kind: kind(one), protection: protection::of(one) };
+    let connections = config.connections.iter().map(connection).collect();
     let setup =
         Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
     let pool = pool(config, devices, &setup);
@@ -202,8 +205,9 @@ fn add_interfaces(
         let device = device_of(config, devices, channel.port.index())?;
         let carries =
             channels.get(one.channel.index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
-        let room =
-            u16::try_from(carries).unwrap_or(u16::MAX).saturating_sub(channel.overhead(one.vlan.is_some()));
+        let room = u16::try_from(carries)
+            .unwrap_or(u16::MAX)
+            .saturating_sub(channel.overhead(one.vlan.is_some()) + connection.overhead());
         let mtu = one.mtu.unwrap_or(room);
         if mtu > room {
             bail!(
@@ -303,9 +307,11 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     let workers = usize::from(setup.workers.max(1));
     // A tunnel keeps a train's worth of buffers ready for what comes next.
     let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
+    // Each frame of a duplicated connection wants two buffers.
+    let twice = setup.connections.iter().any(|one| matches!(one.protection, Protection::Duplicate { .. }));
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers + BATCH * tunnels,
+        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + BATCH * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

@@ -8,10 +8,12 @@ use config::{
     Config,
     model::{Announce, Connection, Interface, Mode, Via},
 };
-use dataplane::{ConnectionId, ConnectionTables, Hop, InterfaceId, InterfaceSetup, Tables, Target};
+use dataplane::{
+    ConnectionId, ConnectionTables, Hop, InterfaceId, InterfaceSetup, Tables, Target, group::Weight,
+};
 use net::{IpNet, Ipv4Net};
 
-use super::interface_id;
+use super::{interface_id, protection};
 
 /// The first generation of all tables.
 pub(super) fn tables(config: &Config, interfaces: &[InterfaceSetup]) -> Tables {
@@ -79,17 +81,18 @@ fn target(config: &Config, (at, connection): (usize, &Connection), via: &Via, pr
             weight: 1,
         }]),
         Via::Attachments(places) => {
-            let hop = |&place: &usize| {
+            let shares = protection::shares(config, connection, places);
+            let hop = |(&place, share): (&usize, &Weight)| {
                 let attachment = connection.attachments.get(place)?;
                 let same_family = |peer: &&std::net::IpAddr| peer.is_ipv4() == matches!(prefix, IpNet::V4(_));
                 let gateway = *attachment.peers.iter().find(same_family)?;
                 Some(Hop {
                     interface: interface_id(config, at, Interface::Attachment(place)),
                     gateway,
-                    weight: 1,
+                    weight: share.get(),
                 })
             };
-            Target::Via(places.iter().filter_map(hop).collect())
+            Target::Via(places.iter().zip(&shares).filter_map(hop).collect())
         }
     }
 }

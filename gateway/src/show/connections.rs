@@ -36,7 +36,28 @@ fn one(look: &Look, connection: &Connection) -> String {
     let mut rows: Vec<_> =
         connection.attachments.iter().map(|attachment| attached(look, attachment)).collect();
     rows.extend(connection.lans.iter().map(lan));
-    look.paint(&heading) + &table(look, &columns, &rows, "it has no interfaces")
+    look.paint(&heading) + &guard(connection) + &table(look, &columns, &rows, "it has no interfaces")
+}
+
+/// What its protection does now.
+fn guard(connection: &Connection) -> String {
+    let active = connection.active.as_ref().map(|channel| format!("  all traffic by {channel}\n"));
+    let copies = connection.redundancy.as_ref().map(|seen| {
+        let count =
+            |name: &str| seen.counters.get(&format!("frerCpsSeqRcvy{name}Packets")).copied().unwrap_or(0);
+        let warning =
+            if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
+        format!(
+            "  sent {} frames twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
+            seen.sent,
+            count("Passed"),
+            count("Discarded"),
+            count("Lost"),
+            count("OutOfOrder"),
+            count("Rogue"),
+        )
+    });
+    active.unwrap_or_default() + &copies.unwrap_or_default()
 }
 
 /// A connection's state.

@@ -13,8 +13,8 @@ use crate::{
     api::{
         self,
         model::{
-            BgpDown, BgpFamily, BgpNeighbor, Hop, Route, RouteAction, RouteExport, RouteOrigin, RoutePath,
-            RouteStory, RouteWorker, RunningConfig,
+            BgpDown, BgpFamily, BgpNeighbor, Hop, Redundancy, Route, RouteAction, RouteExport, RouteOrigin,
+            RoutePath, RouteStory, RouteWorker, RunningConfig,
         },
         testbed::{KEY, bfd_facts, break_channel, facts, mka_facts},
     },
@@ -79,6 +79,21 @@ fn channels_screen() {
 #[test]
 fn connections_screen() {
     holds("connections", |look| connections(look, &api::connections(&broken())));
+}
+
+#[test]
+fn connections_screen_with_protection() {
+    let mut all = api::connections(&broken());
+    let counters = [("Passed", 123_456), ("Discarded", 123_440), ("Lost", 2), ("OutOfOrder", 7)];
+    let counters = counters.map(|(name, count)| (format!("frerCpsSeqRcvy{name}Packets"), count));
+    let mut standby = all[0].clone();
+    all[0].protection = "duplicate".to_owned();
+    all[0].redundancy = Some(Redundancy { sent: 200_000, counters: counters.into(), latent_error: true });
+    standby.protection = "active-standby".to_owned();
+    standby.active = Some(standby.attachments[0].channel.clone());
+    all.truncate(1);
+    all.push(standby);
+    holds("protection", |look| connections(look, &all));
 }
 
 #[test]
@@ -403,6 +418,6 @@ fn route_story_screen() {
             export("b", true, "accepted by default, no line matched"),
         ],
     };
-    holds("route-story", |look| route_stories(look, &[story.clone()]));
+    holds("route-story", |look| route_stories(look, std::slice::from_ref(&story)));
     assert_eq!(route_stories(&Look::plain(now()), &[]), "there is no such route\n");
 }

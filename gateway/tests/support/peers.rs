@@ -282,7 +282,7 @@ impl Peer {
                 self.run_frr_daemon(lab, "bgpd");
                 self.load_frr(lab);
             }
-            _ => self.run(lab, true),
+            Daemon::Bird | Daemon::Gobgp | Daemon::Openbgpd | Daemon::Exabgp => self.run(lab, true),
         }
     }
 

@@ -23,7 +23,7 @@ pub use bfd::{BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
+    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
