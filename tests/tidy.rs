@@ -13,6 +13,7 @@ const HOT: &[&str] = &[
     "dataplane/src/pipeline/forward.rs",
     "dataplane/src/pipeline/egress.rs",
     "dataplane/src/pipeline/wire.rs",
+    "dataplane/src/pipeline/underlay.rs",
     "dataplane/src/pipeline/redundancy.rs",
     "dataplane/src/frer/rtag.rs",
     "dataplane/src/frer/recover.rs",

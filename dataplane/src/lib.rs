@@ -42,6 +42,7 @@ pub mod protection;
 mod setup;
 pub mod stamp;
 mod tables;
+pub mod underlay;
 mod verdict;
 mod vlan;
 

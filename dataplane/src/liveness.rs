@@ -19,6 +19,8 @@ pub enum Fault {
     PortDown,
     /// The port has no carrier.
     NoCarrier,
+    /// There is no route to the tunnel's peer.
+    NoRoute,
     /// MACsec is required, and MKA has agreed on no key.
     MkaDown,
     /// MACsec is required and there is no SA to send with.
@@ -36,6 +38,7 @@ impl Fault {
     pub const ALL: &[Self] = &[
         Self::PortDown,
         Self::NoCarrier,
+        Self::NoRoute,
         Self::MkaDown,
         Self::NotSecured,
         Self::BfdDown,
@@ -48,6 +51,7 @@ impl Fault {
         match self {
             Self::PortDown => "port_down",
             Self::NoCarrier => "no_carrier",
+            Self::NoRoute => "no_route",
             Self::MkaDown => "mka_down",
             Self::NotSecured => "not_secured",
             Self::BfdDown => "bfd_down",
@@ -65,6 +69,7 @@ impl Fault {
             Self::BfdDown => 16,
             Self::Quality => 32,
             Self::Drained => 64,
+            Self::NoRoute => 128,
         }
     }
 }

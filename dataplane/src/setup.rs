@@ -105,6 +105,17 @@ pub enum MssClamp {
     Fixed(u16),
 }
 
+impl MssClamp {
+    /// The MSS to clamp to, for packets of this address family on an interface with this MTU.
+    pub const fn limit(self, mtu: u16, v6: bool) -> Option<u16> {
+        match self {
+            Self::Off => None,
+            Self::Auto => Some(mtu.saturating_sub(if v6 { 60 } else { 40 })),
+            Self::Fixed(mss) => Some(mss),
+        }
+    }
+}
+
 /// A connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSetup {
@@ -163,11 +174,7 @@ impl InterfaceSetup {
 
     /// The MSS to clamp to, for packets of this address family.
     pub fn mss_limit(&self, v6: bool) -> Option<u16> {
-        match self.mss_clamp {
-            MssClamp::Off => None,
-            MssClamp::Auto => Some(self.mtu.saturating_sub(if v6 { 60 } else { 40 })),
-            MssClamp::Fixed(mss) => Some(mss),
-        }
+        self.mss_clamp.limit(self.mtu, v6)
     }
 
     /// Its own address for talking to `peer`: the one in the peer's subnet, else as [`address_towards`](Self::address_towards).

@@ -111,6 +111,14 @@ drop_reasons! {
     PortRefused = "port_refused",
     /// The port is down or gone.
     PortDown = "port_down",
+    /// A datagram without a valid VXLAN header (RFC 7348 §5: the I flag must be set), or with no frame behind it.
+    VxlanBadHeader = "vxlan_bad_header",
+    /// A VXLAN frame of a network that is not this tunnel's: the VNIs of the two ends differ.
+    VxlanUnknownVni = "vxlan_unknown_vni",
+    /// A datagram to the tunnel from an address that is not the peer's: see `remote` and `accept_from` of the port.
+    VxlanUnknownSource = "vxlan_unknown_source",
+    /// The path to the tunnel's peer carries less than the frame needs, and fragments are not sent (RFC 7348 §4.3): senders are told the MTU from then on.
+    PathTooNarrow = "path_too_narrow",
     /// The ring to the worker that owns the channel was full: that worker is overloaded.
     RingFull = "ring_full",
 }

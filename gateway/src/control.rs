@@ -23,7 +23,7 @@ use crate::{
     bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
-    link_monitor::{self, Link},
+    link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
     received::Notes,
@@ -55,6 +55,8 @@ pub struct Gateway {
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
+    /// What the paths of tunnels carry, as far as they told.
+    paths: BTreeMap<PortId, u16>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
@@ -167,6 +169,7 @@ impl Gateway {
             links,
             monitor: Arc::default(),
             settling: BTreeMap::new(),
+            paths: BTreeMap::new(),
             pool: plan.pool,
             news,
             hands_off,
@@ -206,7 +209,7 @@ impl Gateway {
     /// # Errors
     /// When a worker died.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
-        let devices = self.config.ports.iter().map(link_monitor::Watched::of).collect();
+        let devices = self.config.ports.iter().map(Watched::of).collect();
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watch = tokio::spawn(link_monitor::watch(devices, sender, self.monitor.clone()));
         let notes =
@@ -277,13 +280,37 @@ impl Gateway {
                 if let Some(known) = self.links.get_mut(port.index()) {
                     // Look again: when the device is back (or never left), its next state reopens the port. One that
                     // was down for a moment only may be up again by now, and nobody else would tell the worker.
-                    *known = (error != PortError::Down).then_some(Link::Gone);
-                    let link = Link::read(device);
+                    let lasts = matches!(error, PortError::Down | PortError::NoRoute);
+                    *known = (!lasts).then_some(Link::Gone);
+                    let port_config = self.config.ports.get(port.index());
+                    let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
                     self.link_changed(port.index(), link);
                 }
             }
+            News::Path(port, octets) => self.path_changed(port, octets),
             News::Dataplane(event) => self.hear_dataplane(event),
             News::Retired(tables) => drop(tables),
+        }
+    }
+
+    /// A tunnel's path carries another amount than before: every worker must know what attachments take.
+    fn path_changed(&mut self, port: PortId, octets: u16) {
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Path(port, octets));
+        }
+        let name = self.config.ports.get(port.index()).map_or("?", |port| &port.name);
+        let before = self.paths.insert(port, octets);
+        match before {
+            Some(before) if octets < before => {
+                warn!(
+                    event = "port.path_mtu",
+                    port = name,
+                    carries = octets,
+                    before,
+                    "a router on the way carries less; packets that are too long for it are refused, and their senders told"
+                );
+            }
+            _ => info!(event = "port.path_mtu", port = name, carries = octets),
         }
     }
 
@@ -382,6 +409,7 @@ impl Gateway {
         let fault = match link {
             Link::Up { .. } => None,
             Link::NoCarrier { .. } => Some(Fault::NoCarrier),
+            Link::NoRoute { .. } => Some(Fault::NoRoute),
             Link::Gone => Some(Fault::PortDown),
         };
         info!(
@@ -424,7 +452,7 @@ impl Gateway {
     /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
     fn look_again(&mut self) {
         for at in 0..self.config.ports.len() {
-            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Link::read(&port.device));
+            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Watched::of(port).link());
             self.link_changed(at, link);
         }
     }
@@ -447,7 +475,9 @@ impl Gateway {
     /// The device is back, as another one: every worker that had the port gets a new one.
     fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
         // What was set before belonged to the device that is gone: first that is let go, then the new one is taken.
-        self.hands_off.retain(|one| one.device() != port.device);
+        if port.underlay.is_none() {
+            self.hands_off.retain(|one| one.device() != port.device);
+        }
         self.hands_off.extend(take_over(port));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
@@ -514,10 +544,12 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to.
+/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to, and not that of a
+/// tunnel, whose datagrams cross that stack.
 fn take_over(port: &config::model::Port) -> Option<HandsOff> {
     let device = &port.device;
-    let (hands_off, failed) = (port.io != Io::Tap).then(|| HandsOff::of(device))?;
+    let ours = port.io != Io::Tap && port.underlay.is_none();
+    let (hands_off, failed) = ours.then(|| HandsOff::of(device))?;
     for key in failed {
         // Without IPv6 in the kernel there is nothing to take IPv6 from.
         tracing::debug!(event = "port.sysctl", device, key, "not set");

@@ -75,6 +75,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("port.link", "The device of a port changed its state."),
     ("port.lost", "A port cannot be used any more."),
+    ("port.path_mtu", "A router on a tunnel's way carries more or less than before; attachments follow."),
     ("port.reopen_failed", "The device of a port is back, and could not be opened."),
     ("port.reopened", "The device of a port is back, and was opened."),
     ("port.sysctl", "A setting of a device could not be changed."),

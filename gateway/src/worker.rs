@@ -37,6 +37,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// What the path below a port carries, in octets behind the Ethernet header.
+    Path(PortId, u16),
     /// Use this port from now on.
     ReplacePort(PortId, Box<dyn Port>),
     /// These packet numbers are reserved on disk.
@@ -76,6 +78,8 @@ pub struct Report {
 pub enum News {
     /// The dataplane's own.
     Dataplane(Event),
+    /// What the path of a tunnel carries changed: octets behind the Ethernet header of a frame.
+    Path(PortId, u16),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
     /// Routes that are not used any more: freeing them may take long, and is nothing for a worker.
@@ -197,12 +201,15 @@ impl Worker {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         self.pulse.begin();
         while !self.stop {
-            let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let held = self.ports.iter().flatten().any(|port| port.holds_frames());
+            let due = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let wait = if held { Some(Duration::ZERO) } else { due };
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
             self.waker.reset();
+            self.ready_again(&mut ready);
             self.take_commands();
             self.work(&mut ready);
             let now = clock::now();
@@ -230,7 +237,7 @@ impl Worker {
     }
 
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
-    /// has frames is ready again at once, so leaving early loses nothing.
+    /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
             let now = clock::now();
@@ -247,6 +254,17 @@ impl Worker {
             }
         }
         ready.clear();
+    }
+
+    /// Ports that hold frames in their own memory are ready, whatever the poller says.
+    fn ready_again(&self, ready: &mut Vec<Ready>) {
+        for (at, port) in self.ports.iter().enumerate() {
+            let token = u64::from(PortId::at(at).0);
+            let holds = port.as_ref().is_some_and(|port| port.holds_frames());
+            if holds && !ready.iter().any(|ready| ready.token == token) {
+                ready.push(Ready { token, readable: true, writable: false, failed: false });
+            }
+        }
     }
 
     /// True when the port may have more.
@@ -293,12 +311,16 @@ impl Worker {
     fn send_frames(&mut self) {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
-            let lost = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+            let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
-                    port.send(frames, pool).err()
+                    (port.send(frames, pool).err(), port.path_news())
                 }
-                _ => None,
+                _ => (None, None),
             };
+            if let Some(octets) = path {
+                self.dataplane.set_path(id, octets);
+                (self.news)(News::Path(id, octets));
+            }
             if let Some(error) = lost {
                 self.lose(id, error);
             }
@@ -348,6 +370,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -387,6 +410,10 @@ impl Worker {
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
             port.drops.add(DropReason::PortRefused, counters.tx_refused);
+            port.drops.add(DropReason::VxlanBadHeader, counters.rx_bad_header);
+            port.drops.add(DropReason::VxlanUnknownVni, counters.rx_unknown_vni);
+            port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
+            port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
         }
         Report { snapshot, ports }
     }
@@ -395,9 +422,10 @@ impl Worker {
     fn lose(&mut self, id: PortId, error: PortError) {
         let fault = match error {
             PortError::Down => Fault::NoCarrier,
+            PortError::NoRoute => Fault::NoRoute,
             PortError::Gone | PortError::Os(_) => Fault::PortDown,
         };
-        if error != PortError::Down {
+        if !matches!(error, PortError::Down | PortError::NoRoute) {
             self.release(id);
         }
         self.dataplane.set_port_fault(id, Some(fault), clock::now());

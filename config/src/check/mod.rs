@@ -20,6 +20,7 @@ mod profile;
 mod protection;
 mod route;
 mod transparent;
+mod tunnel;
 
 use std::time::SystemTime;
 

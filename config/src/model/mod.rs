@@ -12,6 +12,7 @@ mod macsec;
 mod mka;
 mod reference;
 
+use core::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -30,8 +31,9 @@ pub use mka::{Ckn, Mka, MkaKey};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat, Mode, Policy,
-    Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, Validate, Verdict,
+    AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
+    Mode, Policy, Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, UnderlayKind,
+    Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 
@@ -101,6 +103,30 @@ pub struct Port {
     pub qdisc_bypass: bool,
     /// What uses the port; never both channels and LANs.
     pub role: PortRole,
+    /// A tunnel through a routed network by the device, instead of the device itself.
+    pub underlay: Option<Underlay>,
+}
+
+/// A VXLAN tunnel to one peer (RFC 7348).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Underlay {
+    /// What kind of tunnel.
+    pub kind: UnderlayKind,
+    /// Our address; with `port`, unique among tunnels.
+    pub local: IpAddr,
+    /// The peer's address, of the same family.
+    pub remote: IpAddr,
+    /// Network identifier, 0 to 16,777,215.
+    pub vni: u32,
+    /// The UDP port of both ends.
+    pub port: u16,
+    /// UDP source ports that flows are spread over, 1 to 64.
+    pub source_ports: u8,
+    /// From where datagrams are accepted.
+    pub accept_from: AcceptFrom,
+    /// The MAC address of our end; `None`: made of `local`, `port` and `vni` (see `dataplane::underlay`).
+    #[serde(serialize_with = "optional_text")]
+    pub mac: Option<MacAddr>,
 }
 
 /// What uses a port.

@@ -88,6 +88,12 @@ codes! {
     Pins = "QS0108", Error;
     /// A host device has the name of another device.
     HostDevice = "QS0109", Error;
+    /// The addresses of a tunnel are not those of two stations of one family.
+    TunnelAddress = "QS0110", Error;
+    /// Two tunnels wait for datagrams at the same address and UDP port.
+    TunnelOverlap = "QS0111", Error;
+    /// A tunnel leads through a network that others read: only the frames of channels, which are protected, may use it.
+    TunnelRole = "QS0112", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;
@@ -111,6 +117,8 @@ codes! {
     MkaTimers = "QS0210", Error;
     /// The list of cipher suites contradicts `cipher`, is empty, or names one twice.
     CipherList = "QS0211", Error;
+    /// Frames of the channel may overtake each other on their way, and its replay window drops those that come late.
+    Overtaking = "QS0212", Warning;
 
     /// Key material stands in the file itself.
     LiteralSecret = "QS0301", Error;

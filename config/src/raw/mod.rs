@@ -26,8 +26,8 @@ pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
 pub use mka::IcvIndicator;
 pub(crate) use mka::{CknPlace, DESTINATION, LONGEST_CKN, Mka, MkaKey};
-pub use port::{Aead, Io, LogFormat, Profile, RxRing, TagType};
-pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site};
+pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
+pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
 pub(crate) use tree::{At, Kind, suggest};
 
 use crate::problem::{Code, Report, Span};

@@ -22,6 +22,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
     [
         shape::SHAPE,
         shape::NAMES,
+        shape::TUNNELS,
         macsec::CHANNELS,
         macsec::KEYS,
         mka::KEYS,

@@ -88,6 +88,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         transmit: Vec::with_capacity(TRANSMIT_QUEUE),
         drops: DropCounters::default(),
         coalescer: None,
+        path: None,
         host_of: None,
     };
     let mut ports: Vec<_> = setup.ports.iter().map(state).collect();

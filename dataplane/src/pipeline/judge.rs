@@ -42,10 +42,12 @@ impl Dataplane {
         let mut back = false;
         for at in 0..self.channels.len() {
             if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
-                let down = |faults: Faults| faults.has(Fault::PortDown) || faults.has(Fault::NoCarrier);
+                let down = |faults: Faults| {
+                    [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute].iter().any(|one| faults.has(*one))
+                };
                 back |=
                     fault.is_none() && self.channel(ChannelId::at(at)).is_some_and(|one| down(one.faults()));
-                for one in [Fault::PortDown, Fault::NoCarrier] {
+                for one in [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute] {
                     self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
                 }
             }

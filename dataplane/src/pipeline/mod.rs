@@ -12,6 +12,7 @@
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `judge` | which attachments are live |
+//! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
 //!
@@ -29,6 +30,7 @@ mod mka;
 mod protection;
 mod redundancy;
 mod snapshot;
+mod underlay;
 mod wire;
 
 use core::net::IpAddr;
@@ -140,6 +142,8 @@ struct PortState {
     transmit: Vec<Frame>,
     drops: DropCounters,
     coalescer: Option<Coalescer>,
+    /// What the path below it carries, when it was told.
+    path: Option<u16>,
     /// This port is the host's TAP for that interface.
     host_of: Option<InterfaceId>,
 }

@@ -151,7 +151,7 @@ impl Dataplane {
             self.pool.give(buf);
             return None;
         }
-        Some(Frame { buf, offload: frame.offload })
+        Some(Frame { buf, offload: frame.offload, flow: frame.flow })
     }
 
     /// Who numbers and recovers for this connection; `None` when it is not duplicated.

@@ -98,6 +98,8 @@ pub struct PortSnapshot {
     pub port: PortId,
     /// Why frames from it were dropped.
     pub drops: DropCounters,
+    /// Tunnels: octets that the path carries behind the Ethernet header, when that was told.
+    pub path: Option<u16>,
 }
 
 impl Dataplane {
@@ -145,6 +147,7 @@ impl Dataplane {
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
             drops: port.drops.clone(),
+            path: port.path,
         };
         Snapshot {
             worker: self.me,

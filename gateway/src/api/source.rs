@@ -5,8 +5,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::{Config, SecretSource, model::Io};
-use dataplane::{ChannelId, Setup};
+use config::{
+    Config, SecretSource,
+    model::{Io, Port},
+};
+use dataplane::{ChannelId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
@@ -19,7 +22,7 @@ use crate::{
     },
     clock,
     control::Workers,
-    link_monitor::{self, Link},
+    link_monitor::{self, Link, Watched},
     ports,
     secrets::Secrets,
     worker::Report,
@@ -100,7 +103,7 @@ pub struct Facts {
 pub struct DeviceFacts {
     /// Whether it is there and has carrier.
     pub link: Link,
-    /// Its MAC address, when it is there.
+    /// Its MAC address, when it is there; of a tunnel, that of our end.
     pub mac: Option<MacAddr>,
     /// Its MTU, when it is there.
     pub mtu: Option<u32>,
@@ -108,10 +111,13 @@ pub struct DeviceFacts {
 
 impl DeviceFacts {
     /// Asks the kernel.
-    pub fn read(device: &str) -> Self {
+    pub fn read(port: &Port) -> Self {
+        let device = &port.device;
+        let tunnel =
+            port.underlay.map(|one| one.mac.unwrap_or_else(|| Tunnel::mac_of(one.local, one.port, one.vni)));
         Self {
-            link: Link::read(device),
-            mac: sys::interface::mac(device).ok().map(MacAddr),
+            link: Watched::of(port).link(),
+            mac: tunnel.or_else(|| sys::interface::mac(device).ok().map(MacAddr)),
             mtu: sys::interface::mtu(device).ok(),
         }
     }
@@ -178,9 +184,9 @@ pub(super) fn monitor_alert(links: &link_monitor::Health) -> Option<Reason> {
     })
 }
 
-/// Devices on which the kernel has addresses of its own. A TAP's kernel end is meant to have them.
+/// Devices on which the kernel has addresses of its own. A TAP's kernel end, and the device of a tunnel, are meant to.
 fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
-    config.ports.iter().filter(|port| port.io != Io::Tap).filter_map(|port| {
+    config.ports.iter().filter(|port| port.io != Io::Tap && port.underlay.is_none()).filter_map(|port| {
         let message = ports::why_not_addresses(&port.device, &ports::kernel_addresses(&port.device))?;
         Some(Reason {
             severity: Severity::Warning,
@@ -199,7 +205,7 @@ impl Source for Running {
             config_file: self.config_file.clone(),
             setup: self.setup.clone(),
             reports,
-            devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
+            devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
             alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
             wall: wall(),

@@ -20,8 +20,10 @@ use config::{
     model::{self as words, Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
-    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
-    MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
+    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, Tables,
+    WorkerId,
+    underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
@@ -114,7 +116,7 @@ fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<W
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
         let udp_segments = offload && devices.get(&port.device).is_some_and(|device| device.udp_segments);
-        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments } }
+        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments, flows: port.underlay.is_some() } }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }
@@ -127,8 +129,11 @@ fn channels(
     let channel = |one: &config::model::Channel| {
         let device = device_of(config, devices, one.port.index())?;
         let owner = owners.get(one.port.index()).copied().flatten().unwrap_or_default();
-        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not.
-        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(1)).unwrap_or(0);
+        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not, and in a
+        // tunnel none does.
+        let tunnel = config.port(&one.port).is_some_and(|port| port.underlay.is_some());
+        let beside = if tunnel { 0 } else { 1 };
+        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(beside)).unwrap_or(0);
         let mtu = one.mtu.unwrap_or_else(|| device.mtu.saturating_sub(further_tags));
         if mtu > device.mtu {
             bail!(
@@ -164,11 +169,17 @@ const fn kind(connection: &Connection) -> ConnectionKind {
     }
 }
 
+/// What a port offers: its device's address and MTU, or those of the tunnel that it is.
 fn device_of(config: &Config, devices: &BTreeMap<String, Device>, port: usize) -> Result<Device> {
     let Some(port) = config.ports.get(port) else { bail!("a port is missing from the configuration") };
-    match devices.get(&port.device) {
-        Some(device) => Ok(*device),
-        None => bail!(
+    match (devices.get(&port.device), &port.underlay) {
+        (Some(device), Some(underlay)) => {
+            let own = || Tunnel::mac_of(underlay.local, underlay.port, underlay.vni);
+            let mtu = carries(u32::from(device.mtu), underlay.local.is_ipv6());
+            Ok(Device { mac: underlay.mac.unwrap_or_else(own), mtu, ..*device })
+        }
+        (Some(device), None) => Ok(*device),
+        (None, _) => bail!(
             "port \"{}\": there is no device {}: see `ip link` for what there is",
             port.name,
             port.device
@@ -265,7 +276,7 @@ fn add_hosts(
             Place::Lan { port, .. } => ports.get(port.index()).and_then(|port| port.owner),
         };
         // Frames for the host's own stack go there as they came: nothing is joined for it.
-        let caps = PortCaps { offload: true, udp_segments: false };
+        let caps = PortCaps { offload: true, ..PortCaps::default() };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);
         hosts.push(host_tap(&wish, (port, InterfaceId::at(at)), interface));
@@ -294,11 +305,13 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
+    // A tunnel keeps a train's worth of buffers ready for what comes next.
+    let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
     // Each frame of a duplicated connection wants two buffers.
     let twice = setup.connections.iter().any(|one| matches!(one.protection, Protection::Duplicate { .. }));
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers * if twice { 2 } else { 1 },
+        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + BATCH * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

@@ -1,8 +1,10 @@
 //! Opening ports: the device is taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
-//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to.
+//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to. The
+//! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
 
 mod hands_off;
 mod taps;
+mod tunnel;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +55,9 @@ pub fn open(
     pool: PoolSizes,
     taps: &mut Taps,
 ) -> Result<Box<dyn Port>> {
+    if let Some(underlay) = &port.underlay {
+        return tunnel::open(port, underlay);
+    }
     if port.io == Io::Tap {
         return Ok(Box::new(taps.open(&port.device)?));
     }

@@ -29,7 +29,7 @@ pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
 };
-pub use port::{Drop, Port, PortState};
+pub use port::{Drop, Port, PortState, PortTunnel};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

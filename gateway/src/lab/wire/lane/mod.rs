@@ -215,7 +215,7 @@ impl Lane {
             self.counters.no_buffer += 1;
             return None;
         };
-        buf.extend_from_slice(&frame.buf).then_some(Frame { buf, offload: frame.offload })
+        buf.extend_from_slice(&frame.buf).then_some(Frame { offload: frame.offload, ..Frame::new(buf) })
     }
 
     fn enqueue(&mut self, frame: Frame, pool: &mut Pool, now: Instant) {
