@@ -42,7 +42,7 @@ impl Bench {
             train: FLOW.train(data, size),
             out: Vec::with_capacity(64),
             segments: Vec::with_capacity(64),
-            coalescer: Coalescer::new(PortCaps { offload: true, udp_segments: true }),
+            coalescer: Coalescer::new(PortCaps { offload: true, udp_segments: true, flows: false }),
         }
     }
 

@@ -35,7 +35,7 @@ struct Bench {
 impl Bench {
     fn new(templates: Vec<Frame>) -> Self {
         let buffers = PoolSizes { small_count: 4096, big_count: 64, ..PoolSizes::default() };
-        let lan = PortCaps { offload: true, udp_segments: false };
+        let lan = PortCaps { offload: true, ..PortCaps::default() };
         let mut world = World::of(Plan { channels: CHANNELS, mtu: 1500, lan, buffers, ..Plan::default() });
         // Everybody meets everybody first.
         for port in 0..64 {
@@ -53,7 +53,7 @@ impl Bench {
         for template in &self.templates {
             let mut buf = left.pool().for_len(template.buf.len()).expect("buffers come back");
             assert!(buf.extend_from_slice(&template.buf));
-            batch.push(Frame { buf, offload: template.offload });
+            batch.push(Frame { offload: template.offload, ..Frame::new(buf) });
         }
         left.handle_batch(lan, &mut batch, now);
         for channel in 0..CHANNELS {

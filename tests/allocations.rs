@@ -1,8 +1,8 @@
-//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, and with MKA's.
+//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, with MKA's, and each frame twice.
 
 use core::time::Duration;
 
-use dataplane::{BATCH, Batch, Frame, PortId};
+use dataplane::{BATCH, Batch, Frame, PortId, Protection, frer::RecoveryParams};
 use sys::CountingAllocator;
 use world::{
     Plan,
@@ -20,6 +20,11 @@ fn forwarding_a_million_frames_allocates_nothing_whoever_agreed_on_the_keys() {
     let mut agreed = World::of(Plan { channels: 4, mka: Some(|_, _| {}), ..Plan::default() });
     agreed.run(Duration::from_secs(10));
     a_million_frames(agreed);
+    let protection = |_, channels| Protection::Duplicate {
+        recovery: RecoveryParams::default(),
+        preferences: vec![100; usize::from(channels)],
+    };
+    a_million_frames(World::of(Plan { channels: 4, protection, ..Plan::default() }));
 }
 
 fn a_million_frames(mut world: World) {

@@ -5,7 +5,7 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 use dataplane::{
     Batch, Board, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, Crossing,
     Dataplane, Depot, DropReason, Event, Frame, InterfaceId, InterfaceSetup, MssClamp, Place, Pool,
-    PoolSizes, PortCaps, PortId, PortSetup, Setup, WorkerId,
+    PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, WorkerId,
 };
 use macsec::{An, Sci, SecyPolicy};
 use net::{
@@ -144,8 +144,12 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Transparent }],
+        connections: vec![ConnectionSetup {
+            kind: ConnectionKind::Transparent,
+            protection: Protection::Ecmp,
+        }],
     };
     let mut worker = Dataplane::new(me, Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
     let frame = Frame::new(worker.pool().small().unwrap());
@@ -174,8 +178,9 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             addresses: vec!["fd00:1::1/64".parse().unwrap()],
             mss_clamp: MssClamp::Off,
             host: Some(PortId(1)),
+            bfd: vec![],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed }],
+        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed, protection: Protection::Ecmp }],
     };
     let mut worker =
         Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();

@@ -13,7 +13,8 @@ mod pcap_decode;
 /// What a target does with the octets.
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 7] = [
+const TARGETS: [(&str, Body); 8] = [
+    ("bfd", fuzz::bfd),
     ("config", fuzz::config),
     ("neighbor", fuzz::neighbor),
     ("offload", fuzz::offload),

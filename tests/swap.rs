@@ -26,7 +26,7 @@ fn tables(generation: u64) -> Arc<Tables> {
         (prefix, Target::Via((0..4).map(hop).collect()))
     };
     let routes = ConnectionTables::build((0..GROUPS).map(route));
-    Arc::new(Tables { generation, connections: vec![routes] })
+    Arc::new(Tables { generation, connections: vec![Arc::new(routes)] })
 }
 
 #[test]

@@ -30,7 +30,7 @@ use clap::Parser;
 
 use lab::Lab;
 use report::{Report, Sample};
-use site::{Gateways, Kernel, Plan};
+use site::{Gateways, Kernel, Plan, Underlay};
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -59,6 +59,9 @@ struct Options {
     /// Send past the queueing discipline on all ports
     #[arg(long)]
     qdisc_bypass: bool,
+    /// What channels stand on: ethernet, vxlan. Each gateway program has a turn with each
+    #[arg(long, value_delimiter = ',', default_values_t = [Underlay::Ethernet])]
+    underlay: Vec<Underlay>,
     /// Leave the kernel out
     #[arg(long)]
     no_kernel: bool,
@@ -87,15 +90,22 @@ fn measure(options: &Options) -> Result<Report> {
     let mut report = Report::default();
     for &mtu in &options.mtu {
         let lab = Lab::build(mtu)?;
-        let plan =
-            Plan { mtu, workers: options.workers, ring: options.ring.clone(), bypass: options.qdisc_bypass };
+        let plan = |underlay| Plan {
+            mtu,
+            workers: options.workers,
+            ring: options.ring.clone(),
+            bypass: options.qdisc_bypass,
+            underlay,
+        };
         for round in 0..options.rounds {
             eprintln!("rig: MTU {mtu}, round {} of {}", round + 1, options.rounds);
-            for program in &programs {
-                turn(options, &lab, &plan, Some(program), &mut report)?;
+            for (program, underlay) in
+                programs.iter().flat_map(|p| options.underlay.iter().map(move |u| (p, u)))
+            {
+                turn(options, &lab, &plan(*underlay), Some(program), &mut report)?;
             }
             if !options.no_kernel {
-                turn(options, &lab, &plan, None, &mut report)?;
+                turn(options, &lab, &plan(Underlay::Ethernet), None, &mut report)?;
             }
         }
     }
@@ -114,7 +124,8 @@ fn turn(
         Some(program) => (Some(Gateways::start(lab, plan, program)?), None),
         None => (None, Some(Kernel::start(lab)?)),
     };
-    let name = program.map_or("kernel".to_owned(), |program| program.display().to_string());
+    let name =
+        program.map_or("kernel".to_owned(), |program| format!("{} {}", program.display(), plan.underlay));
     let mut add = |what: String, sample| report.add(&name, &what, sample);
     let gateways = gateways.as_ref();
     traffic::wait_for_answer(lab)?;

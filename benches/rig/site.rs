@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs::{self, DirBuilder, File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::{
     lab::{CHANNELS, Lab, Node, channel_mac},
@@ -26,18 +27,39 @@ pub(crate) struct Plan {
     pub(crate) workers: u16,
     pub(crate) ring: String,
     pub(crate) bypass: bool,
+    pub(crate) underlay: Underlay,
+}
+
+/// What a channel stands on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Underlay {
+    /// The link itself.
+    Ethernet,
+    /// VXLAN in UDP over IPv4, across the link.
+    Vxlan,
+}
+
+impl fmt::Display for Underlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ethernet => "ethernet",
+            Self::Vxlan => "vxlan",
+        })
+    }
 }
 
 /// Two running gateways. Dropping them ends them and removes their files.
 #[derive(Debug)]
-pub(crate) struct Gateways {
+pub(crate) struct Gateways<'a> {
     /// Before the files, so that they end first.
     processes: Vec<Process>,
     _files: Files,
+    _addresses: Option<Addresses<'a>>,
 }
 
-impl Gateways {
-    pub(crate) fn start(lab: &Lab, plan: &Plan, program: &Path) -> Result<Self> {
+impl<'a> Gateways<'a> {
+    pub(crate) fn start(lab: &'a Lab, plan: &Plan, program: &Path) -> Result<Self> {
+        let addresses = (plan.underlay == Underlay::Vxlan).then(|| Addresses::give(lab)).transpose()?;
         let files = Files::new()?;
         let program =
             program.canonicalize().with_context(|| format!("{} is not there", program.display()))?;
@@ -51,7 +73,7 @@ impl Gateways {
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             processes.push(Process::start(&mut command)?);
         }
-        Ok(Self { processes, _files: files })
+        Ok(Self { processes, _files: files, _addresses: addresses })
     }
 
     /// Seconds of CPU used so far by gateway a and gateway b.
@@ -63,6 +85,35 @@ impl Gateways {
     pub(crate) fn resident_mib(&self) -> Result<f64> {
         let both: Result<Vec<f64>> = self.processes.iter().map(Process::resident_mib).collect();
         Ok(both?.into_iter().fold(0.0, f64::max))
+    }
+}
+
+/// Addresses of the channel links, for what travels in UDP. Dropping it takes them away again.
+#[derive(Debug)]
+struct Addresses<'a>(&'a Lab);
+
+impl<'a> Addresses<'a> {
+    fn give(lab: &'a Lab) -> Result<Self> {
+        let this = Self(lab);
+        for (node, site) in SIDES {
+            for channel in 1..=CHANNELS {
+                lab.ip(node, &format!("addr add 198.18.{channel}.{site}/24 dev c{channel}"))?;
+                // A gateway that ended without putting it back must not be held against this one.
+                let setting = format!("net.ipv4.conf.c{channel}.arp_ignore=0");
+                output(lab.command(node, "sysctl").args(["-q", "-w", &setting]))?;
+            }
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for Addresses<'_> {
+    fn drop(&mut self) {
+        for (node, _) in SIDES {
+            for channel in 1..=CHANNELS {
+                let _flushed = self.0.ip(node, &format!("addr flush dev c{channel}"));
+            }
+        }
     }
 }
 
@@ -147,7 +198,7 @@ fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {
          state_dir = \"{directory}/state-{site}\"\nsocket = \"{directory}/{site}.sock\"\n\
          [[interconnect]]\nname = \"x\"\n"
     );
-    text += &port("lan", plan);
+    text += &port("lan", plan, "");
     for channel in 1..=CHANNELS {
         text += &channel_section(lab, plan, site, channel);
     }
@@ -167,22 +218,34 @@ fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {
     text + &format!("[[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n")
 }
 
-fn port(device: &str, plan: &Plan) -> String {
+fn port(device: &str, plan: &Plan, more: &str) -> String {
     let Plan { ring, bypass, .. } = plan;
     format!(
-        "[[port]]\nname = \"{device}\"\ndevice = \"{device}\"\nrx_ring = \"{ring}\"\nqdisc_bypass = {bypass}\n"
+        "[[port]]\nname = \"{device}\"\ndevice = \"{device}\"\nrx_ring = \"{ring}\"\nqdisc_bypass = {bypass}\n{more}"
     )
 }
 
 fn channel_section(lab: &Lab, plan: &Plan, site: u8, channel: u8) -> String {
     let far = 3 - site;
-    let (mtu, mac) = (lab.channel_mtu, channel_mac(far, channel));
+    let (own, mac) = (channel_mac(site, channel), channel_mac(far, channel));
+    let (mtu, window, underlay) = match plan.underlay {
+        Underlay::Ethernet => (lab.channel_mtu, 0, String::new()),
+        // 50 octets in front of the inner frame's payload (RFC 7348); the MAC address is what the far end knows us by.
+        Underlay::Vxlan => (
+            lab.channel_mtu - 50,
+            1024,
+            format!(
+                "underlay = {{ kind = \"vxlan\", local = \"198.18.{channel}.{site}\", remote = \"198.18.{channel}.{far}\", \
+                 vni = {channel}, mac = \"{own}\" }}\n"
+            ),
+        ),
+    };
     // One salt for both ways: the keys and the SSCIs differ.
     let salt = format!("{channel:024x}");
-    port(&format!("c{channel}"), plan)
+    port(&format!("c{channel}"), plan, &underlay)
         + &format!(
             "[[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"c{channel}\"\nmtu = {mtu}\n\
-             [channel.macsec]\ncipher = \"gcm-aes-xpn-256\"\n\
+             [channel.macsec]\ncipher = \"gcm-aes-xpn-256\"\nreplay_window = {window}\n\
              [[channel.macsec.static.tx]]\nan = 0\nkey = {{ file = \"tx{site}-{channel}\" }}\nsalt = \"{salt}\"\nssci = {site}\n\
              [[channel.macsec.static.rx]]\nsci = \"{}:0001\"\nan = 0\nkey = {{ file = \"tx{far}-{channel}\" }}\nsalt = \"{salt}\"\nssci = {far}\n",
             mac.replace(':', "")

@@ -101,7 +101,10 @@ impl Flow {
         let start = u16::try_from(L4).unwrap_or_default();
         let checksum = Checksum::Partial { start, offset: 16 };
         let gso = Some(Gso { kind: GsoKind::TcpV4, size, ecn: false });
-        Frame { buf: PacketBuf::copy_of(&octets, HEADROOM, TAILROOM), offload: Offload { checksum, gso } }
+        Frame {
+            offload: Offload { checksum, gso },
+            ..Frame::new(PacketBuf::copy_of(&octets, HEADROOM, TAILROOM))
+        }
     }
 
     /// A complete segment with `data` octets from sequence number `sequence` on.

@@ -89,7 +89,7 @@ pub enum Standing {
     Stopped,
     /// Not before this time: it, or a limit, gave reason to stay away.
     HeldUntil(Instant),
-    /// Not before the path is up.
+    /// Not before the link, or the path, is up.
     AwaitsPath,
     /// Yes.
     Runs,
@@ -158,6 +158,7 @@ pub struct Peer {
     /// Faults in a row.
     faults: u32,
     path_up: bool,
+    link_up: bool,
     events: VecDeque<PeerEvent>,
     jitter: Jitter,
     /// Counts of links that are gone.
@@ -177,6 +178,7 @@ impl Peer {
             up_since: None,
             faults: 0,
             path_up: false,
+            link_up: true,
             events: VecDeque::new(),
             jitter: Jitter::new(seed),
             past: Default::default(),
@@ -268,6 +270,23 @@ impl Peer {
             self.stop_links(&Notification::cease(Cease::BfdDown), now);
             if self.standing == Standing::Runs {
                 self.resume(false, now);
+            }
+        }
+    }
+
+    /// The link to the peer came up or went down. Going down ends all that there is as a failure of TCP would,
+    /// at once and without a word, for none could arrive; coming up dials at once.
+    pub fn handle_link(&mut self, up: bool, now: Instant) {
+        let went_down = core::mem::replace(&mut self.link_up, up) && !up;
+        if up && self.standing == Standing::AwaitsPath {
+            self.resume(true, now);
+        }
+        if went_down {
+            if self.standing == Standing::Runs {
+                self.standing = Standing::AwaitsPath;
+            }
+            while !self.links.is_empty() {
+                self.drop_link(0, now);
             }
         }
     }
@@ -394,10 +413,11 @@ impl Peer {
         serial
     }
 
-    /// Runs, unless the path has to come up first. `eager` dials at once instead of waiting for the
+    /// Runs, unless the link or the path has to come up first. `eager` dials at once instead of waiting for the
     /// ConnectRetryTimer.
     fn resume(&mut self, eager: bool, now: Instant) {
-        if self.timers.path_watch == PathWatch::Strict && !self.path_up {
+        let no_path = self.timers.path_watch == PathWatch::Strict && !self.path_up;
+        if no_path || !self.link_up {
             self.standing = Standing::AwaitsPath;
             return;
         }

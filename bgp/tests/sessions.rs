@@ -431,3 +431,36 @@ fn a_refresh_brings_everything_again_without_a_reset() {
     assert_eq!(world.status(a, ab).families.ipv4.stale_until, None);
     assert_eq!(world.status(a, ab).sessions, 1);
 }
+
+// A link without carrier carries nothing: no waiting for the hold timer, no stale routes, and back at once.
+#[test]
+fn a_link_that_goes_down_ends_the_session_at_once_and_one_that_comes_back_dials_at_once() {
+    let mut world = World::new(8);
+    let (a, b) = (world.node(65001, 1), world.node(65002, 2));
+    let (ab, ba) = world.join(a, b, |node, config| {
+        config.restart = RestartMode::Helper;
+        config.connect_retry = secs(3600);
+        calm(node, config);
+    });
+    world.announce(b, "10.2.0.0/16");
+    world.start();
+    assert!(world.run_until(secs(1), |world| world.all_up()));
+    world.run(ms(200));
+    world.act(a, |speaker, now| speaker.handle_link(ab, false, now));
+    assert!(!world.is_up(a, ab));
+    assert_eq!(world.status(a, ab).standing, Standing::AwaitsPath);
+    assert_eq!(world.fib(a, "10.2.0.0/16"), Vec::<&str>::new());
+    assert_eq!(world.ends(a, ab), [SessionEnd::Closed]);
+    world.run(secs(30));
+    assert!(!world.is_up(a, ab), "no dialling without a link");
+    world.act(a, |speaker, now| speaker.handle_link(ab, true, now));
+    assert!(world.run_until(secs(2), |world| world.is_up(a, ab) && world.is_up(b, ba)));
+    world.run(ms(200));
+    assert_eq!(world.fib(a, "10.2.0.0/16"), ["10.255.0.2"]);
+    // A peer that is stopped stays so, whatever its link does.
+    let note = Notification::cease(Cease::AdminShutdown);
+    world.act(a, |speaker, now| speaker.stop_peer(ab, note, now));
+    world.act(a, |speaker, now| speaker.handle_link(ab, false, now));
+    world.act(a, |speaker, now| speaker.handle_link(ab, true, now));
+    assert_eq!(world.status(a, ab).standing, Standing::Stopped);
+}

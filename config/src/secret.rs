@@ -126,6 +126,23 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
+/// The longest password that TCP-MD5 takes on Linux, in octets.
+pub const LONGEST_PASSWORD: usize = 80;
+
+/// The password that stands in a text: all of it, but for the line end that an editor leaves.
+///
+/// # Errors
+/// Why it cannot be one for TCP-MD5 (RFC 2385), in words.
+pub fn password(text: &str) -> Result<Secret, &'static str> {
+    let exact = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    match exact.len() {
+        0 => Err("is empty"),
+        len if len > LONGEST_PASSWORD => Err("has more than 80 octets, the most that TCP-MD5 takes here"),
+        _ if exact.chars().any(char::is_control) => Err("has several lines or control characters"),
+        _ => Ok(Secret::new(&mut exact.as_bytes().to_vec())),
+    }
+}
+
 /// For `#[serde(serialize_with)]`: a SAK is shown by its fingerprint.
 pub(crate) fn serialize_sak<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&key.fingerprint(KeyKind::Sak))

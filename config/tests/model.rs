@@ -284,3 +284,65 @@ fn it_serialises_in_the_words_of_the_file_with_fingerprints_for_keys() {
     assert_eq!(json["connection"][0]["attachment"][0]["vlan"], 100);
     assert_eq!(json["connection"][0]["route"][1]["via"]["neighbor"]["address"], "10.1.0.254");
 }
+
+#[test]
+fn neighbours_get_what_the_file_and_the_profile_leave_open() {
+    use config::model::{Announce, BfdMode, GracefulRestart, RouteFilter};
+    use core::time::Duration;
+    let base = config(BASE);
+    let connection = &base.connections[0];
+    let bgp = connection.bgp.as_ref().expect("it has BGP");
+    assert_eq!((bgp.asn, bgp.router_id.to_string(), bgp.multipath), (65001, "10.1.0.1".to_owned(), 16));
+    assert_eq!(bgp.announce, [Announce::Lans, Announce::Prefix("10.2.0.0/24".parse().expect("a prefix"))]);
+    let [first, second] = &connection.neighbors[..] else { panic!("two neighbours") };
+    assert_eq!((first.name.as_str(), second.name.as_str()), ("169.254.10.2%ch1", "fd00:10::2%ch1"));
+    assert_eq!((first.ipv4, first.ipv6, second.ipv4, second.ipv6), (true, false, false, true));
+    assert_eq!((&first.import, &first.export), (&Some(RouteFilter::Accept), &Some(RouteFilter::Policy(0))));
+    assert_eq!((first.hold, first.keepalive), (Duration::from_secs(90), Duration::from_secs(30)));
+    assert_eq!((first.bfd, first.max_out.limits.ipv4), (BfdMode::Off, None));
+    // The line feed that an editor leaves is not part of the password.
+    let password = first.password.as_ref().expect("it has a password");
+    assert_eq!(password.secret.expose(), b"CorrectHorse");
+
+    let bfd = (
+        "peer = [\"169.254.10.2\", \"fd00:10::2\"]\nmtu = 1500\n",
+        "peer = [\"169.254.10.2\", \"fd00:10::2\"]\nmtu = 1500\n[connection.attachment.bfd]\nmode = \"strict\"\n",
+    );
+    let tag = ("channel = \"ch2\"", "channel = \"ch2\"\nvlan = 7");
+    for (profile, hold, keepalive, interval, multiplier, limit, restart) in [
+        ("aws-dx", 90, 30, 300, 3, Some(100), GracefulRestart::Off),
+        ("gcp-cci", 60, 20, 1000, 5, Some(5000), GracefulRestart::Helper),
+        ("quadspan", 90, 30, 300, 3, None, GracefulRestart::Helper),
+    ] {
+        let profile = format!("profile = \"{profile}\"");
+        let built = config(&base_with(&[("profile = \"quadspan\"", &profile), bfd, tag]));
+        let attachment = built.connections[0].attachments[0].bfd.expect("it has BFD");
+        assert_eq!(
+            (attachment.min_tx, attachment.min_rx),
+            (Duration::from_millis(interval), Duration::from_millis(interval))
+        );
+        assert_eq!((attachment.multiplier, attachment.mode), (multiplier, BfdMode::Strict), "{profile}");
+        let neighbor = &built.connections[0].neighbors[0];
+        assert_eq!((neighbor.hold.as_secs(), neighbor.keepalive.as_secs()), (hold, keepalive), "{profile}");
+        assert_eq!((neighbor.max_out.limits.ipv4, neighbor.graceful_restart), (limit, restart), "{profile}");
+        assert_eq!(neighbor.bfd, BfdMode::Strict, "the mode of the attachment");
+    }
+}
+
+#[test]
+fn bgp_serialises_without_the_password() {
+    let json = serde_json::to_value(config(BASE)).expect("it serialises");
+    let neighbor = &json["connection"][0]["neighbor"][0];
+    assert_eq!(neighbor["password"]["from"]["file"], "md5");
+    assert_eq!(
+        neighbor["password"].as_object().map(|shown| shown.len()),
+        Some(1),
+        "nothing to guess it from"
+    );
+    assert!(!json.to_string().contains("Horse"));
+    assert_eq!(
+        (&neighbor["hold"], &neighbor["import"], &neighbor["export"]["policy"]),
+        (&"1m30s".into(), &"accept".into(), &0.into())
+    );
+    assert_eq!(json["connection"][0]["policy"][0]["rule"][0]["prefixes"][0], "10.0.0.0/8 le 24");
+}

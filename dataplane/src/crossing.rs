@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use net::MacAddr;
 
-use crate::{Frame, InterfaceId};
+use crate::{Frame, Hop, InterfaceId};
 
 /// One item on its way to another worker.
 #[derive(Debug)]
@@ -35,6 +35,31 @@ pub enum Crossing {
         /// The frame.
         frame: Frame,
     },
+    /// A BFD packet for a session of the other worker's.
+    Bfd {
+        /// The interface that it came in by.
+        interface: InterfaceId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A routed packet of a duplicated connection; number it and send it by both.
+    Twice {
+        /// The first way out.
+        first: Hop,
+        /// The second, if there is one.
+        second: Option<Hop>,
+        /// The packet.
+        frame: Frame,
+    },
+    /// A packet that came with a redundancy tag; see whether it is the first of its number.
+    Recover {
+        /// The attachment that it came in by.
+        interface: InterfaceId,
+        /// Its number.
+        sequence: u16,
+        /// The packet, without the tag.
+        frame: Frame,
+    },
     /// A neighbour on a LAN was heard.
     Neighbor {
         /// On this interface.
@@ -50,7 +75,12 @@ impl Crossing {
     /// The frame in it, if any.
     pub fn into_frame(self) -> Option<Frame> {
         match self {
-            Self::Route { frame, .. } | Self::Emit { frame, .. } | Self::Host { frame, .. } => Some(frame),
+            Self::Route { frame, .. }
+            | Self::Emit { frame, .. }
+            | Self::Host { frame, .. }
+            | Self::Bfd { frame, .. }
+            | Self::Twice { frame, .. }
+            | Self::Recover { frame, .. } => Some(frame),
             Self::Neighbor { .. } => None,
         }
     }

@@ -18,12 +18,15 @@ pub struct Frame {
     /// Checksum and segmentation work that is not done yet. It is the default for all that came from
     /// a wire; only hosts with offloads (TAP, virtio-net headers) leave work behind.
     pub offload: Offload,
+    /// Some bits of the hash of the flow inside, for ports that spread flows over several ways
+    /// ([`crate::PortCaps::flows`]), which cannot see it behind the protection. 0 when nobody said.
+    pub flow: u16,
 }
 
 impl Frame {
     /// A frame with nothing left to do on it.
     pub fn new(buf: PacketBuf) -> Self {
-        Self { buf, offload: Offload::default() }
+        Self { buf, offload: Offload::default(), flow: 0 }
     }
 }
 

@@ -19,6 +19,7 @@
 //! 6. No clock, no I/O outside [`port`]: time comes in as `now`.
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 mod channel;
 mod crossing;
 mod demux;
@@ -26,6 +27,7 @@ pub mod fib;
 pub mod flow;
 mod fragment;
 mod frame;
+pub mod frer;
 pub mod group;
 pub mod icmp;
 mod ids;
@@ -36,13 +38,17 @@ pub mod offload;
 mod pipeline;
 mod pool;
 pub mod port;
+pub mod protection;
 mod setup;
+pub mod stamp;
 mod tables;
+pub mod underlay;
 mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot,
+    ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
@@ -52,7 +58,8 @@ pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
 pub use setup::{
-    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Setup,
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
+    Setup,
 };
 pub use tables::{ConnectionTables, Hop, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

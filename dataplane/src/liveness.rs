@@ -19,6 +19,8 @@ pub enum Fault {
     PortDown,
     /// The port has no carrier.
     NoCarrier,
+    /// There is no route to the tunnel's peer.
+    NoRoute,
     /// MACsec is required, and MKA has agreed on no key.
     MkaDown,
     /// MACsec is required and there is no SA to send with.
@@ -36,6 +38,7 @@ impl Fault {
     pub const ALL: &[Self] = &[
         Self::PortDown,
         Self::NoCarrier,
+        Self::NoRoute,
         Self::MkaDown,
         Self::NotSecured,
         Self::BfdDown,
@@ -48,6 +51,7 @@ impl Fault {
         match self {
             Self::PortDown => "port_down",
             Self::NoCarrier => "no_carrier",
+            Self::NoRoute => "no_route",
             Self::MkaDown => "mka_down",
             Self::NotSecured => "not_secured",
             Self::BfdDown => "bfd_down",
@@ -65,6 +69,7 @@ impl Fault {
             Self::BfdDown => 16,
             Self::Quality => 32,
             Self::Drained => 64,
+            Self::NoRoute => 128,
         }
     }
 }
@@ -113,13 +118,16 @@ impl Faults {
 pub struct Board {
     epoch: AtomicU64,
     live: Vec<AtomicU64>,
+    /// Attachments that were chosen to carry their connection's traffic (`active-standby`).
+    chosen: Vec<AtomicU64>,
 }
 
 impl Board {
     /// A board for `interfaces` interfaces, none of them live.
     pub fn new(interfaces: usize) -> Arc<Self> {
         let words = interfaces.div_ceil(64);
-        Arc::new(Self { epoch: AtomicU64::new(0), live: (0..words).map(|_| AtomicU64::new(0)).collect() })
+        let none = || (0..words).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { epoch: AtomicU64::new(0), live: none(), chosen: none() })
     }
 
     /// Moves whenever a bit moved.
@@ -129,22 +137,40 @@ impl Board {
 
     /// Whether the interface may carry traffic.
     pub fn is_live(&self, interface: InterfaceId) -> bool {
-        let word = self.live.get(interface.index() / 64).map_or(0, |word| word.load(Ordering::Acquire));
-        word >> (interface.index() % 64) & 1 == 1
+        read(&self.live, interface)
+    }
+
+    /// Whether the attachment was chosen to carry its connection's traffic. It may have died since.
+    pub fn is_chosen(&self, attachment: InterfaceId) -> bool {
+        read(&self.chosen, attachment)
+    }
+
+    /// Chooses the attachment, or no longer. True when that is news. Only the worker that decides for its connection may.
+    pub fn choose(&self, attachment: InterfaceId, chosen: bool) -> bool {
+        self.write(&self.chosen, attachment, chosen)
     }
 
     /// Says whether the interface may carry traffic. True when that is news.
     pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
-        let Some(word) = self.live.get(interface.index() / 64) else { return false };
+        self.write(&self.live, interface, live)
+    }
+
+    fn write(&self, words: &[AtomicU64], interface: InterfaceId, set: bool) -> bool {
+        let Some(word) = words.get(interface.index() / 64) else { return false };
         let bit = 1u64 << (interface.index() % 64);
         let before =
-            if live { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
-        let news = (before & bit != 0) != live;
+            if set { word.fetch_or(bit, Ordering::AcqRel) } else { word.fetch_and(!bit, Ordering::AcqRel) };
+        let news = (before & bit != 0) != set;
         if news {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
         news
     }
+}
+
+fn read(words: &[AtomicU64], interface: InterfaceId) -> bool {
+    let word = words.get(interface.index() / 64).map_or(0, |word| word.load(Ordering::Acquire));
+    word >> (interface.index() % 64) & 1 == 1
 }
 
 #[cfg(test)]

@@ -7,7 +7,12 @@ use core::net::IpAddr;
 use macsec::{SecyPolicy, mka::KayParams};
 use net::{IpNet, MacAddr, VlanTag};
 
-use crate::{ChannelId, ConnectionId, PortCaps, PortId, WorkerId};
+use crate::{
+    ChannelId, ConnectionId, PortCaps, PortId, WorkerId,
+    bfd::BfdParams,
+    frer::RecoveryParams,
+    protection::{Preference, StandbyParams},
+};
 
 /// The whole gateway.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +70,8 @@ pub struct InterfaceSetup {
     pub mss_clamp: MssClamp,
     /// The TAP by which the host's own stack uses this interface.
     pub host: Option<PortId>,
+    /// Its BFD sessions.
+    pub bfd: Vec<BfdParams>,
 }
 
 /// Where an interface is.
@@ -98,11 +105,45 @@ pub enum MssClamp {
     Fixed(u16),
 }
 
+impl MssClamp {
+    /// The MSS to clamp to, for packets of this address family on an interface with this MTU.
+    pub const fn limit(self, mtu: u16, v6: bool) -> Option<u16> {
+        match self {
+            Self::Off => None,
+            Self::Auto => Some(mtu.saturating_sub(if v6 { 60 } else { 40 })),
+            Self::Fixed(mss) => Some(mss),
+        }
+    }
+}
+
 /// A connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSetup {
     /// Routed, or a transparent wire.
     pub kind: ConnectionKind,
+    /// How its attachments share, or guard, the traffic.
+    pub protection: Protection,
+}
+
+/// How a connection uses its attachments. Preferences are in the order of its attachments; the higher one is preferred.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Protection {
+    /// All live ones share the flows.
+    Ecmp,
+    /// One carries everything.
+    ActiveStandby {
+        /// How patient the choice is.
+        standby: StandbyParams,
+        /// Of each attachment.
+        preferences: Vec<Preference>,
+    },
+    /// The two best live ones carry each frame (IEEE 802.1CB). Routed connections only.
+    Duplicate {
+        /// How the far end's duplicates are removed.
+        recovery: RecoveryParams,
+        /// Of each attachment.
+        preferences: Vec<Preference>,
+    },
 }
 
 /// What a connection does with frames.
@@ -114,6 +155,17 @@ pub enum ConnectionKind {
     Transparent,
 }
 
+impl Setup {
+    /// The worker that alone sends by this interface; the first one, when all workers opened its port.
+    pub fn runs_on(&self, interface: &InterfaceSetup) -> WorkerId {
+        let owner = match interface.place {
+            Place::Attachment { channel, .. } => self.channels.get(channel.index()).map(|one| one.owner),
+            Place::Lan { port, .. } => self.ports.get(port.index()).and_then(|one| one.owner),
+        };
+        owner.unwrap_or_default()
+    }
+}
+
 impl InterfaceSetup {
     /// True for an attachment.
     pub const fn is_attachment(&self) -> bool {
@@ -122,11 +174,13 @@ impl InterfaceSetup {
 
     /// The MSS to clamp to, for packets of this address family.
     pub fn mss_limit(&self, v6: bool) -> Option<u16> {
-        match self.mss_clamp {
-            MssClamp::Off => None,
-            MssClamp::Auto => Some(self.mtu.saturating_sub(if v6 { 60 } else { 40 })),
-            MssClamp::Fixed(mss) => Some(mss),
-        }
+        self.mss_clamp.limit(self.mtu, v6)
+    }
+
+    /// Its own address for talking to `peer`: the one in the peer's subnet, else as [`address_towards`](Self::address_towards).
+    pub fn address_for(&self, peer: IpAddr) -> Option<IpAddr> {
+        let near = self.addresses.iter().find(|own| own.contains(&peer)).map(IpNet::addr);
+        near.or_else(|| self.address_towards(peer))
     }
 
     /// Its own address in the family (and, for IPv6, of the scope) of `towards`.

@@ -27,8 +27,8 @@ use crate::{
 pub struct Tables {
     /// Grows with every change.
     pub generation: u64,
-    /// By [`ConnectionId`](crate::ConnectionId).
-    pub connections: Vec<ConnectionTables>,
+    /// By [`ConnectionId`](crate::ConnectionId). Shared with the generation before where nothing changed.
+    pub connections: Vec<Arc<ConnectionTables>>,
 }
 
 /// What one connection knows.

@@ -88,12 +88,21 @@ drop_reasons! {
     HopLimit = "hop_limit",
     /// Longer than the way on allows; the sender was told the MTU by ICMP.
     TooBig = "too_big",
+    /// The second copy of a frame on a connection with protection duplicate (frerCpsSeqRcvyDiscardedPackets): as it should be.
+    Duplicate = "duplicate",
+    /// Its redundancy number is farther from the last than the history reaches (frerCpsSeqRcvyRoguePackets): the far end
+    /// began anew, or one path is slower than the other by more than the history.
+    RogueSequence = "rogue_sequence",
+    /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
+    UnexpectedRedundancyTag = "unexpected_redundancy_tag",
     /// No attachment of the group is live.
     NoLiveAttachment = "no_live_attachment",
     /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
     NeighborUnresolved = "neighbor_unresolved",
     /// For the gateway itself, but nothing here listens to it.
     NotForUs = "not_for_us",
+    /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
+    BfdRefused = "bfd_refused",
     /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
     BadNeighborMessage = "bad_neighbor_message",
     /// A super-frame whose headers do not fit together.
@@ -102,6 +111,14 @@ drop_reasons! {
     PortRefused = "port_refused",
     /// The port is down or gone.
     PortDown = "port_down",
+    /// A datagram without a valid VXLAN header (RFC 7348 §5: the I flag must be set), or with no frame behind it.
+    VxlanBadHeader = "vxlan_bad_header",
+    /// A VXLAN frame of a network that is not this tunnel's: the VNIs of the two ends differ.
+    VxlanUnknownVni = "vxlan_unknown_vni",
+    /// A datagram to the tunnel from an address that is not the peer's: see `remote` and `accept_from` of the port.
+    VxlanUnknownSource = "vxlan_unknown_source",
+    /// The path to the tunnel's peer carries less than the frame needs, and fragments are not sent (RFC 7348 §4.3): senders are told the MTU from then on.
+    PathTooNarrow = "path_too_narrow",
     /// The ring to the worker that owns the channel was full: that worker is overloaded.
     RingFull = "ring_full",
 }

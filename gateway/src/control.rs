@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
 use crossbeam::channel::Sender;
 use dataplane::{
-    Board, ChannelId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
-    port::PortError,
+    Board, ChannelId, ConnectionId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup,
+    WorkerId, port::PortError,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
@@ -20,9 +20,11 @@ use tracing::{error, info, warn};
 
 use crate::{
     assemble::{self, Plan},
+    bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
-    link_monitor::{self, Link},
+    link_monitor::{self, Link, Watched},
+    pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
     received::Notes,
     state::{LOW, PnStore, SaName},
@@ -53,9 +55,13 @@ pub struct Gateway {
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
+    /// What the paths of tunnels carry, as far as they told.
+    paths: BTreeMap<PortId, u16>,
     pool: dataplane::PoolSizes,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
+    _pacemaker: Option<Pacemaker>,
+    bgp: Option<Bgp>,
     taps: Taps,
 }
 
@@ -140,12 +146,16 @@ impl Gateway {
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
         open_ports(&config, &setup, plan.pool, &mut workers, &mut taps)?;
-        open_hosts(&plan, &setup, &mut workers).await?;
+        let hosts = open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
             drop(worker.dataplane().set_tables(tables.clone()));
         }
+        let pulses = workers.iter().map(Worker::pulse).collect();
+        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
+        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
@@ -159,9 +169,12 @@ impl Gateway {
             links,
             monitor: Arc::default(),
             settling: BTreeMap::new(),
+            paths: BTreeMap::new(),
             pool: plan.pool,
             news,
             hands_off,
+            _pacemaker: pacemaker,
+            bgp,
             taps,
         })
     }
@@ -169,6 +182,11 @@ impl Gateway {
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
+    }
+
+    /// The way to BGP, if any connection speaks it.
+    pub fn bgp(&self) -> Option<bgp::Handle> {
+        self.bgp.as_ref().map(|bgp| bgp.handle().clone())
     }
 
     /// The configuration that runs.
@@ -191,7 +209,7 @@ impl Gateway {
     /// # Errors
     /// When a worker died.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
-        let devices = self.config.ports.iter().map(link_monitor::Watched::of).collect();
+        let devices = self.config.ports.iter().map(Watched::of).collect();
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watch = tokio::spawn(link_monitor::watch(devices, sender, self.monitor.clone()));
         let notes =
@@ -217,6 +235,9 @@ impl Gateway {
                     self.agreements.look(&self.config, &reports);
                 }
             }
+            if self.bgp.as_ref().is_some_and(Bgp::is_finished) {
+                bail!("BGP ended by itself: this is a bug; what it printed says more");
+            }
             if self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 bail!("a worker ended by itself: this is a bug; what it printed says more");
             }
@@ -229,6 +250,10 @@ impl Gateway {
     }
 
     fn stop(self) {
+        // Its last words travel through the workers.
+        if let Some(bgp) = self.bgp {
+            bgp.stop();
+        }
         for worker in &self.workers {
             worker.mailbox.send(Command::Stop);
         }
@@ -255,20 +280,48 @@ impl Gateway {
                 if let Some(known) = self.links.get_mut(port.index()) {
                     // Look again: when the device is back (or never left), its next state reopens the port. One that
                     // was down for a moment only may be up again by now, and nobody else would tell the worker.
-                    *known = (error != PortError::Down).then_some(Link::Gone);
-                    let link = Link::read(device);
+                    let lasts = matches!(error, PortError::Down | PortError::NoRoute);
+                    *known = (!lasts).then_some(Link::Gone);
+                    let port_config = self.config.ports.get(port.index());
+                    let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
                     self.link_changed(port.index(), link);
                 }
             }
+            News::Path(port, octets) => self.path_changed(port, octets),
             News::Dataplane(event) => self.hear_dataplane(event),
             News::Retired(tables) => drop(tables),
         }
     }
 
+    /// A tunnel's path carries another amount than before: every worker must know what attachments take.
+    fn path_changed(&mut self, port: PortId, octets: u16) {
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Path(port, octets));
+        }
+        let name = self.config.ports.get(port.index()).map_or("?", |port| &port.name);
+        let before = self.paths.insert(port, octets);
+        match before {
+            Some(before) if octets < before => {
+                warn!(
+                    event = "port.path_mtu",
+                    port = name,
+                    carries = octets,
+                    before,
+                    "a router on the way carries less; packets that are too long for it are refused, and their senders told"
+                );
+            }
+            _ => info!(event = "port.path_mtu", port = name, carries = octets),
+        }
+    }
+
     fn hear_dataplane(&mut self, event: Event) {
         match event {
-            Event::AttachmentUp(id) => info!(event = "attachment.up", attachment = self.attachment(id)),
+            Event::AttachmentUp(id) => {
+                info!(event = "attachment.up", attachment = self.attachment(id));
+                self.with_bgp(|bgp| bgp.link(id, Ok(())));
+            }
             Event::AttachmentDown(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
@@ -285,12 +338,44 @@ impl Gateway {
                     "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
                 );
             }
+            Event::Bfd(id, peer, event) => {
+                crate::bfd::log(&self.attachment(id), peer, event);
+                if let Some(news) = crate::bfd::news(id, peer, event) {
+                    self.with_bgp(|bgp| bgp.bfd(news));
+                }
+            }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
+            Event::ActiveMoved { connection, from, to } => {
+                let name =
+                    |id: Option<InterfaceId>| id.map_or_else(|| "none".to_owned(), |id| self.attachment(id));
+                let (from, to) = (name(from), name(to));
+                info!(
+                    event = "connection.active_moved",
+                    connection = self.connection_name(connection),
+                    from,
+                    to
+                );
+            }
+            Event::RedundancyLost(connection, true) => warn!(
+                event = "connection.redundancy_lost",
+                connection = self.connection_name(connection),
+                "second copies of frames are missing: one path is broken, though nothing is lost yet"
+            ),
+            Event::RedundancyLost(connection, false) => {
+                info!(
+                    event = "connection.redundancy_restored",
+                    connection = self.connection_name(connection)
+                );
+            }
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
             }
         }
+    }
+
+    fn connection_name(&self, connection: ConnectionId) -> &str {
+        self.config.connections.get(connection.index()).map_or("?", |one| &one.name)
     }
 
     fn extend(&mut self, channel: ChannelId, an: An) {
@@ -324,6 +409,7 @@ impl Gateway {
         let fault = match link {
             Link::Up { .. } => None,
             Link::NoCarrier { .. } => Some(Fault::NoCarrier),
+            Link::NoRoute { .. } => Some(Fault::NoRoute),
             Link::Gone => Some(Fault::PortDown),
         };
         info!(
@@ -354,12 +440,19 @@ impl Gateway {
         for worker in &self.workers {
             worker.mailbox.send(Command::PortFault(port, fault));
         }
+        self.with_bgp(|bgp| bgp.port(&self.setup, port, fault));
+    }
+
+    fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {
+        if let Some(bgp) = &self.bgp {
+            act(bgp.handle());
+        }
     }
 
     /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
     fn look_again(&mut self) {
         for at in 0..self.config.ports.len() {
-            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Link::read(&port.device));
+            let link = self.config.ports.get(at).map_or(Link::Gone, |port| Watched::of(port).link());
             self.link_changed(at, link);
         }
     }
@@ -382,7 +475,9 @@ impl Gateway {
     /// The device is back, as another one: every worker that had the port gets a new one.
     fn reopen(&mut self, id: PortId, port: &config::model::Port) -> bool {
         // What was set before belonged to the device that is gone: first that is let go, then the new one is taken.
-        self.hands_off.retain(|one| one.device() != port.device);
+        if port.underlay.is_none() {
+            self.hands_off.retain(|one| one.device() != port.device);
+        }
         self.hands_off.extend(take_over(port));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
@@ -449,10 +544,12 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to.
+/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to, and not that of a
+/// tunnel, whose datagrams cross that stack.
 fn take_over(port: &config::model::Port) -> Option<HandsOff> {
     let device = &port.device;
-    let (hands_off, failed) = (port.io != Io::Tap).then(|| HandsOff::of(device))?;
+    let ours = port.io != Io::Tap && port.underlay.is_none();
+    let (hands_off, failed) = ours.then(|| HandsOff::of(device))?;
     for key in failed {
         // Without IPv6 in the kernel there is nothing to take IPv6 from.
         tracing::debug!(event = "port.sysctl", device, key, "not set");
@@ -482,15 +579,22 @@ fn open_ports(
     Ok(())
 }
 
-async fn open_hosts(plan: &Plan, setup: &Setup, workers: &mut [Worker]) -> Result<()> {
+/// Makes the TAPs; gives their names.
+async fn open_hosts(
+    plan: &Plan,
+    setup: &Setup,
+    workers: &mut [Worker],
+) -> Result<BTreeMap<InterfaceId, String>> {
+    let mut names = BTreeMap::new();
     for host in &plan.hosts {
         let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let opened = ports::open_host(host).await?;
+        let (name, opened) = ports::open_host(host).await?;
+        names.insert(host.interface, name);
         if let Some(worker) = workers.get_mut(owner.index()) {
             worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {

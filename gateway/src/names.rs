@@ -19,3 +19,9 @@ pub fn interface(config: &Config, id: InterfaceId) -> String {
     }
     format!("interface {}", id.0)
 }
+
+/// The BGP neighbours of a connection: `connection/neighbour`.
+pub fn neighbors(config: &Config, connection: usize) -> Vec<String> {
+    let Some(connection) = config.connections.get(connection) else { return Vec::new() };
+    connection.neighbors.iter().map(|neighbor| format!("{}/{}", connection.name, neighbor.name)).collect()
+}

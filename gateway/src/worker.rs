@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
 };
 use macsec::{
@@ -20,12 +20,14 @@ use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
-use crate::clock;
+use crate::{clock, pacemaker::Pulse};
 
 /// Frames (and news of neighbours) that may wait between two workers.
 pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
+/// Batches in the largest ring of a port: what was in it at first is out after so many.
+const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
 
@@ -35,6 +37,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// What the path below a port carries, in octets behind the Ethernet header.
+    Path(PortId, u16),
     /// Use this port from now on.
     ReplacePort(PortId, Box<dyn Port>),
     /// These packet numbers are reserved on disk.
@@ -74,6 +78,8 @@ pub struct Report {
 pub enum News {
     /// The dataplane's own.
     Dataplane(Event),
+    /// What the path of a tunnel carries changed: octets behind the Ethernet header of a frame.
+    Path(PortId, u16),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
     Port(PortId, PortError),
     /// Routes that are not used any more: freeing them may take long, and is nothing for a worker.
@@ -118,6 +124,7 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
+    pulse: Arc<Pulse>,
     stop: bool,
 }
 
@@ -144,6 +151,7 @@ impl Worker {
             inbox,
             refused,
             lost,
+            pulse: Arc::new(Pulse::default()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -152,6 +160,11 @@ impl Worker {
     /// How others wake it.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// By what the pacemaker sees whether it is late.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Its dataplane, for what is set up before it runs.
@@ -186,22 +199,45 @@ impl Worker {
     /// Works until told to stop.
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
+        self.pulse.begin();
         while !self.stop {
-            let wait = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let held = self.ports.iter().flatten().any(|port| port.holds_frames());
+            let due = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
+            let wait = if held { Some(Duration::ZERO) } else { due };
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
             self.waker.reset();
+            self.ready_again(&mut ready);
             self.take_commands();
             self.work(&mut ready);
-            self.dataplane.handle_timeout(clock::now());
+            let now = clock::now();
+            if self.dataplane.is_judgement_due(now) {
+                self.look_everywhere();
+            }
+            self.dataplane.handle_timeout(now);
             self.settle();
+            self.pulse.beat(self.dataplane.bfd_deadline());
         }
     }
 
-    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox. A port that still
-    /// has frames is ready again at once, so leaving early loses nothing.
+    /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
+    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them.
+    fn look_everywhere(&mut self) {
+        for at in 0..self.ports.len() {
+            let id = PortId::at(at);
+            for _ in 0..LAP {
+                if !self.take_batch(id, clock::now()) {
+                    break;
+                }
+            }
+        }
+        self.take_crossings(clock::now());
+    }
+
+    /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
+    /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`.
     fn work(&mut self, ready: &mut Vec<Ready>) {
         for _ in 0..ROUNDS {
             let now = clock::now();
@@ -213,11 +249,22 @@ impl Worker {
                     busy |= self.take_batch(PortId(index), now);
                 }
             }
-            if !busy {
+            if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }
         ready.clear();
+    }
+
+    /// Ports that hold frames in their own memory are ready, whatever the poller says.
+    fn ready_again(&self, ready: &mut Vec<Ready>) {
+        for (at, port) in self.ports.iter().enumerate() {
+            let token = u64::from(PortId::at(at).0);
+            let holds = port.as_ref().is_some_and(|port| port.holds_frames());
+            if holds && !ready.iter().any(|ready| ready.token == token) {
+                ready.push(Ready { token, readable: true, writable: false, failed: false });
+            }
+        }
     }
 
     /// True when the port may have more.
@@ -264,12 +311,16 @@ impl Worker {
     fn send_frames(&mut self) {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
-            let lost = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+            let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
-                    port.send(frames, pool).err()
+                    (port.send(frames, pool).err(), port.path_news())
                 }
-                _ => None,
+                _ => (None, None),
             };
+            if let Some(octets) = path {
+                self.dataplane.set_path(id, octets);
+                (self.news)(News::Path(id, octets));
+            }
             if let Some(error) = lost {
                 self.lose(id, error);
             }
@@ -319,6 +370,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
@@ -358,6 +410,10 @@ impl Worker {
             port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
             port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
             port.drops.add(DropReason::PortRefused, counters.tx_refused);
+            port.drops.add(DropReason::VxlanBadHeader, counters.rx_bad_header);
+            port.drops.add(DropReason::VxlanUnknownVni, counters.rx_unknown_vni);
+            port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
+            port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
         }
         Report { snapshot, ports }
     }
@@ -366,9 +422,10 @@ impl Worker {
     fn lose(&mut self, id: PortId, error: PortError) {
         let fault = match error {
             PortError::Down => Fault::NoCarrier,
+            PortError::NoRoute => Fault::NoRoute,
             PortError::Gone | PortError::Os(_) => Fault::PortDown,
         };
-        if error != PortError::Down {
+        if !matches!(error, PortError::Down | PortError::NoRoute) {
             self.release(id);
         }
         self.dataplane.set_port_fault(id, Some(fault), clock::now());

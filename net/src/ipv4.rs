@@ -99,6 +99,13 @@ impl Ipv4 {
         self.checksum = U16::new(checksum::update(self.checksum.get(), old, len));
     }
 
+    /// Sets DSCP and ECN and corrects the checksum.
+    pub fn set_tos(&mut self, tos: u8) {
+        let word = |tos: u8| u16::from_be_bytes([self.version_ihl, tos]);
+        self.checksum = U16::new(checksum::update(self.checksum.get(), word(self.tos), word(tos)));
+        self.tos = tos;
+    }
+
     /// Sets the identification and corrects the checksum.
     pub fn set_id(&mut self, id: u16) {
         let old = self.id.get();

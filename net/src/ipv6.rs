@@ -84,6 +84,12 @@ impl Ipv6 {
         u8::try_from((self.version_class_flow.get() >> 20) & 0xff).unwrap_or(0)
     }
 
+    /// Sets DSCP and ECN.
+    pub fn set_traffic_class(&mut self, class: u8) {
+        let rest = self.version_class_flow.get() & 0xf00f_ffff;
+        self.version_class_flow = U32::new(rest | u32::from(class) << 20);
+    }
+
     /// Flow label, 20 bits.
     pub const fn flow_label(&self) -> u32 {
         self.version_class_flow.get() & 0x000f_ffff

@@ -1,4 +1,4 @@
-//! Linux made safe: packet sockets and their rings, TAP devices, waiting, namespaces, privileges.
+//! Linux made safe: packet sockets and their rings, TAP devices, UDP sockets for tunnels, waiting, namespaces, privileges.
 //!
 //! This is the only crate of the workspace that contains unsafe code, and it knows no protocol: it moves octets
 //! and says how many. What a frame means is decided above it, in `dataplane::port`, and who may open what is
@@ -14,7 +14,7 @@
 //!    `nix` or `socket2` has a safe call, it is used.
 //!
 //! Nothing here reads a clock or logs, and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
-//! [`Tap::receive`], [`Tap::send`]) do not allocate.
+//! [`Tap::receive`], [`Tap::send`], [`udp::UdpTrains::send`], [`udp::UdpSocket::receive`]) do not allocate.
 //!
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
 //! a caller treats differently.
@@ -33,8 +33,10 @@ pub mod random;
 mod socket_option;
 pub mod sysctl;
 mod tap;
+pub mod tcp;
 #[cfg(test)]
 mod testbed;
+pub mod udp;
 
 pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingVersion, RxFrame, RxRing};

@@ -3,7 +3,7 @@
 //! Linux keeps capabilities, the bounding set and `no_new_privs` per thread. A thread inherits them from the thread
 //! that starts it, so [`keep_capabilities`] and [`set_no_new_privs`] belong at the start of a program, before it has
 //! threads, or at the start of each thread.
-#![expect(unsafe_code, reason = "capset and capget have no wrapper")]
+#![expect(unsafe_code, reason = "capset, capget and sched_setscheduler have no wrapper")]
 
 use std::ffi::CString;
 use std::io;
@@ -67,6 +67,25 @@ pub fn pin_thread(cpu: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     Ok(sched_setaffinity(THIS_THREAD, &set)?)
+}
+
+/// The kernel's number of the calling thread.
+pub fn thread_id() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
+/// Lets a thread of this process run before all ordinary ones (`SCHED_FIFO` with this priority, 1 to 99), or as an ordinary
+/// one again. 0 is the calling thread. Threads that it starts are ordinary ones.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_NICE` and `RLIMIT_RTPRIO`; `ESRCH` when there is no such thread; `EINVAL` for other priorities.
+pub fn set_realtime(thread: i32, priority: Option<u8>) -> io::Result<()> {
+    let policy = if priority.is_some() { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
+    let param = libc::sched_param { sched_priority: c_int::from(priority.unwrap_or(0)) };
+    // SAFETY: `param` is a whole sched_param that outlives the call, which reads it only.
+    let code =
+        unsafe { libc::sched_setscheduler(thread, policy | libc::SCHED_RESET_ON_FORK, &raw const param) };
+    Errno::result(code).map(drop).map_err(io::Error::from)
 }
 
 /// Names the calling thread for `ps` and debuggers; the kernel keeps the first 15 octets.
@@ -274,6 +293,24 @@ mod tests {
             assert_eq!(processors().unwrap(), [last]);
             assert_eq!(nix::sched::sched_getcpu().unwrap(), last);
             pin_thread(1023).expect_err("no such processor");
+        });
+    }
+
+    #[test]
+    fn priority_is_lent_and_given_back() {
+        /// 0: ordinary, 1: SCHED_FIFO (proc(5)).
+        fn policy() -> String {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(' ').nth(11).unwrap().to_owned()
+        }
+        on_a_thread(|| {
+            match set_realtime(0, Some(1)) {
+                Err(why) => assert_eq!(why.raw_os_error(), Some(libc::EPERM)),
+                Ok(()) => assert_eq!(policy(), "1"),
+            }
+            set_realtime(thread_id(), None).unwrap();
+            assert_eq!(policy(), "0");
+            set_realtime(0, Some(100)).unwrap_err();
         });
     }
 

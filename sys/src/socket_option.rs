@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "setsockopt and getsockopt take pointers")]
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{c_int, socklen_t};
@@ -32,6 +33,9 @@ unsafe impl Plain for libc::tpacket3_hdr {}
 // SAFETY: as above.
 unsafe impl Plain for libc::tpacket_hdr_v1 {}
 
+// SAFETY: as above.
+unsafe impl Plain for Md5Signature {}
+
 const _: () = assert!(size_of::<libc::tpacket_req>() == 4 * 4);
 const _: () = assert!(size_of::<libc::tpacket_req3>() == 7 * 4);
 const _: () = assert!(size_of::<libc::tpacket_stats_v3>() == 3 * 4);
@@ -39,6 +43,49 @@ const _: () = assert!(size_of::<libc::packet_mreq>() == 4 + 2 + 2 + 8);
 const _: () = assert!(size_of::<libc::tpacket2_hdr>() == 3 * 4 + 2 * 2 + 2 * 4 + 2 * 2 + 4);
 const _: () = assert!(size_of::<libc::tpacket3_hdr>() == 6 * 4 + 2 * 2 + 12 + 8);
 const _: () = assert!(size_of::<libc::tpacket_hdr_v1>() == 4 * 4 + 8 + 2 * 8);
+
+/// `struct tcp_md5sig` of linux/tcp.h.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(crate) struct Md5Signature {
+    /// `struct sockaddr_storage`.
+    address: [u8; 128],
+    flags: u8,
+    prefix_length: u8,
+    key_length: u16,
+    interface: c_int,
+    key: [u8; 80],
+}
+
+impl Md5Signature {
+    /// For one address, or for the network of `length` bits that it is in; `None` when the key does not fit.
+    pub(crate) fn new(address: SocketAddr, length: Option<u8>, key: &[u8]) -> Option<Self> {
+        const HAS_PREFIX: u8 = 1;
+        let mut this = Self {
+            address: [0; 128],
+            flags: if length.is_some() { HAS_PREFIX } else { 0 },
+            prefix_length: length.unwrap_or(0),
+            key_length: u16::try_from(key.len()).ok()?,
+            interface: 0,
+            key: [0; 80],
+        };
+        this.key.get_mut(..key.len())?.copy_from_slice(key);
+        // ip(7), ipv6(7): family, port, then the address; behind port and flow label for IPv6.
+        let (family, at, octets) = match address {
+            SocketAddr::V4(v4) => (libc::AF_INET, 4, v4.ip().octets().to_vec()),
+            SocketAddr::V6(v6) => (libc::AF_INET6, 8, v6.ip().octets().to_vec()),
+        };
+        this.address.first_chunk_mut::<2>()?.copy_from_slice(&u16::try_from(family).ok()?.to_ne_bytes());
+        this.address.get_mut(at..at + octets.len())?.copy_from_slice(&octets);
+        Some(this)
+    }
+
+    /// Leaves no copy of the key behind.
+    pub(crate) fn wipe(&mut self) {
+        self.key.fill(0);
+        std::hint::black_box(&self.key);
+    }
+}
 
 /// Sets option `name` of `level` to `value`.
 ///

@@ -21,7 +21,10 @@ use net::{
 };
 use zerocopy::IntoBytes as _;
 
-use dataplane::*;
+use dataplane::{
+    bfd::{BfdMode, BfdParams, BfdTimers, Hops},
+    *,
+};
 
 use crate::clock::{Nonces, Parcel, random};
 
@@ -89,10 +92,14 @@ pub struct Plan {
     pub buffers: PoolSizes,
     /// The channels have KaYs with [`key`]`(1)`, and these settings; `keys` does not count then.
     pub mka: Option<fn(Side, &mut KayParams)>,
+    /// BFD sessions of each attachment, with the other side's IPv4 and IPv6 address.
+    pub bfd: fn(Side) -> Option<(BfdTimers, BfdMode)>,
     /// VLANs in clear in front of the SecTAG.
     pub clear_tags: &'static [u16],
     /// The first channel has a second attachment, in VLAN 200, without addresses.
     pub second_attachment: bool,
+    /// How the attachments share, or guard, the traffic: of that side, with so many channels.
+    pub protection: fn(Side, u8) -> Protection,
 }
 
 impl Default for Plan {
@@ -106,8 +113,10 @@ impl Default for Plan {
             lan: PortCaps::default(),
             buffers: PoolSizes { small_count: 1024, big_count: 8, ..PoolSizes::default() },
             mka: None,
+            bfd: |_| None,
             clear_tags: &[],
             second_attachment: false,
+            protection: |_, _| Protection::Ecmp,
         }
     }
 }
@@ -322,11 +331,12 @@ pub(crate) fn gateway(side: Side, plan: &Plan, depot: &Arc<Depot>, (life, now): 
         gateway.secy_changed(id, Instant::ZERO);
     }
     let routes = ConnectionTables::build(routes(side, channels, &setup));
-    drop(gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![routes] })));
+    drop(gateway.set_tables(Arc::new(Tables { generation: 1, connections: vec![Arc::new(routes)] })));
     gateway
 }
 
-fn setup(side: Side, plan: &Plan) -> Setup {
+/// What a gateway of this plan is made of.
+pub fn setup(side: Side, plan: &Plan) -> Setup {
     let &Plan { channels, kind, mtu, lan: caps, .. } = plan;
     let port = |caps| PortSetup { owner: Some(WorkerId(0)), caps };
     let tag = |id: &u16| VlanTag::new(EtherType::VLAN, VlanId::new(*id).unwrap());
@@ -355,6 +365,7 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         addresses,
         mss_clamp: MssClamp::Auto,
         host: None,
+        bfd: vec![],
     };
     let me = side.number();
     let vlan = Some(VlanTag::new(EtherType::VLAN, VlanId::new(100).unwrap()));
@@ -369,6 +380,15 @@ fn setup(side: Side, plan: &Plan) -> Setup {
             )
         })
         .collect();
+    if let Some((timers, mode)) = (plan.bfd)(side) {
+        for (at, one) in interfaces.iter_mut().enumerate() {
+            let you = side.other().number();
+            let peers = [format!("169.254.{at}.{you}"), format!("fd00:ff:{at}::{you}")];
+            let params =
+                |peer: String| BfdParams { peer: peer.parse().unwrap(), timers, mode, hops: Hops::One };
+            one.bfd = peers.map(params).to_vec();
+        }
+    }
     let lan = Place::Lan { port: PortId(u16::from(channels)), vlan: None };
     interfaces.push(one(
         lan,
@@ -388,7 +408,7 @@ fn setup(side: Side, plan: &Plan) -> Setup {
         ports,
         channels: (0..channels).map(channel).collect(),
         interfaces,
-        connections: vec![ConnectionSetup { kind }],
+        connections: vec![ConnectionSetup { kind, protection: (plan.protection)(side, channels) }],
     }
 }
 
@@ -397,7 +417,8 @@ pub fn key(number: u8) -> KeyEntry {
     KeyEntry::new(Ckn::new(&[number; 8]).unwrap(), Cak::new(&[number; 32]).unwrap())
 }
 
-fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
+/// Its routes.
+pub fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
     let mut routes = vec![];
     for (at, one) in setup.interfaces.iter().enumerate() {
         for net in &one.addresses {

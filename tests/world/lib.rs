@@ -10,4 +10,4 @@ pub mod fuzz;
 mod gateways;
 pub mod house;
 
-pub use gateways::{Plan, Side, World, arp_reply, key, udp};
+pub use gateways::{Plan, Side, World, arp_reply, key, routes, setup, udp};

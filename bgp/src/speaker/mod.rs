@@ -247,6 +247,19 @@ impl Speaker {
         }
     }
 
+    /// The link to a peer came up, or went down: its device lost carrier, or may not be used. Every peer starts
+    /// with a link that is up. When it goes down, the session ends at once and its routes go, whatever graceful
+    /// restart says: nothing could be forwarded there.
+    pub fn handle_link(&mut self, peer: PeerId, up: bool, now: Instant) {
+        self.with_peer(peer, now, |neighbor| {
+            neighbor.drop_routes = !up;
+            neighbor.peer.handle_link(up, now);
+        });
+        if !up {
+            self.drop_everything(peer);
+        }
+    }
+
     /// A peer has connected to us.
     ///
     /// # Errors

@@ -106,7 +106,8 @@ pub(super) fn peers(
     }
 }
 
-fn peer_fits(nets: &[IpNet], peer: IpAddr, span: Span, report: &mut Report) {
+/// Whether `peer` can be reached from an interface with these addresses.
+pub(super) fn peer_fits(nets: &[IpNet], peer: IpAddr, span: Span, report: &mut Report) {
     if nets.iter().any(|net| net.addr() == peer) {
         report
             .add(Code::PeerIsSelf, span, format!("{peer} is our own address here"))
@@ -123,10 +124,10 @@ fn peer_fits(nets: &[IpNet], peer: IpAddr, span: Span, report: &mut Report) {
             let help = if known.is_empty() {
                 format!("add our address in the subnet of {peer}")
             } else {
-                format!("the attachment's subnets are {}", known.join(", "))
+                format!("the interface's subnets are {}", known.join(", "))
             };
             report
-                .add(Code::PeerOffLink, span, format!("{peer} is in no subnet of this attachment"))
+                .add(Code::PeerOffLink, span, format!("{peer} is in no subnet of this interface"))
                 .help(help);
         }
     }

@@ -4,7 +4,7 @@ use net::VlanId;
 
 use super::{Outside, given, key::Ledger, macsec, names::Names, overlap, profile, values};
 use crate::{
-    model::{Channel, ClearTag, Profile, TagType},
+    model::{Channel, ClearTag, Macsec, Profile, TagType},
     problem::{Code, Report},
     raw::{self, At, Document, items},
 };
@@ -24,6 +24,7 @@ pub(super) fn check(
         let secured =
             channel.value.macsec.as_ref().and_then(|at| macsec::check(&at.value, profile, &mut keys, report));
         profile::channel(&channel.value, profile, report);
+        overtaking(document, names, &channel.value, secured.as_ref(), report);
         let tags = clear_tags(&channel.value, report);
         let interconnect =
             channel.value.interconnect.as_ref().and_then(|name| names.interconnect(name, report));
@@ -34,11 +35,37 @@ pub(super) fn check(
             port: port?,
             clear_tags: tags?,
             mtu: given(channel.value.mtu.as_ref()),
+            capacity: given(channel.value.capacity.as_ref()),
             peer_mac: given(channel.value.peer_mac.as_ref()),
             macsec: secured?,
         })
     };
     items(&document.channel).iter().map(build).collect::<Vec<_>>().into_iter().collect()
+}
+
+/// Flows that leave a tunnel by different source ports may take different ways, and come in another order than they left.
+fn overtaking(
+    document: &Document,
+    names: &Names<'_>,
+    channel: &raw::Channel,
+    secured: Option<&Macsec>,
+    report: &mut Report,
+) {
+    let port = channel.port.as_ref().and_then(|name| names.ports.place(&name.value));
+    let port = port.and_then(|at| items(&document.port).get(at));
+    let spread = port.and_then(|port| port.value.underlay.as_ref()).filter(|at| at.value.source_ports() > 1);
+    let strict = secured.is_some_and(|macsec| macsec.replay_protect && macsec.replay_window == 0);
+    if let (Some(tunnel), Some(macsec), true) = (spread, &channel.macsec, strict) {
+        let window = macsec.value.replay_window.as_ref();
+        report
+            .add(
+                Code::Overtaking,
+                super::span_of(window, macsec.span),
+                "a replay window of 0 drops what was overtaken on the way",
+            )
+            .also(tunnel.span, "flows leave by several source ports")
+            .help("add replay_window = 1024, or source_ports = 1 for the tunnel");
+    }
 }
 
 /// How the channel and its port are called where senders are compared; ports open different devices.

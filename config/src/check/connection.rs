@@ -2,28 +2,34 @@
 
 use super::{
     address::{self, Subnets},
+    bgp,
     channel::profile_of,
     given, mtu,
     names::Names,
-    overlap, profile, route, transparent, values,
+    overlap, profile, protection, route, transparent, values,
 };
 use crate::{
     model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
     problem::{Code, Report, Span},
     raw::{self, At, Document, items},
+    secret::SecretSource,
 };
 
-pub(super) fn check(document: &Document, names: &Names<'_>, report: &mut Report) -> Option<Vec<Connection>> {
+pub(super) fn check(
+    document: &Document,
+    names: &Names<'_>,
+    secrets: &dyn SecretSource,
+    report: &mut Report,
+) -> Option<Vec<Connection>> {
     overlap::attachments(document, names, report);
     overlap::lans(document, names, report);
-    let build = |connection: &At<raw::Connection>| one(&connection.value, document, names, report);
+    let build = |connection: &At<raw::Connection>| one(&connection.value, (document, names, secrets), report);
     items(&document.connection).iter().map(build).collect::<Vec<_>>().into_iter().collect()
 }
 
 fn one(
     connection: &raw::Connection,
-    document: &Document,
-    names: &Names<'_>,
+    (document, names, secrets): (&Document, &Names<'_>, &dyn SecretSource),
     report: &mut Report,
 ) -> Option<Connection> {
     let context = Context { document, names, connection };
@@ -33,17 +39,25 @@ fn one(
     if connection.mode() == Mode::Transparent {
         transparent::check(connection, report);
     }
+    protection::check(connection, report);
     let routes = route::check(connection, &subnets, report);
+    let profile = profile_of(document, names, connection.interconnect.as_ref());
+    let bgp = bgp::check(connection, profile, secrets, report);
     let interconnect = connection.interconnect.as_ref().and_then(|name| names.interconnect(name, report));
     Some(Connection {
         name: given(connection.name.as_ref())?,
         interconnect: interconnect?,
         mode: connection.mode(),
         protection: connection.protection(),
+        standby: protection::standby(connection),
+        duplicate: protection::duplicate(connection),
         mss_clamp: connection.mss_clamp(),
         attachments: attachments?,
         lans: lans?,
         routes: routes?,
+        bgp: bgp.as_ref()?.bgp.clone(),
+        policies: bgp.as_ref()?.policies.clone(),
+        neighbors: bgp?.neighbors,
     })
 }
 
@@ -87,7 +101,7 @@ impl Context<'_> {
         if !attachment.is_wrong("address") {
             address::peers(&attachment.address, &attachment.peer, report);
         }
-        let mtu = mtu::attachment(attachment, raw_channel, report);
+        let mtu = mtu::attachment(attachment, raw_channel, self.connection.protection(), report);
         profile::attachment(attachment, profile, report);
         Some(Attachment {
             channel: channel?,
@@ -98,6 +112,7 @@ impl Context<'_> {
             preference: attachment.preference(),
             mac: given(attachment.mac.as_ref()),
             host: host(attachment.host(), attachment.host_device.as_ref()),
+            bfd: bgp::bfd(attachment, profile, report),
         })
     }
 

@@ -229,7 +229,8 @@ pub(super) fn text_at(
     text.inspect_err(|error| refused(reference, span, error, report)).ok()
 }
 
-fn refused(reference: &SecretRef, span: Span, error: &SecretError, report: &mut Report) {
+/// Says why a secret was not read.
+pub(super) fn refused(reference: &SecretRef, span: Span, error: &SecretError, report: &mut Report) {
     let code = match error {
         SecretError::NotFound => Code::SecretNotFound,
         SecretError::WorldReadable { .. } => Code::SecretWorldReadable,

@@ -5,6 +5,7 @@
 //! gives a `Config`.
 
 mod address;
+mod bgp;
 mod channel;
 mod cloud_keys;
 mod connection;
@@ -16,15 +17,19 @@ mod names;
 mod overlap;
 mod port;
 mod profile;
+mod protection;
 mod route;
 mod transparent;
+mod tunnel;
 
 use std::time::SystemTime;
+
+use core::time::Duration;
 
 use crate::{
     model::{Config, Site},
     problem::{Report, Span},
-    raw::{At, Document, items},
+    raw::{At, Document, items, time::Period},
     secret::SecretSource,
 };
 use names::Names;
@@ -43,7 +48,7 @@ pub(crate) fn check(document: &Document, outside: &Outside<'_>, report: &mut Rep
     let ports = port::check(document, &names, report);
     let interconnects = port::interconnects(document, &names, report);
     let channels = channel::check(document, &names, outside, report);
-    let connections = connection::check(document, &names, report);
+    let connections = connection::check(document, &names, outside.secrets, report);
     let runtime = port::runtime(document, report);
     let site = document.site.as_ref().and_then(|site| site.value.name.as_ref());
     document.schema.as_ref()?;
@@ -65,6 +70,11 @@ fn span_of<T>(field: Option<&At<T>>, section: Span) -> Span {
 /// A value that may be left out, without its place.
 fn given<T: Clone>(field: Option<&At<T>>) -> Option<T> {
     field.map(|at| at.value.clone())
+}
+
+/// A duration that may be left out.
+fn lasting(field: Option<&At<Period>>) -> Option<Duration> {
+    field.map(|at| at.value.0)
 }
 
 /// The values of a list, without their places.

@@ -1,7 +1,7 @@
 //! What fits into what.
 
 use crate::{
-    model::{VLAN_TAG, overhead},
+    model::{Protection, REDUNDANCY_TAG, VLAN_TAG, overhead},
     problem::{Code, Report, Span},
     raw::{self, At, items},
 };
@@ -16,10 +16,11 @@ const HEADER: u32 = 14;
 pub(super) fn attachment(
     attachment: &raw::Attachment,
     channel: Option<&raw::Channel>,
+    mode: Protection,
     report: &mut Report,
 ) -> Option<u16> {
     let given = attachment.mtu.as_ref();
-    let left = channel.and_then(|channel| chain(attachment, channel, report));
+    let left = channel.and_then(|channel| chain(attachment, channel, mode, report));
     let mtu = given.map(|at| at.value).or(left);
     let span =
         super::span_of(given.or_else(|| channel.and_then(|channel| channel.mtu.as_ref())), attachment.here);
@@ -27,18 +28,26 @@ pub(super) fn attachment(
     mtu
 }
 
-/// The chain: IP packet + VLAN tag + SecTAG and ICV must fit what the underlay carries behind the MAC
+/// The chain: IP packet + redundancy tag + VLAN tag + SecTAG and ICV must fit what the underlay carries behind the MAC
 /// header, which is the same on both sides of the sum.
-fn chain(attachment: &raw::Attachment, channel: &raw::Channel, report: &mut Report) -> Option<u16> {
+fn chain(
+    attachment: &raw::Attachment,
+    channel: &raw::Channel,
+    mode: Protection,
+    report: &mut Report,
+) -> Option<u16> {
     let (carries, macsec) = (channel.mtu.as_ref()?, &channel.macsec.as_ref()?.value);
     let name = &channel.name.as_ref()?.value;
     let protection = overhead(macsec.policy(), super::macsec::include_sci(macsec));
     let tag = if attachment.vlan.is_some() { VLAN_TAG } else { 0 };
-    let left = carries.value.saturating_sub(protection + tag);
+    let redundancy = if mode == Protection::Duplicate { REDUNDANCY_TAG } else { 0 };
+    let left = carries.value.saturating_sub(protection + tag + redundancy);
     if let Some(wanted) = attachment.mtu.as_ref().filter(|wanted| wanted.value > left) {
         let mtu = wanted.value;
-        let sum = u32::from(mtu) + u32::from(tag) + u32::from(protection);
-        let parts = format!("{mtu} (IP) + {tag} (VLAN tag) + {protection} (SecTAG and ICV) = {sum} octets");
+        let sum = u32::from(mtu) + u32::from(redundancy) + u32::from(tag) + u32::from(protection);
+        let twice = if redundancy > 0 { format!(" + {redundancy} (redundancy tag)") } else { String::new() };
+        let parts =
+            format!("{mtu} (IP){twice} + {tag} (VLAN tag) + {protection} (SecTAG and ICV) = {sum} octets");
         report
             .add(
                 Code::MtuChain,

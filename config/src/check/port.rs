@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{names::Names, values};
+use super::{names::Names, tunnel, values};
 use crate::{
     model::{Interconnect, Port, PortRole, Runtime},
     problem::{Code, Report, Span},
@@ -11,6 +11,7 @@ use crate::{
 
 pub(super) fn check(document: &Document, names: &Names<'_>, report: &mut Report) -> Option<Vec<Port>> {
     devices(document, report);
+    tunnel::check(document, names, report);
     let roles = roles(document, names, report);
     let sure = all_known(document, names);
     let build = |(at, port): (usize, &At<raw::Port>)| {
@@ -37,6 +38,10 @@ fn model(port: &raw::Port, role: PortRole, sure: bool, report: &mut Report) -> O
         ring_kib: port.ring_kib(),
         qdisc_bypass: port.qdisc_bypass(),
         role,
+        underlay: match &port.underlay {
+            Some(underlay) => Some(tunnel::model(&underlay.value)?),
+            None => None,
+        },
     })
 }
 
@@ -48,14 +53,16 @@ fn all_known(document: &Document, names: &Names<'_>) -> bool {
     uses.all(|name| name.is_some_and(|name| names.ports.place(&name.value).is_some()))
 }
 
-/// One device, one port: two would read each other's frames. Devices that the gateway makes for the
-/// host must not have the name of a port's device either.
+/// One device, one port: two would read each other's frames. Tunnels leave a device to the kernel and share it, but not
+/// with a port that takes it away. Devices that the gateway makes for the host must not have the name of a port's device either.
 fn devices(document: &Document, report: &mut Report) {
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (Span, bool)> = BTreeMap::new();
     for port in items(&document.port) {
         let Some(device) = &port.value.device else { continue };
+        let tunnel = port.value.underlay.is_some() || port.value.is_wrong("underlay");
         match seen.get(device.value.as_str()) {
-            Some(first) => {
+            Some((_, true)) if tunnel => {}
+            Some((first, _)) => {
                 report
                     .add(
                         Code::DeviceUsedTwice,
@@ -67,7 +74,7 @@ fn devices(document: &Document, report: &mut Report) {
                     .help("let both users name the same port, or correct the device");
             }
             None => {
-                seen.insert(&device.value, device.span);
+                seen.insert(&device.value, (device.span, tunnel));
             }
         }
     }
@@ -78,7 +85,7 @@ fn devices(document: &Document, report: &mut Report) {
                 .help("add host = true")
                 .also(here, "in this section");
         }
-        if let Some(first) = seen.insert(&device.value, device.span) {
+        if let Some((first, _)) = seen.insert(&device.value, (device.span, false)) {
             report
                 .add(Code::HostDevice, device.span, format!("device `{}` is needed twice", device.value))
                 .also(first, "first here")

@@ -36,7 +36,7 @@ pub(super) fn check(
     items(&connection.route).iter().map(build).collect::<Vec<_>>().into_iter().collect()
 }
 
-fn stray_bits(prefix: &At<IpNet>, report: &mut Report) {
+pub(super) fn stray_bits(prefix: &At<IpNet>, report: &mut Report) {
     let right = prefix.value.trunc();
     if right != prefix.value {
         report

@@ -13,6 +13,7 @@ pub(super) fn check(connection: &raw::Connection, report: &mut Report) {
         note(place(&attachment.address), "addresses");
         note(place(&attachment.peer), "peers");
         note(place(&attachment.mac), "a MAC address of its own");
+        note(place(&attachment.bfd), "BFD");
         note(attachment.host.as_ref().filter(|at| at.value).map(|at| at.span), "a host device");
     }
     for At { value: lan, .. } in items(&connection.lan) {
@@ -23,6 +24,10 @@ pub(super) fn check(connection: &raw::Connection, report: &mut Report) {
     for route in items(&connection.route) {
         note(Some(route.span), "routes");
     }
+    for at in items(&connection.neighbor) {
+        note(Some(at.span), "BGP");
+    }
+    note(place(&connection.bgp), "BGP");
     note(place(&connection.mss_clamp), "an MSS clamp");
     for (span, what) in router_things {
         report

@@ -1,11 +1,15 @@
 //! A customer's domain: attachments on channels, LANs on ports, routes between them.
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use net::{IpNet, MacAddr, VlanId};
 use serde::{Serialize, Serializer};
 
-use super::{Channel, Interconnect, Mode, Port, Protection, Ref, optional_text, optional_vlan};
+use super::{
+    Bfd, Bgp, Channel, Interconnect, Mode, Neighbor, Port, Protection, Ref, RoutePolicy, optional_text,
+    optional_vlan,
+};
+use crate::raw::time::serialize_period;
 
 /// One customer's domain across an interconnect, with a routing table of its own.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -18,6 +22,12 @@ pub struct Connection {
     pub mode: Mode,
     /// How the attachments share the traffic.
     pub protection: Protection,
+    /// With `active-standby`: how patient it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<Standby>,
+    /// With `duplicate`: how copies are told from new frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<Duplicate>,
     /// Whether the MSS of TCP is lowered; off when transparent.
     pub mss_clamp: MssClamp,
     /// At least one, each on another channel of the interconnect.
@@ -29,6 +39,55 @@ pub struct Connection {
     /// Static routes with different prefixes; none when transparent.
     #[serde(rename = "route")]
     pub routes: Vec<Route>,
+    /// BGP; there are no neighbours without.
+    pub bgp: Option<Bgp>,
+    /// BGP neighbours, each another one on its interface; none when transparent.
+    #[serde(rename = "neighbor", skip_serializing_if = "Vec::is_empty")]
+    pub neighbors: Vec<Neighbor>,
+    /// Policies that neighbours name.
+    #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<RoutePolicy>,
+}
+
+/// How patient `active-standby` is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Standby {
+    /// How long an attachment that failed must be live before it is trusted again.
+    #[serde(serialize_with = "serialize_period")]
+    pub hold_down: Duration,
+    /// How long a more preferred attachment must be live before traffic goes back to it.
+    #[serde(serialize_with = "serialize_period")]
+    pub revert_delay: Duration,
+    /// Whether traffic goes back at all.
+    pub revert: bool,
+}
+
+/// How the copies of `duplicate` are told from new frames: managed objects of IEEE 802.1CB §10.4.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Duplicate {
+    /// frerSeqRcvyHistoryLength: 2..=32,768 frames.
+    pub history: u16,
+    /// frerSeqRcvyResetMSec.
+    #[serde(serialize_with = "serialize_period")]
+    pub reset: Duration,
+    /// frerSeqRcvyLatentErrorDifference, in frames.
+    pub latent_error_difference: u32,
+    /// frerSeqRcvyLatentErrorPeriod.
+    #[serde(serialize_with = "serialize_period")]
+    pub latent_error_period: Duration,
+}
+
+/// Octets of a redundancy tag (IEEE 802.1CB §7.8), which every frame of a `duplicate` connection has inside the ciphertext.
+pub(crate) const REDUNDANCY_TAG: u16 = 6;
+
+impl Connection {
+    /// Octets that the connection's protection takes from each frame.
+    pub const fn overhead(&self) -> u16 {
+        match self.protection {
+            Protection::Duplicate => REDUNDANCY_TAG,
+            Protection::Ecmp | Protection::ActiveStandby => 0,
+        }
+    }
 }
 
 /// Whether and how the MSS of passing TCP connections is lowered.
@@ -76,6 +135,8 @@ pub struct Attachment {
     pub mac: Option<MacAddr>,
     /// The host's own stack gets this interface.
     pub host: Option<HostDevice>,
+    /// BFD with each of the peers.
+    pub bfd: Option<Bfd>,
 }
 
 /// Where a connection meets the customer.

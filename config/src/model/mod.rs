@@ -6,23 +6,34 @@
 //!
 //! It serialises for `show config` with the words of the file; keys are shown by their fingerprints.
 
+mod bgp;
 mod connection;
 mod macsec;
 mod mka;
 mod reference;
 
+use core::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use connection::{Attachment, Connection, HostDevice, Interface, Lan, MssClamp, Route, Via};
+pub use bgp::{
+    Announce, Bfd, Bgp, Community, LargeCommunity, Limits, MaxIn, MaxOut, Neighbor, Password,
+    Policy as RoutePolicy, PrefixRange, RouteFilter, Rule,
+};
+pub(crate) use connection::REDUNDANCY_TAG;
+pub use connection::{
+    Attachment, Connection, Duplicate, HostDevice, Interface, Lan, MssClamp, Route, Standby, Via,
+};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use mka::{Ckn, Mka, MkaKey};
 pub use reference::Ref;
 
 pub use crate::raw::{
-    Aead, Cipher, IcvIndicator, Io, LogFormat, Mode, Policy, Profile, Protection, RxRing, TagType, Validate,
+    AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
+    Mode, Policy, Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, UnderlayKind,
+    Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 
@@ -92,6 +103,30 @@ pub struct Port {
     pub qdisc_bypass: bool,
     /// What uses the port; never both channels and LANs.
     pub role: PortRole,
+    /// A tunnel through a routed network by the device, instead of the device itself.
+    pub underlay: Option<Underlay>,
+}
+
+/// A VXLAN tunnel to one peer (RFC 7348).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Underlay {
+    /// What kind of tunnel.
+    pub kind: UnderlayKind,
+    /// Our address; with `port`, unique among tunnels.
+    pub local: IpAddr,
+    /// The peer's address, of the same family.
+    pub remote: IpAddr,
+    /// Network identifier, 0 to 16,777,215.
+    pub vni: u32,
+    /// The UDP port of both ends.
+    pub port: u16,
+    /// UDP source ports that flows are spread over, 1 to 64.
+    pub source_ports: u8,
+    /// From where datagrams are accepted.
+    pub accept_from: AcceptFrom,
+    /// The MAC address of our end; `None`: made of `local`, `port` and `vni` (see `dataplane::underlay`).
+    #[serde(serialize_with = "optional_text")]
+    pub mac: Option<MacAddr>,
 }
 
 /// What uses a port.
@@ -129,6 +164,9 @@ pub struct Channel {
     /// Octets of underlay payload behind the MAC header and the tags in clear, SecTAG and ICV
     /// included; `None`: the MTU of the device (less its tags) at start.
     pub mtu: Option<u16>,
+    /// What it carries in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// The peer's MAC address, if it is not to be learnt.
     #[serde(serialize_with = "optional_text")]
     pub peer_mac: Option<MacAddr>,

@@ -2,7 +2,7 @@
 //! another one: people put them into tickets and search for them.
 //!
 //! Hundreds group them: 00 shape of the text, 01 names and ports, 02 channels and their SecY, 03 keys,
-//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles.
+//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles, 09 BGP and BFD.
 
 use core::fmt;
 
@@ -88,6 +88,12 @@ codes! {
     Pins = "QS0108", Error;
     /// A host device has the name of another device.
     HostDevice = "QS0109", Error;
+    /// The addresses of a tunnel are not those of two stations of one family.
+    TunnelAddress = "QS0110", Error;
+    /// Two tunnels wait for datagrams at the same address and UDP port.
+    TunnelOverlap = "QS0111", Error;
+    /// A tunnel leads through a network that others read: only the frames of channels, which are protected, may use it.
+    TunnelRole = "QS0112", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;
@@ -111,6 +117,8 @@ codes! {
     MkaTimers = "QS0210", Error;
     /// The list of cipher suites contradicts `cipher`, is empty, or names one twice.
     CipherList = "QS0211", Error;
+    /// Frames of the channel may overtake each other on their way, and its replay window drops those that come late.
+    Overtaking = "QS0212", Warning;
 
     /// Key material stands in the file itself.
     LiteralSecret = "QS0301", Error;
@@ -197,6 +205,33 @@ codes! {
     ProfileRefuses = "QS0801", Error;
     /// The peer's profile says that this will not work as it stands.
     ProfileWarns = "QS0802", Warning;
+
+    /// A connection has BGP neighbours and does not say who we are.
+    BgpMissing = "QS0901", Error;
+    /// Nothing can be the BGP identifier.
+    RouterId = "QS0902", Error;
+    /// Two neighbours have the same address on the same interface.
+    DuplicateNeighbor = "QS0903", Error;
+    /// The AS number is reserved (RFC 6793, RFC 7300, RFC 7607).
+    ReservedAsn = "QS0904", Error;
+    /// Timers of BGP that do not go together (RFC 4271 §4.4, §10).
+    BgpTimers = "QS0905", Error;
+    /// The password cannot be used for TCP-MD5 (RFC 2385).
+    Password = "QS0906", Error;
+    /// An external neighbour without a policy: no routes pass (RFC 8212).
+    NoRoutePolicy = "QS0907", Warning;
+    /// Routes of this family could not be announced: there is no address of ours to be their next hop.
+    NextHopMissing = "QS0908", Error;
+    /// A role of RFC 9234 that cannot be.
+    Role = "QS0909", Error;
+    /// The neighbour is to be watched by BFD, and its interface has none.
+    BfdMissing = "QS0910", Error;
+    /// BFD is to run and there is nobody to run it with.
+    BfdPeer = "QS0911", Error;
+    /// No neighbour uses the policy.
+    UnusedPolicy = "QS0912", Warning;
+    /// It is not clear which LAN the neighbour is on.
+    NeighborPlace = "QS0913", Error;
 }
 
 impl fmt::Display for Code {

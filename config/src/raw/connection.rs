@@ -7,8 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::{Spanned, de::DeValue};
 
 use super::{
+    bgp::{Bfd, Bgp, Neighbor, Policy},
     kinds::{Address, Device, Int, InterfaceAddress, List, Mac, Name, Prefix, Vlan},
     section::{section, words},
+    time::{Lasting, Period},
     tree::{At, Kind, quoted, suggest, wrong_type},
 };
 use crate::{
@@ -27,6 +29,10 @@ section! {
         mode: Mode => default(Mode::Routed);
         /// How the attachments share the traffic.
         protection: Protection => default(Protection::Ecmp);
+        /// How patient `active-standby` is.
+        standby: Standby => optional;
+        /// How the copies of `duplicate` are told from new frames.
+        duplicate: Duplicate => optional;
         /// Lower the MSS of TCP connections that pass: to what fits, to a number, or not at all.
         mss_clamp: Mss => default(MssClamp::Off);
         /// Where the connection meets its channels.
@@ -35,6 +41,12 @@ section! {
         lan: List<Lan> => optional;
         /// Static routes.
         route: List<Route> => optional;
+        /// BGP: who we are and what we announce.
+        bgp: Bgp => optional;
+        /// BGP neighbours, on attachments and LANs.
+        neighbor: List<Neighbor> => optional;
+        /// Policies that neighbours name: what to take and what to announce.
+        policy: List<Policy> => optional;
     }
 }
 
@@ -53,10 +65,36 @@ words! {
     pub enum Protection {
         /// Every flow takes one of the live attachments.
         Ecmp = "ecmp",
+        /// The most preferred live attachment takes everything.
+        ActiveStandby = "active-standby",
+        /// Every frame takes the two most preferred live attachments, and the far end removes the copies.
+        Duplicate = "duplicate",
     }
-    later {
-        "active-standby": "active-standby comes with a later version; use \"ecmp\"";
-        "duplicate": "duplicate comes with a later version; use \"ecmp\"";
+}
+
+section! {
+    /// For protection = "active-standby".
+    pub(crate) Standby = "[connection.standby]" {
+        /// How long an attachment that failed must be live before it is trusted again.
+        hold_down: Lasting<0, 86_400_000> => default(Period::millis(10_000));
+        /// How long a more preferred attachment must be live before traffic goes back to it.
+        revert_delay: Lasting<0, 86_400_000> => default(Period::millis(60_000));
+        /// Whether traffic goes back at all while the attachment that carries it lives.
+        revert: bool => default(true);
+    }
+}
+
+section! {
+    /// For protection = "duplicate" (IEEE 802.1CB).
+    pub(crate) Duplicate = "[connection.duplicate]" {
+        /// Frames that one path may be behind the other (frerSeqRcvyHistoryLength).
+        history: Int<u16, 2, 32_768> => default(8192);
+        /// Without a frame for so long, any number is the next one (frerSeqRcvyResetMSec).
+        reset: Lasting<10, 60_000> => default(Period::millis(1000));
+        /// Missing copies that are no error yet (frerSeqRcvyLatentErrorDifference).
+        latent_error_difference: Int<u32, 0, 4_294_967_295> => default(100);
+        /// How often copies are counted (frerSeqRcvyLatentErrorPeriod).
+        latent_error_period: Lasting<100, 3_600_000> => default(Period::millis(2000));
     }
 }
 
@@ -81,6 +119,8 @@ section! {
         host: bool => default(false);
         /// Name of that device.
         host_device: Device => optional;
+        /// BFD with the peers: finds a path that died in silence.
+        bfd: Bfd => optional;
     }
 }
 

@@ -51,32 +51,38 @@ macro_rules! texts {
         #[derive(Debug)]
         pub(crate) enum $name {}
 
-        impl JsonSchema for $name {
+        impl schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
             }
 
-            fn schema_name() -> Cow<'static, str> {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "examples": [$example.trim_matches('"')] })
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "examples": [$example.trim_matches('"')] })
             }
         }
 
-        impl Kind for $name {
+        impl $crate::raw::Kind for $name {
             type Value = $value;
             const EXAMPLE: &'static str = $example;
 
-            fn read(value: &Value<'_>, report: &mut Report) -> Option<$value> {
-                text::<Self, $value>(value, $parse, report)
+            fn read(
+                value: &toml::Spanned<toml::de::DeValue<'_>>,
+                report: &mut $crate::problem::Report,
+            ) -> Option<$value> {
+                $crate::raw::kinds::text::<Self, $value>(value, $parse, report)
             }
         }
     )+};
 }
 
-fn text<K: Kind, T>(
+pub(crate) use texts;
+
+/// A text that follows a rule; what [`texts!`] makes kinds with.
+pub(crate) fn text<K: Kind, T>(
     value: &Value<'_>,
     parse: fn(&str) -> Result<T, String>,
     report: &mut Report,

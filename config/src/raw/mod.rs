@@ -5,6 +5,7 @@
 //! never stops: a wrong value becomes a finding and an empty field, and the checks go on with the rest.
 //! Whether values fit *together* is none of this module's business; see `check`.
 
+mod bgp;
 mod connection;
 mod kinds;
 mod macsec;
@@ -16,6 +17,8 @@ mod tree;
 
 use schemars::generate::SchemaSettings;
 
+pub(crate) use bgp::{Announced, Bfd, Bgp, MaxIn, MaxOut, Neighbor, Policy as RoutePolicy, Rule};
+pub use bgp::{BfdMode, Family, GracefulRestart, LimitAction, Role, RouteOrigin, RouteSource, Verdict};
 pub(crate) use connection::{Attachment, Connection, Lan, Route, Via};
 pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
@@ -23,8 +26,8 @@ pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
 pub use mka::IcvIndicator;
 pub(crate) use mka::{CknPlace, DESTINATION, LONGEST_CKN, Mka, MkaKey};
-pub use port::{Aead, Io, LogFormat, Profile, RxRing, TagType};
-pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site};
+pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
+pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
 pub(crate) use tree::{At, Kind, suggest};
 
 use crate::problem::{Code, Report, Span};

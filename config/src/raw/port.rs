@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    kinds::{AbsolutePath, Device, Filter, Int, List, Mac, Name, Vlan},
+    kinds::{AbsolutePath, Address, Device, Filter, Int, List, Mac, Name, Vlan},
     macsec::Macsec,
     section::{section, words},
 };
@@ -76,6 +76,51 @@ section! {
         ring_kib: Int<u32, 256, 262_144> => default(4096);
         /// Send past the kernel's queueing discipline (AF_PACKET only).
         qdisc_bypass: bool => default(true);
+        /// Frames travel inside UDP across a routed network, by the device and the kernel's own routes. For channels
+        /// only; the device stays the kernel's, and several ports may use it this way.
+        underlay: Underlay => optional;
+    }
+}
+
+section! {
+    /// A tunnel through a routed network to one peer.
+    pub(crate) Underlay = "[port.underlay]" {
+        /// What kind of tunnel.
+        kind: UnderlayKind => required;
+        /// Our address: one of this machine's.
+        local: Address => required;
+        /// The peer's address.
+        remote: Address => required;
+        /// The VXLAN network identifier, the same at both ends.
+        vni: Int<u32, 0, 16_777_215> => required;
+        /// The UDP port of both ends.
+        port: Int<u16, 1, 65_535> => default(4789);
+        /// How many UDP source ports flows are spread over, so that routers with several ways use them all. With more
+        /// than one, frames of different flows may overtake each other: give the channel a replay window.
+        source_ports: Int<u8, 1, 64> => default(16);
+        /// From where datagrams are accepted.
+        accept_from: AcceptFrom => default(AcceptFrom::Remote);
+        /// The MAC address of our end. Default: made of `local`, `port` and `vni`.
+        mac: Mac => optional;
+    }
+}
+
+words! {
+    /// What kind of tunnel.
+    pub enum UnderlayKind {
+        /// VXLAN (RFC 7348).
+        Vxlan = "vxlan",
+    }
+    later { "geneve": "only VXLAN is there; use \"vxlan\""; }
+}
+
+words! {
+    /// From where a tunnel's datagrams are accepted.
+    pub enum AcceptFrom {
+        /// From `remote` only.
+        Remote = "remote",
+        /// From any address: for peers with several. What is inside must be valid all the same.
+        Any = "any",
     }
 }
 
@@ -147,6 +192,8 @@ section! {
         /// Largest payload of the underlay in octets: what may follow the MAC header and the tags in
         /// clear, SecTAG and ICV included. Default: the MTU of the device, read at start.
         mtu: Int<u16, 128, 65_535> => optional;
+        /// What it carries in Mbit/s: `ecmp` shares flows by it. Default: as much as the slowest one that is given.
+        capacity: Int<u32, 1, 1_600_000> => optional;
         /// The peer's MAC address. Default: learnt.
         peer_mac: Mac => optional;
         /// How the channel is protected.

@@ -4,6 +4,7 @@
 //! taken out before the text is loaded.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod bgp;
 mod macsec;
 mod mka;
 mod routing;
@@ -21,6 +22,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
     [
         shape::SHAPE,
         shape::NAMES,
+        shape::TUNNELS,
         macsec::CHANNELS,
         macsec::KEYS,
         mka::KEYS,
@@ -28,6 +30,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         mka::CLOUDS,
         routing::CONNECTIONS,
         routing::ROUTING,
+        bgp::BGP,
+        bgp::CLOUDS,
     ]
     .into_iter()
     .flatten()

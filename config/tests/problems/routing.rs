@@ -168,6 +168,11 @@ pub(crate) const ROUTING: &[Case] = &[
         "1501 (IP) + 4 (VLAN tag) + 32 (SecTAG and ICV) = 1537 octets, but channel `ch1` carries 1536",
     ),
     (
+        Code::MtuChain,
+        &[("mtu = 1500", "mtu = ‸1500"), ("name = \"blue\"", "name = \"blue\"\nprotection = \"duplicate\"")],
+        "1500 (IP) + 6 (redundancy tag) + 4 (VLAN tag) + 32 (SecTAG and ICV) = 1542 octets",
+    ),
+    (
         Code::ProfileRefuses,
         &[("profile = \"quadspan\"", "profile = \"aws-dx\""), ("mtu = 1500", "mtu = ‸1400")],
         "use 1500, 8500, 9001",

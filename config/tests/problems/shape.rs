@@ -51,11 +51,20 @@ pub(crate) const SHAPE: &[Case] = &[
     (Code::OutOfRange, &[("clear_tags = []", "clear_tags = [1, 2, ‸3]")], "more than two"),
     (Code::OutOfRange, &[(MACSEC_2, "cipher = \"gcm-aes-256\"\nconfidentiality_offset = ‸40")], "0, 30"),
     (Code::NotYet, &[("io = \"af_packet\"", "io = ‸\"af_xdp\"")], "use \"af_packet\""),
-    (Code::NotYet, &[("name = \"blue\"", "name = \"blue\"\nprotection = ‸\"duplicate\"")], "use \"ecmp\""),
     (
-        Code::NotYet,
-        &[("name = \"blue\"", "name = \"blue\"\nprotection = ‸\"active-standby\"")],
-        "later version",
+        Code::Malformed,
+        &[("name = \"blue\"", "name = \"blue\"\nduplicate = ‸{ history = 64 }")],
+        "without protection = \"duplicate\"",
+    ),
+    (
+        Code::Malformed,
+        &[("name = \"blue\"", "name = \"blue\"\nprotection = \"duplicate\"\nstandby = ‸{ revert = false }")],
+        "without protection = \"active-standby\"",
+    ),
+    (
+        Code::OutOfRange,
+        &[("name = \"blue\"", "name = \"blue\"\nprotection = \"duplicate\"\nduplicate = { history = ‸1 }")],
+        "from 2 to 32768",
     ),
     (Code::SchemaVersion, &[("schema = 1", "schema = ‸2")], "does not know schema 2"),
 ];
@@ -115,5 +124,145 @@ pub(crate) const NAMES: &[Case] = &[
         Code::HostDevice,
         &[("port = \"lan1\"", "port = \"lan1\"\nhost = true\nhost_device = ‸\"eth0\"")],
         "needed twice",
+    ),
+];
+
+/// The second channel's port as a tunnel: what follows its device.
+const WAN2: &str = "device = \"eth2\"\nio = \"af_packet\"";
+/// And the keys of a channel that lets frames overtake each other.
+const WINDOW: (&str, &str) = ("cipher = \"gcm-aes-256\"", "cipher = \"gcm-aes-256\"\nreplay_window = 64");
+
+macro_rules! tunnel {
+    ($($keys:literal)*) => {
+        concat!("device = \"eth2\"\nunderlay = { kind = \"vxlan\", ", $($keys,)* " }")
+    };
+}
+
+pub(crate) const TUNNELS: &[Case] = &[
+    (
+        Code::MissingKey,
+        &[
+            (
+                WAN2,
+                "device = \"eth2\"\nunderlay = ‸{ kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\" }",
+            ),
+            WINDOW,
+        ],
+        "`vni`",
+    ),
+    (
+        Code::NotYet,
+        &[
+            (
+                WAN2,
+                "device = \"eth2\"\nunderlay = { kind = ‸\"geneve\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1 }",
+            ),
+            WINDOW,
+        ],
+        "use \"vxlan\"",
+    ),
+    (
+        Code::OutOfRange,
+        &[(WAN2, tunnel!("local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = ‸16777216")), WINDOW],
+        "from 0 to 16777215",
+    ),
+    (
+        Code::OutOfRange,
+        &[
+            (WAN2, tunnel!("local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, source_ports = ‸0")),
+            WINDOW,
+        ],
+        "from 1 to 64",
+    ),
+    (
+        Code::Malformed,
+        &[(WAN2, tunnel!("local = \"192.0.2.1\", remote = ‸\"there\", vni = 1")), WINDOW],
+        "is not an IPv4",
+    ),
+    (
+        Code::UnknownWord,
+        &[
+            (WAN2, tunnel!("local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, accept_from = ‸\"all\"")),
+            WINDOW,
+        ],
+        "any",
+    ),
+    (
+        Code::TunnelAddress,
+        &[(WAN2, tunnel!("local = \"192.0.2.1\", remote = ‸\"2001:db8::2\", vni = 1")), WINDOW],
+        "one address family",
+    ),
+    (
+        Code::TunnelAddress,
+        &[(WAN2, tunnel!("local = \"192.0.2.1\", remote = ‸\"192.0.2.1\", vni = 1")), WINDOW],
+        "to ourselves",
+    ),
+    (
+        Code::TunnelAddress,
+        &[(WAN2, tunnel!("local = ‸\"0.0.0.0\", remote = \"192.0.2.2\", vni = 1")), WINDOW],
+        "no address",
+    ),
+    (
+        Code::TunnelAddress,
+        &[(WAN2, tunnel!("local = \"192.0.2.1\", remote = ‸\"239.1.1.1\", vni = 1")), WINDOW],
+        "a group",
+    ),
+    (
+        Code::TunnelAddress,
+        &[(WAN2, tunnel!("local = \"fe80::1\", remote = ‸\"fe80::2\", vni = 1")), WINDOW],
+        "link-local",
+    ),
+    (
+        Code::TunnelOverlap,
+        &[
+            (
+                "device = \"eth1\"",
+                "device = \"eth2\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, source_ports = 1 }",
+            ),
+            (WAN2, tunnel!("local = ‸\"192.0.2.1\", remote = \"192.0.2.3\", vni = 2")),
+            WINDOW,
+        ],
+        "a UDP port of its own",
+    ),
+    (
+        Code::DeviceUsedTwice,
+        &[
+            (
+                WAN2,
+                "device = ‸\"eth1\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1 }",
+            ),
+            WINDOW,
+        ],
+        "name the same port",
+    ),
+    (
+        Code::TunnelRole,
+        &[
+            (
+                WAN2,
+                "device = \"eth2\"\nio = ‸\"af_packet\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1 }",
+            ),
+            WINDOW,
+        ],
+        "leave `io` out",
+    ),
+    (
+        Code::TunnelRole,
+        &[
+            (
+                "device = \"eth0\"",
+                "device = \"eth0\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1 }",
+            ),
+            ("port = \"lan1\"", "port = ‸\"lan1\""),
+        ],
+        "cross it in clear",
+    ),
+    (
+        Code::Overtaking,
+        &[
+            (WAN2, tunnel!("local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1")),
+            ("cipher = \"gcm-aes-256\"", "cipher = \"gcm-aes-256\"\nreplay_window = ‸0"),
+        ],
+        "replay_window = 1024",
     ),
 ];

@@ -23,6 +23,12 @@ impl SecretSource for Keys {
             "garbage" => "not a key: 0123".to_owned(),
             "odd" => "00112233445566778899".to_owned(),
             "short" => "00112233445566778899aabbccddeeff\n".to_owned(),
+            "md5" => "CorrectHorse\n".to_owned(),
+            "md5-spaces" => "correct horse\n".to_owned(),
+            "md5-empty" => "\n".to_owned(),
+            "md5-long" => "x".repeat(81),
+            "md5-lines" => "one\ntwo\n".to_owned(),
+            "md5-short" => "abcde".to_owned(),
             name => key_text(name),
         };
         Ok(Zeroizing::new(text))
@@ -54,10 +60,11 @@ pub(crate) fn problems(text: &str) -> Problems {
 }
 
 /// The examples that stand beside the crate, by name.
-pub(crate) const EXAMPLES: [(&str, &str); 5] = [
+pub(crate) const EXAMPLES: [(&str, &str); 6] = [
     ("minimal.toml", include_str!("../../examples/minimal.toml")),
     ("two-sites-a.toml", include_str!("../../examples/two-sites-a.toml")),
     ("two-sites-b.toml", include_str!("../../examples/two-sites-b.toml")),
+    ("across-a-network.toml", include_str!("../../examples/across-a-network.toml")),
     ("transparent.toml", include_str!("../../examples/transparent.toml")),
     ("vlan-in-clear.toml", include_str!("../../examples/vlan-in-clear.toml")),
 ];
@@ -141,6 +148,28 @@ via = "attachments"
 [[connection.route]]
 prefix = "10.3.0.0/24"
 via = "10.1.0.254"
+[connection.bgp]
+asn = 65001
+announce = ["lans", "10.2.0.0/24"]
+[[connection.policy]]
+name = "out"
+[[connection.policy.rule]]
+prefix = ["10.0.0.0/8 le 24"]
+med = 50
+add_community = ["7224:7300"]
+[[connection.neighbor]]
+on = "ch1"
+asn = 64513
+password = { file = "md5" }
+import = "accept"
+export = "out"
+[[connection.neighbor]]
+on = "ch1"
+address = "fd00:10::2"
+asn = 64513
+password = { file = "md5" }
+import = "accept"
+export = "out"
 "#;
 
 /// `BASE` with the first `from` of each pair replaced. Each must be there.

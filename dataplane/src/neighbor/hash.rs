@@ -57,11 +57,11 @@ impl core::hash::Hash for Key {
 
 /// Random numbers for timers (SplitMix64).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     /// A number below `sides`; 0 when that is 0.
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = fold(self.0 ^ 0x2545_f491_4f6c_dd1d, 0xd6e8_feb8_6659_fd93);
         mixed.checked_rem(sides).unwrap_or(0)

@@ -33,6 +33,7 @@ use core::{
 
 use net::{Ipv4Net, Ipv6Net, MacAddr};
 
+pub(crate) use self::hash::Dice;
 pub use self::{cache::Neighbors, entry::NeighborState};
 
 /// What bounds the cache of one interface.

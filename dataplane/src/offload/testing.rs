@@ -141,7 +141,7 @@ impl Spec {
         let (start, offset) = (u16::try_from(l4).unwrap(), u16::try_from(offset).unwrap());
         let gso = Some(Gso { kind: self.kind(), size, ecn: false });
         let offload = Offload { checksum: Checksum::Partial { start, offset }, gso };
-        Frame { buf: net::PacketBuf::copy_of(&octets, 0, 0), offload }
+        Frame { offload, ..Frame::new(net::PacketBuf::copy_of(&octets, 0, 0)) }
     }
 
     fn with_data(&self, data: &[u8]) -> Self {

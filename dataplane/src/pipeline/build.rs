@@ -4,10 +4,10 @@ use net::{Instant, IpNet};
 
 use super::{
     ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
-    TRANSMIT_QUEUE, Wire,
+    TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -88,6 +88,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         transmit: Vec::with_capacity(TRANSMIT_QUEUE),
         drops: DropCounters::default(),
         coalescer: None,
+        path: None,
         host_of: None,
     };
     let mut ports: Vec<_> = setup.ports.iter().map(state).collect();
@@ -128,7 +129,8 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
             let group = group(attachments.len());
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
-        ConnectionState { live: Vec::new(), wire }
+        let protected = Protected::of(setup, ConnectionId::at(at), &connection.protection);
+        ConnectionState { live: Vec::new(), wire, protected }
     };
     setup.connections.iter().enumerate().map(state).collect()
 }
@@ -154,6 +156,7 @@ mod tests {
             addresses: vec![],
             mss_clamp: MssClamp::Off,
             host: None,
+            bfd: vec![],
         };
         let port = |owner| PortSetup { owner, caps: PortCaps::default() };
         Setup {

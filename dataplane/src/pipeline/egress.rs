@@ -92,7 +92,8 @@ impl Dataplane {
         }
     }
 
-    fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, frame: Frame) {
+    fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, mut frame: Frame) {
+        frame.flow = self.flow_for(channel, &frame);
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {
             Some(Some(state)) => {

@@ -4,20 +4,20 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use net::{Ethernet, Instant, MacAddr, earliest, ipv4::Ipv4, ipv6::Ipv6};
 
-use super::{Blame, Dataplane, Facts, blame_of};
+use super::{Blame, Dataplane, Facts, blame_of, redundancy::Exit};
 use crate::{
     ConnectionId, Crossing, DropReason, Frame, InterfaceId, Place,
     flow::flow_hash,
     icmp::IcmpError,
     neighbor::Resolve,
     offload::{clamp_mss, largest_l3},
-    tables::{Hop, NextHop},
+    tables::NextHop,
 };
 
 /// Where a packet goes next, once a group has made its choice.
 enum Way {
     Local(InterfaceId),
-    Out(InterfaceId, IpAddr),
+    Out(Exit),
     Refused(DropReason, Option<IcmpError>),
 }
 
@@ -78,7 +78,7 @@ impl Dataplane {
         }
         match self.way(facts.connection, destination, frame.buf.get(Ethernet::LEN..).unwrap_or_default()) {
             Way::Local(interface) => self.deliver(facts, interface, blame, frame, now),
-            Way::Out(interface, gateway) => self.forward(facts, blame, frame, (interface, gateway), now),
+            Way::Out(exit) => self.forward(facts, blame, frame, exit, now),
             Way::Refused(reason, error) => {
                 if let Some(error) = error {
                     self.send_error(facts, error, &frame, now);
@@ -98,9 +98,9 @@ impl Dataplane {
             Some(NextHop::Blackhole) => Way::Refused(DropReason::Blackhole, None),
             Some(NextHop::Unreachable) => Way::Refused(DropReason::Blackhole, Some(IcmpError::NoRoute)),
             Some(NextHop::Local(interface)) => Way::Local(interface),
-            Some(NextHop::OnLink(interface)) => Way::Out(interface, destination),
+            Some(NextHop::OnLink(interface)) => Way::Out(Exit::One(interface, destination)),
             Some(NextHop::Group(group)) => match self.choose(connection, group, flow_hash(l3)) {
-                Some(hop) => Way::Out(hop.interface, hop.gateway),
+                Some(exit) => Way::Out(exit),
                 None => Way::Refused(DropReason::NoLiveAttachment, Some(IcmpError::NoRoute)),
             },
         }
@@ -114,15 +114,17 @@ impl Dataplane {
         l3: &[u8],
     ) -> Option<(InterfaceId, IpAddr)> {
         match self.way(connection, destination, l3) {
-            Way::Out(interface, gateway) => Some((interface, gateway)),
+            Way::Out(exit) => Some(exit.first()),
             Way::Local(_) | Way::Refused(..) => None,
         }
     }
 
-    fn choose(&self, connection: ConnectionId, group: u32, hash: u32) -> Option<Hop> {
+    fn choose(&self, connection: ConnectionId, group: u32, hash: u32) -> Option<Exit> {
         let at = usize::try_from(group).ok()?;
         let live = *self.connections.get(connection.index())?.live.get(at)?;
-        self.tables.connections.get(connection.index())?.groups.get(at)?.choose(live, hash)
+        let group = self.tables.connections.get(connection.index())?.groups.get(at)?;
+        let once = || group.choose(live, hash).map(|hop| Exit::One(hop.interface, hop.gateway));
+        self.pair(connection, &group.hops, live).or_else(once)
     }
 
     /// Reverse-path sanity (RFC 3704 §2.2 with several uplinks): the source must not be our own, and the route back to it
@@ -152,42 +154,28 @@ impl Dataplane {
         })
     }
 
-    fn forward(
-        &mut self,
-        facts: &Facts,
-        blame: Blame,
-        mut frame: Frame,
-        (out, gateway): (InterfaceId, IpAddr),
-        now: Instant,
-    ) {
-        let Some(out) = self.facts(out) else { return self.drop(blame, DropReason::NoRoute, frame) };
+    fn forward(&mut self, facts: &Facts, blame: Blame, mut frame: Frame, exit: Exit, now: Instant) {
+        let Some(out) = self.narrower(&exit) else { return self.drop(blame, DropReason::NoRoute, frame) };
         if !hop(&mut frame) {
             self.send_error(facts, IcmpError::TimeExceeded, &frame, now);
             return self.drop(blame, DropReason::HopLimit, frame);
         }
         if largest_l3(&frame) > usize::from(out.mtu) {
-            return self.too_big(facts, &out, blame, frame, gateway, now);
+            return self.too_big(facts, &out, blame, frame, exit, now);
         }
         let [v4, v6] = out.mss;
-        if let Some(limit) = if gateway.is_ipv4() { v4 } else { v6 } {
+        if let Some(limit) = if exit.first().1.is_ipv4() { v4 } else { v6 } {
             let offload = frame.offload;
             clamp_mss(frame.buf.get_mut(Ethernet::LEN..).unwrap_or_default(), limit, &offload);
         }
-        self.send_to(out.id, gateway, frame, now);
+        self.send_by(exit, frame, now);
     }
 
     /// A router must fragment what may be fragmented (RFC 1812 §4.2.2.7), and say the MTU to who forbids it.
-    fn too_big(
-        &mut self,
-        facts: &Facts,
-        out: &Facts,
-        blame: Blame,
-        frame: Frame,
-        gateway: IpAddr,
-        now: Instant,
-    ) {
+    fn too_big(&mut self, facts: &Facts, out: &Facts, blame: Blame, frame: Frame, exit: Exit, now: Instant) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
-        let may_cut = Ipv4::parse(l3).is_some_and(|(header, _)| gateway.is_ipv4() && !header.dont_fragment());
+        let may_cut =
+            Ipv4::parse(l3).is_some_and(|(header, _)| exit.first().1.is_ipv4() && !header.dont_fragment());
         if !may_cut {
             self.send_error(facts, IcmpError::TooBig { mtu: u32::from(out.mtu) }, &frame, now);
             return self.drop(blame, DropReason::TooBig, frame);
@@ -195,7 +183,7 @@ impl Dataplane {
         let mut pieces = core::mem::take(&mut self.pieces);
         self.cut(blame, frame, out.mtu, &mut pieces);
         for piece in pieces.drain(..) {
-            self.send_to(out.id, gateway, piece, now);
+            self.send_by(exit, piece, now);
         }
         self.pieces = pieces;
     }

@@ -6,15 +6,16 @@
 use macsec::{RxDrop, RxVerdict};
 use net::{EtherType, Ethernet, Instant};
 
-use super::{Blame, Dataplane, Facts};
+use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
     BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
+    frer::rtag,
 };
 
 impl Dataplane {
     /// Forwards `batch`, which was received on `port`. Empties it.
     pub fn handle_batch(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
-        self.refresh_liveness();
+        self.refresh_liveness(now);
         if let Some(interface) = self.ports.get(port.index()).and_then(|port| port.host_of) {
             for frame in batch.drain(..) {
                 self.emit(interface, frame);
@@ -27,12 +28,25 @@ impl Dataplane {
 
     /// Goes on with what other workers handed over. Empties it.
     pub fn handle_crossings(&mut self, crossings: &mut Vec<Crossing>, now: Instant) {
-        self.refresh_liveness();
+        self.refresh_liveness(now);
         for crossing in crossings.drain(..) {
             match crossing {
                 Crossing::Route { interface, gateway, frame } => self.send_to(interface, gateway, frame, now),
                 Crossing::Emit { interface, frame } => self.emit(interface, frame),
                 Crossing::Host { interface, frame } => self.hand_to_host(interface, frame),
+                Crossing::Bfd { interface, frame } => match self.facts(interface) {
+                    Some(facts) => {
+                        if let Some(frame) = self.take_bfd(&facts, blame_of(facts.place), frame, now) {
+                            self.pool.recycle(frame);
+                        }
+                    }
+                    None => self.pool.recycle(frame),
+                },
+                Crossing::Twice { first, second, frame } => self.send_twice(first, second, frame, now),
+                Crossing::Recover { interface, sequence, frame } => match self.facts(interface) {
+                    Some(facts) => self.recover(&facts, blame_of(facts.place), (sequence, frame), now),
+                    None => self.pool.recycle(frame),
+                },
                 Crossing::Neighbor { interface, ip, mac } => {
                     if let Some(one) = self.interfaces.get_mut(interface.index()) {
                         one.neighbors.learn(ip, mac, now);
@@ -155,6 +169,7 @@ impl Dataplane {
             EtherType::IPV4 => self.input_v4(facts, blame, frame, now),
             EtherType::IPV6 => self.input_v6(facts, blame, frame, now),
             EtherType::ARP => self.input_arp(facts, blame, frame, now),
+            rtag::ETHERTYPE => self.input_tagged(facts, blame, frame, now),
             _ => self.drop(blame, DropReason::UnknownEtherType, frame),
         }
     }

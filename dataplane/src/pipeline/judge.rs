@@ -4,11 +4,8 @@ use core::net::IpAddr;
 
 use net::Instant;
 
-use super::{Dataplane, Event, Interface};
-use crate::{
-    ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, group::MAX_MEMBERS,
-    liveness::Board, neighbor::Neighbors,
-};
+use super::{Dataplane, Event, Interface, protection::carriers};
+use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
 
 impl Dataplane {
     /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
@@ -21,7 +18,7 @@ impl Dataplane {
                     self.judge(InterfaceId::at(at), now);
                 }
             }
-            self.refresh_liveness();
+            self.refresh_liveness(now);
         }
     }
 
@@ -36,7 +33,7 @@ impl Dataplane {
         if let Some(one) = self.interfaces.get_mut(attachment.index()) {
             one.faults.set(fault, present);
             self.judge(attachment, now);
-            self.refresh_liveness();
+            self.refresh_liveness(now);
         }
     }
 
@@ -45,10 +42,12 @@ impl Dataplane {
         let mut back = false;
         for at in 0..self.channels.len() {
             if matches!(self.channels.get(at), Some(Some(channel)) if channel.port == port) {
-                let down = |faults: Faults| faults.has(Fault::PortDown) || faults.has(Fault::NoCarrier);
+                let down = |faults: Faults| {
+                    [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute].iter().any(|one| faults.has(*one))
+                };
                 back |=
                     fault.is_none() && self.channel(ChannelId::at(at)).is_some_and(|one| down(one.faults()));
-                for one in [Fault::PortDown, Fault::NoCarrier] {
+                for one in [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute] {
                     self.set_channel_fault(ChannelId::at(at), one, fault == Some(one), now);
                 }
             }
@@ -90,6 +89,7 @@ impl Dataplane {
     /// Publishes whether an attachment is live.
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
+        self.open_path_for_bfd(interface, faults);
         if !self.board.set(interface, faults.is_live()) {
             return;
         }
@@ -127,35 +127,29 @@ impl Dataplane {
     }
 
     /// Chooses among group members again when any worker's attachment came or went.
-    pub fn refresh_liveness(&mut self) {
-        if self.epoch != self.board.epoch() {
+    pub fn refresh_liveness(&mut self, now: Instant) {
+        // What moves after this look is seen by the next one.
+        let epoch = self.board.epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.decide(now);
             self.choose_again();
         }
     }
 
     pub(super) fn choose_again(&mut self) {
-        self.epoch = self.board.epoch();
         let board = &self.board;
         for (at, state) in self.connections.iter_mut().enumerate() {
             let groups = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+            let protected = state.protected.as_ref();
             state.live.clear();
-            state.live.extend(
-                groups.iter().map(|group| {
-                    live_bits(board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
-                }),
-            );
+            state.live.extend(groups.iter().map(|group| {
+                carriers(protected, board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
+            }));
             if let Some(wire) = &mut state.wire {
-                wire.group.set_live(live_bits(board, &self.interfaces, wire.attachments.iter().copied()));
+                let members = wire.attachments.iter().copied();
+                wire.group.set_live(carriers(protected, board, &self.interfaces, members));
             }
         }
     }
-}
-
-/// LAN interfaces are always live; attachments are when the board says so.
-fn live_bits(board: &Board, interfaces: &[Interface], members: impl Iterator<Item = InterfaceId>) -> u64 {
-    members.take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
-        let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
-        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
-        bits | u64::from(live) << at
-    })
 }

@@ -16,6 +16,7 @@ use crate::{
     Crossing, DropReason, Frame, InterfaceId, Place,
     icmp::{self, IcmpError},
     neighbor::{ArpOutcome, NdOutcome, Neighbors},
+    tables::NextHop,
 };
 
 impl Dataplane {
@@ -123,6 +124,7 @@ impl Dataplane {
         {
             return self.reply(facts, frame, now);
         }
+        let Some(frame) = self.take_bfd(facts, blame, frame, now) else { return };
         if self.facts(owner).is_some_and(|owner| owner.host.is_some()) {
             return self.hand_to_host(owner, frame);
         }
@@ -140,7 +142,7 @@ impl Dataplane {
         self.send_own(facts, destination, frame, now);
     }
 
-    fn send_own(&mut self, facts: &Facts, destination: IpAddr, frame: Frame, now: Instant) {
+    pub(super) fn send_own(&mut self, facts: &Facts, destination: IpAddr, frame: Frame, now: Instant) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
         match self.exit(facts.connection, destination, l3) {
             Some((interface, gateway)) => self.send_to(interface, gateway, frame, now),
@@ -160,7 +162,7 @@ impl Dataplane {
         if !self.interfaces.get_mut(facts.id.index()).is_some_and(within) {
             return;
         }
-        let Some(to) = source(about) else { return };
+        let Some(to) = source(about).filter(|to| !self.is_ours(facts, *to)) else { return };
         let setup = self.setup.interfaces.get(facts.id.index());
         let Some(from) = setup.and_then(|setup| setup.address_towards(to)) else { return };
         let Some(mut buf) = self.pool.small() else { return };
@@ -172,6 +174,12 @@ impl Dataplane {
         } else {
             self.pool.recycle(frame);
         }
+    }
+
+    /// Nobody but ourselves would learn of what became of a packet of our own.
+    fn is_ours(&self, facts: &Facts, source: IpAddr) -> bool {
+        source == IpAddr::V6(facts.mac.link_local())
+            || matches!(self.lookup(facts.connection, source), Some(NextHop::Local(_)))
     }
 
     fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
@@ -293,7 +301,7 @@ fn is_neighbor_answer(frame: &Frame) -> bool {
     }
 }
 
-fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
+pub(super) fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
     let Some(room) = buf.push_front(Ethernet::LEN) else { return false };
     room.fill(0);
     if let Some((header, _)) = Ethernet::split_mut(room) {

@@ -105,7 +105,7 @@ impl Dataplane {
         }
         self.set_channel_fault(id, Fault::MkaDown, !open, now);
         self.judge_security(id, now);
-        self.refresh_liveness();
+        self.refresh_liveness(now);
         if transmits_anew {
             self.greet_over(id, now);
         }

@@ -6,15 +6,20 @@
 //! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
+//! | `protection` | which live attachments carry a connection |
+//! | `redundancy` | frames that leave twice and enter once |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
+//! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `judge` | which attachments are live |
+//! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
 //!
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
 
+mod bfd;
 mod build;
 mod egress;
 mod forward;
@@ -22,7 +27,10 @@ mod ingress;
 mod judge;
 mod local;
 mod mka;
+mod protection;
+mod redundancy;
 mod snapshot;
+mod underlay;
 mod wire;
 
 use core::net::IpAddr;
@@ -31,12 +39,21 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
-pub use snapshot::{ChannelSnapshot, InterfaceSnapshot, PortSnapshot, Snapshot};
+pub use snapshot::{
+    ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId, channel::Channel, demux::Demux,
-    group::Group, icmp::RateLimiter, liveness::Board, neighbor::Neighbors, offload::Coalescer,
+    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    bfd::{BfdEvent, Sessions},
+    channel::Channel,
+    demux::Demux,
+    group::Group,
+    icmp::RateLimiter,
+    liveness::Board,
+    neighbor::Neighbors,
+    offload::Coalescer,
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
@@ -64,6 +81,20 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// What a BFD session of an interface, with this peer, has to tell.
+    Bfd(InterfaceId, IpAddr, BfdEvent),
+    /// An `active-standby` connection's traffic goes another way from now on; `None`: by none.
+    ActiveMoved {
+        /// The connection.
+        connection: ConnectionId,
+        /// The attachment that carried it.
+        from: Option<InterfaceId>,
+        /// The attachment that carries it.
+        to: Option<InterfaceId>,
+    },
+    /// Second copies of a `duplicate` connection's frames are missing (true), or come again (false): latent error
+    /// detection, IEEE 802.1CB §7.4.4.
+    RedundancyLost(ConnectionId, bool),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
@@ -75,6 +106,7 @@ pub struct Dataplane {
     me: WorkerId,
     setup: Arc<Setup>,
     tables: Arc<Tables>,
+    bfd: Sessions,
     board: Arc<Board>,
     epoch: u64,
     pool: Pool,
@@ -91,6 +123,8 @@ pub struct Dataplane {
     coalescing: Vec<PortId>,
     /// Segments on their way from a super-frame to a queue.
     segments: Vec<Frame>,
+    /// Segments that get sequence numbers.
+    numbered: Vec<Frame>,
     /// Fragments on their way from a packet to their neighbour.
     pieces: Vec<Frame>,
     /// A run of frames of one channel.
@@ -108,6 +142,8 @@ struct PortState {
     transmit: Vec<Frame>,
     drops: DropCounters,
     coalescer: Option<Coalescer>,
+    /// What the path below it carries, when it was told.
+    path: Option<u16>,
     /// This port is the host's TAP for that interface.
     host_of: Option<InterfaceId>,
 }
@@ -166,6 +202,8 @@ struct ConnectionState {
     live: Vec<u64>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
+    /// Anything but `ecmp`.
+    protected: Option<protection::Protected>,
 }
 
 #[derive(Debug)]
@@ -211,6 +249,7 @@ impl Dataplane {
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
+            bfd: Sessions::new(&setup, me, seed),
             epoch: 0,
             pool,
             ports: build::ports(&setup),
@@ -223,6 +262,7 @@ impl Dataplane {
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
+            numbered: Vec::with_capacity(TRANSMIT_QUEUE),
             pieces: Vec::with_capacity(TRANSMIT_QUEUE),
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
@@ -234,6 +274,7 @@ impl Dataplane {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);
         }
+        this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
     }
@@ -270,12 +311,18 @@ impl Dataplane {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.neighbor_deadline, self.mka_deadline())
+        let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
+        earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
     }
 
-    /// Does what is due: key agreement, neighbours that did not answer.
+    /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
+    /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_bfd(now) {
+            self.finish(now);
+        }
+        self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
@@ -301,7 +348,12 @@ impl Dataplane {
         let blame = match &crossing {
             Crossing::Route { interface, .. }
             | Crossing::Emit { interface, .. }
-            | Crossing::Host { interface, .. } => self.facts(*interface).map(|facts| blame_of(facts.place)),
+            | Crossing::Host { interface, .. }
+            | Crossing::Bfd { interface, .. }
+            | Crossing::Twice { first: Hop { interface, .. }, .. }
+            | Crossing::Recover { interface, .. } => {
+                self.facts(*interface).map(|facts| blame_of(facts.place))
+            }
             Crossing::Neighbor { .. } => None,
         };
         if let (Some(blame), Some(frame)) = (blame, crossing.into_frame()) {
@@ -340,7 +392,7 @@ impl Dataplane {
             state.forget_exhaustion();
         }
         self.judge_security(channel, now);
-        self.refresh_liveness();
+        self.refresh_liveness(now);
     }
 
     /// Packet numbers up to and including `limit` are reserved on disk for the transmit SA; an
@@ -400,6 +452,9 @@ impl Dataplane {
     /// The end of every verb: neighbour tables speak, coalescers let go, channels protect what waits,
     /// and one whose packet numbers ended with that is left.
     fn finish(&mut self, now: Instant) {
+        // First the packets that waited for a neighbour, then newer ones: a session's states must arrive in their order.
+        self.serve_neighbors(now);
+        self.serve_bfd(now);
         self.serve_neighbors(now);
         self.flush_coalescers();
         self.protect_queues();

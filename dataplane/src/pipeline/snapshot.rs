@@ -3,9 +3,12 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters};
+use super::{Dataplane, InterfaceCounters, protection::Mode};
 use crate::{
-    ChannelId, DropCounters, Faults, InterfaceId, PortId, WorkerId, channel::ChannelCounters,
+    ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
+    bfd::{BfdStatus, RefusalCounters},
+    channel::ChannelCounters,
+    frer::RecoveryCounters,
     neighbor::NeighborEntry,
 };
 
@@ -20,8 +23,12 @@ pub struct Snapshot {
     pub channels: Vec<ChannelSnapshot>,
     /// All interfaces, as far as this worker served them.
     pub interfaces: Vec<InterfaceSnapshot>,
+    /// Connections that this worker decides for, those with `ecmp` left out.
+    pub protections: Vec<ProtectionSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
+    /// BFD packets that were for no session of this worker's.
+    pub bfd_refused: RefusalCounters,
     /// Small and big buffers in this worker's hands and in none.
     pub buffers: ((usize, usize), (usize, usize)),
 }
@@ -58,6 +65,30 @@ pub struct InterfaceSnapshot {
     pub counters: InterfaceCounters,
     /// Its neighbours.
     pub neighbors: Vec<NeighborEntry>,
+    /// Its BFD sessions, as far as this worker runs them.
+    pub bfd: Vec<BfdStatus>,
+}
+
+/// The protection of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtectionSnapshot {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// `active-standby`: the attachment that carries everything.
+    pub active: Option<InterfaceId>,
+    /// `duplicate`: what became of the frames.
+    pub redundancy: Option<RedundancySnapshot>,
+}
+
+/// A duplicated connection.
+#[derive(Clone, Copy, Debug)]
+pub struct RedundancySnapshot {
+    /// Frames numbered and sent.
+    pub generated: u64,
+    /// Frames received, by the counters of IEEE 802.1CB §10.8.
+    pub recovery: RecoveryCounters,
+    /// Second copies are missing.
+    pub latent_error: bool,
 }
 
 /// A port.
@@ -67,6 +98,8 @@ pub struct PortSnapshot {
     pub port: PortId,
     /// Why frames from it were dropped.
     pub drops: DropCounters,
+    /// Tunnels: octets that the path carries behind the Ethernet header, when that was told.
+    pub path: Option<u16>,
 }
 
 impl Dataplane {
@@ -104,18 +137,36 @@ impl Dataplane {
             since: one.since,
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
+            bfd: self.bfd.statuses(one.facts.id),
+        });
+        let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
+            connection,
+            active: one.active(),
+            redundancy: redundancy(&one.mode),
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
             drops: port.drops.clone(),
+            path: port.path,
         };
         Snapshot {
             worker: self.me,
             generation: self.generation(),
             channels: channels.collect(),
             interfaces: interfaces.collect(),
+            protections: protections.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),
+            bfd_refused: *self.bfd.refused(),
             buffers: (self.pool.held(), self.pool.free()),
         }
     }
+}
+
+fn redundancy(mode: &Mode) -> Option<RedundancySnapshot> {
+    let Mode::Duplicate(one) = mode else { return None };
+    Some(RedundancySnapshot {
+        generated: one.generation.generated(),
+        recovery: *one.recovery.counters(),
+        latent_error: one.recovery.latent_error(),
+    })
 }

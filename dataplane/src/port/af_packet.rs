@@ -87,7 +87,11 @@ impl AfPacketPort {
             qdisc_bypass: options.qdisc_bypass && !options.offload,
             ..PacketOptions::new(options.device.as_str())
         })?;
-        let caps = PortCaps { offload: options.offload, udp_segments: options.offload && udp_segments() };
+        let caps = PortCaps {
+            offload: options.offload,
+            udp_segments: options.offload && udp_segments(),
+            flows: false,
+        };
         Ok(Self { socket, ring, tx: TxBatch::new(true), caps, kind, counters: PortCounters::default() })
     }
 
@@ -185,7 +189,7 @@ fn take(from: &RxFrame<'_>, pool: &mut Pool, counters: &mut PortCounters) -> Opt
         counters.rx_no_buffer += 1;
         return None;
     };
-    let mut frame = Frame { buf, offload: work.unwrap_or_default() };
+    let mut frame = Frame { offload: work.unwrap_or_default(), ..Frame::new(buf) };
     if !(fill(&mut frame, from) && tag(&mut frame, from.vlan)) {
         counters.rx_truncated += 1;
         pool.recycle(frame);

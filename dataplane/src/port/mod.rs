@@ -5,7 +5,7 @@
 //! gives the worker a new port once the device is back.
 //!
 //! [`memory`] joins two ports inside a process, for tests and benches. `af_packet` and `tap` are the
-//! drivers over `sys`. AF_XDP takes its place beside them in a later version.
+//! drivers over `sys`, and `udp` the one for VXLAN tunnels. AF_XDP takes its place beside them in a later version.
 
 pub mod af_packet;
 mod kernel;
@@ -13,6 +13,7 @@ pub mod memory;
 pub mod tap;
 #[cfg(test)]
 mod tests;
+pub mod udp;
 
 use std::os::fd::BorrowedFd;
 
@@ -25,6 +26,8 @@ pub struct PortCaps {
     pub offload: bool,
     /// Super-frames of UDP too.
     pub udp_segments: bool,
+    /// It spreads flows over several ways, and wants [`Frame::flow`] of what it is given.
+    pub flows: bool,
 }
 
 /// What a port turned out to be.
@@ -36,6 +39,8 @@ pub enum PortKind {
     PacketV3,
     /// A queue of a TAP device.
     Tap,
+    /// A VXLAN tunnel by UDP sockets.
+    Vxlan,
     /// A queue in this process's memory.
     Memory,
 }
@@ -46,6 +51,7 @@ impl PortKind {
         match self {
             Self::PacketV2 | Self::PacketV3 => "af_packet",
             Self::Tap => "tap",
+            Self::Vxlan => "vxlan",
             Self::Memory => "memory",
         }
     }
@@ -55,7 +61,7 @@ impl PortKind {
         match self {
             Self::PacketV2 => Some("v2"),
             Self::PacketV3 => Some("v3"),
-            Self::Tap | Self::Memory => None,
+            Self::Tap | Self::Vxlan | Self::Memory => None,
         }
     }
 }
@@ -81,6 +87,14 @@ pub struct PortCounters {
     pub tx_octets: u64,
     /// Frames that the kernel did not take.
     pub tx_refused: u64,
+    /// Tunnels: datagrams dropped because they carry no VXLAN header with a network, or no frame.
+    pub rx_bad_header: u64,
+    /// Tunnels: frames dropped because they are of another network.
+    pub rx_unknown_vni: u64,
+    /// Tunnels: datagrams dropped because they are not from the peer.
+    pub rx_unknown_source: u64,
+    /// Tunnels: frames dropped because the path does not carry them.
+    pub tx_too_long: u64,
 }
 
 /// Why a port cannot be used any more.
@@ -92,6 +106,9 @@ pub enum PortError {
     /// The interface was deleted. One of the same name may come back.
     #[error("the interface is gone")]
     Gone,
+    /// A tunnel's peer cannot be reached. It works again once there is a route.
+    #[error("there is no route to the peer")]
+    NoRoute,
     /// The kernel refused with this error number.
     #[error("the kernel refused with error {0}")]
     Os(i32),
@@ -117,4 +134,15 @@ pub trait Port: Send {
 
     /// The counters so far.
     fn counters(&self) -> PortCounters;
+
+    /// True when [`receive`](Self::receive) has frames that the descriptor does not tell of.
+    fn holds_frames(&self) -> bool {
+        false
+    }
+
+    /// Octets that may now follow the Ethernet header of a frame that is sent here, when that changed since it was last
+    /// asked: a tunnel's path may carry less than its device, and routers tell so only when it is used.
+    fn path_news(&mut self) -> Option<u16> {
+        None
+    }
 }

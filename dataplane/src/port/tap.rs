@@ -76,7 +76,7 @@ impl TapPort {
             }
             None => spare,
         };
-        let frame = Frame { buf, offload };
+        let frame = Frame { offload, ..Frame::new(buf) };
         self.counters.rx_frames += 1;
         self.counters.rx_octets += kernel::octets(&frame);
         Some(frame)
@@ -149,7 +149,7 @@ impl Port for TapPort {
     }
 
     fn caps(&self) -> PortCaps {
-        PortCaps { offload: true, udp_segments: self.tap.takes_udp_trains() }
+        PortCaps { offload: true, udp_segments: self.tap.takes_udp_trains(), flows: false }
     }
 
     fn kind(&self) -> PortKind {

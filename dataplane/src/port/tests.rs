@@ -109,8 +109,10 @@ fn receive(port: &mut dyn Port, pool: &mut Pool, count: usize) -> Vec<Frame> {
 }
 
 fn send(port: &mut dyn Port, pool: &mut Pool, octets: &[Vec<u8>], offload: Offload) -> Result<(), PortError> {
-    let mut frames: Vec<_> =
-        octets.iter().map(|o| Frame { buf: PacketBuf::copy_of(o, HEADROOM, TAILROOM), offload }).collect();
+    let mut frames: Vec<_> = octets
+        .iter()
+        .map(|o| Frame { offload, ..Frame::new(PacketBuf::copy_of(o, HEADROOM, TAILROOM)) })
+        .collect();
     let result = port.send(&mut frames, pool);
     assert!(frames.is_empty());
     result

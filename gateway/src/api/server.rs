@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
+    routing,
     source::{Facts, NoRekey, Source, wall},
     view,
 };
@@ -75,8 +76,12 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/connections", get(connections::<S>))
         .route("/v1/ports", get(ports::<S>))
         .route("/v1/drops", get(drops::<S>))
-        .route("/v1/routes", get(routes::<S>))
+        .route("/v1/routes", get(routing::routes::<S>))
+        .route("/v1/routes/why", get(routing::why::<S>))
+        .route("/v1/bgp", get(routing::bgp::<S>))
+        .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
         .route("/v1/macsec", get(macsec::<S>))
+        .route("/v1/bfd", get(bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
@@ -123,10 +128,6 @@ async fn drops<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "DropList", view::drops).await
 }
 
-async fn routes<S: Source>(State(source): State<Arc<S>>) -> Response {
-    list(&*source, "RouteList", view::routes).await
-}
-
 async fn macsec<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "MacsecList", view::macsec).await
 }
@@ -156,13 +157,17 @@ async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<Stri
     }
 }
 
+async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "BfdList", view::bfd).await
+}
+
 async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "NeighborList", view::neighbors).await
 }
 
 async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {
     let facts = source.facts().await;
-    document(kind, facts.wall, Items { items: view(&facts) })
+    document(kind, facts.wall, Items::all(view(&facts)))
 }
 
 async fn unknown_path(uri: Uri) -> Response {
@@ -172,18 +177,18 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/channels/NAME/rekey takes POST".to_owned();
+    let detail = "this path is read with GET; only /v1/channels/NAME/rekey and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-fn document<T: Serialize>(kind: &str, made: Timestamp, content: T) -> Response {
+pub(super) fn document<T: Serialize>(kind: &str, made: Timestamp, content: T) -> Response {
     match serde_json::to_vec(&Document::new(kind, made, content)) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, "not_shown", why.to_string()),
     }
 }
 
-fn problem(status: StatusCode, code: &str, detail: String) -> Response {
+pub(super) fn problem(status: StatusCode, code: &str, detail: String) -> Response {
     let problem = Problem {
         kind: format!("urn:quadspan:problem:{code}"),
         title: status.canonical_reason().unwrap_or("Error").to_owned(),

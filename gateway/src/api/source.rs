@@ -5,18 +5,26 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use config::{Config, model::Io};
-use dataplane::{ChannelId, Setup};
+use config::{
+    Config, SecretSource,
+    model::{Io, Port},
+};
+use dataplane::{ChannelId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
 
 use super::model::{Reason, Severity};
 use crate::{
+    bgp::{
+        Handle,
+        report::{Answer, Question},
+    },
     clock,
     control::Workers,
-    link_monitor::{self, Link},
+    link_monitor::{self, Link, Watched},
     ports,
+    secrets::Secrets,
     worker::Report,
 };
 
@@ -26,6 +34,34 @@ pub trait Source: Send + Sync + 'static {
     fn facts(&self) -> impl Future<Output = Facts> + Send;
     /// Asks for a fresh SAK on the channel of this name.
     fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    /// Asks BGP. `None` when no connection speaks it, or it does not answer.
+    fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
+    /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
+    fn wish(&self, neighbor: &str, wish: Wish) -> impl Future<Output = Result<String, NoWish>> + Send;
+}
+
+/// What may be wished of a BGP neighbour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// End the session and start it again.
+    Clear,
+    /// Ask for its routes again.
+    Refresh,
+    /// Read its password again and sign with it, without ending the session.
+    Rekey,
+}
+
+/// Why a wish was not fulfilled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoWish {
+    /// There is no such neighbour.
+    Unknown,
+    /// There are several: these.
+    Ambiguous(Vec<String>),
+    /// It cannot be done: why.
+    Refused(String),
+    /// BGP does not answer.
+    Silent,
 }
 
 /// Why nobody was asked for a fresh SAK.
@@ -67,7 +103,7 @@ pub struct Facts {
 pub struct DeviceFacts {
     /// Whether it is there and has carrier.
     pub link: Link,
-    /// Its MAC address, when it is there.
+    /// Its MAC address, when it is there; of a tunnel, that of our end.
     pub mac: Option<MacAddr>,
     /// Its MTU, when it is there.
     pub mtu: Option<u32>,
@@ -75,10 +111,13 @@ pub struct DeviceFacts {
 
 impl DeviceFacts {
     /// Asks the kernel.
-    pub fn read(device: &str) -> Self {
+    pub fn read(port: &Port) -> Self {
+        let device = &port.device;
+        let tunnel =
+            port.underlay.map(|one| one.mac.unwrap_or_else(|| Tunnel::mac_of(one.local, one.port, one.vni)));
         Self {
-            link: Link::read(device),
-            mac: sys::interface::mac(device).ok().map(MacAddr),
+            link: Watched::of(port).link(),
+            mac: tunnel.or_else(|| sys::interface::mac(device).ok().map(MacAddr)),
             mtu: sys::interface::mtu(device).ok(),
         }
     }
@@ -113,6 +152,23 @@ pub struct Running {
     pub links: Arc<link_monitor::Health>,
     /// When it was started.
     pub started: Timestamp,
+    /// The way to BGP, if any connection speaks it.
+    pub bgp: Option<Handle>,
+}
+
+impl Running {
+    /// Reads a neighbour's password where it stands, and has it used from now on.
+    fn sign_anew(&self, handle: &Handle, (connection, neighbor): (usize, usize)) -> Result<(), NoWish> {
+        let configured = self.config.connections.get(connection).and_then(|one| one.neighbors.get(neighbor));
+        let password = configured.and_then(|one| one.password.as_ref());
+        let refused = |why: String| NoWish::Refused(why);
+        let from = &password.ok_or_else(|| refused("the neighbour has no `password`".to_owned()))?.from;
+        let text = Secrets::beside(&self.config_file).read(from);
+        let text = text.map_err(|why| refused(format!("{from} {why}")))?;
+        let secret = config::secret::password(&text).map_err(|why| refused(format!("{from} {why}")))?;
+        handle.set_password(connection, neighbor, Some(secret));
+        Ok(())
+    }
 }
 
 /// What is wrong with a gateway's link monitor.
@@ -128,9 +184,9 @@ pub(super) fn monitor_alert(links: &link_monitor::Health) -> Option<Reason> {
     })
 }
 
-/// Devices on which the kernel has addresses of its own. A TAP's kernel end is meant to have them.
+/// Devices on which the kernel has addresses of its own. A TAP's kernel end, and the device of a tunnel, are meant to.
 fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
-    config.ports.iter().filter(|port| port.io != Io::Tap).filter_map(|port| {
+    config.ports.iter().filter(|port| port.io != Io::Tap && port.underlay.is_none()).filter_map(|port| {
         let message = ports::why_not_addresses(&port.device, &ports::kernel_addresses(&port.device))?;
         Some(Reason {
             severity: Severity::Warning,
@@ -149,7 +205,7 @@ impl Source for Running {
             config_file: self.config_file.clone(),
             setup: self.setup.clone(),
             reports,
-            devices: self.config.ports.iter().map(|port| DeviceFacts::read(&port.device)).collect(),
+            devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
             alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
             wall: wall(),
@@ -161,6 +217,43 @@ impl Source for Running {
         let id = with_mka(&self.config, channel)?;
         let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
         self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    }
+
+    async fn bgp(&self, question: Question) -> Option<Answer> {
+        self.bgp.as_ref()?.ask(question).await
+    }
+
+    async fn wish(&self, neighbor: &str, wish: Wish) -> Result<String, NoWish> {
+        let (place, name) = neighbor_called(&self.config, neighbor)?;
+        let handle = self.bgp.as_ref().ok_or(NoWish::Silent)?;
+        let question = match wish {
+            Wish::Clear => Question::Clear(place.0, place.1),
+            Wish::Refresh => Question::Refresh(place.0, place.1),
+            Wish::Rekey => return self.sign_anew(handle, place).map(|()| name),
+        };
+        match handle.ask(question).await {
+            Some(Answer::Done(Ok(()))) => Ok(name),
+            Some(Answer::Done(Err(why))) => Err(NoWish::Refused(why.to_owned())),
+            _ => Err(NoWish::Silent),
+        }
+    }
+}
+
+/// The places of connection and neighbour that a name means, and the full name.
+pub(super) fn neighbor_called(config: &Config, name: &str) -> Result<((usize, usize), String), NoWish> {
+    let mut found = Vec::new();
+    for (at, connection) in config.connections.iter().enumerate() {
+        for (place, neighbor) in connection.neighbors.iter().enumerate() {
+            let full = format!("{}/{}", connection.name, neighbor.name);
+            if [full.as_str(), neighbor.name.as_str(), neighbor.address.to_string().as_str()].contains(&name)
+            {
+                found.push(((at, place), full));
+            }
+        }
+    }
+    match found.len() {
+        0 | 1 => found.pop().ok_or(NoWish::Unknown),
+        _ => Err(NoWish::Ambiguous(found.into_iter().map(|(_, full)| full).collect())),
     }
 }
 

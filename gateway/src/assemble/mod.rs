@@ -4,8 +4,11 @@
 //! [`plan`] is pure: it takes the [`Config`](config::Config) and what the kernel says of each device, and gives
 //! everything that `gateway::control` has to open, install and start. So it can be tested without a network.
 
+mod bfd;
+mod bgp;
 mod macsec;
 mod mka;
+mod protection;
 mod routes;
 mod workers;
 
@@ -14,17 +17,20 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use config::{
     Config,
-    model::{Connection, HostDevice, Io, Mode, PortRole, TagType},
+    model::{self as words, Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
-    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
-    MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
+    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, Tables,
+    WorkerId,
+    underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 
 pub(crate) use self::macsec::suite;
 pub(crate) use self::routes::routes;
 pub use self::{
+    bgp::{Domain, PeerPlan},
     macsec::{ReceiveSa, StaticSas, TransmitSa},
     mka::key_entries,
 };
@@ -53,6 +59,8 @@ pub struct Plan {
     pub keys: Vec<StaticSas>,
     /// TAPs that give the host's own stack an interface.
     pub hosts: Vec<HostTap>,
+    /// Connections that speak BGP.
+    pub domains: Vec<Domain>,
     /// Buffers.
     pub pool: PoolSizes,
 }
@@ -62,6 +70,8 @@ pub struct Plan {
 pub struct HostTap {
     /// Its port.
     pub port: PortId,
+    /// The interface it belongs to.
+    pub interface: InterfaceId,
     /// Its name; `%d` is replaced by the kernel with a number.
     pub name: String,
     /// MAC address, that of the interface.
@@ -86,17 +96,19 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     }
     add_hosts(config, &mut ports, &channels, &mut interfaces, &mut hosts);
     let tables = routes::tables(config, &interfaces);
+    let domains = bgp::domains(config, &interfaces);
     let keys = config
         .channels
         .iter()
         .zip(&channels)
         .map(|(one, setup)| macsec::keys(one, setup))
         .collect::<Result<_>>()?;
-    let connections = config.connections.iter().map(|one| ConnectionSetup { kind: kind(one) }).collect();
+    let connection = |one| ConnectionSetup { kind: kind(one), protection: protection::of(one) };
+    let connections = config.connections.iter().map(connection).collect();
     let setup =
         Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
     let pool = pool(config, devices, &setup);
-    Ok(Plan { setup, tables, keys, hosts, pool })
+    Ok(Plan { setup, tables, keys, hosts, domains, pool })
 }
 
 fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<WorkerId>]) -> Vec<PortSetup> {
@@ -104,7 +116,7 @@ fn ports(config: &Config, devices: &BTreeMap<String, Device>, owners: &[Option<W
         // Super-frames stay on the LAN side. On channels each frame is a frame on a wire.
         let offload = port.role == PortRole::Lan && (port.offload || port.io == Io::Tap);
         let udp_segments = offload && devices.get(&port.device).is_some_and(|device| device.udp_segments);
-        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments } }
+        PortSetup { owner: *owner, caps: PortCaps { offload, udp_segments, flows: port.underlay.is_some() } }
     };
     config.ports.iter().zip(owners).map(port).collect()
 }
@@ -117,8 +129,11 @@ fn channels(
     let channel = |one: &config::model::Channel| {
         let device = device_of(config, devices, one.port.index())?;
         let owner = owners.get(one.port.index()).copied().flatten().unwrap_or_default();
-        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not.
-        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(1)).unwrap_or(0);
+        // The first clear tag fits every Ethernet device beside its MTU (802.3 §3.2.7); further ones do not, and in a
+        // tunnel none does.
+        let tunnel = config.port(&one.port).is_some_and(|port| port.underlay.is_some());
+        let beside = if tunnel { 0 } else { 1 };
+        let further_tags = 4 * u16::try_from(one.clear_tags.len().saturating_sub(beside)).unwrap_or(0);
         let mtu = one.mtu.unwrap_or_else(|| device.mtu.saturating_sub(further_tags));
         if mtu > device.mtu {
             bail!(
@@ -154,11 +169,17 @@ const fn kind(connection: &Connection) -> ConnectionKind {
     }
 }
 
+/// What a port offers: its device's address and MTU, or those of the tunnel that it is.
 fn device_of(config: &Config, devices: &BTreeMap<String, Device>, port: usize) -> Result<Device> {
     let Some(port) = config.ports.get(port) else { bail!("a port is missing from the configuration") };
-    match devices.get(&port.device) {
-        Some(device) => Ok(*device),
-        None => bail!(
+    match (devices.get(&port.device), &port.underlay) {
+        (Some(device), Some(underlay)) => {
+            let own = || Tunnel::mac_of(underlay.local, underlay.port, underlay.vni);
+            let mtu = carries(u32::from(device.mtu), underlay.local.is_ipv6());
+            Ok(Device { mac: underlay.mac.unwrap_or_else(own), mtu, ..*device })
+        }
+        (Some(device), None) => Ok(*device),
+        (None, _) => bail!(
             "port \"{}\": there is no device {}: see `ip link` for what there is",
             port.name,
             port.device
@@ -184,8 +205,9 @@ fn add_interfaces(
         let device = device_of(config, devices, channel.port.index())?;
         let carries =
             channels.get(one.channel.index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
-        let room =
-            u16::try_from(carries).unwrap_or(u16::MAX).saturating_sub(channel.overhead(one.vlan.is_some()));
+        let room = u16::try_from(carries)
+            .unwrap_or(u16::MAX)
+            .saturating_sub(channel.overhead(one.vlan.is_some()) + connection.overhead());
         let mtu = one.mtu.unwrap_or(room);
         if mtu > room {
             bail!(
@@ -203,6 +225,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: bfd::sessions(one),
         });
     }
     for one in &connection.lans {
@@ -215,6 +238,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
+            bfd: Vec::new(),
         });
     }
     Ok(())
@@ -224,7 +248,8 @@ const fn customer_tag(vlan: VlanId) -> VlanTag {
     VlanTag::new(EtherType::VLAN, vlan)
 }
 
-/// One more port, a TAP, for each interface that the host's own stack uses.
+/// One more port, a TAP, for each interface that the host's own stack uses: because the file says so, or because a
+/// BGP neighbour is there.
 fn add_hosts(
     config: &Config,
     ports: &mut Vec<PortSetup>,
@@ -233,10 +258,17 @@ fn add_hosts(
     hosts: &mut Vec<HostTap>,
 ) {
     let wishes = config.connections.iter().flat_map(|connection| {
-        let attachments = connection.attachments.iter().map(|one| one.host.as_ref());
-        attachments.chain(connection.lans.iter().map(|one| one.host.as_ref()))
+        let wish = move |host: Option<&HostDevice>, place| {
+            let unnamed = || bgp::has_neighbor(connection, place).then_some(HostDevice { name: None });
+            host.cloned().or_else(unnamed)
+        };
+        let attachments = connection.attachments.iter().enumerate();
+        let attachments =
+            attachments.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Attachment(at)));
+        let lans = connection.lans.iter().enumerate();
+        attachments.chain(lans.map(move |(at, one)| wish(one.host.as_ref(), words::Interface::Lan(at))))
     });
-    for (wish, interface) in wishes.zip(interfaces) {
+    for (at, (wish, interface)) in wishes.zip(interfaces).enumerate() {
         let Some(wish) = wish else { continue };
         let port = PortId::at(ports.len());
         let owner = match interface.place {
@@ -244,16 +276,17 @@ fn add_hosts(
             Place::Lan { port, .. } => ports.get(port.index()).and_then(|port| port.owner),
         };
         // Frames for the host's own stack go there as they came: nothing is joined for it.
-        let caps = PortCaps { offload: true, udp_segments: false };
+        let caps = PortCaps { offload: true, ..PortCaps::default() };
         ports.push(PortSetup { owner: Some(owner.unwrap_or_default()), caps });
         interface.host = Some(port);
-        hosts.push(host_tap(wish, port, interface));
+        hosts.push(host_tap(&wish, (port, InterfaceId::at(at)), interface));
     }
 }
 
-fn host_tap(wish: &HostDevice, port: PortId, interface: &InterfaceSetup) -> HostTap {
+fn host_tap(wish: &HostDevice, (port, id): (PortId, InterfaceId), interface: &InterfaceSetup) -> HostTap {
     HostTap {
         port,
+        interface: id,
         name: wish.name.clone().unwrap_or_else(|| "qspan%d".to_owned()),
         mac: interface.mac,
         mtu: interface.mtu,
@@ -272,9 +305,13 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
+    // A tunnel keeps a train's worth of buffers ready for what comes next.
+    let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
+    // Each frame of a duplicated connection wants two buffers.
+    let twice = setup.connections.iter().any(|one| matches!(one.protection, Protection::Duplicate { .. }));
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers,
+        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + BATCH * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

@@ -1,19 +1,27 @@
 //! Static routes, and those that follow from addresses, to forwarding tables.
+//!
+//! BGP's routes come behind these ([`crate::bgp`]): of two routes for one prefix, what the file says counts.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use config::{
     Config,
-    model::{Connection, Interface, Mode, Via},
+    model::{Announce, Connection, Interface, Mode, Via},
 };
-use dataplane::{ConnectionId, ConnectionTables, Hop, InterfaceId, InterfaceSetup, Tables, Target};
+use dataplane::{
+    ConnectionId, ConnectionTables, Hop, InterfaceId, InterfaceSetup, Tables, Target, group::Weight,
+};
 use net::{IpNet, Ipv4Net};
 
-use super::interface_id;
+use super::{interface_id, protection};
 
 /// The first generation of all tables.
 pub(super) fn tables(config: &Config, interfaces: &[InterfaceSetup]) -> Tables {
-    let connection = |(at, one): (usize, &Connection)| match one.mode {
-        Mode::Transparent => ConnectionTables::default(),
-        Mode::Routed => ConnectionTables::build(routes(config, (at, one), interfaces)),
+    let connection = |(at, one): (usize, &Connection)| {
+        Arc::new(match one.mode {
+            Mode::Transparent => ConnectionTables::default(),
+            Mode::Routed => ConnectionTables::build(routes(config, (at, one), interfaces)),
+        })
     };
     Tables { generation: 1, connections: config.connections.iter().enumerate().map(connection).collect() }
 }
@@ -29,6 +37,15 @@ pub(crate) fn routes(
         .clone()
         .flat_map(|(id, one)| one.addresses.iter().flat_map(move |net| subnet(InterfaceId::at(id), *net)))
         .collect();
+    // What is announced as a whole, and of which a part is nowhere, must not go back where it came from.
+    let announced = connection.bgp.iter().flat_map(|bgp| &bgp.announce).filter_map(|one| match one {
+        Announce::Prefix(prefix) => Some(*prefix),
+        Announce::Lans | Announce::Attachments | Announce::Static => None,
+    });
+    let known: BTreeSet<IpNet> = routes.iter().map(|(prefix, _)| *prefix).collect();
+    routes.extend(
+        announced.filter(|prefix| !known.contains(prefix)).map(|prefix| (prefix, Target::Unreachable)),
+    );
     for route in &connection.routes {
         routes.push((route.prefix, target(config, (at, connection), &route.via, route.prefix)));
     }
@@ -64,17 +81,18 @@ fn target(config: &Config, (at, connection): (usize, &Connection), via: &Via, pr
             weight: 1,
         }]),
         Via::Attachments(places) => {
-            let hop = |&place: &usize| {
+            let shares = protection::shares(config, connection, places);
+            let hop = |(&place, share): (&usize, &Weight)| {
                 let attachment = connection.attachments.get(place)?;
                 let same_family = |peer: &&std::net::IpAddr| peer.is_ipv4() == matches!(prefix, IpNet::V4(_));
                 let gateway = *attachment.peers.iter().find(same_family)?;
                 Some(Hop {
                     interface: interface_id(config, at, Interface::Attachment(place)),
                     gateway,
-                    weight: 1,
+                    weight: share.get(),
                 })
             };
-            Target::Via(places.iter().filter_map(hop).collect())
+            Target::Via(places.iter().zip(&shares).filter_map(hop).collect())
         }
     }
 }

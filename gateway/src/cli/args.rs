@@ -67,6 +67,13 @@ pub(super) enum Command {
         #[command(subcommand)]
         noun: Noun,
     },
+    /// Do something to a BGP neighbour
+    #[command(infer_subcommands = true)]
+    Bgp {
+        /// What.
+        #[command(subcommand)]
+        verb: BgpVerb,
+    },
     /// Say what is wrong with a configuration file; needs neither root nor a running gateway
     Check(FileArgs),
     /// Print the JSON Schema of the configuration, for editors
@@ -81,6 +88,9 @@ pub(super) enum Command {
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
     Demo(demo::Options),
+    /// Keep the demo's two sites up, and break their channels in every way
+    #[command(infer_subcommands = true)]
+    Lab(super::lab::LabArgs),
     /// Explain a drop reason, a problem of a configuration, or an event
     Explain(ExplainArgs),
     /// Print the version
@@ -113,12 +123,16 @@ pub(super) enum Noun {
     Ports(Names),
     /// Frames that were dropped, and why
     Drops(Names),
-    /// Where packets go
-    Routes(Names),
+    /// Where packets go; with a prefix, why
+    Routes(RoutesArgs),
+    /// BGP neighbours; with a name, everything about one
+    Bgp(Names),
     /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
     Macsec(Names),
     /// Key agreements: members, keys, and what is wrong with them
     Mka(Names),
+    /// BFD sessions: state, times, and why they were lost
+    Bfd(Names),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -131,6 +145,36 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Which routes.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RoutesArgs {
+    /// Only those of these connections; or a prefix or address: its story
+    #[arg(value_name = "CONNECTION|PREFIX|ADDRESS")]
+    pub(super) names: Vec<String>,
+    /// Tell the story of each prefix that is named; always done for prefixes and addresses
+    #[arg(long)]
+    pub(super) why: bool,
+}
+
+/// What can be done to a BGP neighbour.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum BgpVerb {
+    /// End the session and start it again
+    Clear(NeighborArgs),
+    /// Ask the neighbour for its routes again; the session stays
+    Refresh(NeighborArgs),
+    /// Read the neighbour's password again and sign with it; the session stays if it does the same in time
+    Rekey(NeighborArgs),
+}
+
+/// Which BGP neighbour.
+#[derive(Args, Clone, Debug)]
+pub(super) struct NeighborArgs {
+    /// Its name, its address, or connection/name
+    #[arg(value_name = "NEIGHBOR")]
+    pub(super) neighbor: String,
 }
 
 /// Options of `rekey`.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     args::{Global, Names, Noun, RekeyArgs, StatusArgs},
+    bgp,
     exit::{Exit, Failure},
     explain::nearest,
     terminal,
@@ -41,9 +42,11 @@ pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
         Noun::Connections(names) => ("/v1/connections", "name", true, names),
         Noun::Ports(names) => ("/v1/ports", "name", true, names),
         Noun::Drops(names) => ("/v1/drops", "name", false, names),
-        Noun::Routes(names) => ("/v1/routes", "connection", false, names),
+        Noun::Routes(options) => return bgp::routes(global, options),
+        Noun::Bgp(names) => return bgp::neighbors(global, names),
         Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
         Noun::Mka(names) => ("/v1/mka", "channel", true, names),
+        Noun::Bfd(names) => ("/v1/bfd", "interface", false, names),
         Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
         Noun::Config => return config(global),
     };
@@ -63,9 +66,10 @@ fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
         Noun::Connections(_) => show::connections(look, &items(body)?),
         Noun::Ports(_) => show::ports(look, &items(body)?),
         Noun::Drops(_) => show::drops(look, &items(body)?),
-        Noun::Routes(_) => show::routes(look, &items(body)?),
+        Noun::Routes(_) | Noun::Bgp(_) => String::new(),
         Noun::Macsec(_) => show::macsec(look, &items(body)?),
         Noun::Mka(_) => show::mka(look, &items(body)?),
+        Noun::Bfd(_) => show::bfd(look, &items(body)?),
         Noun::Neighbors(_) => show::neighbors(look, &items(body)?),
         Noun::Config => show::config(&parse::<Document<RunningConfig>>(body)?.content),
     })
@@ -104,7 +108,7 @@ pub(super) fn rekey(global: &Global, options: &RekeyArgs) -> Result<Exit, Failur
 }
 
 /// A name as one segment of a path (RFC 3986 §2.1).
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
     let escape = |octet: u8| {
         if plain(octet) { char::from(octet).to_string() } else { format!("%{octet:02X}") }
@@ -112,11 +116,11 @@ fn escaped(name: &str) -> String {
     name.bytes().map(escape).collect()
 }
 
-fn items<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Failure> {
+pub(super) fn items<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Failure> {
     Ok(parse::<List<T>>(body)?.content.items)
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|why| {
         Failure::new(Exit::Failed, format_args!("the gateway's answer cannot be understood: {why}"))
             .help("is it of the same version as this program? see `quadspan version`, and --json for the answer as it is")
@@ -124,7 +128,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 /// Keeps the items whose `field` is one of `names`, or is inside one of them (`connection/...`).
-fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<Bytes, Failure> {
+pub(super) fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<Bytes, Failure> {
     let names = &names.names;
     if names.is_empty() {
         return Ok(body.clone());
@@ -149,15 +153,15 @@ fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<
     Ok(document.to_string().into())
 }
 
-fn line(body: &Bytes) -> Vec<u8> {
+pub(super) fn line(body: &Bytes) -> Vec<u8> {
     [body, &b"\n"[..]].concat()
 }
 
-fn get(socket: &Path, path: &str) -> Result<Bytes, Failure> {
+pub(super) fn get(socket: &Path, path: &str) -> Result<Bytes, Failure> {
     talk(client::get(socket, path))
 }
 
-fn talk(question: impl Future<Output = Result<Bytes, ClientError>>) -> Result<Bytes, Failure> {
+pub(super) fn talk(question: impl Future<Output = Result<Bytes, ClientError>>) -> Result<Bytes, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::new(Exit::Failed, format_args!("cannot start: {why}")))?;
     runtime.block_on(question).map_err(|error| failure(&error))

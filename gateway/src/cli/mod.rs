@@ -4,16 +4,18 @@
 //! ([`Exit`]). Errors say what is wrong, where, and what to do. Commands that ask a gateway use its API and nothing
 //! else.
 //!
-//! Nothing here starts a thread before the command is known: `demo` has to enter its namespaces while the process has
-//! only one.
+//! Nothing here starts a thread before the command is known: `demo` and `lab` have to enter their namespaces while the
+//! process has only one.
 
 mod args;
 mod ask;
+mod bgp;
 mod check;
 mod decode;
 mod exit;
 mod explain;
 mod keygen;
+mod lab;
 mod run;
 mod terminal;
 
@@ -54,8 +56,10 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
             };
             return Ok(crate::demo::run(&options));
         }
+        Command::Lab(options) => return lab::lab(&global, &options),
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
+        Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,

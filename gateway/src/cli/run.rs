@@ -35,6 +35,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
         info!(event = "api.listening", socket = %config.runtime.socket.display());
         let source = Running {
             workers: gateway.workers(),
+            bgp: gateway.bgp(),
             config,
             config_file: file,
             setup: gateway.setup(),

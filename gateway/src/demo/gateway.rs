@@ -108,6 +108,28 @@ impl Gateway {
         self.process.terminate(Duration::from_secs(5))
     }
 
+    /// Kills it (`SIGKILL`).
+    ///
+    /// # Errors
+    /// Whatever the system answers; none is expected.
+    pub(super) fn kill(&mut self) -> Result<ExitStatus, LabError> {
+        self.process.kill()
+    }
+
+    /// How it ended; `None` while it runs.
+    ///
+    /// # Errors
+    /// Whatever the system answers; none is expected.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, LabError> {
+        self.process.ended()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub(super) fn log_tail(&self) -> String {

@@ -16,8 +16,10 @@ mod flows;
 mod gateway;
 mod outcome;
 pub mod site;
+pub mod standing;
 mod story;
 mod talk;
+mod theatre;
 mod timers;
 mod verdict;
 mod watch;
@@ -34,6 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::outcome::{Outcome, check_table, short};
 use self::story::Story;
 use self::talk::Talk;
+pub use self::theatre::Act;
 use crate::clock;
 use crate::lab::{self, Stop};
 
@@ -52,6 +55,18 @@ pub struct Options {
     /// Keep what crossed the channels into site B in this file (pcapng)
     #[arg(long, value_name = "FILE")]
     pub capture: Option<std::path::PathBuf>,
+    /// Break things in one way after the other while numbered traffic flows, and measure what each costs
+    #[arg(long, conflicts_with_all = ["keep", "capture", "duration"])]
+    pub failover: bool,
+    /// Write the measurements of --failover to this file (HTML, with plots)
+    #[arg(long, value_name = "FILE", requires = "failover")]
+    pub report: Option<std::path::PathBuf>,
+    /// How the connection uses its channels in --failover; several modes are played in turn
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ecmp", requires = "failover")]
+    pub mode: Vec<standing::Mode>,
+    /// Play only these acts of --failover; some need what this version cannot do, and fail
+    #[arg(long, value_enum, value_delimiter = ',', requires = "failover")]
+    pub acts: Vec<Act>,
     /// Colour, if the caller knows better than the terminal
     #[arg(skip)]
     pub color: Option<bool>,
@@ -68,15 +83,20 @@ impl Options {
 pub fn run(options: &Options) -> ExitCode {
     let talk = Talk::new(options.json, options.color);
     let mut outcome = Outcome::new();
-    if let Err(error) = lab::enter() {
-        talk.block(format_args!("error: {error}"));
-        outcome.error = Some(error.to_string());
-        return publish(options, &outcome, NOT_PERMITTED);
-    }
+    let entered = match lab::enter() {
+        Ok(entered) => entered,
+        Err(error) => {
+            talk.block(format_args!("error: {error}"));
+            outcome.error = Some(error.to_string());
+            return publish(options, &outcome, NOT_PERMITTED);
+        }
+    };
     let stop = Stop::new();
-    let begun = stop_on_signals(stop.clone())
-        .context("watching for signals")
-        .and_then(|()| Story::begin(options, talk, &stop));
+    let watched = stop_on_signals(stop.clone()).context("watching for signals");
+    if options.failover && watched.is_ok() {
+        return theatre::run(options, talk, &stop);
+    }
+    let begun = watched.and_then(|()| Story::begin(options, talk, &stop, entered));
     let (story, told) = match begun {
         Ok(mut story) => {
             let told = story.tell(&mut outcome);
@@ -152,6 +172,11 @@ fn publish(options: &Options, outcome: &Outcome, code: u8) -> ExitCode {
 
 /// Requests the stop when the user or the system asks this process to end.
 fn stop_on_signals(stop: Stop) -> io::Result<()> {
+    on_signals(stop, || ())
+}
+
+/// As [`stop_on_signals`], and then does `more`.
+fn on_signals(stop: Stop, more: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -167,6 +192,7 @@ fn stop_on_signals(stop: Stop) -> io::Result<()> {
             }
         });
         stop.request();
+        more();
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }

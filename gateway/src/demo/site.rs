@@ -56,8 +56,9 @@ pub struct Plan {
     pub channels: u8,
     /// Octets of payload in a frame on the channels.
     pub channel_mtu: u32,
-    /// How long after the files are written the first channel's second key starts; the others follow in turn.
-    pub next_key_after: Duration,
+    /// How long after the files are written the first channel's second key starts; the others follow in turn. Without it,
+    /// no channel has a second key.
+    pub next_key_after: Option<Duration>,
 }
 
 /// From the start of one channel's second key to that of the next.
@@ -70,7 +71,14 @@ impl SiteFiles {
     /// # Errors
     /// When the directory or a file cannot be made.
     pub fn write(plan: Plan) -> io::Result<Self> {
-        let directory = private_directory()?;
+        Self::write_in(private_directory()?, plan)
+    }
+
+    /// Writes them into `directory`, which is there, empty, and private. It goes with the files.
+    ///
+    /// # Errors
+    /// When a file cannot be made.
+    pub fn write_in(directory: PathBuf, plan: Plan) -> io::Result<Self> {
         let site = |letter: char| Site {
             letter,
             config: directory.join(format!("site-{letter}.toml")),
@@ -97,19 +105,24 @@ impl SiteFiles {
         self.keep_logs = true;
     }
 
-    /// Two keys for each channel, into files. Returns when the second ones start.
-    fn write_keys(&mut self, plan: Plan) -> io::Result<Vec<Timestamp>> {
+    /// The keys of each channel, into files. Returns when the second ones start, where there are any.
+    fn write_keys(&mut self, plan: Plan) -> io::Result<Vec<Option<Timestamp>>> {
         let (wall, now) = (clock::wall(), clock::now());
         let mut starts = Vec::new();
         for channel in 1..=plan.channels {
             let make =
                 |name: String| keygen::make(Some(&self.keys().join(name)), 32).map_err(io::Error::other);
             make(format!("ch{channel}"))?;
+            let Some(first) = plan.next_key_after else {
+                starts.push(None);
+                continue;
+            };
             let next = make(format!("ch{channel}-next"))?;
-            let after = plan.next_key_after.saturating_add(IN_TURN.saturating_mul((channel - 1).into()));
+            let after = first.saturating_add(IN_TURN.saturating_mul((channel - 1).into()));
             self.next_keys.push(NextKey { ckn: next.ckn, starts: now.after(after) });
             let start = wall.checked_add(after).and_then(|at| Timestamp::try_from(at).ok());
-            starts.push(start.ok_or_else(|| io::Error::other("the clock of this machine makes no sense"))?);
+            let senseless = || io::Error::other("the clock of this machine makes no sense");
+            starts.push(Some(start.ok_or_else(senseless)?));
         }
         Ok(starts)
     }
@@ -118,7 +131,7 @@ impl SiteFiles {
         self.directory.join("keys")
     }
 
-    fn configuration(&self, plan: Plan, number: u8, starts: &[Timestamp]) -> String {
+    fn configuration(&self, plan: Plan, number: u8, starts: &[Option<Timestamp>]) -> String {
         let own = if number == 1 { 'a' } else { 'b' };
         let peer = if number == 1 { 'b' } else { 'a' };
         let mut text = preamble(&self.directory, own, peer);
@@ -165,8 +178,18 @@ profile = "quadspan"
     )
 }
 
-fn channel_section(plan: Plan, peer: char, channel: u8, next_key: Timestamp) -> String {
+fn channel_section(plan: Plan, peer: char, channel: u8, next_key: Option<Timestamp>) -> String {
     let mtu = plan.channel_mtu;
+    let next = next_key.map_or_else(String::new, |start| {
+        format!(
+            r#"
+[[channel.macsec.key]]
+ckn = {{ file = "keys/ch{channel}-next.ckn" }}
+cak = {{ file = "keys/ch{channel}-next.cak" }}
+start = {start}
+"#
+        )
+    });
     format!(
         r#"
 [[port]]
@@ -187,12 +210,7 @@ replay_window = 0
 [[channel.macsec.key]]
 ckn = {{ file = "keys/ch{channel}.ckn" }}
 cak = {{ file = "keys/ch{channel}.cak" }}
-
-[[channel.macsec.key]]
-ckn = {{ file = "keys/ch{channel}-next.ckn" }}
-cak = {{ file = "keys/ch{channel}-next.cak" }}
-start = {next_key}
-"#
+{next}"#
     )
 }
 
@@ -261,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: Duration::from_secs(5) };
+    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: Some(Duration::from_secs(5)) };
 
     struct Beside<'a>(&'a Path);
 
@@ -286,6 +304,16 @@ mod tests {
                 assert!(keys[0].start.is_none() && keys[1].start.is_some());
             }
         }
+    }
+
+    #[test]
+    fn without_a_second_key_there_is_one() {
+        let files = SiteFiles::write(Plan { next_key_after: None, ..PLAN }).unwrap();
+        let text = fs::read_to_string(&files.sites[0].config).unwrap();
+        let loaded = config::load("site", &text, &Beside(files.directory())).unwrap();
+        assert!(loaded.warnings.is_empty() && files.next_keys.is_empty());
+        let keys = |channel: &config::model::Channel| channel.macsec.mka.as_ref().unwrap().keys.len();
+        assert!(loaded.config.channels.iter().all(|channel| keys(channel) == 1));
     }
 
     #[test]

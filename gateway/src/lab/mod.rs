@@ -6,7 +6,7 @@
 //!
 //! Around it stand the instruments: [`traffic`] sends real traffic through kernel sockets (ping, TCP streams checked
 //! octet by octet, numbered UDP flows) and [`capture`] looks at what really crosses a link, above all whether it
-//! is in clear.
+//! is in clear. [`wire`] makes links that can be bad in every way, and [`WiredSites`] is two sites joined by such.
 //!
 //! Privileges. Root can call [`Lab::build`] at any time, from any thread, so an ordinary `#[test]` can. Anybody else
 //! becomes root of a user namespace first, with [`enter`], which Linux allows only to a process that has one thread:
@@ -23,10 +23,13 @@ mod process;
 mod stop;
 mod topology;
 pub mod traffic;
+pub mod wire;
+mod wired;
 
 pub use build::Lab;
 pub use error::LabError;
-pub use privilege::{enter, missing_privilege};
+pub use privilege::{Entered, enter, missing_privilege, way_in};
 pub use process::{Process, in_words};
 pub use stop::Stop;
 pub use topology::{End, Link, Node, Route, Topology};
+pub use wired::{ChannelState, WiredSites};

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use nix::errno::Errno;
+pub use sys::netns::Entered;
 use sys::netns::{self, NetNs};
 
 use super::error::LabError;
@@ -13,8 +14,18 @@ use super::error::LabError;
 ///
 /// # Errors
 /// [`LabError::Forbidden`] with what forbids it and the remedy.
-pub fn enter() -> Result<(), LabError> {
-    netns::enter_own_namespaces().map(drop).map_err(|e| forbidden(&e))
+pub fn enter() -> Result<Entered, LabError> {
+    netns::enter_own_namespaces().map_err(|e| forbidden(&e))
+}
+
+/// What to type to get a shell, or whatever program follows, in the node that process `pid` holds. Only who became
+/// root of a user namespace has one to enter: the kernel refuses to enter one's own again (setns(2)).
+#[must_use]
+pub fn way_in(entered: Entered, pid: u32) -> String {
+    match entered {
+        Entered::Privileged => format!("nsenter -t {pid} -n"),
+        Entered::AsOwnRoot => format!("nsenter -t {pid} -U -n --preserve-credentials"),
+    }
 }
 
 /// Why this process, as it is, cannot build a lab; `None` when it can.

@@ -79,6 +79,17 @@ impl Process {
         if let Ok(status) = self.wait(patience) {
             return Ok(status);
         }
+        self.kill()
+    }
+
+    /// Kills it (`SIGKILL`), if it still runs. Returns how it ended.
+    ///
+    /// # Errors
+    /// Whatever the system answers; none is expected.
+    pub fn kill(&mut self) -> Result<ExitStatus, LabError> {
+        if let Some(status) = self.ended()? {
+            return Ok(status);
+        }
         let name = &self.name;
         self.child.kill().doing(|| format!("killing {name}"))?;
         self.child.wait().doing(|| format!("waiting for {name}"))

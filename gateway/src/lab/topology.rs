@@ -178,13 +178,37 @@ impl Topology {
             topology = topology.node(host).node(Node::new(&gateway)).link(host_end, lan);
         }
         for channel in 1..=channels {
-            let [a, b] = [("gw-a", 1), ("gw-b", 2)].map(|(node, number)| {
-                let mac = Self::gateway_mac(number, channel);
-                End::new(node, format!("ch{channel}")).mac(mac).mtu(channel_mtu).quiet()
-            });
+            let [a, b] = Self::channel_ends(channel, channel_mtu);
             topology = topology.link(a, b);
         }
         topology
+    }
+
+    /// [`Topology::two_sites`] with a node [`Topology::WIRE`] in the middle of every channel: `ch1` of gateway A leads to
+    /// `ch1-a` there, `ch1` of gateway B to `ch1-b`. Somebody has to carry frames between the two
+    /// ([`super::wire::Wire`]).
+    #[must_use]
+    pub fn two_wired_sites(channels: u8, channel_mtu: u32) -> Self {
+        let mut topology = Self::two_sites(0, channel_mtu).node(Node::new(Self::WIRE));
+        for channel in 1..=channels {
+            let [a, b] = Self::channel_ends(channel, channel_mtu);
+            for (gateway, letter) in [(a, 'a'), (b, 'b')] {
+                let end = End::new(Self::WIRE, format!("ch{channel}-{letter}")).mtu(channel_mtu).quiet();
+                topology = topology.link(gateway, end);
+            }
+        }
+        topology
+    }
+
+    /// The node in the middle of [`Topology::two_wired_sites`].
+    pub const WIRE: &str = "wire";
+
+    /// What a channel has at gateway A and at gateway B.
+    fn channel_ends(channel: u8, mtu: u32) -> [End; 2] {
+        [("gw-a", 1), ("gw-b", 2)].map(|(node, number)| {
+            let mac = Self::gateway_mac(number, channel);
+            End::new(node, format!("ch{channel}")).mac(mac).mtu(mtu).quiet()
+        })
     }
 
     /// The hardware address of [`Topology::two_sites`] for site 1 (A) or 2 (B): 0 is the LAN, others are channels.
@@ -249,6 +273,15 @@ mod tests {
         let host = &topology.links[0].ends[0];
         assert_eq!(host.addresses, ["10.1.0.2/24".parse().unwrap(), "fd00:1::2/64".parse().unwrap()]);
         assert_eq!(topology.nodes[0].routes[1].prefix, "fd00:2::/64".parse().unwrap());
+    }
+
+    #[test]
+    fn wired_sites_have_a_node_in_the_middle_of_each_channel() {
+        let topology = Topology::two_wired_sites(2, 1600);
+        topology.check().unwrap();
+        assert_eq!((topology.nodes.len(), topology.links.len()), (5, 6));
+        let ends = topology.links[5].ends.clone().map(|end| format!("{}/{}", end.node, end.device));
+        assert_eq!(ends, ["gw-b/ch2", "wire/ch2-b"]);
     }
 
     #[test]

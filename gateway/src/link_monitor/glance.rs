@@ -54,19 +54,23 @@ impl Glance {
         Ok(Self { devices: devices.to_vec(), shared, thread })
     }
 
-    /// Learns from what the kernel says of a device whether its driver has to be asked. The position of the device
-    /// when it is one of ours.
-    pub(super) fn consider(&self, link: &LinkMessage) -> Option<usize> {
+    /// Learns from what the kernel says of a device whether its driver has to be asked. The positions at which the device
+    /// is one of ours: tunnels share theirs.
+    pub(super) fn consider(&self, link: &LinkMessage) -> Vec<usize> {
         let name = link.attributes.iter().find_map(|attribute| {
             let LinkAttribute::IfName(name) = attribute else { return None };
             Some(name)
-        })?;
-        let at = self.devices.iter().position(|one| one.device == *name)?;
-        let ask = self.devices.get(at)?.urgent && !is_told_at_once(link);
-        if self.shared.ask.get(at)?.swap(ask, Ordering::Relaxed) != ask {
-            self.thread.unpark();
+        });
+        let mut places = Vec::new();
+        let each = self.devices.iter().zip(&self.shared.ask).enumerate();
+        for (at, (one, asked)) in each.filter(|(_, (one, _))| Some(&one.device) == name) {
+            let ask = one.urgent && !is_told_at_once(link);
+            if asked.swap(ask, Ordering::Relaxed) != ask {
+                self.thread.unpark();
+            }
+            places.push(at);
         }
-        Some(at)
+        places
     }
 }
 
@@ -127,18 +131,18 @@ mod tests {
     #[test]
     fn only_channels_of_whose_carrier_the_kernel_tells_late_are_asked() {
         let (sender, _heard) = tokio::sync::mpsc::unbounded_channel();
-        let watched = |device: &str, urgent| Watched { device: device.to_owned(), urgent };
+        let watched = |device: &str, urgent| Watched { device: device.to_owned(), tunnel: None, urgent };
         let glance =
             Glance::start(&[watched("nic", true), watched("lan", false)], sender.downgrade()).unwrap();
         let asked = || glance.shared.ask.iter().map(|ask| ask.load(Ordering::Relaxed)).collect::<Vec<_>>();
         assert_eq!(asked(), [true, false], "nothing is known yet");
         for (name, index, below, at, ask) in [
-            ("nic", 3, None, Some(0), true),
-            ("nic", 3, Some(7), Some(0), false),
+            ("nic", 3, None, &[0][..], true),
+            ("nic", 3, Some(7), &[0], false),
             // Both ends of a veth pair may have one number, each in its own namespace.
-            ("nic", 3, Some(3), Some(0), true),
-            ("lan", 4, None, Some(1), true),
-            ("other", 5, Some(9), None, true),
+            ("nic", 3, Some(3), &[0], true),
+            ("lan", 4, None, &[1], true),
+            ("other", 5, Some(9), &[], true),
         ] {
             assert_eq!(glance.consider(&message(name, index, below)), at, "{name}");
             assert_eq!(asked(), [ask, false], "{name} {below:?}");

@@ -5,12 +5,16 @@
 //! carrier up to a second late; where that matters, the driver is asked every few milliseconds (`glance`). And everything is read afresh every
 //! [`LOOK`], so that nothing missed leaves a wrong belief for long.
 //!
+//! A tunnel stands on a device and on a route to its peer: whether there is one is asked by connecting a datagram socket,
+//! which sends nothing.
+//!
 //! Should netlink fail, that is logged and counted ([`Health`]), and [`LOOK`] is all there is until it works again.
 
 mod glance;
 
 use std::{
     io,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,11 +37,13 @@ use glance::Glance;
 /// Every state is read at least this often, whatever the kernel says.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A device to watch.
+/// What a port stands on.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Its name.
+    /// The name of its device.
     pub device: String,
+    /// A tunnel's two addresses: there must be a way from the one to the other by the device.
+    pub tunnel: Option<(IpAddr, IpAddr)>,
     /// A lost carrier must be known within milliseconds: there are others to send by.
     pub urgent: bool,
 }
@@ -46,7 +52,20 @@ impl Watched {
     /// The device of a port. A LAN has no other to send by, and the link of a TAP is the gateway itself.
     pub fn of(port: &Port) -> Self {
         let urgent = port.role == PortRole::Channel && port.io != Io::Tap;
-        Self { device: port.device.clone(), urgent }
+        let tunnel = port.underlay.map(|underlay| (underlay.local, underlay.remote));
+        Self { device: port.device.clone(), tunnel, urgent }
+    }
+
+    /// Reads its state.
+    pub fn link(&self) -> Link {
+        match (Link::read(&self.device), self.tunnel) {
+            (Link::Up { index }, Some((local, remote)))
+                if sys::udp::route(&self.device, local, remote).is_err() =>
+            {
+                Link::NoRoute { index }
+            }
+            (link, _) => link,
+        }
     }
 }
 
@@ -88,6 +107,11 @@ pub enum Link {
         /// The kernel's number of it.
         index: u32,
     },
+    /// Up, with carrier, but a tunnel's peer cannot be reached by it.
+    NoRoute {
+        /// The kernel's number of it.
+        index: u32,
+    },
     /// Not there.
     Gone,
 }
@@ -106,7 +130,7 @@ impl Link {
     /// The kernel's number of the device, when it is there.
     pub const fn index(self) -> Option<u32> {
         match self {
-            Self::Up { index } | Self::NoCarrier { index } => Some(index),
+            Self::Up { index } | Self::NoCarrier { index } | Self::NoRoute { index } => Some(index),
             Self::Gone => None,
         }
     }
@@ -119,8 +143,7 @@ pub async fn watch(
     changes: mpsc::UnboundedSender<(usize, Link)>,
     health: Arc<Health>,
 ) {
-    let names = devices.iter().map(|one| one.device.clone()).collect();
-    let mut beliefs = Beliefs { devices: names, known: vec![None; devices.len()], changes };
+    let mut beliefs = Beliefs { devices: devices.clone(), known: vec![None; devices.len()], changes };
     supervise(&mut beliefs, &health, LOOK, || open(&devices)).await;
 }
 
@@ -180,7 +203,7 @@ type Heard = mpsc::UnboundedReceiver<usize>;
 
 /// What was last told of each device.
 struct Beliefs {
-    devices: Vec<String>,
+    devices: Vec<Watched>,
     known: Vec<Option<Link>>,
     changes: mpsc::UnboundedSender<(usize, Link)>,
 }
@@ -192,7 +215,7 @@ impl Beliefs {
             let (Some(device), Some(known)) = (self.devices.get(at), self.known.get_mut(at)) else {
                 continue;
             };
-            let link = Link::read(device);
+            let link = device.link();
             if known.replace(link) != Some(link) && self.changes.send((at, link)).is_err() {
                 return false;
             }
@@ -219,10 +242,8 @@ fn open(devices: &[Watched]) -> io::Result<Heard> {
                 message = messages.next() => message,
             };
             let Some((message, _)) = message else { return };
-            if let Some(link) = link_in(&message.payload)
-                && let Some(at) = glance.consider(link)
-                && sender.send(at).is_err()
-            {
+            let stale = link_in(&message.payload).map(|link| glance.consider(link)).unwrap_or_default();
+            if stale.into_iter().any(|at| sender.send(at).is_err()) {
                 return;
             }
         }
@@ -254,7 +275,11 @@ mod tests {
     fn a_monitor_that_fails_is_counted_and_started_again_and_looks_in_the_meantime() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (changes, mut told) = mpsc::unbounded_channel();
-        let mut beliefs = Beliefs { devices: vec!["lo".to_owned()], known: vec![None], changes };
+        let mut beliefs = Beliefs {
+            devices: vec![Watched { device: "lo".to_owned(), tunnel: None, urgent: false }],
+            known: vec![None],
+            changes,
+        };
         let health = Arc::new(Health::default());
         // Refused, closed at once, and then one that works.
         let (works, heard) = mpsc::unbounded_channel();

@@ -1,8 +1,10 @@
 //! Opening ports: the device is taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
-//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to.
+//! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to. The
+//! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
 
 mod hands_off;
 mod taps;
+mod tunnel;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +55,9 @@ pub fn open(
     pool: PoolSizes,
     taps: &mut Taps,
 ) -> Result<Box<dyn Port>> {
+    if let Some(underlay) = &port.underlay {
+        return tunnel::open(port, underlay);
+    }
     if port.io == Io::Tap {
         return Ok(Box::new(taps.open(&port.device)?));
     }
@@ -84,11 +89,25 @@ fn fanout_group(device: &str) -> u16 {
     u16::try_from(index & 0xffff).unwrap_or(0) ^ u16::try_from(std::process::id() & 0xffff).unwrap_or(0)
 }
 
+/// What is set on the TAP of an interface. Its addresses may stand on other TAPs too, and a neighbour on one may
+/// have an address that is ours on another (clouds number all their links from 169.254.0.0/16): who may
+/// send what is the worker's to judge, and it hands over only what is for the interface's own addresses. Duplicate
+/// address detection would ask the far side about an address that the worker answers for (ip-sysctl).
+const HOST: &[(&str, &str)] = &[
+    ("net/ipv6/conf/{}/accept_dad", "0"),
+    ("net/ipv6/conf/{}/accept_ra", "0"),
+    ("net/ipv4/conf/{}/rp_filter", "2"),
+    ("net/ipv4/conf/{}/accept_local", "1"),
+    ("net/ipv4/conf/{}/forwarding", "0"),
+    ("net/ipv6/conf/{}/forwarding", "0"),
+];
+
 /// Makes the TAP by which the host's own stack uses an interface, gives it the interface's addresses, and sets it up.
+/// Gives its name too, as the kernel completed it.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub async fn open_host(host: &HostTap) -> Result<Box<dyn Port>> {
+pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
     let port = tap::TapPort::open(&host.name)
         .with_context(|| format!("cannot make the TAP device {}", host.name))?;
     let name = port.name().to_owned();
@@ -96,8 +115,10 @@ pub async fn open_host(host: &HostTap) -> Result<Box<dyn Port>> {
         .with_context(|| format!("cannot set the MAC address of {name}"))?;
     sys::interface::set_mtu(&name, u32::from(host.mtu))
         .with_context(|| format!("cannot set the MTU of {name}"))?;
-    // Duplicate address detection would ask the far side about an address that the worker answers for.
-    let _best_effort = sysctl::write(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
+    for (key, wanted) in HOST {
+        // Without IPv6 in the kernel there is nothing to set.
+        let _best_effort = sysctl::write(&key.replace("{}", &name), wanted);
+    }
     sys::interface::set_up(&name, true).with_context(|| format!("cannot set {name} up"))?;
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let pump = tokio::spawn(connection);
@@ -107,5 +128,5 @@ pub async fn open_host(host: &HostTap) -> Result<Box<dyn Port>> {
         add.with_context(|| format!("cannot give {name} the address {net}"))?;
     }
     pump.abort();
-    Ok(Box::new(port))
+    Ok((name, Box::new(port)))
 }

@@ -36,7 +36,28 @@ fn one(look: &Look, connection: &Connection) -> String {
     let mut rows: Vec<_> =
         connection.attachments.iter().map(|attachment| attached(look, attachment)).collect();
     rows.extend(connection.lans.iter().map(lan));
-    look.paint(&heading) + &table(look, &columns, &rows, "it has no interfaces")
+    look.paint(&heading) + &guard(connection) + &table(look, &columns, &rows, "it has no interfaces")
+}
+
+/// What its protection does now.
+fn guard(connection: &Connection) -> String {
+    let active = connection.active.as_ref().map(|channel| format!("  all traffic by {channel}\n"));
+    let copies = connection.redundancy.as_ref().map(|seen| {
+        let count =
+            |name: &str| seen.counters.get(&format!("frerCpsSeqRcvy{name}Packets")).copied().unwrap_or(0);
+        let warning =
+            if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
+        format!(
+            "  sent {} frames twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
+            seen.sent,
+            count("Passed"),
+            count("Discarded"),
+            count("Lost"),
+            count("OutOfOrder"),
+            count("Rogue"),
+        )
+    });
+    active.unwrap_or_default() + &copies.unwrap_or_default()
 }
 
 /// A connection's state.
@@ -93,21 +114,25 @@ pub fn routes(look: &Look, routes: &[Route]) -> String {
     let columns = [text("CONNECTION"), text("PREFIX"), text("ORIGIN").rank(1), text("TO")];
     let shown = routes.iter().filter(|route| route.origin != RouteOrigin::Subnet);
     let row = |route: &Route| {
-        vec![route.connection.clone(), route.prefix.to_string(), origin(route.origin).to_owned(), to(route)]
+        vec![route.connection.clone(), route.prefix.to_string(), origin(route.origin).to_owned(), hops(route)]
     };
     table(look, &columns, &shown.map(row).collect::<Vec<_>>(), "there are no routes")
 }
 
-const fn origin(origin: RouteOrigin) -> &'static str {
+/// Where a route comes from, in a word.
+pub(super) const fn origin(origin: RouteOrigin) -> &'static str {
     match origin {
         RouteOrigin::Static => "static",
         RouteOrigin::Connected => "connected",
         RouteOrigin::Local => "local",
         RouteOrigin::Subnet => "subnet",
+        RouteOrigin::Bgp => "bgp",
+        RouteOrigin::Aggregate => "aggregate",
     }
 }
 
-fn to(route: &Route) -> String {
+/// Where packets go.
+pub(super) fn hops(route: &Route) -> String {
     let interface = route.interface.as_deref().unwrap_or("-");
     let hop =
         |hop: &Hop| format!("{} on {}{}", hop.gateway, hop.interface, if hop.live { "" } else { " (down)" });

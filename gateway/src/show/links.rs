@@ -115,10 +115,12 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
     table(look, &columns, &ports.iter().map(row).collect::<Vec<_>>(), "no ports are configured")
 }
 
+/// How frames move, and where to when that is a tunnel.
 fn io(port: &Port) -> String {
+    let tunnel = port.tunnel.iter().map(|tunnel| format!(" {} to {}", tunnel.vni, tunnel.remote));
     let ring = port.ring.iter().map(|ring| format!(" {ring}"));
     let closed = port.workers.is_empty().then(|| " (closed)".to_owned());
-    ring.chain(closed).fold(port.io.clone(), |text, more| text + &more)
+    ring.chain(tunnel).chain(closed).fold(port.io.clone(), |text, more| text + &more)
 }
 
 fn link(port: &Port) -> String {

@@ -4,6 +4,8 @@
 //! time it is. Without a terminal nothing is shortened, wrapped or coloured. In a narrow one the least important
 //! columns go first, and only then is text wrapped. `--json` has everything as it is.
 
+mod bfd;
+mod bgp;
 mod config;
 mod connections;
 mod decoded;
@@ -18,6 +20,8 @@ mod tests;
 
 pub mod units;
 
+pub use bfd::bfd;
+pub use bgp::{bgp, bgp_pages, route_stories};
 pub use config::config;
 pub use connections::{connections, neighbors, routes};
 pub use decoded::decoded;

@@ -3,7 +3,7 @@
 //! The expected texts are files in `screens/`; `QUADSPAN_UPDATE_SCREENS=1` writes them anew, to be read before they are
 //! committed.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
 use dataplane::{DropReason, Fault};
 use jiff::Timestamp;
@@ -12,8 +12,11 @@ use super::*;
 use crate::{
     api::{
         self,
-        model::RunningConfig,
-        testbed::{KEY, break_channel, facts, mka_facts},
+        model::{
+            BgpDown, BgpFamily, BgpNeighbor, Hop, Redundancy, Route, RouteAction, RouteExport, RouteOrigin,
+            RoutePath, RouteStory, RouteWorker, RunningConfig,
+        },
+        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts},
     },
     decode::{
         CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
@@ -30,7 +33,8 @@ fn holds(name: &str, screen: impl Fn(&Look) -> String) {
         let text = screen(&Look { width, colour: false, now: now() });
         if let Some(width) = width {
             let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
-            let prose = longest.starts_with("! ") || ["macsec", "mka", "config"].contains(&name);
+            let prose = longest.starts_with("! ")
+                || ["macsec", "mka", "config", "bfd", "bgp-neighbor", "route-story"].contains(&name);
             let wrapped = longest.chars().count() <= width || prose;
             assert!(wrapped, "{name} at {width}: {longest}");
         }
@@ -78,6 +82,21 @@ fn connections_screen() {
 }
 
 #[test]
+fn connections_screen_with_protection() {
+    let mut all = api::connections(&broken());
+    let counters = [("Passed", 123_456), ("Discarded", 123_440), ("Lost", 2), ("OutOfOrder", 7)];
+    let counters = counters.map(|(name, count)| (format!("frerCpsSeqRcvy{name}Packets"), count));
+    let mut standby = all[0].clone();
+    all[0].protection = "duplicate".to_owned();
+    all[0].redundancy = Some(Redundancy { sent: 200_000, counters: counters.into(), latent_error: true });
+    standby.protection = "active-standby".to_owned();
+    standby.active = Some(standby.attachments[0].channel.clone());
+    all.truncate(1);
+    all.push(standby);
+    holds("protection", |look| connections(look, &all));
+}
+
+#[test]
 fn ports_screen() {
     holds("ports", |look| ports(look, &api::ports(&broken())));
 }
@@ -89,12 +108,17 @@ fn drops_screen() {
 
 #[test]
 fn routes_screen() {
-    holds("routes", |look| routes(look, &api::routes(&broken())));
+    holds("routes", |look| routes(look, &api::routes(&broken(), &Default::default()).0));
 }
 
 #[test]
 fn neighbors_screen() {
     holds("neighbors", |look| neighbors(look, &api::neighbors(&broken())));
+}
+
+#[test]
+fn bfd_screen() {
+    holds("bfd", |look| bfd(look, &api::bfd(&bfd_facts())));
 }
 
 #[test]
@@ -255,6 +279,7 @@ fn empty_lists_say_so() {
         (ports(&look, &[]), "no ports are configured\n"),
         (drops(&look, &[]), "nothing was dropped\n"),
         (routes(&look, &[]), "there are no routes\n"),
+        (bfd(&look, &[]), "no BFD sessions are configured\n"),
         (neighbors(&look, &[]), "no neighbours are known\n"),
         (macsec(&look, &[]), "no channels are configured\n"),
         (mka(&look, &[]), "no channel has MKA\n"),
@@ -272,4 +297,127 @@ fn clear_text_is_shouted() {
     all[1].macsec.secured = false;
     let text = channels(&look, &all);
     assert!(text.contains("CLEAR TEXT") && text.contains("NOT SECURED"), "{text}");
+}
+
+fn neighbor(name: &str, state: &str) -> BgpNeighbor {
+    let family = |family: &str| BgpFamily {
+        family: family.to_owned(),
+        agreed: state == "established",
+        received: 12_345,
+        received_max: None,
+        overflowed: false,
+        end_of_rib: true,
+        stale_until: None,
+        announced: 100,
+        announced_max: Some(100),
+        held_back: 0,
+        pending: 0,
+    };
+    let up = state == "established";
+    BgpNeighbor {
+        connection: "blue".to_owned(),
+        name: name.to_owned(),
+        interface: "blue/ch1".to_owned(),
+        address: "169.254.1.2".parse().unwrap(),
+        description: Some("Direct Connect, router 1".to_owned()),
+        asn: 64_512,
+        local_asn: 65_001,
+        state: state.to_owned(),
+        reason: (!up).then(|| "md5_wrong".to_owned()),
+        detail: (!up).then(|| "segments arrive with a wrong MD5 signature: the passwords differ".to_owned()),
+        since: now() - Duration::from_secs(754),
+        router_id: up.then(|| "192.0.2.1".to_owned()),
+        hold_seconds: up.then_some(90),
+        keepalive_seconds: up.then_some(30),
+        password: true,
+        ttl_security: false,
+        bfd: "follow".to_owned(),
+        graceful_restart: "helper".to_owned(),
+        sessions: 3,
+        last_down: Some(BgpDown {
+            at: now() - Duration::from_secs(800),
+            why: "hold timer expired: nothing heard from the peer".to_owned(),
+        }),
+        messages_in: 4321,
+        messages_out: 1234,
+        families: vec![family("ipv4"), family("ipv6")],
+        faults: BTreeMap::new(),
+        draining: false,
+    }
+}
+
+#[test]
+fn bgp_screen() {
+    let mut full = neighbor("fd00:100:1::2%ch1", "established");
+    full.families.truncate(1);
+    full.families[0].held_back = 7;
+    let all = [neighbor("169.254.1.2%ch1", "established"), full, neighbor("dx2", "active")];
+    holds("bgp", |look| bgp(look, &all));
+}
+
+#[test]
+fn bgp_page() {
+    let mut up = neighbor("169.254.1.2%ch1", "established");
+    up.families[1].stale_until = Some(now() + Duration::from_secs(100));
+    up.faults.insert("attribute flags".to_owned(), 2);
+    holds("bgp-neighbor", |look| bgp_pages(look, &[up.clone(), neighbor("dx2", "active")]));
+}
+
+#[test]
+fn route_story_screen() {
+    let hop = Hop {
+        interface: "blue/ch1".to_owned(),
+        gateway: "169.254.1.2".parse().unwrap(),
+        weight: 1,
+        live: true,
+    };
+    let path = |neighbor: &str, accepted: bool, outcome: Option<&str>, why: Option<&str>| RoutePath {
+        neighbor: neighbor.to_owned(),
+        since: now() - Duration::from_secs(65),
+        as_path: "64512 65010".to_owned(),
+        next_hop: "169.254.1.2".parse().unwrap(),
+        local_pref: 100,
+        med: Some(50),
+        origin: "igp".to_owned(),
+        communities: vec!["7224:7100".to_owned()],
+        accepted,
+        import: if accepted { "accepted by line 1 \"sites\"" } else { "our own AS 65001 is in the path" }
+            .to_owned(),
+        outcome: outcome.map(str::to_owned),
+        why: why.map(str::to_owned),
+        stale: neighbor == "c",
+    };
+    let export = |neighbor: &str, announced: bool, why: &str| RouteExport {
+        neighbor: neighbor.to_owned(),
+        announced,
+        why: why.to_owned(),
+    };
+    let story = RouteStory {
+        connection: "blue".to_owned(),
+        prefix: "10.9.0.0/16".parse().unwrap(),
+        route: Some(Route {
+            connection: "blue".to_owned(),
+            prefix: "10.9.0.0/16".parse().unwrap(),
+            origin: RouteOrigin::Bgp,
+            action: RouteAction::Via,
+            interface: None,
+            hops: vec![hop],
+        }),
+        workers: vec![
+            RouteWorker { worker: 0, generation: 7, current: true },
+            RouteWorker { worker: 1, generation: 6, current: false },
+        ],
+        paths: vec![
+            path("a", true, Some("best"), None),
+            path("b", true, Some("multipath"), Some("higher router identifier")),
+            path("c", true, Some("lost"), Some("longer AS path")),
+            path("d", false, None, None),
+        ],
+        exports: vec![
+            export("a", false, "the best route came from this peer"),
+            export("b", true, "accepted by default, no line matched"),
+        ],
+    };
+    holds("route-story", |look| route_stories(look, std::slice::from_ref(&story)));
+    assert_eq!(route_stories(&Look::plain(now()), &[]), "there is no such route\n");
 }

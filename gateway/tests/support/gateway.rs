@@ -184,6 +184,23 @@ impl Gateway {
         serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"))
     }
 
+    /// What its command line says, run as an operator would.
+    pub(crate) fn says(&self, words: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quadspan"));
+        command.arg("-s").arg(&self.socket).args(words.split_whitespace()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// The lines of its log about `event`, as JSON.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        let lines = self.log();
+        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line["event"] == event).collect()
+    }
+
     /// The counters of a channel.
     pub(crate) fn counted(&self, channel: &str) -> Counted {
         let list = self.api("channels");

@@ -5,7 +5,9 @@
     reason = "a JSON value that is not there is null, and no test panics on that"
 )]
 
+pub(crate) mod edge;
 pub(crate) mod gateway;
+pub(crate) mod peers;
 pub(crate) mod shell;
 pub(crate) mod sites;
 pub(crate) mod vlan;

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     /// Keys come from MKA: for each channel the CAK of `1-1.cak` (site, channel) under the CKN of `1-1.ckn`, which are the
     /// same at both sites; and these lines behind `[channel.macsec.mka]`. Otherwise SAKs are static.
     pub(crate) mka: Option<&'static str>,
+    /// More lines of the connection, such as its protection.
+    pub(crate) connection: &'static str,
 }
 
 impl Plan {
@@ -54,6 +56,7 @@ impl Plan {
         lan_tap: false,
         channel_tap: false,
         mka: None,
+        connection: "",
     };
 }
 
@@ -201,7 +204,11 @@ fn configuration(plan: Plan, own: u8) -> String {
         text += &channel_text(plan, own, channel);
     }
     let mode = if plan.transparent { "transparent" } else { "routed" };
-    let _ = writeln!(text, "[[connection]]\nname = \"blue\"\ninterconnect = \"x\"\nmode = \"{mode}\"");
+    let _ = writeln!(
+        text,
+        "[[connection]]\nname = \"blue\"\ninterconnect = \"x\"\nmode = \"{mode}\"\n{}",
+        plan.connection
+    );
     for channel in 1..=plan.channels {
         text += &attachment_text(plan, own, channel);
     }
@@ -245,7 +252,9 @@ fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
 }
 
 fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
-    let mut text = format!("[[connection.attachment]]\nchannel = \"ch{channel}\"\n");
+    let preference = 200 - channel;
+    let mut text =
+        format!("[[connection.attachment]]\nchannel = \"ch{channel}\"\npreference = {preference}\n");
     if !plan.transparent {
         let far = 3 - own;
         let _ = write!(

@@ -5,7 +5,7 @@ ip() { /tools/ip "$@"; }
 tc() { /tools/tc "$@"; }
 ping() { /tools/ping "$@"; }
 
-# secy_up NAME=VALUE...: makes `macsec0` on eth0 with one transmit and one receive SA under static keys.
+# secy_up NAME=VALUE...: makes `macsec0` with one transmit and one receive SA under static keys.
 #   cipher=     gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128, gcm-aes-xpn-256
 #   encrypt=    on, or off: integrity only
 #   tag=        sci: the SCI in every SecTAG; es: end station bit instead; scb: single copy broadcast bit; none of them
@@ -17,9 +17,10 @@ ping() { /tools/ping "$@"; }
 #   ssci= peer_ssci=    XPN only: 8 hex digits, as the standard writes them (most significant first)
 #   window=             replay window; `off` (no replay protection) when not given
 #   address=            of macsec0, with prefix length
+#   link=               what it stands on; eth0 when not given
 secy_up() {
     local cipher=gcm-aes-128 encrypt=on tag=sci sci= peer_sci= an=0 tx_key= rx_key= tx_pn=1 rx_pn=1 window=off \
-        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address=
+        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address= link=eth0
     local "$@"
     local bits replay tx_sa rx_sa
     case $tag in
@@ -43,7 +44,7 @@ secy_up() {
             rx_sa="pn $rx_pn"
             ;;
     esac
-    ip link add link eth0 name macsec0 type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
+    ip link add link "$link" name macsec0 type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
         ip macsec add macsec0 tx sa "$an" $tx_sa on key 01 "$tx_key" &&
         ip macsec add macsec0 rx sci "$peer_sci" on &&
         ip macsec add macsec0 rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&

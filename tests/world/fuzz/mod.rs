@@ -5,6 +5,7 @@
 //! what must hold whatever comes: no buffer is lost, no limit passed, no forged frame delivered.
 
 mod addresses;
+mod bfd;
 mod offload;
 mod pipeline;
 mod secy_pair;
@@ -16,6 +17,7 @@ use macsec::wire::SecTag;
 use net::VlanTag;
 
 pub use addresses::neighbor;
+pub use bfd::bfd;
 pub use offload::offload;
 pub use pipeline::pipeline;
 pub use secy_pair::secy_pair;

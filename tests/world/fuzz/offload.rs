@@ -14,7 +14,8 @@ pub fn offload(octets: &[u8]) {
     let sizes = PoolSizes { small_count: 128, big_count: 12, ..PoolSizes::default() };
     let depot = Depot::new(sizes);
     let mut pool = Pool::new(depot.clone());
-    let mut coalescer = Coalescer::new(PortCaps { offload: true, udp_segments: choices.flag() });
+    let mut coalescer =
+        Coalescer::new(PortCaps { offload: true, udp_segments: choices.flag(), flows: false });
     let (mut joined, mut pushed) = (Vec::new(), 0);
     // So many that every piece finds a buffer.
     for _ in 0..10 {
@@ -58,7 +59,7 @@ fn train(pool: &mut Pool, piece: &[u8], times: usize, work: Offload) -> Option<F
     for _ in 1..times {
         assert!(buf.extend_from_slice(tail));
     }
-    Some(Frame { buf, offload: work })
+    Some(Frame { offload: work, ..Frame::new(buf) })
 }
 
 fn assert_same_data(train: &Frame, segments: &[Frame]) {

@@ -33,7 +33,7 @@ const STARTS: [&[u8]; 8] = [
 /// Nothing panics; once nobody waits for a neighbour, every buffer is back.
 pub fn pipeline(octets: &[u8]) {
     let mut choices = Choices::new(octets);
-    let lan = PortCaps { offload: choices.flag(), udp_segments: choices.flag() };
+    let lan = PortCaps { offload: choices.flag(), udp_segments: choices.flag(), flows: false };
     let buffers = PoolSizes { small_count: 192, big_count: 6, ..PoolSizes::default() };
     // Half of the time keys come from MKA, as far as what is fed lets it.
     let mka: Option<fn(Side, &mut KayParams)> = if choices.flag() { Some(|_, _| {}) } else { None };
@@ -87,7 +87,7 @@ fn enter(world: &mut World, port: PortId, octets: &[u8], offload: Offload) {
     let Some(mut buf) = left.pool().for_len(octets.len()) else { panic!("the pool is dry") };
     assert!(buf.extend_from_slice(octets));
     let mut batch = Batch::new();
-    batch.push(Frame { buf, offload });
+    batch.push(Frame { offload, ..Frame::new(buf) });
     left.handle_batch(port, &mut batch, now);
     // What came of it goes where it belongs with the next frame; this one is empty and is dropped as a runt.
     world.inject(Left, port, vec![vec![]]);

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-const ALL: PortCaps = PortCaps { offload: true, udp_segments: true };
+const ALL: PortCaps = PortCaps { offload: true, udp_segments: true, flows: false };
 const SMALL: usize = 400;
 const BIG: usize = 12;
 
@@ -29,8 +29,10 @@ fn run(caps: PortCaps, big: usize, wires: &[Vec<u8>]) -> Vec<Frame> {
     }
     coalescer.flush(&mut out);
     assert_eq!(out.capacity(), capacity, "the output grew");
-    let copies =
-        out.iter().map(|f| Frame { buf: PacketBuf::copy_of(&f.buf, 0, 0), offload: f.offload }).collect();
+    let copies = out
+        .iter()
+        .map(|f| Frame { offload: f.offload, ..Frame::new(PacketBuf::copy_of(&f.buf, 0, 0)) })
+        .collect();
     out.drain(..).for_each(|frame| pool.recycle(frame));
     drop(pool);
     assert_eq!(depot.free(), (SMALL, big), "buffers were lost");
@@ -475,7 +477,7 @@ fn nothing_joins_that_the_port_could_not_cut() {
     let (tcp, udp) = (wires(&Spec::tcp(400).segments(100)), wires(&Spec::udp(400).segments(100)));
     let mixed: Vec<_> = tcp.iter().zip(&udp).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
     assert_eq!(shape(&run(ALL, BIG, &mixed)), [4, 4]);
-    let only_tcp = PortCaps { offload: true, udp_segments: false };
+    let only_tcp = PortCaps { offload: true, udp_segments: false, flows: false };
     assert_eq!(shape(&run(only_tcp, BIG, &mixed)), [1, 1, 1, 1, 4]);
     let frames = run(PortCaps::default(), BIG, &mixed);
     assert_eq!(restored(&frames), mixed);

@@ -78,6 +78,8 @@ struct Train<'a> {
     flags: u16,
     /// Flags that only the first segment carries.
     first_only: u16,
+    /// The super-frame's, for all its segments.
+    flow: u16,
 }
 
 impl<'a> Train<'a> {
@@ -112,6 +114,7 @@ impl<'a> Train<'a> {
             id,
             sequence,
             flags,
+            flow: frame.flow,
             first_only: if gso.ecn { u16::from(flag::CWR) } else { 0 },
         })
     }
@@ -130,7 +133,7 @@ impl<'a> Train<'a> {
             pool.give(buf);
             return None;
         }
-        Some(Frame { buf, offload: Offload { checksum: Checksum::Valid, gso: None } })
+        Some(Frame { buf, offload: Offload { checksum: Checksum::Valid, gso: None }, flow: self.flow })
     }
 
     fn write(&self, buf: &mut PacketBuf, at: usize, data: &[u8]) -> Option<()> {

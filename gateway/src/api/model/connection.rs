@@ -1,6 +1,7 @@
 //! `/v1/connections`, `/v1/routes`, `/v1/neighbors`.
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use net::IpNet;
@@ -31,10 +32,25 @@ pub struct Connection {
     pub rx_octets: u64,
     /// Octets sent over all attachments.
     pub tx_octets: u64,
+    /// `active-standby`: the channel that carries everything; null: none, or another protection.
+    pub active: Option<String>,
+    /// `duplicate`: what became of the frames.
+    pub redundancy: Option<Redundancy>,
     /// Its attachments.
     pub attachments: Vec<Attachment>,
     /// Its LAN side.
     pub lans: Vec<Lan>,
+}
+
+/// A duplicated connection's frames.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Redundancy {
+    /// Frames numbered and sent, each by two attachments where two are live.
+    pub sent: u64,
+    /// Frames received, by the names of IEEE 802.1CB §10.8.
+    pub counters: BTreeMap<String, u64>,
+    /// Second copies are missing: one path is broken.
+    pub latent_error: bool,
 }
 
 /// How well a connection is.
@@ -132,6 +148,10 @@ pub enum RouteOrigin {
     Local,
     /// The network or broadcast address of a subnet.
     Subnet,
+    /// A BGP neighbour.
+    Bgp,
+    /// A prefix that is announced to BGP neighbours as a whole.
+    Aggregate,
 }
 
 /// What is done with packets that match a route.

@@ -5,6 +5,8 @@
 //! known, `since`. A field never changes its meaning within a version and is never taken away; new ones may come, so
 //! readers ignore what they do not know.
 
+mod bfd;
+mod bgp;
 mod channel;
 mod connection;
 mod macsec;
@@ -17,15 +19,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use bfd::{BfdSession, BfdTransition};
+pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
+    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
 };
-pub use port::{Drop, Port, PortState};
+pub use port::{Drop, Port, PortState, PortTunnel};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.
@@ -53,6 +57,21 @@ pub struct Document<T> {
 pub struct Items<T> {
     /// The things, in the order of the configuration unless said otherwise.
     pub items: Vec<T>,
+    /// How many more there are; left out when these are all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: usize,
+}
+
+impl<T> Items<T> {
+    /// A list that is complete.
+    pub const fn all(items: Vec<T>) -> Self {
+        Self { items, unlisted: 0 }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A list as a document.

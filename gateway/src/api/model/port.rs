@@ -13,11 +13,14 @@ pub struct Port {
     pub device: String,
     /// `channel`, `lan` or `unused`.
     pub role: String,
-    /// How frames are moved: `af_packet` or `tap`; `auto` only while no worker has it open.
+    /// How frames are moved: `af_packet`, `tap` or `vxlan`; `auto` only while no worker has it open.
     pub io: String,
     /// The version of its receive ring: `v2` or `v3`, where it has one.
     #[serde(default)]
     pub ring: Option<String>,
+    /// Where they go, when it is a tunnel.
+    #[serde(default)]
+    pub tunnel: Option<PortTunnel>,
     /// Super-frames with a virtio-net header.
     pub vnet: bool,
     /// Workers that opened it and still have it.
@@ -44,6 +47,23 @@ pub struct Port {
     pub losses: Counts,
     /// Frames from it that the gateway dropped before they belonged to a channel, by reason.
     pub drops: Counts,
+}
+
+/// A VXLAN tunnel.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PortTunnel {
+    /// Our address.
+    pub local: String,
+    /// The peer's address.
+    pub remote: String,
+    /// The network identifier.
+    pub vni: u32,
+    /// The UDP port of both ends.
+    pub udp_port: u16,
+    /// UDP source ports that flows are spread over.
+    pub source_ports: u8,
+    /// Octets behind the Ethernet header that the path was found to carry.
+    pub carries: Option<u16>,
 }
 
 /// Whether a port works.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use config::model as words;
-use dataplane::{InterfaceCounters, InterfaceId, InterfaceSetup};
+use dataplane::{
+    ConnectionId, InterfaceCounters, InterfaceId, InterfaceSetup, Place, ProtectionSnapshot,
+    RedundancySnapshot,
+};
 
 use super::{channel::state, word};
 use crate::{
     api::{
-        model::{Attachment, ChannelState, Connection, ConnectionState, Lan, Neighbor},
+        model::{Attachment, ChannelState, Connection, ConnectionState, Lan, Neighbor, Redundancy},
         source::Facts,
     },
     names,
@@ -33,6 +36,9 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
         all if all == attachments.len() => ConnectionState::Up,
         _ => ConnectionState::Degraded,
     };
+    let id = ConnectionId::at(at);
+    let mut guards = facts.reports.iter().flat_map(|report| &report.snapshot.protections);
+    let guard = guards.find(|guard| guard.connection == id);
     let reason = attachments.iter().find_map(|one| one.reason.clone());
     Connection {
         name: connection.name.clone(),
@@ -45,9 +51,24 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
         total: attachments.len(),
         rx_octets: attachments.iter().map(|one| one.rx_octets).sum(),
         tx_octets: attachments.iter().map(|one| one.tx_octets).sum(),
+        active: guard.and_then(|guard| active(facts, guard)),
+        redundancy: guard.and_then(|guard| guard.redundancy).map(redundancy),
         attachments,
         lans,
     }
+}
+
+/// The channel that carries everything.
+fn active(facts: &Facts, guard: &ProtectionSnapshot) -> Option<String> {
+    let Place::Attachment { channel, .. } = facts.setup.interfaces.get(guard.active?.index())?.place else {
+        return None;
+    };
+    facts.config.channels.get(channel.index()).map(|channel| channel.name.clone())
+}
+
+fn redundancy(seen: RedundancySnapshot) -> Redundancy {
+    let counters = seen.recovery.named().into_iter().map(|(name, count)| (name.to_owned(), count));
+    Redundancy { sent: seen.generated, counters: counters.collect(), latent_error: seen.latent_error }
 }
 
 fn attachment(facts: &Facts, id: InterfaceId, one: &words::Attachment) -> Attachment {

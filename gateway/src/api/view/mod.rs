@@ -1,5 +1,7 @@
 //! From [`Facts`] to the documents of the API: pure functions, one file for each kind of thing.
 
+mod bfd;
+mod bgp;
 mod channel;
 mod connection;
 mod macsec;
@@ -14,6 +16,8 @@ use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
 pub(crate) use self::{
+    bfd::bfd,
+    bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,

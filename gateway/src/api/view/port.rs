@@ -9,7 +9,7 @@ use dataplane::{
 use super::{counts, named, word};
 use crate::{
     api::{
-        model::{Drop, Port, PortState},
+        model::{Drop, Port, PortState, PortTunnel},
         source::{DeviceFacts, Facts},
     },
     link_monitor::Link,
@@ -26,6 +26,7 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
     let reason = match device.link {
         Link::Up { .. } => None,
         Link::NoCarrier { .. } => Some("no_carrier".to_owned()),
+        Link::NoRoute { .. } => Some("no_route".to_owned()),
         Link::Gone => Some("port_down".to_owned()),
     };
     let opened = |report: &&crate::worker::Report| report.ports.get(at).is_some_and(Option::is_some);
@@ -35,12 +36,13 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         device: port.device.clone(),
         role: word(&port.role),
         io: kind.map_or_else(|| word(&port.io), |kind| kind.io().to_owned()),
+        tunnel: port.underlay.map(|underlay| tunnel(facts, at, &underlay)),
         ring: kind.and_then(PortKind::ring).map(str::to_owned),
         vnet: facts.setup.ports.get(at).is_some_and(|port| port.caps.offload),
         workers: facts.reports.iter().filter(opened).map(|report| report.snapshot.worker.0).collect(),
         state: if reason.is_none() { PortState::Up } else { PortState::Down },
         reason,
-        carrier: matches!(device.link, Link::Up { .. }),
+        carrier: matches!(device.link, Link::Up { .. } | Link::NoRoute { .. }),
         mac: device.mac.map(|mac| mac.to_string()),
         mtu: device.mtu,
         rx_frames: counters.rx_frames,
@@ -53,6 +55,10 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
             ("rx_no_buffer", counters.rx_no_buffer),
             ("rx_bad_offload", counters.rx_bad_offload),
             ("tx_refused", counters.tx_refused),
+            ("rx_bad_header", counters.rx_bad_header),
+            ("rx_unknown_vni", counters.rx_unknown_vni),
+            ("rx_unknown_source", counters.rx_unknown_source),
+            ("tx_too_long", counters.tx_too_long),
         ]),
         drops: counts(&port_drops(facts, PortId::at(at))),
     }
@@ -62,6 +68,18 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
 fn kind(facts: &Facts, at: usize) -> Option<PortKind> {
     let mut opened = facts.reports.iter().filter_map(|report| report.ports.get(at).copied().flatten());
     opened.next().map(|(kind, _)| kind)
+}
+
+fn tunnel(facts: &Facts, at: usize, underlay: &words::Underlay) -> PortTunnel {
+    let told = |report: &crate::worker::Report| report.snapshot.ports.get(at)?.path;
+    PortTunnel {
+        local: underlay.local.to_string(),
+        remote: underlay.remote.to_string(),
+        vni: underlay.vni,
+        udp_port: underlay.port,
+        source_ports: underlay.source_ports,
+        carries: facts.reports.iter().find_map(told),
+    }
 }
 
 const GONE: DeviceFacts = DeviceFacts { link: Link::Gone, mac: None, mtu: None };
@@ -78,6 +96,10 @@ fn port_counters(facts: &Facts, at: usize) -> PortCounters {
         tx_frames: sum.tx_frames + one.tx_frames,
         tx_octets: sum.tx_octets + one.tx_octets,
         tx_refused: sum.tx_refused + one.tx_refused,
+        rx_bad_header: sum.rx_bad_header + one.rx_bad_header,
+        rx_unknown_vni: sum.rx_unknown_vni + one.rx_unknown_vni,
+        rx_unknown_source: sum.rx_unknown_source + one.rx_unknown_source,
+        tx_too_long: sum.tx_too_long + one.tx_too_long,
     })
 }
 

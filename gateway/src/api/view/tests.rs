@@ -2,7 +2,7 @@
 
 use ::macsec::An;
 use dataplane::{
-    ChannelId, DropReason, Fault, WorkerId,
+    ChannelId, DropReason, Fault, Hop as PlanHop, InterfaceId, Target, WorkerId,
     port::{PortCounters, PortKind},
 };
 
@@ -13,6 +13,7 @@ use crate::{
         source::monitor_alert,
         testbed::{break_channel, facts},
     },
+    bgp::report::{LearnedRoutes, RoutesReport},
     link_monitor::{Health as MonitorHealth, Link},
 };
 
@@ -138,7 +139,7 @@ fn drops_are_listed_once_the_most_frequent_first() {
 fn routes_say_where_they_come_from_and_what_is_live() {
     let mut facts = facts();
     break_channel(&mut facts, 1, Fault::NotSecured);
-    let all = routes(&facts);
+    let (all, _) = routes(&facts, &RoutesReport::default());
     let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
     let route = find("10.2.0.0/24");
     assert_eq!(
@@ -204,4 +205,27 @@ fn every_way_of_not_being_well_has_a_reason() {
     assert_eq!(reasons(&used_up), ["channel/ch2 pn_exhaustion"]);
     used_up.reports[1].snapshot.channels[0].secy.transmit.sas[0].next_pn = 0xbfff_fff0;
     assert!(reasons(&used_up).is_empty());
+}
+
+#[test]
+fn what_bgp_learnt_stands_beside_what_the_file_says_and_below_it() {
+    let facts = facts();
+    let via = |gateway: &str| {
+        Target::Via(vec![PlanHop { interface: InterfaceId(0), gateway: gateway.parse().unwrap(), weight: 1 }])
+    };
+    let learned = LearnedRoutes {
+        connection: 0,
+        total: 12,
+        routes: vec![
+            ("10.2.0.0/24".parse().unwrap(), via("169.254.1.9")),
+            ("10.9.0.0/16".parse().unwrap(), via("169.254.1.2")),
+        ],
+    };
+    let (all, unlisted) = routes(&facts, &RoutesReport { generation: 4, connections: vec![learned] });
+    let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
+    assert_eq!(unlisted, 10);
+    assert_eq!(find("10.2.0.0/24").origin, RouteOrigin::Static, "the file goes before neighbours");
+    let learned = find("10.9.0.0/16");
+    assert_eq!((learned.origin, learned.action), (RouteOrigin::Bgp, RouteAction::Via));
+    assert_eq!(learned.hops[0].interface, "blue/ch1");
 }

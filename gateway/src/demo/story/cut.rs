@@ -250,7 +250,7 @@ fn stop_streams(streams: Vec<(String, TcpStreamRun)>, outcome: &mut Outcome) -> 
 }
 
 /// Whether the user's locale has the characters of the better chart (locale(7): the first of these that is set).
-fn speaks_utf8() -> bool {
+pub(in crate::demo) fn speaks_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));

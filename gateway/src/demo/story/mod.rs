@@ -4,6 +4,8 @@
 mod cut;
 mod roll;
 
+pub(super) use cut::speaks_utf8;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -26,7 +28,7 @@ use crate::clock;
 use crate::lab::capture::{Capture, CaptureOptions};
 use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::tcp::TcpStreamRun;
-use crate::lab::{Lab, Stop, Topology, in_words};
+use crate::lab::{Entered, Lab, Stop, Topology, in_words, way_in};
 
 /// The two sites, and what tells their story.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(super) struct Story {
     /// Before the lab, so that they end in order while their namespaces are there.
     gateways: Vec<Gateway>,
     lab: Lab,
+    entered: Entered,
     files: SiteFiles,
     channels: Vec<String>,
     lateness: Duration,
@@ -46,7 +49,12 @@ pub(super) struct Story {
 
 impl Story {
     /// Measures the machine's timers, builds the lab, writes the files.
-    pub(super) fn begin(options: &Options, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
+    pub(super) fn begin(
+        options: &Options,
+        talk: Talk,
+        stop: &Stop,
+        entered: Entered,
+    ) -> anyhow::Result<Self> {
         let lateness = usual_lateness();
         let budget = outage_budget(lateness, Duration::ZERO);
         talk.step(format_args!(
@@ -55,7 +63,7 @@ impl Story {
             short(budget)
         ));
         let lab = Lab::build(&Topology::two_sites(PLAN.channels, PLAN.channel_mtu))?;
-        let plan = Plan { next_key_after: keys_start_after(options.total(), lateness), ..PLAN };
+        let plan = Plan { next_key_after: Some(keys_start_after(options.total(), lateness)), ..PLAN };
         let files = SiteFiles::write(plan).context("writing the sites' files")?;
         talk.step(format_args!(
             "two sites in namespaces: h-a - gw-a = {} channels = gw-b - h-b; files in {}",
@@ -65,7 +73,18 @@ impl Story {
         let channels = (1..=PLAN.channels).map(|channel| format!("ch{channel}")).collect();
         let (options, stop) = (options.clone(), stop.clone());
         let gateways = Vec::new();
-        Ok(Self { options, talk, stop, gateways, lab, files, channels, lateness, refused_at_start: 0 })
+        Ok(Self {
+            options,
+            talk,
+            stop,
+            gateways,
+            lab,
+            entered,
+            files,
+            channels,
+            lateness,
+            refused_at_start: 0,
+        })
     }
 
     /// Plays it from the first frame to the verdict.
@@ -113,7 +132,7 @@ impl Story {
         }
         for node in ["h-a", "gw-a", "gw-b", "h-b"] {
             let pid = self.lab.pid(node).unwrap_or_default();
-            let _ = writeln!(text, "  nsenter -t {pid} -U -n --preserve-credentials    # a shell in {node}");
+            let _ = writeln!(text, "  {}    # a shell in {node}", way_in(self.entered, pid));
         }
         let _ = writeln!(text, "Cut a channel from within gw-a: ip link set ch2 down (and up again).");
         let _ = write!(text, "To end it: Ctrl-C here, or kill {}", std::process::id());
@@ -374,13 +393,13 @@ fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
 
 /// What rolling the SAKs and starting the flows takes.
 const ENOUGH: Duration = Duration::from_millis(700);
-const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: Duration::ZERO };
+const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: None };
 const SUITE: &str = "gcm-aes-xpn-256";
 
-const H_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));
-const H_B4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 2, 0, 2));
-const H_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2));
-const H_B6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2));
+pub(super) const H_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));
+pub(super) const H_B4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 2, 0, 2));
+pub(super) const H_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2));
+pub(super) const H_B6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2));
 const GW_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 1));
 const GW_A6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1));
 

@@ -98,6 +98,6 @@ impl UdpRun {
         let departures = self.sender.join().map_err(|_| panicked())?;
         self.stop_receiving.request();
         let arrivals = self.receiver.join().map_err(|_| panicked())??;
-        Ok(UdpReport::new(self.started, &departures, arrivals))
+        Ok(UdpReport::new(self.started, departures, arrivals))
     }
 }

@@ -42,8 +42,8 @@ pub(super) struct Arrivals {
 /// What arrived of one flow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrived {
-    /// Which numbers came; the place is the number.
-    pub(super) seen: Vec<bool>,
+    /// When each number came first; the place is the number.
+    pub(super) at: Vec<Option<Instant>>,
     pub(super) received: u64,
     pub(super) duplicated: u64,
     /// Datagrams that came after one with a higher number (RFC 4737 §3.3).
@@ -141,14 +141,15 @@ impl Arrivals {
 
 impl Arrived {
     fn take(&mut self, number: usize, at: Instant) {
-        if self.seen.len() <= number {
-            self.seen.resize(number.saturating_add(1), false);
+        if self.at.len() <= number {
+            self.at.resize(number.saturating_add(1), None);
         }
-        let Some(seen) = self.seen.get_mut(number) else { return };
-        if std::mem::replace(seen, true) {
+        let Some(came) = self.at.get_mut(number) else { return };
+        if came.is_some() {
             self.duplicated = self.duplicated.saturating_add(1);
             return;
         }
+        *came = Some(at);
         self.received = self.received.saturating_add(1);
         if number < self.next {
             self.reordered = self.reordered.saturating_add(1);
@@ -238,7 +239,8 @@ mod tests {
                 "{numbers:?}"
             );
         }
-        assert_eq!(arrived(&[0, 2]).seen, [true, false, true]);
+        let came: Vec<bool> = arrived(&[0, 2]).at.iter().map(Option::is_some).collect();
+        assert_eq!(came, [true, false, true]);
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub struct Flow {
     pub longest_gap: Duration,
     /// When it began.
     pub gap_from: Instant,
+    /// When each datagram was sent; its place is its number.
+    pub sent_at: Vec<Instant>,
+    /// When it arrived first, if it did.
+    pub arrived_at: Vec<Option<Instant>>,
 }
 
 /// All flows together.
@@ -68,9 +72,10 @@ pub struct Totals {
 }
 
 impl UdpReport {
-    pub(super) fn new(started: Instant, departures: &Departures, mut arrivals: Arrivals) -> Self {
+    pub(super) fn new(started: Instant, departures: Departures, mut arrivals: Arrivals) -> Self {
         arrivals.delays.sort_unstable();
-        let flows = departures.0.iter().zip(&arrivals.flows).map(|(gone, come)| flow(gone, come)).collect();
+        let flows =
+            departures.0.into_iter().zip(arrivals.flows).map(|(gone, come)| flow(gone, come)).collect();
         Self {
             started,
             flows,
@@ -111,8 +116,9 @@ impl UdpReport {
     }
 }
 
-fn flow(gone: &Departed, come: &Arrived) -> Flow {
-    let arrived = |number: usize| come.seen.get(number).copied().unwrap_or(false);
+fn flow(gone: Departed, mut come: Arrived) -> Flow {
+    come.at.resize(gone.at.len(), None);
+    let arrived = |number: usize| come.at.get(number).is_some_and(Option::is_some);
     let lost = gone.at.iter().enumerate().filter(|&(number, _)| !arrived(number));
     Flow {
         sent: count(gone.at.len()),
@@ -124,6 +130,8 @@ fn flow(gone: &Departed, come: &Arrived) -> Flow {
         damaged: come.damaged,
         longest_gap: come.longest_gap.lasted,
         gap_from: come.longest_gap.from,
+        sent_at: gone.at,
+        arrived_at: come.at,
     }
 }
 

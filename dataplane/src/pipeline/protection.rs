@@ -1,0 +1,219 @@
+//! What a connection's protection makes of its live attachments.
+//!
+//! One worker decides for a connection: the one that owns its first attachment's channel. It alone runs the
+//! `active-standby` machine, whose timers others may not see alike, and writes the choice to the board; it alone numbers
+//! and recovers the frames of `duplicate` (see `redundancy`). All others read the board. Between the death of the active
+//! attachment and the decision they take the best live one, so nobody waits for anybody.
+
+use arrayvec::ArrayVec;
+use net::{Instant, earliest};
+
+use super::{Dataplane, Event, Interface};
+use crate::{
+    ConnectionId, InterfaceId, Place, Protection, Setup, WorkerId,
+    frer::{self, SequenceGeneration, SequenceRecovery},
+    group::MAX_MEMBERS,
+    liveness::Board,
+    protection::{Preference, Standby, best, two_best},
+};
+
+/// A connection whose attachments do not simply share the flows.
+#[derive(Debug)]
+pub(super) struct Protected {
+    /// Who decides, numbers and recovers.
+    pub(super) owner: WorkerId,
+    /// Its attachments, at most [`MAX_MEMBERS`], with how much each is preferred.
+    attachments: Vec<(InterfaceId, Preference)>,
+    pub(super) mode: Mode,
+}
+
+#[derive(Debug)]
+pub(super) enum Mode {
+    Standby(Standby),
+    Duplicate(Box<Redundancy>),
+}
+
+/// Both directions of a duplicated connection. Only the owner's is used.
+#[derive(Debug)]
+pub(super) struct Redundancy {
+    pub(super) generation: SequenceGeneration,
+    pub(super) recovery: SequenceRecovery,
+    /// At least one attachment was live when last looked at.
+    alive: bool,
+}
+
+impl Protected {
+    /// `None` for `ecmp`.
+    pub(super) fn of(setup: &Setup, connection: ConnectionId, protection: &Protection) -> Option<Self> {
+        let own = setup.interfaces.iter().enumerate();
+        let own = own.filter(|(_, one)| one.connection == connection && one.is_attachment());
+        let (Protection::ActiveStandby { preferences, .. } | Protection::Duplicate { preferences, .. }) =
+            protection
+        else {
+            return None;
+        };
+        let preferences = preferences.iter().copied().chain(core::iter::repeat(0));
+        let attachments: Vec<_> =
+            own.map(|(at, _)| InterfaceId::at(at)).zip(preferences).take(MAX_MEMBERS).collect();
+        let mode = match protection {
+            Protection::Ecmp => return None,
+            Protection::ActiveStandby { standby, .. } => {
+                Mode::Standby(Standby::new(*standby, attachments.iter().map(|(_, preference)| *preference)))
+            }
+            Protection::Duplicate { recovery, .. } => Mode::Duplicate(Box::new(Redundancy {
+                generation: SequenceGeneration::new(),
+                recovery: SequenceRecovery::new(*recovery, Instant::ZERO),
+                alive: false,
+            })),
+        };
+        Some(Self { owner: owner(setup, attachments.first().map(|(id, _)| *id)), attachments, mode })
+    }
+
+    /// Which of a group's `live` members carry its traffic. Groups of other things than our attachments keep theirs.
+    fn narrow(&self, board: &Board, live: u64, members: impl Iterator<Item = InterfaceId> + Clone) -> u64 {
+        let preference = |member| self.attachments.iter().find(|(id, _)| *id == member).map(|(_, one)| *one);
+        let preferences: Option<ArrayVec<_, MAX_MEMBERS>> =
+            members.clone().take(MAX_MEMBERS).map(preference).collect();
+        let Some(preferences) = preferences else { return live };
+        match &self.mode {
+            Mode::Duplicate(_) => two_best(&preferences, live),
+            Mode::Standby(_) => {
+                let chosen = members.take(MAX_MEMBERS).enumerate();
+                let chosen = chosen.filter(|(_, member)| board.is_chosen(*member));
+                let chosen = live & chosen.fold(0, |bits, (at, _)| bits | 1_u64 << at);
+                let among = if chosen == 0 { live } else { chosen };
+                best(&preferences, among).map_or(0, |at| 1_u64 << at)
+            }
+        }
+    }
+
+    fn live(&self, board: &Board) -> u64 {
+        let live = self.attachments.iter().enumerate().filter(|(_, (id, _))| board.is_live(*id));
+        live.fold(0, |bits, (at, _)| bits | 1_u64 << at)
+    }
+
+    pub(super) fn active(&self) -> Option<InterfaceId> {
+        match &self.mode {
+            Mode::Standby(standby) => self.attachments.get(standby.active()?).map(|(id, _)| *id),
+            Mode::Duplicate(_) => None,
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match &self.mode {
+            Mode::Standby(standby) => standby.poll_timeout(),
+            Mode::Duplicate(redundancy) => redundancy.recovery.poll_timeout(),
+        }
+    }
+}
+
+impl Dataplane {
+    /// When [`tend_protection`](Self::tend_protection) has something to do.
+    pub(super) fn protection_deadline(&self) -> Option<Instant> {
+        self.own_protected().fold(None, |due, (_, one)| earliest(due, one.due()))
+    }
+
+    /// Reverts, reset timeouts and latent errors that are due.
+    pub(super) fn tend_protection(&mut self, now: Instant) {
+        self.refresh_liveness(now);
+        if self.protection_deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        for at in 0..self.connections.len() {
+            let Some(one) = self.protected(at) else { continue };
+            if one.due().is_none_or(|due| due > now) {
+                continue;
+            }
+            let before = one.active();
+            match &mut one.mode {
+                Mode::Standby(standby) => {
+                    if standby.handle_timeout(now) {
+                        self.publish(at, before);
+                    }
+                }
+                Mode::Duplicate(redundancy) => {
+                    redundancy.recovery.handle_timeout(now);
+                    if let Some(event) = redundancy.recovery.poll_event() {
+                        let missing = event == frer::Event::LatentError;
+                        self.tell(Event::RedundancyLost(ConnectionId::at(at), missing));
+                    }
+                }
+            }
+        }
+        self.refresh_liveness(now);
+    }
+
+    /// Attachments came or went: the connections that this worker decides for.
+    pub(super) fn decide(&mut self, now: Instant) {
+        for at in 0..self.connections.len() {
+            let board = self.board.clone();
+            let Some(one) = self.protected(at) else { continue };
+            let (live, before) = (one.live(&board), one.active());
+            match &mut one.mode {
+                Mode::Standby(standby) => {
+                    if standby.set_live(live, now) {
+                        self.publish(at, before);
+                    }
+                }
+                Mode::Duplicate(redundancy) => {
+                    let alive = live != 0;
+                    // The far end may be another one when it comes back, and count from 0.
+                    if core::mem::replace(&mut redundancy.alive, alive) && !alive {
+                        redundancy.recovery.reset();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the choice of a connection to the board, and tells it.
+    fn publish(&mut self, at: usize, before: Option<InterfaceId>) {
+        let Some(active) = self.protected(at).map(|one| one.active()) else { return };
+        if let Some(before) = before {
+            self.board.choose(before, false);
+        }
+        if let Some(active) = active {
+            self.board.choose(active, true);
+        }
+        self.tell(Event::ActiveMoved { connection: ConnectionId::at(at), from: before, to: active });
+    }
+
+    /// A protected connection that this worker decides for.
+    fn protected(&mut self, at: usize) -> Option<&mut Protected> {
+        let me = self.me;
+        self.connections.get_mut(at)?.protected.as_mut().filter(|one| one.owner == me)
+    }
+
+    /// All of them.
+    pub(super) fn own_protected(&self) -> impl Iterator<Item = (ConnectionId, &Protected)> {
+        let each = self.connections.iter().enumerate();
+        let each = each.filter_map(|(at, one)| Some((ConnectionId::at(at), one.protected.as_ref()?)));
+        each.filter(|(_, one)| one.owner == self.me)
+    }
+}
+
+/// The members of a group that carry its traffic: the live ones, as far as the protection wants them. LAN interfaces are
+/// always live; attachments are when the board says so.
+pub(super) fn carriers(
+    protected: Option<&Protected>,
+    board: &Board,
+    interfaces: &[Interface],
+    members: impl Iterator<Item = InterfaceId> + Clone,
+) -> u64 {
+    let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
+    let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
+        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
+        bits | u64::from(live) << at
+    });
+    protected.map_or(live, |one| one.narrow(board, live, members))
+}
+
+fn owner(setup: &Setup, attachment: Option<InterfaceId>) -> WorkerId {
+    let place = attachment.and_then(|id| setup.interfaces.get(id.index())).map(|one| one.place);
+    match place {
+        Some(Place::Attachment { channel, .. }) => {
+            setup.channels.get(channel.index()).map_or(WorkerId(0), |channel| channel.owner)
+        }
+        Some(Place::Lan { .. }) | None => WorkerId(0),
+    }
+}

@@ -1,0 +1,61 @@
+//! Tunnels below channels: which flow a frame is of, before nobody can see it, and what the path carries.
+
+use macsec::SecyPolicy;
+
+use super::{ChannelId, Dataplane, Frame, Place, PortId};
+use crate::{ChannelSetup, InterfaceSetup, Protection, flow::flow_hash_l2};
+
+impl Dataplane {
+    /// Some bits of the hash of the flow in `frame`, when the channel's port asks for it; 0 otherwise.
+    pub(super) fn flow_for(&self, channel: ChannelId, frame: &Frame) -> u16 {
+        let port = self.channel(channel).map(|channel| channel.port.index());
+        let wants = port.and_then(|port| self.ports.get(port)).is_some_and(|port| port.caps.flows);
+        // The upper half: the lower bits chose the attachment, and all flows here have them in common.
+        if wants { u16::try_from(flow_hash_l2(&frame.buf) >> 16).unwrap_or(0) } else { 0 }
+    }
+
+    /// The path below a port now carries `octets` behind the Ethernet header of a frame: attachments on its channels
+    /// take packets of at most what is left of that, or of their own MTU when that is less.
+    pub fn set_path(&mut self, port: PortId, octets: u16) {
+        if let Some(state) = self.ports.get_mut(port.index()) {
+            state.path = Some(octets);
+        }
+        for (interface, setup) in self.interfaces.iter_mut().zip(&self.setup.interfaces) {
+            let Place::Attachment { channel, .. } = setup.place else { continue };
+            let Some(channel) = self.setup.channels.get(channel.index()) else { continue };
+            if channel.port == port {
+                let connection = self.setup.connections.get(setup.connection.index());
+                let twice =
+                    connection.is_some_and(|one| matches!(one.protection, Protection::Duplicate { .. }));
+                let inside = if twice { R_TAG } else { 0 };
+                let mtu = setup.mtu.min(room(channel, setup, octets).saturating_sub(inside));
+                let clamp = setup.mss_clamp;
+                interface.facts.mtu = mtu;
+                interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];
+            }
+        }
+    }
+}
+
+/// Octets of the largest IP packet of an attachment on a channel whose port carries `octets`.
+fn room(channel: &ChannelSetup, attachment: &InterfaceSetup, octets: u16) -> u16 {
+    let tagged = matches!(attachment.place, Place::Attachment { vlan: Some(_), .. });
+    let inner = if tagged { VLAN_TAG } else { 0 };
+    // All clear tags are octets of the datagram; there is no first one that fits beside the MTU.
+    let outer = VLAN_TAG.saturating_mul(u16::try_from(channel.clear_tags.len()).unwrap_or(0));
+    octets.saturating_sub(inner + outer + protection(&channel.secy))
+}
+
+/// Octets of SecTAG and ICV (802.1AE-2018 §9.3, §9.8).
+const fn protection(secy: &SecyPolicy) -> u16 {
+    match (secy.protect_frames, secy.include_sci) {
+        (false, _) => 0,
+        (true, false) => 8 + 16,
+        (true, true) => 16 + 16,
+    }
+}
+
+/// Octets of a redundancy tag (802.1CB-2017 §7.8).
+const R_TAG: u16 = 6;
+/// Octets of a VLAN tag (802.1Q §9).
+const VLAN_TAG: u16 = 4;

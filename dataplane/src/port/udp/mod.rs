@@ -1,0 +1,336 @@
+//! The driver for VXLAN tunnels (RFC 7348): Ethernet frames in UDP datagrams, by sockets of this machine's own stack.
+//!
+//! One socket receives: bound to our address and the VXLAN port, it hands over whole trains (`UDP_GRO`), which the
+//! `inbox` reads right into frames. The others send: one for each source port, connected, so
+//! that the kernel keeps their route, tells what the path carries, and walks its stack once for a train of frames
+//! (`UDP_SEGMENT`). Frames of one flow always take the same socket ([`Tunnel::path_of`]), and frames leave in the order
+//! in which they are given, whatever their flow: packet numbers stay in order as far as we can help it.
+//!
+//! What the pieces of one cut super-frame have in common, their length, is just what a train needs. So the kernel's work
+//! per packet, nearly all of the cost of an Ethernet channel, is paid once for some forty frames.
+//!
+//! A frame that does not fit the path is dropped and counted (`tx_too_long`); [`Port::path_news`] then says what fits.
+//! Without a route the port is [`PortError::NoRoute`] and tries again with every frame that it is given.
+
+mod inbox;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use net::PacketBuf;
+use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
+use zerocopy::IntoBytes;
+
+use self::inbox::Inbox;
+use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use crate::{
+    Batch, Frame, Pool,
+    underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
+};
+
+/// How to open a [`UdpPort`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// The interface that datagrams leave and come by.
+    pub device: String,
+    /// Our address: an address of this machine.
+    pub local: IpAddr,
+    /// The UDP port at both ends.
+    pub port: u16,
+    /// The other end.
+    pub tunnel: Tunnel,
+}
+
+/// One end of a VXLAN tunnel.
+#[derive(Debug)]
+pub struct UdpPort {
+    socket: UdpSocket,
+    /// Where datagrams go.
+    remote: SocketAddr,
+    tunnel: Tunnel,
+    paths: Vec<Path>,
+    trains: UdpTrains,
+    /// The kernel (or the device) takes no trains: each frame is a call's own datagram.
+    single: bool,
+    inbox: Inbox,
+    counters: PortCounters,
+    /// What the path carries, as it was last told.
+    known: Option<u16>,
+    news: Option<u16>,
+    /// Calls until the path is looked at again: an MTU that a router told is forgotten after some minutes.
+    look: u32,
+}
+
+/// What to do about frames that were not sent.
+enum Remedy {
+    /// Send them again.
+    Again,
+    /// Send them again, each by itself.
+    Alone,
+    /// They are lost.
+    Lose,
+    /// They and all behind them are lost, perhaps because the port is unusable.
+    GiveUp(Option<PortError>),
+}
+
+/// A source port.
+#[derive(Debug)]
+struct Path {
+    socket: UdpSocket,
+    connected: bool,
+}
+
+impl UdpPort {
+    /// Opens the tunnel. There need not be a route yet, nor the local address.
+    ///
+    /// # Errors
+    /// The kernel's: `EADDRINUSE` when another program has the address and port (the kernel's own VXLAN device does),
+    /// `ENODEV` when there is no such interface.
+    pub fn open(options: &Options) -> io::Result<Self> {
+        let tunnel = options.tunnel;
+        let socket = UdpSocket::bind(&options.device, SocketAddr::new(options.local, options.port))?;
+        socket.set_buffers(RECEIVE_BUFFER, SMALL_BUFFER)?;
+        let _known = socket.receive_trains()?;
+        let remote = SocketAddr::new(tunnel.remote, options.port);
+        let count = tunnel.source_ports.clamp(1, MAX_SOURCE_PORTS);
+        let paths =
+            (0..u16::from(count)).map(|at| Path::open(options, at, remote)).collect::<io::Result<_>>()?;
+        let mut this = Self {
+            socket,
+            remote,
+            tunnel,
+            paths,
+            trains: UdpTrains::new(),
+            single: false,
+            inbox: Inbox::new(),
+            counters: PortCounters::default(),
+            known: None,
+            news: None,
+            look: LOOK,
+        };
+        this.look_at_path();
+        Ok(this)
+    }
+
+    /// Asks the kernel what the path carries, and remembers when that is news.
+    fn look_at_path(&mut self) {
+        self.look = LOOK;
+        let mtu =
+            self.paths.iter().filter(|path| path.connected).filter_map(|path| path.socket.path_mtu().ok());
+        let Some(least) = mtu.min() else { return };
+        let now = Some(carries(least, self.tunnel.remote.is_ipv6()));
+        if now != self.known {
+            (self.known, self.news) = (now, now);
+        }
+    }
+
+    /// Sends the frames of one path, which begin with their VXLAN header.
+    fn send_by(&mut self, path: usize, mut frames: &[Frame]) -> Result<(), PortError> {
+        // Attempts at the first of `frames`, and how many of them must not be a train.
+        let (mut attempts, mut alone) = (0, 0_usize);
+        while !frames.is_empty() {
+            let trains = !self.single && alone == 0;
+            let now = if alone > 0 { frames.get(..alone).unwrap_or(frames) } else { frames };
+            let TrainsSent { sent, stopped } = self.hand_over(path, now, trains);
+            if sent > 0 {
+                (attempts, alone) = (0, alone.saturating_sub(sent));
+            }
+            frames = self.count_sent(frames, sent);
+            let Some((error, count)) = stopped else { continue };
+            attempts += 1;
+            match self.judge(&error, trains && count > 1, attempts) {
+                Remedy::Again => {}
+                Remedy::Alone => (attempts, alone) = (0, count),
+                Remedy::Lose => {
+                    (attempts, alone) = (0, alone.saturating_sub(count));
+                    frames = frames.get(count..).unwrap_or_default();
+                }
+                Remedy::GiveUp(failed) => {
+                    self.counters.tx_refused += many(frames.len());
+                    return failed.map_or(Ok(()), Err);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, path: usize, frames: &[Frame], trains: bool) -> TrainsSent {
+        let Some(way) = self.paths.get_mut(path) else {
+            return TrainsSent { sent: frames.len(), stopped: None };
+        };
+        match way.ready(self.remote) {
+            Ok(()) => self.trains.send(&way.socket, frames.iter().map(|frame| &*frame.buf), trains),
+            Err(error) => TrainsSent { sent: 0, stopped: Some((error, 1)) },
+        }
+    }
+
+    /// What to do about an error that met one frame, or a whole `train`, at this attempt. Losses are counted here.
+    fn judge(&mut self, error: &io::Error, train: bool, attempts: u32) -> Remedy {
+        match UdpFault::of(error) {
+            UdpFault::Train if train => {
+                self.single = true;
+                Remedy::Again
+            }
+            UdpFault::TooLong => {
+                // The first time it may be an ICMP message about an earlier frame, and nothing is said of this one.
+                self.look_at_path();
+                match (attempts, train) {
+                    (..2, _) => Remedy::Again,
+                    (_, true) => Remedy::Alone,
+                    (_, false) => {
+                        self.counters.tx_too_long += 1;
+                        Remedy::Lose
+                    }
+                }
+            }
+            // Our own limit of what may wait in the kernel, which no later frame of this call will pass.
+            UdpFault::Full => Remedy::GiveUp(None),
+            // What an ICMP message said of an earlier frame is told once, instead of sending.
+            UdpFault::NoRoute | UdpFault::Gone | UdpFault::Other | UdpFault::Train if attempts < 2 => {
+                Remedy::Again
+            }
+            UdpFault::NoRoute => Remedy::GiveUp(Some(PortError::NoRoute)),
+            UdpFault::Gone => Remedy::GiveUp(Some(PortError::Gone)),
+            UdpFault::Other | UdpFault::Train if train => Remedy::Alone,
+            UdpFault::Other | UdpFault::Train => {
+                self.counters.tx_refused += 1;
+                Remedy::Lose
+            }
+        }
+    }
+
+    fn count_sent<'a>(&mut self, frames: &'a [Frame], sent: usize) -> &'a [Frame] {
+        let (done, rest) = frames.split_at_checked(sent).unwrap_or((frames, &[]));
+        for frame in done {
+            self.counters.tx_frames += 1;
+            self.counters.tx_octets += kernel::octets(frame).saturating_sub(HEADER);
+        }
+        rest
+    }
+}
+
+impl Port for UdpPort {
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
+        let before = batch.len();
+        // A limit, so that datagrams that are dropped here cannot keep us here.
+        for _ in 0..READS {
+            while !batch.is_full() && self.inbox.holds_frames() {
+                batch.extend(self.inbox.take(&self.tunnel, pool, &mut self.counters));
+            }
+            if batch.is_full() || !self.inbox.read(&self.socket, &self.tunnel, pool, &mut self.counters)? {
+                break;
+            }
+        }
+        Ok(batch.len() - before)
+    }
+
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
+        let header = Vxlan::new(self.tunnel.vni);
+        for frame in
+            frames.extract_if(.., |frame| frame.offload.is_pending() || !push(&mut frame.buf, header))
+        {
+            self.counters.tx_refused += 1;
+            pool.recycle(frame);
+        }
+        let mut failed = Ok(());
+        let mut rest = &frames[..];
+        while let Some(first) = rest.first() {
+            let path = self.tunnel.path_of(first.flow);
+            let run = rest.iter().take_while(|frame| self.tunnel.path_of(frame.flow) == path).count();
+            let (now, later) = rest.split_at_checked(run).unwrap_or((rest, &[]));
+            failed =
+                self.send_by(path, now).or_else(|error| if failed.is_ok() { Err(error) } else { failed });
+            rest = later;
+        }
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        self.look = self.look.saturating_sub(1);
+        if self.look == 0 {
+            self.look_at_path();
+        }
+        failed
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn caps(&self) -> PortCaps {
+        PortCaps { flows: true, ..PortCaps::default() }
+    }
+
+    fn kind(&self) -> PortKind {
+        PortKind::Vxlan
+    }
+
+    fn counters(&self) -> PortCounters {
+        PortCounters { rx_ring_full: self.socket.dropped().map_or(0, u64::from), ..self.counters }
+    }
+
+    fn holds_frames(&self) -> bool {
+        self.inbox.holds_frames()
+    }
+
+    fn path_news(&mut self) -> Option<u16> {
+        self.news.take()
+    }
+}
+
+impl Path {
+    /// A socket with a source port of the dynamic range (RFC 6335 §6) that nobody has.
+    fn open(options: &Options, number: u16, remote: SocketAddr) -> io::Result<Self> {
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for attempt in 0..ATTEMPTS {
+            let port = source_port(options.local, options.tunnel.vni, number, attempt);
+            match UdpSocket::bind(&options.device, SocketAddr::new(options.local, port)) {
+                Ok(socket) => {
+                    socket.refuse_all()?;
+                    socket.set_buffers(SMALL_BUFFER, SEND_BUFFER)?;
+                    let mut this = Self { socket, connected: false };
+                    // Without a route now, it is tried again with the first frame.
+                    let _connected = this.ready(remote);
+                    return Ok(this);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn ready(&mut self, remote: SocketAddr) -> io::Result<()> {
+        if !self.connected {
+            self.socket.connect(remote)?;
+            self.connected = true;
+        }
+        Ok(())
+    }
+}
+
+fn many(frames: usize) -> u64 {
+    u64::try_from(frames).unwrap_or(u64::MAX)
+}
+
+fn push(buf: &mut PacketBuf, header: Vxlan) -> bool {
+    buf.push_front(Vxlan::LEN).is_some_and(|room| header.write_to(room).is_ok())
+}
+
+/// Octets of a VXLAN header, for counters.
+const HEADER: u64 = 8;
+/// Octets that may wait to be received: what 7 Gbit/s bring in about 10 ms, doubled for the kernel's own overhead.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Octets that may wait in the kernel to be sent by one path.
+const SEND_BUFFER: usize = 4 << 20;
+/// For the direction that a socket is not for.
+const SMALL_BUFFER: usize = 4096;
+/// Reads of one call at most.
+const READS: usize = 64;
+/// Source ports tried for one path.
+const ATTEMPTS: u16 = 256;
+/// Calls of `send` between two looks at what the path carries.
+const LOOK: u32 = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! How connections use their attachments: from the words of the file to the data plane's.
+
+use config::{
+    Config,
+    model::{Connection, Protection as Word},
+};
+use dataplane::{
+    Protection,
+    frer::{HistoryLength, LatentErrorParams, RecoveryParams},
+    group::Weight,
+    protection::{StandbyParams, weights},
+};
+
+/// A connection's protection.
+pub(super) fn of(connection: &Connection) -> Protection {
+    let preferences = connection.attachments.iter().map(|one| one.preference).collect();
+    match connection.protection {
+        Word::Ecmp => Protection::Ecmp,
+        Word::ActiveStandby => Protection::ActiveStandby { standby: standby(connection), preferences },
+        Word::Duplicate => Protection::Duplicate { recovery: recovery(connection), preferences },
+    }
+}
+
+fn standby(connection: &Connection) -> StandbyParams {
+    connection.standby.map_or_else(StandbyParams::default, |words| StandbyParams {
+        hold_down: words.hold_down,
+        revert_delay: words.revert.then_some(words.revert_delay),
+    })
+}
+
+fn recovery(connection: &Connection) -> RecoveryParams {
+    let standard = RecoveryParams::default();
+    let Some(words) = connection.duplicate else { return standard };
+    let latent = LatentErrorParams {
+        difference: words.latent_error_difference.into(),
+        period: words.latent_error_period,
+        ..LatentErrorParams::default()
+    };
+    RecoveryParams {
+        history_length: HistoryLength::new(words.history).unwrap_or(standard.history_length),
+        reset: words.reset,
+        latent: Some(latent),
+        ..standard
+    }
+}
+
+/// The weights of a connection's attachments (places in its list) by the capacities of their channels.
+pub(super) fn shares(config: &Config, connection: &Connection, places: &[usize]) -> Vec<Weight> {
+    let capacity = |place: &usize| {
+        let attachment = connection.attachments.get(*place)?;
+        config.channel(&attachment.channel)?.capacity.map(u64::from)
+    };
+    weights(&places.iter().map(capacity).collect::<Vec<_>>())
+}

@@ -1,0 +1,179 @@
+//! BGP on real sockets: one thread with all speakers, their TCP connections, and the tables that come of it.
+//!
+//! A speaker (crate `bgp`) is octets and time; here are the sockets, the clock and the consequences. Each connection of
+//! the configuration that speaks BGP has one speaker, and all of them live on one thread of their own, so that a
+//! million routes hold up neither the API nor a worker.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `thread` | the loop: octets first, then timers, then what is to be written, then tables |
+//! | `speaking` | one connection's speaker and its neighbours, as links, paths and people see them |
+//! | `wires` | listeners and connections, over the TAP devices of the interfaces that neighbours are on |
+//! | `routes` | what was learnt, beside what the configuration says, to forwarding tables |
+//! | `signatures` | what the kernel's counters say of passwords that do not match |
+//! | `tell` | events of the speakers to lines of the log |
+//! | `report` | what the API asks |
+//! | `start` | how it begins, and what links mean to it |
+//!
+//! # Invariants
+//! 1. Octets that have arrived are fed before a timer is judged: a KEEPALIVE that waits in the socket keeps its session,
+//!    however late this thread is.
+//! 2. Tables are built here and only handed to workers; their generations rise.
+//! 3. A first change is in the workers' hands at once; while changes keep coming, building takes at most a third of
+//!    the time, so that the sessions behind them stay alive.
+//! 4. A listener takes connections from configured neighbours over their own device only.
+//! 5. No password is logged or shown.
+
+pub mod report;
+mod routes;
+mod signatures;
+mod speaking;
+mod start;
+mod tell;
+mod thread;
+mod wires;
+
+use std::{collections::BTreeMap, io, net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
+
+use config::Secret;
+use crossbeam::channel::{Sender, bounded};
+use dataplane::{InterfaceId, Tables};
+use sys::{Poller, Waker};
+
+pub use start::start;
+
+use crate::{assemble::Domain, clock};
+use report::{Answer, Question};
+use thread::Loop;
+
+/// How long the API waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the last words to the neighbours may take.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// The token by which the poller calls the waker.
+const WAKE: u64 = u64::MAX - 1;
+
+/// What others ask of the thread.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The link of an interface may be used, or not, and then why not.
+    Link(InterfaceId, Result<(), &'static str>),
+    /// BFD found a neighbour, or lost it.
+    Path(PathNews),
+    /// Somebody wants to know, or to have done, something.
+    Ask(Question, Sender<Answer>),
+    /// Sign with this password from now on, live connections included.
+    Password { connection: usize, neighbor: usize, password: Option<Secret> },
+    /// Say goodbye and end.
+    Stop,
+}
+
+/// What BFD says of the path to a neighbour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PathNews {
+    /// Where the neighbour is.
+    pub interface: InterfaceId,
+    /// The neighbour.
+    pub peer: IpAddr,
+    /// Whether packets arrive.
+    pub up: bool,
+    /// The neighbour's BFD does not depend on its control plane (C bit): when it goes down, forwarding is dead, not
+    /// merely a process that restarts (RFC 5882 §4.3.2).
+    pub control_plane_independent: bool,
+}
+
+/// The thread with all speakers.
+#[derive(Debug)]
+pub struct Bgp {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+/// The way to the thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    waker: Waker,
+}
+
+/// What the thread works with.
+pub struct Start {
+    /// The connections that speak BGP.
+    pub domains: Vec<Domain>,
+    /// Names of domains and neighbours for people, as the log says them: by place in `domains`, by neighbour.
+    pub names: Vec<Vec<String>>,
+    /// The TAP device of each interface that a neighbour is on.
+    pub devices: BTreeMap<InterfaceId, String>,
+    /// The tables that the workers have.
+    pub tables: Arc<Tables>,
+    /// Hands new tables to all workers; must not wait.
+    pub publish: Box<dyn Fn(Arc<Tables>) + Send>,
+    /// Decides all jitter.
+    pub seed: u64,
+}
+
+impl Bgp {
+    /// Starts the thread, with sockets of the calling thread's network namespace. Neighbours on attachments wait until
+    /// [`Handle::link`] says that they can be reached; those on LANs likewise.
+    ///
+    /// # Errors
+    /// When the kernel gives no more threads or descriptors.
+    pub fn start(start: Start) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        let waker = Waker::new(&poller, WAKE)?;
+        let (sender, commands) = crossbeam::channel::unbounded();
+        let handle = Handle { commands: sender, waker: waker.clone() };
+        let work = move || Loop::new(start, poller, waker, commands, clock::now()).run();
+        let thread = std::thread::Builder::new().name("bgp".to_owned()).spawn(work)?;
+        Ok(Self { handle, thread })
+    }
+
+    /// The way to the thread.
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// True when the thread ended by itself, which is a bug.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends all sessions with a word and waits for the thread, for a while.
+    pub fn stop(self) {
+        self.handle.send(Command::Stop);
+        let due = clock::now().after(STOP_WITHIN);
+        while !self.thread.is_finished() && clock::now() < due {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Handle {
+    /// The link of an interface may be used (`Ok`), or not, for this reason.
+    pub fn link(&self, interface: InterfaceId, link: Result<(), &'static str>) {
+        self.send(Command::Link(interface, link));
+    }
+
+    /// What BFD says of the path to a neighbour.
+    pub fn bfd(&self, news: PathNews) {
+        self.send(Command::Path(news));
+    }
+
+    /// Signs with another password from now on; sessions that are up stay, if the neighbour does the same in time.
+    pub fn set_password(&self, connection: usize, neighbor: usize, password: Option<Secret>) {
+        self.send(Command::Password { connection, neighbor, password });
+    }
+
+    /// Asks, and waits a while for the answer.
+    pub async fn ask(&self, question: Question) -> Option<Answer> {
+        let (reply, answer) = bounded(1);
+        self.send(Command::Ask(question, reply));
+        tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER_WITHIN).ok()).await.ok().flatten()
+    }
+
+    fn send(&self, command: Command) {
+        // A thread that is gone does nothing any more; `is_finished` tells.
+        let _sent = self.commands.send(command);
+        self.waker.wake();
+    }
+}

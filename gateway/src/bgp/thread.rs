@@ -1,0 +1,455 @@
+//! The loop: octets first, then timers, then what is to be written, then tables.
+
+use std::{collections::BTreeMap, net::TcpStream, sync::Arc, time::Duration};
+
+use bgp::{
+    Family, Io, PeerId, Speaker,
+    fsm::State,
+    wire::notification::{Cease, Notification},
+};
+use config::Secret;
+use crossbeam::channel::Receiver;
+use dataplane::{InterfaceId, Tables};
+use net::{Instant, earliest};
+use sys::{Poller, Ready, Waker, tcp::Hops};
+use tracing::{debug, error, warn};
+
+use super::{
+    Command, Start, WAKE,
+    report::{Answer, Question, RoutesReport},
+    signatures::Signatures,
+    speaking::{Speaking, Watched},
+    wires::{Found, WireId, Wires},
+};
+use crate::clock;
+
+/// Rounds over the sockets before timers are judged.
+const ROUNDS: usize = 16;
+/// Messages given to one connection before others get their turn.
+const MESSAGES: usize = 64;
+/// Route changes taken over before the sockets are looked at again.
+const CHANGES: usize = 50_000;
+
+/// All that the thread has.
+pub(super) struct Loop {
+    speaking: Vec<Speaking>,
+    wires: Wires,
+    poller: Poller,
+    waker: Waker,
+    commands: Receiver<Command>,
+    publish: Box<dyn Fn(Arc<Tables>) + Send>,
+    tables: Arc<Tables>,
+    /// Older generations that a worker may still use: they are given up here, not on a worker's time.
+    retired: Vec<Arc<Tables>>,
+    next_build: Instant,
+    signatures: Signatures,
+    found: Vec<Found>,
+    /// There is more to do before waiting.
+    busy: bool,
+    stop: bool,
+}
+
+impl Loop {
+    pub(super) fn new(
+        start: Start,
+        poller: Poller,
+        waker: Waker,
+        commands: Receiver<Command>,
+        now: Instant,
+    ) -> Self {
+        let mut wires = Wires::default();
+        let mut speaking = Vec::new();
+        for (at, (domain, names)) in start.domains.into_iter().zip(start.names).enumerate() {
+            let seed = start.seed.wrapping_add(u64::try_from(at).unwrap_or(0));
+            speaking.push(Speaking::new(domain, names, &start.devices, seed, now));
+        }
+        listen(&mut wires, &poller, &speaking);
+        Self {
+            speaking,
+            wires,
+            poller,
+            waker,
+            commands,
+            publish: start.publish,
+            tables: start.tables,
+            retired: Vec::new(),
+            next_build: now,
+            signatures: Signatures::default(),
+            found: Vec::new(),
+            busy: true,
+            stop: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::with_capacity(64);
+        while !self.stop {
+            let wait = self.wait(clock::now());
+            if self.poller.wait(&mut ready, wait).is_err() {
+                // Without a poller there are no octets; timers and commands go on.
+                ready.clear();
+            }
+            self.waker.reset();
+            self.busy = false;
+            self.take_commands();
+            self.take_octets(&mut ready);
+            let now = clock::now();
+            for one in &mut self.speaking {
+                if one.speaker.poll_timeout().is_some_and(|due| due <= now) {
+                    one.speaker.handle_timeout(now);
+                }
+            }
+            self.wires.sweep(now);
+            self.settle(now);
+            self.look_at_signatures(now);
+            self.renew_tables();
+        }
+        self.say_goodbye();
+    }
+
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.busy {
+            return Some(Duration::ZERO);
+        }
+        let speakers = self.speaking.iter().fold(None, |due, one| earliest(due, one.speaker.poll_timeout()));
+        let changed = self.speaking.iter().any(|one| one.routes.is_changed());
+        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build)];
+        own.into_iter().fold(speakers, earliest).map(|due| due.since(now))
+    }
+
+    /// Looks at the sockets until they have nothing more, or for long enough.
+    fn take_octets(&mut self, ready: &mut Vec<Ready>) {
+        for _ in 0..ROUNDS {
+            let mut more = false;
+            for one in ready.drain(..).filter(|one| one.token != WAKE) {
+                more |= self.wires.look(&self.poller, one, &mut self.found);
+            }
+            let found = core::mem::take(&mut self.found);
+            let now = clock::now();
+            for one in found {
+                self.take(one, now);
+            }
+            // What arrived meanwhile, on whatever socket, comes before any timer.
+            if self.poller.wait(ready, Some(Duration::ZERO)).is_err() || !(more || has_wire(ready)) {
+                ready.clear();
+                return;
+            }
+        }
+        self.busy = true;
+    }
+
+    fn take(&mut self, found: Found, now: Instant) {
+        match found {
+            Found::Caller(interface, from, stream) => {
+                let who = self.speaking.iter_mut().enumerate().find_map(|(at, one)| {
+                    let peer = one
+                        .peers
+                        .iter()
+                        .position(|peer| peer.interface == interface && peer.calls_from(from))?;
+                    Some((at, peer))
+                });
+                match who {
+                    Some((at, peer)) => self.take_call(at, peer, stream, now),
+                    None => debug!(event = "bgp.stranger", from = %from, "no such neighbour there"),
+                }
+            }
+            Found::Connected((at, id)) => {
+                let Some(one) = self.speaking.get_mut(at) else { return };
+                if !one.speaker.handle_connected(id, now) {
+                    self.wires.hang_up((at, id), &[], now);
+                }
+            }
+            Found::Octets((at, id), octets) => {
+                if let Some(one) = self.speaking.get_mut(at) {
+                    one.speaker.handle_bytes(id, &octets, now);
+                }
+            }
+            Found::Room => self.busy = true,
+            Found::Closed((at, id), why) => {
+                let Some(one) = self.speaking.get_mut(at) else { return };
+                if let Some(peer) = one.watched(id.peer) {
+                    peer.failure = Some(why);
+                }
+                one.speaker.handle_closed(id, now);
+            }
+        }
+    }
+
+    fn take_call(&mut self, at: usize, peer: usize, stream: TcpStream, now: Instant) {
+        let Some(one) = self.speaking.get_mut(at) else { return };
+        let Some((id, dial)) = one.peers.get(peer).and_then(|peer| Some((peer.id, peer.dial.clone()?)))
+        else {
+            return;
+        };
+        match one.speaker.accept(id, now) {
+            Ok(id) => {
+                if let Err(why) = self.wires.adopt(&self.poller, (at, id), stream, &dial) {
+                    debug!(event = "bgp.socket", why = %why);
+                    one.speaker.handle_closed(id, now);
+                }
+            }
+            Err(why) => debug!(event = "bgp.unwelcome", from = %dial.peer, why = %why),
+        }
+    }
+
+    /// Everything that speakers want done: until nothing is left, or others must have their turn.
+    fn settle(&mut self, now: Instant) {
+        for at in 0..self.speaking.len() {
+            // Writing can fail, and a failure gives the speaker something to say again.
+            for _ in 0..4 {
+                self.tell_events(at, now);
+                self.move_connections(at, now);
+                if !self.write(at, now) {
+                    break;
+                }
+            }
+            let Some(one) = self.speaking.get_mut(at) else { continue };
+            for _ in 0..CHANGES {
+                let Some(change) = one.speaker.poll_route_change() else { break };
+                one.routes.apply(&change);
+            }
+        }
+    }
+
+    fn tell_events(&mut self, at: usize, now: Instant) {
+        let Some(one) = self.speaking.get_mut(at) else { return };
+        while let Some(event) = one.speaker.poll_event() {
+            one.note(&event, now);
+        }
+    }
+
+    fn move_connections(&mut self, at: usize, now: Instant) {
+        loop {
+            let Some(one) = self.speaking.get_mut(at) else { return };
+            let Some(io) = one.speaker.poll_io() else { return };
+            match io {
+                Io::Close(id, last_words) => self.wires.hang_up((at, id), &last_words, now),
+                Io::Connect(id) => {
+                    let dial = one.watched(id.peer).and_then(|peer| peer.dial.clone());
+                    let dialled = match dial {
+                        Some(dial) => {
+                            self.wires.dial(&self.poller, (at, id), &dial).map_err(|why| why.to_string())
+                        }
+                        None => Err("its interface has no TAP device".to_owned()),
+                    };
+                    if let Err(why) = dialled {
+                        if let Some(peer) = one.watched(id.peer) {
+                            peer.failure = Some(why);
+                        }
+                        one.speaker.handle_closed(id, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives every connection that can take it what it has to write. True when one failed.
+    fn write(&mut self, at: usize, now: Instant) -> bool {
+        let Some(one) = self.speaking.get_mut(at) else { return false };
+        let mut failed = false;
+        for id in one.speaker.writers() {
+            let mut left = MESSAGES;
+            while self.wires.is_free((at, id)) {
+                if left == 0 {
+                    self.busy = true;
+                    break;
+                }
+                left -= 1;
+                let Some(octets) = one.speaker.poll_transmit(id, now) else { break };
+                if let Err(why) = self.wires.write(&self.poller, (at, id), &octets) {
+                    if let Some(peer) = one.watched(id.peer) {
+                        peer.failure = Some(why);
+                    }
+                    one.speaker.handle_closed(id, now);
+                    failed = true;
+                }
+            }
+        }
+        failed
+    }
+
+    /// Builds and publishes tables, unless the last ones were just built.
+    fn renew_tables(&mut self) {
+        self.retired.retain(|tables| Arc::strong_count(tables) > 1);
+        let began = clock::now();
+        if began < self.next_build || !self.speaking.iter().any(|one| one.routes.is_changed()) {
+            return;
+        }
+        let mut connections = self.tables.connections.clone();
+        for one in &mut self.speaking {
+            if one.routes.take_changed()
+                && let Some(place) = connections.get_mut(one.connection)
+            {
+                *place = Arc::new(one.routes.build());
+            }
+        }
+        let tables = Arc::new(Tables { generation: self.tables.generation + 1, connections });
+        self.retired.push(core::mem::replace(&mut self.tables, Arc::clone(&tables)));
+        (self.publish)(tables);
+        let took = clock::now().since(began);
+        self.next_build = clock::now().after(took.saturating_mul(2));
+        if took > Duration::from_millis(50) {
+            debug!(event = "bgp.tables", generation = self.tables.generation, took_ms = took.as_millis());
+        }
+    }
+
+    fn look_at_signatures(&mut self, now: Instant) {
+        let missing = |peer: &Watched, one: &Speaking| {
+            peer.link.is_ok()
+                && one.speaker.status(peer.id).is_some_and(|status| status.state != State::Established)
+        };
+        let any = self.speaking.iter().any(|one| one.peers.iter().any(|peer| missing(peer, one)));
+        for kind in self.signatures.look(any, now) {
+            for one in &mut self.speaking {
+                let candidates: Vec<_> = one
+                    .peers
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, peer)| missing(peer, one) && kind.fits(peer.has_password()))
+                    .map(|(at, _)| at)
+                    .collect();
+                for peer in candidates {
+                    let Some(peer) = one.peers.get_mut(peer) else { continue };
+                    if peer.signatures.replace(kind) != Some(kind) {
+                        warn!(
+                            event = "bgp.md5",
+                            neighbor = peer.name,
+                            kind = kind.word(),
+                            "{}",
+                            kind.words()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            let now = clock::now();
+            match command {
+                Command::Link(interface, link) => {
+                    for one in &mut self.speaking {
+                        one.set_link(interface, link, now);
+                    }
+                }
+                Command::Path(news) => {
+                    for one in &mut self.speaking {
+                        one.set_path(news, now);
+                    }
+                }
+                Command::Ask(question, reply) => {
+                    // Whoever asked may have given up.
+                    let _sent = reply.send(self.answer(question, now));
+                }
+                Command::Password { connection, neighbor, password } => {
+                    self.set_password(connection, neighbor, password);
+                }
+                Command::Stop => self.stop = true,
+            }
+        }
+    }
+
+    fn of(&mut self, connection: usize) -> Option<(usize, &mut Speaking)> {
+        self.speaking.iter_mut().enumerate().find(|(_, one)| one.connection == connection)
+    }
+
+    fn set_password(&mut self, connection: usize, neighbor: usize, password: Option<Secret>) {
+        let Some((at, one)) = self.of(connection) else { return };
+        let Some(peer) = one.peers.get_mut(neighbor) else { return };
+        let Some(dial) = &mut peer.dial else { return };
+        dial.password = password;
+        let (id, interface, dial, name) = (peer.id, peer.interface, dial.clone(), peer.name.clone());
+        let key = dial.password.as_ref().map_or(&[][..], Secret::expose);
+        let live = |(of, wire): WireId| of == at && wire.peer == id;
+        if let Err(why) = self.wires.set_password(interface, dial.peer, key, live) {
+            error!(event = "bgp.password", neighbor = name, why = %why, "the old password stays");
+        }
+    }
+
+    fn answer(&mut self, question: Question, now: Instant) -> Answer {
+        let generation = self.tables.generation;
+        match question {
+            Question::Neighbors => {
+                Answer::Neighbors(self.speaking.iter().flat_map(Speaking::reports).collect())
+            }
+            Question::Routes(limit) => {
+                let connections = self.speaking.iter().map(|one| one.learned(limit)).collect();
+                Answer::Routes(RoutesReport { generation, connections })
+            }
+            Question::Explain(connection, wanted) => match self.of(connection) {
+                Some((_, one)) => Answer::Explained(Box::new(one.explain(wanted, generation))),
+                None => Answer::Done(Err("the connection does not speak BGP")),
+            },
+            Question::Clear(connection, neighbor) => {
+                Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
+                    speaker.reset_peer(peer, "cleared by the operator", now);
+                    speaker.start_peer(peer, now);
+                    Ok(())
+                }))
+            }
+            Question::Refresh(connection, neighbor) => {
+                Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
+                    let asked = Family::ALL.map(|family| speaker.ask_again(peer, family, now));
+                    if asked.contains(&true) {
+                        Ok(())
+                    } else {
+                        Err("no session, or it cannot refresh routes")
+                    }
+                }))
+            }
+        }
+    }
+
+    fn wish(
+        &mut self,
+        connection: usize,
+        neighbor: usize,
+        act: impl FnOnce(&mut Speaker, PeerId) -> Result<(), &'static str>,
+    ) -> Result<(), &'static str> {
+        let (_, one) = self.of(connection).ok_or("the connection does not speak BGP")?;
+        let peer = one.peers.get(neighbor).ok_or("no such neighbour")?.id;
+        act(&mut one.speaker, peer)
+    }
+
+    /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1).
+    fn say_goodbye(&mut self) {
+        let now = clock::now();
+        for one in &mut self.speaking {
+            for peer in one.peers.iter().filter(|peer| !peer.restarts) {
+                one.speaker.stop_peer(peer.id, Notification::cease(Cease::AdminShutdown), now);
+            }
+        }
+        for at in 0..self.speaking.len() {
+            self.tell_events(at, now);
+            self.move_connections(at, now);
+        }
+    }
+}
+
+fn has_wire(ready: &[Ready]) -> bool {
+    ready.iter().any(|one| one.token != WAKE)
+}
+
+/// One listener for each device and family that a neighbour has. It answers with a TTL that every neighbour there takes.
+fn listen(wires: &mut Wires, poller: &Poller, speaking: &[Speaking]) {
+    let mut places: BTreeMap<(InterfaceId, bool), (String, bool)> = BTreeMap::new();
+    let peers = || speaking.iter().flat_map(|one| &one.peers);
+    for (peer, dial) in peers().filter_map(|peer| Some((peer, peer.dial.as_ref()?))) {
+        let place = places.entry((peer.interface, dial.peer.is_ipv6()));
+        place.or_insert_with(|| (dial.device.clone(), false)).1 |= dial.hops == Hops::GTSM;
+    }
+    for ((interface, v6), (device, gtsm)) in places {
+        let hops = if gtsm { Hops { ttl: 255, min_ttl: 0 } } else { Hops::ONE };
+        if let Err(why) = wires.listen(poller, (interface, &device), v6, hops) {
+            error!(event = "bgp.listen_failed", device, why = %why, "neighbours there cannot call; they are called");
+        }
+    }
+    for (peer, dial) in peers().filter_map(|peer| Some((peer, peer.dial.as_ref()?))) {
+        let Some(password) = &dial.password else { continue };
+        let set = wires.set_password(peer.interface, dial.peer, password.expose(), |_| false);
+        if let Err(why) = set {
+            error!(event = "bgp.password", neighbor = peer.name, why = %why, "TCP-MD5 cannot be used: nobody is let in");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Listeners and TCP connections, by the tokens of the poller.
+//!
+//! Every neighbour's interface has a TAP device; listeners and connections are bound to it. Writing never waits: what
+//! the kernel does not take stays here, and the speaker is asked for more only when that is gone, so that a slow neighbour
+//! costs one message's memory.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use bgp::ConnectionId;
+use config::Secret;
+use dataplane::InterfaceId;
+use net::Instant;
+use sys::{
+    Poller, Ready,
+    tcp::{self, Hops},
+};
+
+/// BGP's port.
+pub(super) const PORT: u16 = 179;
+/// Octets taken from a connection before others get their turn.
+const PART: usize = 256 * 1024;
+/// How long a connection that is over may take to hear our last words.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A speaker's connection: which speaker, and what that calls it.
+pub(super) type WireId = (usize, ConnectionId);
+
+/// Who may be at the other end of a connection, and how to talk to it.
+#[derive(Clone, Debug)]
+pub(super) struct Dial {
+    pub(super) device: String,
+    pub(super) local: Option<IpAddr>,
+    pub(super) peer: IpAddr,
+    pub(super) hops: Hops,
+    pub(super) password: Option<Secret>,
+    /// Give up when nothing is acknowledged for so long.
+    pub(super) patience: Duration,
+}
+
+/// Something that a socket is ready for.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Somebody connected over the device of this interface.
+    Caller(InterfaceId, IpAddr, TcpStream),
+    /// A connection that we asked for is there.
+    Connected(WireId),
+    /// Octets came.
+    Octets(WireId, Vec<u8>),
+    /// There is room to write again.
+    Room,
+    /// It failed, or the other side closed it: why.
+    Closed(WireId, String),
+}
+
+#[derive(Debug)]
+enum Socket {
+    Listener {
+        listener: TcpListener,
+        interface: InterfaceId,
+    },
+    Wire(Wire),
+    /// Over; what still comes in is thrown away, so that closing does not become a reset that kills our last words.
+    Lingering {
+        stream: TcpStream,
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+struct Wire {
+    id: WireId,
+    stream: TcpStream,
+    connecting: bool,
+    /// What the kernel has not taken yet.
+    waiting: Vec<u8>,
+    wants_room: bool,
+}
+
+/// All sockets.
+#[derive(Debug, Default)]
+pub(super) struct Wires {
+    sockets: BTreeMap<u64, Socket>,
+    by_id: BTreeMap<WireId, u64>,
+    next: u64,
+}
+
+impl Wires {
+    /// Waits on the device of an interface for connections of one family.
+    pub(super) fn listen(
+        &mut self,
+        poller: &Poller,
+        (interface, device): (InterfaceId, &str),
+        v6: bool,
+        hops: Hops,
+    ) -> io::Result<()> {
+        let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let listener = tcp::listen(device, SocketAddr::new(any, PORT), hops)?;
+        let token = self.token();
+        poller.add(&listener, token)?;
+        self.sockets.insert(token, Socket::Listener { listener, interface });
+        Ok(())
+    }
+
+    /// Sets, or takes off, the password for a neighbour on all listeners of its interface and its live connections.
+    pub(super) fn set_password(
+        &self,
+        interface: InterfaceId,
+        peer: IpAddr,
+        key: &[u8],
+        live: impl Fn(WireId) -> bool,
+    ) -> io::Result<()> {
+        let name = SocketAddr::new(peer, 0);
+        let set = |socket: &Socket| match socket {
+            Socket::Listener { listener, interface: at } if *at == interface => {
+                let v6 = listener.local_addr().is_ok_and(|address| address.is_ipv6());
+                if v6 == peer.is_ipv6() { tcp::set_md5_key(listener, name, key) } else { Ok(()) }
+            }
+            Socket::Wire(wire) if live(wire.id) => tcp::set_md5_key(&wire.stream, name, key),
+            Socket::Listener { .. } | Socket::Wire(_) | Socket::Lingering { .. } => Ok(()),
+        };
+        // A key to remove that is not there is as good as removed.
+        let gone = |result: &io::Result<()>| {
+            key.is_empty() && result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        self.sockets.values().map(set).filter(|result| !gone(result)).collect()
+    }
+
+    /// Begins a connection.
+    pub(super) fn dial(&mut self, poller: &Poller, id: WireId, dial: &Dial) -> io::Result<()> {
+        let peer = SocketAddr::new(dial.peer, PORT);
+        let key = dial.password.as_ref().map(Secret::expose);
+        let stream = tcp::connect(&dial.device, dial.local, peer, dial.hops, key)?;
+        tcp::set_user_timeout(&stream, dial.patience)?;
+        let token = self.insert(poller, id, stream, true)?;
+        if let Some(Socket::Wire(wire)) = self.sockets.get_mut(&token) {
+            poller.set_writable(&wire.stream, token, true)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a connection that was taken.
+    pub(super) fn adopt(
+        &mut self,
+        poller: &Poller,
+        id: WireId,
+        stream: TcpStream,
+        dial: &Dial,
+    ) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        tcp::set_hops(&stream, dial.peer.is_ipv6(), dial.hops)?;
+        tcp::set_user_timeout(&stream, dial.patience)?;
+        self.insert(poller, id, stream, false).map(drop)
+    }
+
+    fn insert(
+        &mut self,
+        poller: &Poller,
+        id: WireId,
+        stream: TcpStream,
+        connecting: bool,
+    ) -> io::Result<u64> {
+        let token = self.token();
+        poller.add(&stream, token)?;
+        let wire = Wire { id, stream, connecting, waiting: Vec::new(), wants_room: false };
+        self.sockets.insert(token, Socket::Wire(wire));
+        self.by_id.insert(id, token);
+        Ok(token)
+    }
+
+    fn token(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// What a socket is ready for. True when it may have more.
+    pub(super) fn look(&mut self, poller: &Poller, ready: Ready, found: &mut Vec<Found>) -> bool {
+        match self.sockets.get_mut(&ready.token) {
+            Some(Socket::Listener { listener, interface }) => accept(listener, *interface, found),
+            Some(Socket::Wire(wire)) => {
+                let (id, more) = (wire.id, wire.look(poller, ready, found));
+                if matches!(found.last(), Some(Found::Closed(closed, _)) if *closed == id) {
+                    self.forget(id);
+                }
+                more
+            }
+            Some(Socket::Lingering { stream, .. }) => {
+                if is_over(stream) {
+                    self.sockets.remove(&ready.token);
+                }
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Whether nothing waits to be written on this connection, so that the speaker may be asked for more.
+    pub(super) fn is_free(&self, id: WireId) -> bool {
+        let socket = self.by_id.get(&id).and_then(|token| self.sockets.get(token));
+        matches!(socket, Some(Socket::Wire(wire)) if !wire.connecting && wire.waiting.is_empty())
+    }
+
+    /// Writes; what the kernel does not take waits. An error means that the connection is over.
+    pub(super) fn write(&mut self, poller: &Poller, id: WireId, octets: &[u8]) -> Result<(), String> {
+        let Some(&token) = self.by_id.get(&id) else { return Ok(()) };
+        let Some(Socket::Wire(wire)) = self.sockets.get_mut(&token) else { return Ok(()) };
+        wire.waiting.extend_from_slice(octets);
+        let wrote = wire.flush(poller, token);
+        if wrote.is_err() {
+            self.forget(id);
+        }
+        wrote.map_err(|error| error.to_string())
+    }
+
+    /// Ends a connection after these last words, if they can be written at once.
+    pub(super) fn hang_up(&mut self, id: WireId, last_words: &[u8], now: Instant) {
+        let Some(token) = self.by_id.remove(&id) else { return };
+        let Some(Socket::Wire(mut wire)) = self.sockets.remove(&token) else { return };
+        if wire.connecting || last_words.is_empty() {
+            return;
+        }
+        // Half a message before them would make nonsense of them.
+        wire.waiting.extend_from_slice(last_words);
+        let all = wire.stream.write(&wire.waiting).is_ok_and(|count| count == wire.waiting.len());
+        if all && wire.stream.shutdown(Shutdown::Write).is_ok() {
+            let lingering = Socket::Lingering { stream: wire.stream, until: now.after(LINGER) };
+            self.sockets.insert(token, lingering);
+        }
+    }
+
+    /// Ends what has lingered for long enough.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.sockets.retain(|_, socket| !matches!(socket, Socket::Lingering { until, .. } if *until <= now));
+    }
+
+    /// When [`sweep`](Self::sweep) has something to do.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let until = |socket: &Socket| match socket {
+            Socket::Lingering { until, .. } => Some(*until),
+            Socket::Listener { .. } | Socket::Wire(_) => None,
+        };
+        self.sockets.values().filter_map(until).min()
+    }
+
+    fn forget(&mut self, id: WireId) {
+        if let Some(token) = self.by_id.remove(&id) {
+            self.sockets.remove(&token);
+        }
+    }
+}
+
+impl Wire {
+    fn look(&mut self, poller: &Poller, ready: Ready, found: &mut Vec<Found>) -> bool {
+        if self.connecting {
+            self.finish_connecting(poller, ready, found);
+            return false;
+        }
+        let more = self.read(found);
+        if ready.writable && !matches!(found.last(), Some(Found::Closed(..))) {
+            match self.flush(poller, ready.token) {
+                Ok(()) if self.waiting.is_empty() => found.push(Found::Room),
+                Ok(()) => {}
+                Err(error) => found.push(Found::Closed(self.id, error.to_string())),
+            }
+        }
+        more
+    }
+
+    fn finish_connecting(&mut self, poller: &Poller, ready: Ready, found: &mut Vec<Found>) {
+        if !ready.writable && !ready.failed {
+            return;
+        }
+        let failed = self.stream.take_error().ok().flatten();
+        let failed = failed.or_else(|| self.stream.peer_addr().err());
+        match failed.or_else(|| poller.set_writable(&self.stream, ready.token, false).err()) {
+            Some(error) => found.push(Found::Closed(self.id, error.to_string())),
+            None => {
+                self.connecting = false;
+                found.push(Found::Connected(self.id));
+            }
+        }
+    }
+
+    fn read(&mut self, found: &mut Vec<Found>) -> bool {
+        let mut octets = vec![0; PART];
+        match self.stream.read(&mut octets) {
+            Ok(0) => {
+                found.push(Found::Closed(self.id, "the neighbour closed the connection".to_owned()));
+                false
+            }
+            Ok(count) => {
+                octets.truncate(count);
+                found.push(Found::Octets(self.id, octets));
+                true
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                false
+            }
+            Err(error) => {
+                found.push(Found::Closed(self.id, error.to_string()));
+                false
+            }
+        }
+    }
+
+    fn flush(&mut self, poller: &Poller, token: u64) -> io::Result<()> {
+        let mut done = 0;
+        while let Some(rest) = self.waiting.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.waiting.drain(..done);
+        let wants = !self.waiting.is_empty();
+        if core::mem::replace(&mut self.wants_room, wants) != wants {
+            poller.set_writable(&self.stream, token, wants)?;
+        }
+        Ok(())
+    }
+}
+
+fn accept(listener: &TcpListener, interface: InterfaceId, found: &mut Vec<Found>) -> bool {
+    match listener.accept() {
+        Ok((stream, from)) => {
+            found.push(Found::Caller(interface, from.ip(), stream));
+            true
+        }
+        // Nobody (any more), or no descriptors left: the next round looks again.
+        Err(_) => false,
+    }
+}
+
+/// Throws away what comes in. True when the other side is done too.
+fn is_over(stream: &mut TcpStream) -> bool {
+    let mut octets = [0; 4096];
+    loop {
+        match stream.read(&mut octets) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}

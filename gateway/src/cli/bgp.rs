@@ -1,0 +1,132 @@
+//! Commands about routes and BGP neighbours.
+
+use std::net::IpAddr;
+
+use net::IpNet;
+
+use super::{
+    args::{BgpVerb, Global, Names, RoutesArgs},
+    ask::{choose, escaped, get, line, parse, talk},
+    exit::{Exit, Failure},
+    explain::nearest,
+    terminal,
+};
+use crate::{
+    api::{
+        client,
+        model::{BgpDone, BgpNeighbor, Document, Items, List, Route, RouteStory},
+    },
+    show,
+};
+
+/// `show routes [CONNECTION|PREFIX|ADDRESS]... [--why]`.
+pub(super) fn routes(global: &Global, options: &RoutesArgs) -> Result<Exit, Failure> {
+    let is_prefix = |name: &&String| name.parse::<IpNet>().is_ok() || name.parse::<IpAddr>().is_ok();
+    let prefixes: Vec<_> = options.names.iter().filter(is_prefix).collect();
+    if prefixes.is_empty() && options.why {
+        return Err(Failure::new(Exit::Usage, "--why of which prefix?")
+            .help("quadspan show routes 10.2.0.0/24 --why"));
+    }
+    if prefixes.is_empty() {
+        return all(global, &Names { names: options.names.clone() });
+    }
+    let connections: Vec<_> = options.names.iter().filter(|name| !is_prefix(name)).collect();
+    let mut told: Option<List<RouteStory>> = None;
+    for prefix in prefixes {
+        let body = get(&global.socket, &format!("/v1/routes/why?prefix={}", escaped(prefix)))?;
+        let mut list: List<RouteStory> = parse(&body)?;
+        list.content.items.retain(|story| connections.is_empty() || connections.contains(&&story.connection));
+        match &mut told {
+            Some(told) => told.content.items.append(&mut list.content.items),
+            None => told = Some(list),
+        }
+    }
+    let Some(told) = told else { return Ok(Exit::Done) };
+    if global.json {
+        terminal::print_json(&told)?;
+    } else {
+        let look = terminal::look(global.color);
+        terminal::print(show::route_stories(&look, &told.content.items).as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn all(global: &Global, names: &Names) -> Result<Exit, Failure> {
+    let body = get(&global.socket, "/v1/routes")?;
+    let body = choose(&body, "connection", false, names)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+        return Ok(Exit::Done);
+    }
+    let Items { items, unlisted } = parse::<List<Route>>(&body)?.content;
+    let mut screen = show::routes(&terminal::look(global.color), &items);
+    if unlisted > 0 {
+        screen += &format!("! {unlisted} more routes that were learnt are not listed: ask for a prefix\n");
+    }
+    terminal::print(screen.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// `show bgp [NEIGHBOR]...`.
+pub(super) fn neighbors(global: &Global, names: &Names) -> Result<Exit, Failure> {
+    let body = get(&global.socket, "/v1/bgp")?;
+    let mut list: Document<Items<BgpNeighbor>> = parse(&body)?;
+    let is = |one: &BgpNeighbor, name: &str| {
+        [one.name.as_str(), one.connection.as_str()].contains(&name)
+            || one.address.to_string() == name
+            || format!("{}/{}", one.connection, one.name) == name
+    };
+    let all = &mut list.content.items;
+    if let Some(missing) = names.names.iter().find(|name| !all.iter().any(|one| is(one, name))) {
+        let failure = Failure::new(Exit::Failed, format_args!("there is no BGP neighbour `{missing}` here"));
+        return Err(match nearest(missing, all.iter().map(|one| one.name.as_str())) {
+            Some(near) => failure.help(format!("did you mean `{near}`?")),
+            None => failure.help("without a name, all are shown"),
+        });
+    }
+    all.retain(|one| names.names.is_empty() || names.names.iter().any(|name| is(one, name)));
+    if global.json {
+        terminal::print_json(&list)?;
+        return Ok(Exit::Done);
+    }
+    let look = terminal::look(global.color);
+    let screen = if names.names.is_empty() {
+        show::bgp(&look, &list.content.items)
+    } else {
+        show::bgp_pages(&look, &list.content.items)
+    };
+    terminal::print(screen.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// `bgp clear|refresh|rekey NEIGHBOR`.
+pub(super) fn wish(global: &Global, verb: &BgpVerb) -> Result<Exit, Failure> {
+    let (wish, options) = match verb {
+        BgpVerb::Clear(options) => ("clear", options),
+        BgpVerb::Refresh(options) => ("refresh", options),
+        BgpVerb::Rekey(options) => ("rekey", options),
+    };
+    let path = format!("/v1/bgp/{}/{wish}", escaped(&options.neighbor));
+    let body = talk(client::post(&global.socket, &path))?;
+    let done: Document<BgpDone> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    } else {
+        let BgpDone { neighbor, message } = done.content;
+        terminal::print(format!("{neighbor}: {message}\n").as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_addresses_are_told_from_connections() {
+        for (name, prefix) in [("10.2.0.0/24", true), ("10.2.0.1", true), ("fd00::/8", true), ("blue", false)]
+        {
+            assert_eq!(name.parse::<IpNet>().is_ok() || name.parse::<IpAddr>().is_ok(), prefix, "{name}");
+        }
+    }
+}

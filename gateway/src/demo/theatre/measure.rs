@@ -1,0 +1,279 @@
+//! What a failure did to the flows of one direction: pure arithmetic on what was sent and what arrived, and when.
+//!
+//! The gap of a flow is a silence beyond its own spacing: the time between two arrivals, minus the time between the
+//! first of the two datagrams and the one that was sent next. So a sender that got no processor for a while makes no gap,
+//! and neither does a flow that is slow by intention.
+
+use std::time::Duration;
+
+use net::Instant;
+use serde::Serialize;
+
+use crate::lab::traffic::udp::{Flow, UdpOptions, UdpReport};
+
+/// The time that is measured, cut at what happened in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moments {
+    /// The failure.
+    pub hurt: Instant,
+    /// It was mended.
+    pub mended: Instant,
+}
+
+/// What became of the flows of one direction.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Direction {
+    /// `a -> b`.
+    pub way: &'static str,
+    /// Flows.
+    pub flows: usize,
+    /// Of these, over channels that were broken.
+    pub flows_hurt: usize,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Lost by the failure.
+    pub lost: u64,
+    /// Lost after it was mended.
+    pub lost_after: u64,
+    /// Lost before, or in flows over channels that were not broken.
+    pub lost_elsewhere: u64,
+    /// Arrived twice.
+    pub duplicated: u64,
+    /// Arrived after a later one, in flows over broken channels.
+    pub reordered: u64,
+    /// The same in the other flows.
+    pub reordered_elsewhere: u64,
+    /// Arrived with wrong octets.
+    pub damaged: u64,
+    /// The longest gap of any flow while it was broken.
+    #[serde(serialize_with = "seconds")]
+    pub gap: Duration,
+    /// The longest gap of any flow before: what this machine does to a flow by itself.
+    #[serde(serialize_with = "seconds")]
+    pub gap_before: Duration,
+    /// The longest gap when it was mended.
+    #[serde(serialize_with = "seconds")]
+    pub gap_after: Duration,
+}
+
+/// A time in seconds, as in all our documents.
+pub(super) fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
+}
+
+/// A silence of a flow, beyond its spacing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Silence {
+    from: Instant,
+    to: Instant,
+    beyond: Duration,
+}
+
+/// Puts together what became of the flows. `homes` are their channels before the failure by place, `broken` says which
+/// places were broken; without any, all were.
+pub(super) fn direction(
+    way: &'static str,
+    report: &UdpReport,
+    homes: &[Option<usize>],
+    broken: &[usize],
+    at: Moments,
+) -> Direction {
+    let mut sum = Direction { way, flows: report.flows.len(), ..Direction::default() };
+    for (flow, home) in report.flows.iter().zip(homes) {
+        let hurt = broken.is_empty() || home.is_some_and(|home| broken.contains(&home));
+        add_counts(&mut sum, flow, hurt, at);
+        for silence in silences(flow) {
+            let longest = if silence.to <= at.hurt {
+                &mut sum.gap_before
+            } else if silence.from < at.mended {
+                &mut sum.gap
+            } else {
+                &mut sum.gap_after
+            };
+            *longest = silence.beyond.max(*longest);
+        }
+    }
+    sum
+}
+
+fn add_counts(sum: &mut Direction, flow: &Flow, hurt: bool, at: Moments) {
+    sum.sent += flow.sent;
+    sum.duplicated += flow.duplicated;
+    sum.damaged += flow.damaged;
+    sum.flows_hurt += usize::from(hurt);
+    *(if hurt { &mut sum.reordered } else { &mut sum.reordered_elsewhere }) += flow.reordered;
+    for &sent in &flow.lost {
+        let place = if sent >= at.mended {
+            &mut sum.lost_after
+        } else if hurt && sent.after(ON_THE_WAY) >= at.hurt {
+            &mut sum.lost
+        } else {
+            &mut sum.lost_elsewhere
+        };
+        *place += 1;
+    }
+}
+
+/// All silences of a flow, and the one that the end of sending cut off.
+fn silences(flow: &Flow) -> impl Iterator<Item = Silence> {
+    let mut came: Vec<(Instant, usize)> =
+        flow.arrived_at.iter().enumerate().filter_map(|(number, at)| at.map(|at| (at, number))).collect();
+    came.sort_unstable();
+    let spacing = |number: usize| {
+        let next = flow.sent_at.get(number.saturating_add(1))?;
+        Some(next.since(*flow.sent_at.get(number)?))
+    };
+    let last = came.last().copied().and_then(|(from, number)| {
+        let sent = *flow.sent_at.last()?;
+        let silent = sent.since(*flow.sent_at.get(number)?);
+        let beyond = silent.saturating_sub(spacing(number)?);
+        Some(Silence { from, to: from.after(silent), beyond })
+    });
+    let pairs: Vec<Silence> = came
+        .windows(2)
+        .filter_map(|pair| {
+            let [(from, number), (to, _)] = *pair else { return None };
+            Some(Silence { from, to, beyond: to.since(from).saturating_sub(spacing(number)?) })
+        })
+        .collect();
+    pairs.into_iter().chain(last)
+}
+
+/// The channel of each flow, from the lengths of frames that each channel passed: frames are encrypted, but encryption
+/// keeps lengths, and each flow has its own. `passed` are frames by length, channel by channel.
+///
+/// What is around a packet is the same for all: the number of octets that explains the most frames.
+pub(super) fn homes(options: &UdpOptions, passed: &[Vec<u64>]) -> Vec<Option<usize>> {
+    let frames = |channel: &Vec<u64>, packet: u16, around: usize| {
+        channel.get(usize::from(packet).saturating_add(around)).copied().unwrap_or(0)
+    };
+    let explained = |around: usize| -> u64 {
+        let of_flow = |packet: u16| passed.iter().map(|c| frames(c, packet, around)).sum::<u64>();
+        options.flows.iter().map(|flow| of_flow(flow.packet)).sum()
+    };
+    let around = (LEAST_AROUND..MOST_AROUND).max_by_key(|&around| explained(around)).unwrap_or_default();
+    let home = |packet: u16| {
+        let counts = passed.iter().map(|channel| frames(channel, packet, around));
+        let (place, most) = counts.enumerate().max_by_key(|&(_, count)| count)?;
+        (most >= FEWEST).then_some(place)
+    };
+    options.flows.iter().map(|flow| home(flow.packet)).collect()
+}
+
+/// Arrivals of the flows of each home, in pieces of `step` from `from` on.
+pub(super) fn arrivals(
+    report: &UdpReport,
+    homes: &[Option<usize>],
+    channels: usize,
+    from: Instant,
+    step: Duration,
+    pieces: usize,
+) -> Vec<Vec<u64>> {
+    let mut rows = vec![vec![0; pieces]; channels];
+    for (flow, home) in report.flows.iter().zip(homes) {
+        let Some(row) = home.and_then(|home| rows.get_mut(home)) else { continue };
+        for at in flow.arrived_at.iter().flatten().filter(|&&at| at >= from) {
+            let piece = at.since(from).as_nanos() / step.as_nanos().max(1);
+            if let Some(count) = usize::try_from(piece).ok().and_then(|piece| row.get_mut(piece)) {
+                *count += 1;
+            }
+        }
+    }
+    rows
+}
+
+/// A datagram that was sent so shortly before a failure may be lost by it.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
+/// Fewer frames of a length could be somebody else's.
+const FEWEST: u64 = 5;
+/// Octets around a packet on a channel: at least Ethernet's header, at most all headers that there are.
+const LEAST_AROUND: usize = 14;
+const MOST_AROUND: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::flows::options;
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// A datagram each 2 ms from 0 on, a millisecond on its way, but those sent in `lost`.
+    fn flow(datagrams: u64, lost: std::ops::Range<u64>) -> Flow {
+        let sent_at: Vec<Instant> = (0..datagrams).map(|n| at(2 * n)).collect();
+        let gone = |sent: &&Instant| lost.contains(&(sent.as_nanos() / 1_000_000));
+        Flow {
+            sent: datagrams,
+            lost: sent_at.iter().filter(gone).copied().collect(),
+            arrived_at: sent_at.iter().map(|s| (!gone(&s)).then_some(s.after(MS))).collect(),
+            sent_at,
+            ..Flow::default()
+        }
+    }
+
+    fn report(flows: Vec<Flow>) -> UdpReport {
+        UdpReport {
+            started: Instant::ZERO,
+            flows,
+            buckets: Vec::new(),
+            longest_gap: Duration::ZERO,
+            delays: Vec::new(),
+        }
+    }
+
+    const MOMENTS: Moments =
+        Moments { hurt: Instant::from_nanos(100_000_000), mended: Instant::from_nanos(300_000_000) };
+
+    #[test]
+    fn a_gap_is_what_is_beyond_the_spacing_and_belongs_to_its_time() {
+        let report = report(vec![flow(200, 100..150), flow(200, 310..314)]);
+        let seen = direction("a -> b", &report, &[Some(0), Some(1)], &[0], MOMENTS);
+        assert_eq!((seen.gap, seen.gap_before, seen.gap_after), (MS * 50, Duration::ZERO, MS * 4));
+        assert_eq!((seen.flows, seen.flows_hurt, seen.sent), (2, 1, 400));
+        assert_eq!((seen.lost, seen.lost_after, seen.lost_elsewhere), (25, 2, 0));
+    }
+
+    #[test]
+    fn losses_of_other_channels_are_told_apart_and_without_channels_all_are_hurt() {
+        let report = report(vec![flow(200, 100..150), flow(200, 200..204)]);
+        let one = direction("a -> b", &report, &[Some(0), Some(1)], &[0], MOMENTS);
+        assert_eq!((one.lost, one.lost_elsewhere), (25, 2));
+        let all = direction("a -> b", &report, &[Some(0), None], &[], MOMENTS);
+        assert_eq!((all.lost, all.lost_elsewhere, all.flows_hurt), (27, 0, 2));
+    }
+
+    #[test]
+    fn a_flow_that_never_comes_back_is_silent_to_the_end_and_a_slow_sender_is_not() {
+        let dead = report(vec![flow(200, 100..1000)]);
+        let seen = direction("a -> b", &dead, &[Some(0)], &[0], MOMENTS);
+        assert_eq!(seen.gap, MS * (398 - 98 - 2));
+        let mut slow = flow(4, 0..0);
+        slow.sent_at = [0, 2, 200, 202].map(at).to_vec();
+        slow.arrived_at = slow.sent_at.iter().map(|s| Some(s.after(MS))).collect();
+        let seen = direction("a -> b", &report(vec![slow]), &[Some(0)], &[0], MOMENTS);
+        assert_eq!(seen.gap, Duration::ZERO);
+    }
+
+    #[test]
+    fn lengths_tell_the_channels_whatever_is_around_a_packet() {
+        let options = options(&["10.2.0.2".parse().unwrap()], 4, 100, 7000);
+        for around in [50, 54, 96] {
+            let mut passed = vec![vec![0; 2048]; 2];
+            for (flow, home) in options.flows.iter().zip([0, 1, 1]) {
+                passed[home][usize::from(flow.packet) + around] = 100;
+            }
+            passed[0][60] = 1000;
+            assert_eq!(homes(&options, &passed), [Some(0), Some(1), Some(1), None], "{around}");
+        }
+    }
+
+    #[test]
+    fn arrivals_are_counted_in_pieces_of_time_by_home() {
+        let report = report(vec![flow(10, 4..8), flow(10, 0..0)]);
+        let rows = arrivals(&report, &[Some(1), None], 2, at(1), MS * 4, 3);
+        assert_eq!(rows, [vec![0, 0, 0], vec![2, 0, 2]]);
+    }
+}

@@ -1,0 +1,335 @@
+//! BGP against speakers that other people wrote, over a real gateway: FRR, BIRD, GoBGP, OpenBGPD, ExaBGP.
+//!
+//! Each test builds its own network (`support/edge.rs`), one at a time. Needs root and the Debian packages that `./test`
+//! installs; skipped loudly without, and failed under `CI=true`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::edge::{Edge, ONE_SESSION, TWO_SESSIONS};
+use support::peers::{Daemon, Peer, Peering};
+use support::shell::{must, ping, sh, until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PASSWORD: &str = "password = { file = \"md5\" }\n";
+
+/// Routes of both families are there, both ways, and packets follow them.
+fn exchanged(edge: &Edge, peer: &Peer) {
+    edge.await_that("the gateway uses both prefixes", || {
+        edge.uses("203.0.113.0/24") && edge.uses("2001:db8:b::/48")
+    });
+    for prefix in ["10.1.0.0/24", "fd00:1::/64"] {
+        edge.await_that(&format!("the peer learns {prefix}\n{}", peer.log()), || {
+            peer.learned(&edge.lab, prefix)
+        });
+    }
+}
+
+/// With each password or none: sessions, routes, packets.
+fn routes_cross(name: &str, daemon: Daemon, installs: bool) {
+    for password in [None, Some("correct-horse")] {
+        let two_sessions = daemon == Daemon::Openbgpd;
+        let text = if two_sessions { TWO_SESSIONS } else { ONE_SESSION };
+        let text = match password {
+            Some(_) => text.replace("connect_retry", &format!("{PASSWORD}connect_retry")),
+            None => text.to_owned(),
+        };
+        let Some(edge) = Edge::start(&format!("bgp_peers::{name}"), &text) else { return };
+        let peer = edge.peer(daemon, &Peering { password, two_sessions, ..Peering::default() });
+        edge.await_up("r1");
+        exchanged(&edge, &peer);
+        if !installs {
+            // This speaker keeps its routes to itself: the way back is put there by hand.
+            must(
+                &edge.lab,
+                "peer",
+                "ip route add 10.1.0.0/24 via 10.255.0.1; ip route add fd00:1::/64 via 2001:db8:ffff::1",
+            );
+        }
+        until("packets follow the routes", PATIENCE, || {
+            (sh(&edge.lab, "host", "ping -n -c 1 -W 1 203.0.113.1").status == Some(0)).then_some(())
+        });
+        ping(&edge.lab, "host", 3, "203.0.113.1");
+        ping(&edge.lab, "host", 3, "2001:db8:b::1");
+        let signed = edge.neighbor("r1")["password"].as_bool().unwrap();
+        assert_eq!(signed, password.is_some());
+        assert_eq!(
+            edge.gateway.events("bgp.up").len(),
+            1 + usize::from(two_sessions),
+            "{}",
+            edge.gateway.log()
+        );
+        assert!(!edge.gateway.log().contains("correct-horse"), "no password in the log");
+        edge.end();
+    }
+}
+
+#[test]
+fn routes_cross_with_frr() {
+    routes_cross("routes_cross_with_frr", Daemon::Frr, true);
+}
+
+#[test]
+fn routes_cross_with_bird() {
+    routes_cross("routes_cross_with_bird", Daemon::Bird, true);
+}
+
+#[test]
+fn routes_cross_with_gobgp() {
+    routes_cross("routes_cross_with_gobgp", Daemon::Gobgp, false);
+}
+
+#[test]
+fn routes_cross_with_openbgpd() {
+    routes_cross("routes_cross_with_openbgpd", Daemon::Openbgpd, false);
+}
+
+#[test]
+fn routes_cross_with_exabgp() {
+    routes_cross("routes_cross_with_exabgp", Daemon::Exabgp, false);
+}
+
+// RFC 5082.
+#[test]
+fn ttl_security_lets_neighbours_on_the_link_in_and_nobody_else() {
+    let secure = ONE_SESSION.replace("connect_retry", "ttl_security = true\nconnect_retry");
+    for daemon in [Daemon::Bird, Daemon::Frr, Daemon::Gobgp] {
+        let Some(edge) = Edge::start("bgp_peers::ttl_security", &secure) else { return };
+        let peer = edge.peer(daemon, &Peering { gtsm: true, ..Peering::default() });
+        edge.await_up("r1");
+        exchanged(&edge, &peer);
+        drop(peer);
+        edge.end();
+    }
+    // A neighbour that sends with TTL 1 looks as if it were 254 hops away.
+    let Some(edge) = Edge::start("bgp_peers::ttl_security", &secure) else { return };
+    let _peer = edge.peer(Daemon::Bird, &Peering::default());
+    // What does not arrive cannot be awaited; an attempt of ours that ended can.
+    edge.await_that("attempts fail", || edge.neighbor("r1")["reason"] == "no_connection");
+    assert_eq!(edge.neighbor("r1")["sessions"], 0);
+    edge.end();
+}
+
+// RFC 2385; the kernel only counts, and says nothing.
+#[test]
+fn passwords_that_do_not_match_are_called_by_their_name() {
+    let signed = ONE_SESSION.replace("connect_retry", &format!("{PASSWORD}connect_retry"));
+    for (ours, theirs, reason) in [
+        (signed.as_str(), Some("another"), "md5_wrong"),
+        (signed.as_str(), None, "md5_missing"),
+        (ONE_SESSION, Some("another"), "md5_unexpected"),
+    ] {
+        let Some(edge) = Edge::start("bgp_peers::passwords", ours) else { return };
+        let _peer = edge.peer(Daemon::Bird, &Peering { password: theirs, ..Peering::default() });
+        edge.await_that(reason, || edge.neighbor("r1")["reason"] == reason);
+        let said = edge.gateway.events("bgp.md5");
+        assert!(said.iter().any(|line| line["kind"] == reason && line["neighbor"] == "blue/r1"), "{said:?}");
+        assert!(
+            edge.gateway.says("show bgp").contains("! blue/r1: segments arrive with"),
+            "{}",
+            edge.gateway.says("show bgp")
+        );
+        edge.end();
+    }
+}
+
+// RFC 2385 §4.1 leaves it open; Linux lets a key be changed under a live connection.
+#[test]
+fn a_password_is_changed_without_an_end_of_the_session() {
+    let signed = ONE_SESSION.replace("connect_retry", &format!("{PASSWORD}connect_retry"));
+    let Some(edge) = Edge::start("bgp_peers::a_password_is_changed", &signed) else { return };
+    let peering = Peering { password: Some("correct-horse"), hold: 30, ..Peering::default() };
+    let peer = edge.peer(Daemon::Frr, &peering);
+    edge.await_up("r1");
+    exchanged(&edge, &peer);
+    edge.folder.key("md5", "the-next-one\n");
+    assert!(edge.gateway.says("bgp rekey r1").contains("blue/r1"));
+    // FRR ends a session whose password is changed, so the far end is changed where it is kept: it calls again, and the
+    // gateway's listener knows the new one.
+    let folder = edge.folder.path().join("peer-peer");
+    must(
+        &edge.lab,
+        "peer",
+        &format!(
+            "vtysh --vty_socket {0} --config_dir {0} -c 'conf t' -c 'router bgp 65002' -c 'neighbor 10.255.0.1 password the-next-one'",
+            folder.display()
+        ),
+    );
+    edge.await_that("up with the new password", || {
+        edge.neighbor("r1")["state"] == "established" && peer.learned(&edge.lab, "10.1.0.0/24")
+    });
+    edge.end();
+}
+
+#[test]
+fn sessions_come_back_whatever_ended_them() {
+    let Some(edge) = Edge::start("bgp_peers::sessions_come_back", ONE_SESSION) else { return };
+    let mut peer = edge.peer(Daemon::Bird, &Peering::default());
+    edge.await_up("r1");
+    exchanged(&edge, &peer);
+    // An operator.
+    assert!(edge.gateway.says("bgp clear 10.255.0.2").contains("starts again"));
+    edge.await_that("a second session", || edge.neighbor("r1")["sessions"] == 2);
+    exchanged(&edge, &peer);
+    assert!(edge.neighbor("r1")["last_down"]["why"].as_str().unwrap().contains("cleared by the operator"));
+    // Their operator, with a word (RFC 9003).
+    peer.ask(&edge.lab, "restart peer");
+    edge.await_that("a third session", || edge.neighbor("r1")["sessions"] == 3);
+    // A crash.
+    peer.crash("bird");
+    edge.await_that("it is down", || edge.neighbor("r1")["state"] != "established");
+    peer.recover(&edge.lab);
+    edge.await_that("a fourth session", || edge.neighbor("r1")["sessions"] == 4);
+    exchanged(&edge, &peer);
+    // A link: told at once, not by the hold timer.
+    must(&edge.lab, "peer", "ip link set eth0 down");
+    edge.await_that("the link is the reason", || edge.neighbor("r1")["reason"] == "link_down");
+    assert!(!edge.uses("203.0.113.0/24"), "routes went with the link");
+    let why = edge.neighbor("r1")["last_down"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("the link is down"), "{why}");
+    must(&edge.lab, "peer", "ip link set eth0 up; ip address replace 2001:db8:ffff::2/64 dev eth0 nodad");
+    edge.await_that("a fifth session", || edge.neighbor("r1")["sessions"] == 5);
+    exchanged(&edge, &peer);
+    edge.end();
+}
+
+#[test]
+fn a_gateway_that_ends_says_goodbye() {
+    let Some(mut edge) = Edge::start("bgp_peers::goodbye", ONE_SESSION) else { return };
+    let peer = edge.peer(Daemon::Bird, &Peering { hold: 90, ..Peering::default() });
+    edge.await_up("r1");
+    exchanged(&edge, &peer);
+    edge.gateway.end();
+    until("the peer knows", PATIENCE, || {
+        let said = peer.ask(&edge.lab, "show protocols all peer");
+        (said.contains("Administrative shutdown") || !peer.learned(&edge.lab, "10.1.0.0/24")).then_some(())
+    });
+}
+
+fn many(count: u8) -> Vec<String> {
+    (0..count).map(|at| format!("203.0.{at}.0/24")).collect()
+}
+
+// Per-peer limits: RFC 4486 §4 (maximum number of prefixes).
+#[test]
+fn too_many_prefixes_are_held_or_end_the_session_as_configured() {
+    let peering = Peering { prefixes: many(8), ..Peering::default() };
+    let hold = format!("{ONE_SESSION}max_in = {{ ipv4 = 5, action = \"hold\" }}\n");
+    let Some(edge) = Edge::start("bgp_peers::too_many_prefixes", &hold) else { return };
+    let _peer = edge.peer(Daemon::Bird, &peering);
+    edge.await_up("r1");
+    edge.await_that("five are taken", || edge.neighbor("r1")["families"][0]["received"] == 5);
+    assert_eq!(edge.neighbor("r1")["families"][0]["overflowed"], true);
+    assert!(
+        edge.gateway
+            .events("bgp.limit")
+            .iter()
+            .any(|line| line["level"] == "exceeded" && line["direction"] == "in")
+    );
+    assert_eq!(edge.neighbor("r1")["state"], "established");
+    edge.end();
+
+    let shut = format!("{ONE_SESSION}max_in = {{ ipv4 = 5, action = \"shut\", restart = \"1h\" }}\n");
+    let Some(edge) = Edge::start("bgp_peers::too_many_prefixes", &shut) else { return };
+    let peer = edge.peer(Daemon::Bird, &peering);
+    edge.await_that("it is held down", || edge.neighbor("r1")["reason"] == "held");
+    assert!(!edge.uses("203.0.0.0/24"));
+    let said = peer.ask(&edge.lab, "show protocols all peer");
+    assert!(said.contains("Maximum number of prefixes reached"), "{said}");
+    edge.end();
+}
+
+#[test]
+fn what_a_neighbour_would_end_the_session_for_is_never_sent() {
+    let statics: String = (0..12)
+        .map(|at| format!("[[connection.route]]\nprefix = \"10.64.{at}.0/24\"\nvia = \"unreachable\"\n"))
+        .collect();
+    let text = format!("{ONE_SESSION}max_out = {{ ipv4 = 10 }}\n{statics}");
+    // FRR ends the session at the eleventh.
+    let peering = Peering { more: " neighbor @PEER@ description limited\n", ..Peering::default() };
+    let family = |edge: &Edge| edge.neighbor("r1")["families"][0].clone();
+    let Some(edge) = Edge::start_announcing("bgp_peers::out_limit", "[\"lans\", \"static\"]", &text) else {
+        return;
+    };
+    let peer = edge.peer(Daemon::Frr, &peering);
+    must(
+        &edge.lab,
+        "peer",
+        &format!(
+            "vtysh --vty_socket {0} --config_dir {0} -c 'conf t' -c 'router bgp 65002' -c 'address-family ipv4 unicast' -c 'neighbor 10.255.0.1 maximum-prefix 10'",
+            edge.folder.path().join("peer-peer").display()
+        ),
+    );
+    edge.await_that("ten are announced, three held back", || {
+        let family = family(&edge);
+        family["announced"] == 10 && family["held_back"] == 3
+    });
+    assert_eq!(edge.neighbor("r1")["sessions"], 1);
+    let levels = edge.gateway.events("bgp.limit");
+    assert!(levels.iter().any(|line| line["level"] == "near" && line["direction"] == "out"), "{levels:?}");
+    assert!(edge.gateway.says("show bgp").contains("3 ipv4 prefixes are held back"));
+    assert!(edge.gateway.says("show routes 10.64.11.0/24 --why").contains("held back, the prefix limit"));
+    drop(peer);
+    edge.end();
+}
+
+// RFC 4724: their control plane restarts, ours helps.
+#[test]
+fn routes_of_a_neighbour_that_restarts_stay_and_carry_traffic() {
+    for (daemon, program) in [(Daemon::Bird, "bird"), (Daemon::Frr, "bgpd")] {
+        let text = format!("{ONE_SESSION}graceful_restart = \"helper\"\n");
+        let Some(edge) = Edge::start("bgp_peers::routes_of_a_neighbour_that_restarts", &text) else { return };
+        let mut peer = edge.peer(daemon, &Peering { restarts: true, ..Peering::default() });
+        edge.await_up("r1");
+        exchanged(&edge, &peer);
+        ping(&edge.lab, "host", 1, "203.0.113.1");
+        edge.await_that("restart was agreed on", || edge.neighbor("r1")["graceful_restart"] == "helper");
+        peer.crash(program);
+        edge.await_that("it is down", || edge.neighbor("r1")["state"] != "established");
+        assert!(edge.uses("203.0.113.0/24"), "{daemon:?}: its routes are stale and stay");
+        assert!(!edge.neighbor("r1")["families"][0]["stale_until"].is_null());
+        ping(&edge.lab, "host", 2, "203.0.113.1");
+        peer.recover(&edge.lab);
+        edge.await_that("it is back", || edge.neighbor("r1")["sessions"] == 2);
+        edge.await_that("nothing is stale", || edge.neighbor("r1")["families"][0]["stale_until"].is_null());
+        assert!(edge.uses("203.0.113.0/24"), "{daemon:?}");
+        exchanged(&edge, &peer);
+        ping(&edge.lab, "host", 2, "203.0.113.1");
+        edge.end();
+    }
+}
+
+// RFC 2918, RFC 7313.
+#[test]
+fn routes_are_told_again_when_somebody_asks() {
+    for daemon in [Daemon::Bird, Daemon::Frr, Daemon::Gobgp] {
+        let Some(edge) = Edge::start("bgp_peers::routes_are_told_again", ONE_SESSION) else { return };
+        let peer = edge.peer(daemon, &Peering::default());
+        edge.await_up("r1");
+        exchanged(&edge, &peer);
+        let heard = || edge.neighbor("r1")["messages_in"].as_u64().unwrap();
+        let before = heard();
+        assert!(edge.gateway.says("bgp refresh r1").contains("again"));
+        edge.await_that("it answers", || heard() >= before + 2);
+        let ask = match daemon {
+            Daemon::Bird => "reload in peer",
+            Daemon::Frr => "clear bgp 10.255.0.1 soft in",
+            Daemon::Gobgp | Daemon::Openbgpd | Daemon::Exabgp => "neighbor 10.255.0.1 softresetin",
+        };
+        let sent = || edge.neighbor("r1")["messages_out"].as_u64().unwrap();
+        let before = sent();
+        peer.ask(&edge.lab, ask);
+        edge.await_that("we answer", || sent() > before);
+        exchanged(&edge, &peer);
+        assert_eq!(edge.neighbor("r1")["sessions"], 1, "{daemon:?}: the session stayed");
+        edge.end();
+    }
+}
