@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble::{self, Plan},
+    assemble,
     bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
@@ -125,7 +125,7 @@ impl Gateway {
         let mut store = PnStore::open(&config.runtime.state_dir)?;
         let mut taps = Taps::prepare(&config)?;
         let plan = assemble::plan(&config, &ports::devices(&config, &taps))?;
-        let hands_off = config.ports.iter().filter_map(take_over).collect::<Vec<_>>();
+        let hands_off = config.ports.iter().filter_map(ports::take_over).collect::<Vec<_>>();
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
         let depot = Depot::new(plan.pool);
@@ -145,8 +145,8 @@ impl Gateway {
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
-        open_ports(&config, &setup, plan.pool, &mut workers, &mut taps)?;
-        let hosts = open_hosts(&plan, &setup, &mut workers).await?;
+        ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps)?;
+        let hosts = ports::open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
         for worker in &mut workers {
             drop(worker.dataplane().set_tables(tables.clone()));
@@ -478,7 +478,7 @@ impl Gateway {
         if port.underlay.is_none() {
             self.hands_off.retain(|one| one.device() != port.device);
         }
-        self.hands_off.extend(take_over(port));
+        self.hands_off.extend(ports::take_over(port));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
             if setup.owner.is_some_and(|owner| owner != WorkerId::at(at)) {
@@ -542,59 +542,6 @@ async fn until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep(due.since(clock::now())).await,
         None => std::future::pending().await,
     }
-}
-
-/// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to, and not that of a
-/// tunnel, whose datagrams cross that stack.
-fn take_over(port: &config::model::Port) -> Option<HandsOff> {
-    let device = &port.device;
-    let ours = port.io != Io::Tap && port.underlay.is_none();
-    let (hands_off, failed) = ours.then(|| HandsOff::of(device))?;
-    for key in failed {
-        // Without IPv6 in the kernel there is nothing to take IPv6 from.
-        tracing::debug!(event = "port.sysctl", device, key, "not set");
-    }
-    if let Some(why) = ports::why_not_addresses(device, &ports::kernel_addresses(device)) {
-        warn!(event = "port.kernel_address", port = port.name, "{why}");
-    }
-    Some(hands_off)
-}
-
-fn open_ports(
-    config: &Config,
-    setup: &Setup,
-    pool: dataplane::PoolSizes,
-    workers: &mut [Worker],
-    taps: &mut Taps,
-) -> Result<()> {
-    for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
-        for (worker_at, worker) in workers.iter_mut().enumerate() {
-            let id = WorkerId::at(worker_at);
-            if plan.owner.is_none_or(|owner| owner == id) {
-                let opened = ports::open(port, plan.caps.offload, id, setup.workers, pool, taps)?;
-                worker.set_port(PortId::at(at), opened).with_context(|| format!("port \"{}\"", port.name))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Makes the TAPs; gives their names.
-async fn open_hosts(
-    plan: &Plan,
-    setup: &Setup,
-    workers: &mut [Worker],
-) -> Result<BTreeMap<InterfaceId, String>> {
-    let mut names = BTreeMap::new();
-    for host in &plan.hosts {
-        let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let (name, opened) = ports::open_host(host).await?;
-        names.insert(host.interface, name);
-        if let Some(worker) = workers.get_mut(owner.index()) {
-            worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
-        }
-    }
-    Ok(names)
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {

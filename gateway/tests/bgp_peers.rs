@@ -15,6 +15,7 @@ mod support;
 use std::time::Duration;
 
 use support::edge::{Edge, ONE_SESSION, TWO_SESSIONS};
+use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
 use support::shell::{must, ping, sh, until};
 
@@ -141,9 +142,42 @@ fn passwords_that_do_not_match_are_called_by_their_name() {
     }
 }
 
-// RFC 2385 §4.1 leaves it open; Linux lets a key be changed under a live connection.
+/// Linux lets a key be changed under a live connection; what was refused meanwhile is sent again.
 #[test]
-fn a_password_is_changed_without_an_end_of_the_session() {
+fn both_ends_change_the_password_and_the_session_stays() {
+    let signed = ONE_SESSION.replace("connect_retry", &format!("{PASSWORD}connect_retry"));
+    let Some(edge) = Edge::start("bgp_peers::both_ends_change", &signed) else { return };
+    must(&edge.lab, "peer", "ip address flush dev eth0");
+    let far = Folder::new();
+    far.key("md5", "correct-horse\n");
+    let text = "[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"p1\"\ndevice = \"eth0\"\n\
+        [[channel]]\nname = \"ch1\"\ninterconnect = \"x\"\nport = \"p1\"\n[channel.macsec]\npolicy = \"off\"\n\
+        [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
+        [[connection.attachment]]\nchannel = \"ch1\"\naddress = [\"10.255.0.2/30\"]\npeer = [\"10.255.0.1\"]\n\
+        [connection.bgp]\nasn = 65002\nannounce = [\"203.0.113.0/24\"]\n\
+        [[connection.neighbor]]\non = \"ch1\"\nasn = 65001\npassword = { file = \"md5\" }\nhold = \"30s\"\nkeepalive = \"1s\"\n\
+        connect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n";
+    let mut other = Gateway::new(&far, "peer", "far", 1, text);
+    other.start(&edge.lab);
+    edge.await_that("routes cross", || edge.uses("203.0.113.0/24"));
+    for folder in [&edge.folder, &far] {
+        folder.key("md5", "the-next-one\n");
+    }
+    assert!(edge.gateway.says("bgp rekey r1").contains("blue/r1"));
+    assert!(other.says("bgp rekey 10.255.0.1").contains("blue/10.255.0.1%ch1"));
+    let heard = || edge.neighbor("r1")["messages_in"].as_u64().unwrap();
+    let before = heard();
+    edge.await_that("keepalives cross", || heard() >= before + 3);
+    assert_eq!(edge.neighbor("r1")["sessions"], 1, "{}", edge.gateway.log());
+    // The next session is signed with it from its first segment on.
+    other.says("bgp clear 10.255.0.1");
+    edge.await_that("a second session", || edge.neighbor("r1")["sessions"] == 2);
+    other.end();
+    edge.end();
+}
+
+#[test]
+fn a_password_is_changed_while_the_neighbour_starts_anew_for_it() {
     let signed = ONE_SESSION.replace("connect_retry", &format!("{PASSWORD}connect_retry"));
     let Some(edge) = Edge::start("bgp_peers::a_password_is_changed", &signed) else { return };
     let peering = Peering { password: Some("correct-horse"), hold: 30, ..Peering::default() };
@@ -152,15 +186,13 @@ fn a_password_is_changed_without_an_end_of_the_session() {
     exchanged(&edge, &peer);
     edge.folder.key("md5", "the-next-one\n");
     assert!(edge.gateway.says("bgp rekey r1").contains("blue/r1"));
-    // FRR ends a session whose password is changed, so the far end is changed where it is kept: it calls again, and the
-    // gateway's listener knows the new one.
-    let folder = edge.folder.path().join("peer-peer");
+    // FRR ends a session whose password is changed, and calls again.
     must(
         &edge.lab,
         "peer",
         &format!(
             "vtysh --vty_socket {0} --config_dir {0} -c 'conf t' -c 'router bgp 65002' -c 'neighbor 10.255.0.1 password the-next-one'",
-            folder.display()
+            edge.folder.path().join("peer-peer").display()
         ),
     );
     edge.await_that("up with the new password", || {

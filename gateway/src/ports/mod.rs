@@ -3,6 +3,7 @@
 //! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
 
 mod hands_off;
+mod start;
 mod taps;
 mod tunnel;
 
@@ -23,6 +24,7 @@ use sys::sysctl;
 use crate::assemble::{Device, HostTap};
 
 pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
+pub use start::{open_all, open_hosts, take_over};
 pub use taps::Taps;
 
 /// What the kernel says of each device that the configuration names; those that are not there are left out.
