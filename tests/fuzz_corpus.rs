@@ -13,9 +13,11 @@ mod pcap_decode;
 /// What a target does with the octets.
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 8] = [
+const TARGETS: [(&str, Body); 10] = [
     ("bfd", fuzz::bfd),
     ("config", fuzz::config),
+    ("kay", fuzz::kay),
+    ("mkpdu", fuzz::mkpdu),
     ("neighbor", fuzz::neighbor),
     ("offload", fuzz::offload),
     ("pcap_decode", pcap_decode::pcap_decode),

@@ -161,9 +161,10 @@ pub enum ParseSciError {
 impl FromStr for Sci {
     type Err = ParseSciError;
 
-    /// Reads `020000000001:0001`, `0200000000010001` and `02:00:00:00:00:01:00:01`.
+    /// Reads `020000000001:0001`, `0200000000010001`, `02:00:00:00:00:01:00:01` and, as screens and the API write it,
+    /// `02:00:00:00:00:01/0001`.
     fn from_str(text: &str) -> Result<Self, ParseSciError> {
-        let octets = hex(text).ok_or(ParseSciError::Digits)?;
+        let octets = hex(&text.replacen('/', ":", 1)).ok_or(ParseSciError::Digits)?;
         let &[a, b, c, d, e, f, g, h] = octets.first_chunk::<8>().ok_or(ParseSciError::Digits)?;
         if octets.len() != 8 || text.contains(char::is_whitespace) {
             return Err(ParseSciError::Digits);
@@ -182,8 +183,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_sci_is_read_in_three_spellings_and_written_in_one() {
-        for text in ["0a0000000001:0102", "0A00000000010102", "0a:00:00:00:00:01:01:02"] {
+    fn an_sci_is_read_in_four_spellings_and_written_in_one() {
+        for text in
+            ["0a0000000001:0102", "0A00000000010102", "0a:00:00:00:00:01:01:02", "0a:00:00:00:00:01/0102"]
+        {
             let sci: Sci = text.parse().unwrap();
             assert_eq!(sci.to_string(), "0a0000000001:0102");
             assert_eq!(sci.octets(), [0x0a, 0, 0, 0, 0, 1, 1, 2]);

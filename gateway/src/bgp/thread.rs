@@ -156,7 +156,7 @@ impl Loop {
             Found::Connected((at, id)) => {
                 let Some(one) = self.speaking.get_mut(at) else { return };
                 if !one.speaker.handle_connected(id, now) {
-                    self.wires.hang_up((at, id), &[], now);
+                    let _unanswered = self.wires.hang_up((at, id), &[], now);
                 }
             }
             Found::Octets((at, id), octets) => {
@@ -223,7 +223,12 @@ impl Loop {
             let Some(one) = self.speaking.get_mut(at) else { return };
             let Some(io) = one.speaker.poll_io() else { return };
             match io {
-                Io::Close(id, last_words) => self.wires.hang_up((at, id), &last_words, now),
+                Io::Close(id, last_words) => {
+                    let unanswered = self.wires.hang_up((at, id), &last_words, now);
+                    if let Some(peer) = one.watched(id.peer).filter(|_| unanswered) {
+                        peer.failure = Some("no answer to attempts to connect".to_owned());
+                    }
+                }
                 Io::Connect(id) => {
                     let dial = one.watched(id.peer).and_then(|peer| peer.dial.clone());
                     let dialled = match dial {

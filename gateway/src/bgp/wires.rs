@@ -217,12 +217,12 @@ impl Wires {
         wrote.map_err(|error| error.to_string())
     }
 
-    /// Ends a connection after these last words, if they can be written at once.
-    pub(super) fn hang_up(&mut self, id: WireId, last_words: &[u8], now: Instant) {
-        let Some(token) = self.by_id.remove(&id) else { return };
-        let Some(Socket::Wire(mut wire)) = self.sockets.remove(&token) else { return };
+    /// Ends a connection after these last words, if they can be written at once. True when nobody had answered.
+    pub(super) fn hang_up(&mut self, id: WireId, last_words: &[u8], now: Instant) -> bool {
+        let Some(token) = self.by_id.remove(&id) else { return false };
+        let Some(Socket::Wire(mut wire)) = self.sockets.remove(&token) else { return false };
         if wire.connecting || last_words.is_empty() {
-            return;
+            return wire.connecting;
         }
         // Half a message before them would make nonsense of them.
         wire.waiting.extend_from_slice(last_words);
@@ -231,6 +231,7 @@ impl Wires {
             let lingering = Socket::Lingering { stream: wire.stream, until: now.after(LINGER) };
             self.sockets.insert(token, lingering);
         }
+        false
     }
 
     /// Ends what has lingered for long enough.

@@ -17,7 +17,7 @@ use macsec::{
 use crate::world::{Dice, Weather, World, key, ms, params, secs};
 
 /// How many by default.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 2_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod bfd;
+mod mka;
 mod offload;
 mod pipeline;
 mod secy_pair;
@@ -18,6 +19,7 @@ use net::VlanTag;
 
 pub use addresses::neighbor;
 pub use bfd::bfd;
+pub use mka::{kay, mkpdu};
 pub use offload::offload;
 pub use pipeline::pipeline;
 pub use secy_pair::secy_pair;
