@@ -281,9 +281,12 @@ impl Gateway {
                     // Look again: when the device is back (or never left), its next state reopens the port. One that
                     // was down for a moment only may be up again by now, and nobody else would tell the worker.
                     let lasts = matches!(error, PortError::Down | PortError::NoRoute);
-                    *known = (!lasts).then_some(Link::Gone);
                     let port_config = self.config.ports.get(port.index());
                     let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
+                    // A worker may know before the link monitor that a device is gone: that is still to be told then.
+                    if link != Link::Gone {
+                        *known = (!lasts).then_some(Link::Gone);
+                    }
                     self.link_changed(port.index(), link);
                 }
             }
