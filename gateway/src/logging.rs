@@ -29,8 +29,13 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.limit", "A BGP neighbour sends, or would get, nearly as many prefixes as the limit, or more."),
     ("bgp.listen_failed", "Nobody can call on a device: its BGP neighbours are called instead."),
     ("bgp.md5", "Segments arrive whose MD5 signature is missing, wrong or not expected."),
+    ("bgp.memory", "What the next life of this gateway needs of BGP could not be written, or not be read."),
     ("bgp.password", "A password for TCP-MD5 could not be set."),
     ("bgp.refused", "A BGP session did not come about: one side told the other why."),
+    (
+        "bgp.restarted",
+        "BGP goes on where an earlier life of this gateway ended: neighbours may have kept its routes.",
+    ),
     ("bgp.selection_done", "After a restart all neighbours have sent their routes."),
     ("bgp.socket", "A connection of a BGP neighbour could not be used."),
     ("bgp.stale_dropped", "Routes that a BGP neighbour did not bring back after its restart were dropped."),

@@ -90,7 +90,7 @@ section! {
         strict_role: bool => default(false);
         /// How much of graceful restart (RFC 4724) to do. Default: `helper`, but `off` where the profile advises it.
         graceful_restart: GracefulRestart => optional;
-        /// How long it shall keep our routes while we restart (`full` only).
+        /// How long it shall keep our routes while we restart (`unplanned` and `full`).
         restart_time: Lasting<1_000, 4_095_000> => optional;
         /// Keep routes over a NOTIFICATION too (RFC 8538).
         restart_over_notification: bool => default(false);
@@ -256,7 +256,9 @@ words! {
         Off = "off",
         /// Keep the neighbour's routes while it restarts.
         Helper = "helper",
-        /// Also ask it to keep ours.
+        /// Also ask it to keep ours when this gateway dies; one that is stopped says goodbye.
+        Unplanned = "unplanned",
+        /// Also ask it to keep ours when this gateway is stopped.
         Full = "full",
     }
 }

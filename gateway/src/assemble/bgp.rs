@@ -60,6 +60,8 @@ pub struct PeerPlan {
     pub password: Option<Secret>,
     /// Generalized TTL security (RFC 5082).
     pub ttl_security: bool,
+    /// It keeps our routes over a planned stop too, and so hears nothing of it.
+    pub silent_stop: bool,
 }
 
 /// All connections that speak BGP.
@@ -169,6 +171,7 @@ fn peer(
         local: local(setup, neighbor.address),
         password: neighbor.password.as_ref().map(|password| password.secret.clone()),
         ttl_security: neighbor.ttl_security,
+        silent_stop: neighbor.graceful_restart == GracefulRestart::Full,
     })
 }
 
@@ -253,7 +256,7 @@ fn restart(neighbor: &words::Neighbor) -> RestartMode {
     match neighbor.graceful_restart {
         GracefulRestart::Off => RestartMode::Off,
         GracefulRestart::Helper => RestartMode::Helper,
-        GracefulRestart::Full => {
+        GracefulRestart::Unplanned | GracefulRestart::Full => {
             RestartMode::Full(u16::try_from(neighbor.restart_time.as_secs()).unwrap_or(4095))
         }
     }

@@ -13,6 +13,7 @@
 //! | `signatures` | what the kernel's counters say of passwords that do not match |
 //! | `tell` | events of the speakers to lines of the log |
 //! | `report` | what the API asks |
+//! | `memory` | what one life leaves to the next: graceful restart |
 //! | `start` | how it begins, and what links mean to it |
 //!
 //! # Invariants
@@ -24,6 +25,7 @@
 //! 4. A listener takes connections from configured neighbours over their own device only.
 //! 5. No password is logged or shown.
 
+mod memory;
 pub mod report;
 mod routes;
 mod signatures;
@@ -40,6 +42,7 @@ use crossbeam::channel::{Sender, bounded};
 use dataplane::{InterfaceId, Tables};
 use sys::{Poller, Waker};
 
+pub use memory::{Keeper, Past};
 pub use start::start;
 
 use crate::{assemble::Domain, clock};
@@ -102,6 +105,12 @@ pub struct Start {
     pub domains: Vec<Domain>,
     /// Names of domains and neighbours for people, as the log says them: by place in `domains`, by neighbour.
     pub names: Vec<Vec<String>>,
+    /// Names of interfaces, by their ids.
+    pub interfaces: Vec<String>,
+    /// By place in `domains`: what the earlier life of this gateway left, if neighbours may have kept our routes.
+    pub past: Vec<Option<Past>>,
+    /// Writes down what the next life needs, when neighbours would keep our routes.
+    pub keeper: Option<Keeper>,
     /// The TAP device of each interface that a neighbour is on.
     pub devices: BTreeMap<InterfaceId, String>,
     /// The tables that the workers have.

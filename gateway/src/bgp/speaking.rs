@@ -1,21 +1,26 @@
 //! One connection that speaks BGP: its speaker, its neighbours as links, paths and people see them, its routes.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use bgp::{
-    Event, PeerId, PeerStatus, RestartMode, SessionEnd, Speaker,
+    Event, PeerId, PeerStatus, SessionEnd, Speaker,
     fsm::State,
     peer::{PathWatch, Standing},
 };
 use dataplane::InterfaceId;
-use net::Instant;
+use net::{Instant, IpNet};
 use sys::tcp::Hops;
 
 use super::{
     PathNews,
+    memory::{self, Life, Past},
     report::{Explained, LearnedRoutes, NeighborReport, Wanted},
     routes::{Place, Routes},
     signatures::Mismatch,
+    start::keeps_ours,
     tell,
     wires::Dial,
 };
@@ -28,6 +33,10 @@ pub(super) struct Speaking {
     pub(super) speaker: Speaker,
     pub(super) peers: Vec<Watched>,
     pub(super) routes: Routes,
+    /// What is forwarded as an earlier life of this gateway did, until the speaker has chosen anew.
+    restored: Vec<IpNet>,
+    /// Whose sessions that life had, until then: what is left to the next one if this one is short.
+    awaited: BTreeSet<PeerId>,
 }
 
 /// One neighbour, as the sockets see it.
@@ -45,8 +54,10 @@ pub(super) struct Watched {
     pub(super) signatures: Option<Mismatch>,
     pub(super) last_down: Option<(Instant, String)>,
     pub(super) watches_path: bool,
-    /// Asks for graceful restart: closed without a word when the gateway ends.
-    pub(super) restarts: bool,
+    /// It keeps our routes when we are gone without a word.
+    pub(super) keeps_ours: bool,
+    /// Closed without a word when the gateway is stopped.
+    pub(super) silent_stop: bool,
 }
 
 impl Speaking {
@@ -54,8 +65,8 @@ impl Speaking {
         domain: Domain,
         names: Vec<String>,
         devices: &BTreeMap<InterfaceId, String>,
-        seed: u64,
-        now: Instant,
+        past: Option<Past>,
+        (seed, now): (u64, Instant),
     ) -> Self {
         let mut speaker = Speaker::new(domain.speaker, seed, now);
         let mut routes = Routes::new(domain.base, domain.subnets);
@@ -73,7 +84,49 @@ impl Speaking {
             speaker.start_peer(id, now);
             peers.push(Watched { id, ..watched });
         }
-        Self { connection: domain.connection, speaker, peers, routes }
+        let mut this = Self {
+            connection: domain.connection,
+            speaker,
+            peers,
+            routes,
+            restored: Vec::new(),
+            awaited: BTreeSet::new(),
+        };
+        this.go_on(past.unwrap_or_default());
+        this
+    }
+
+    /// Forwards as the earlier life did, and waits for those who kept our routes.
+    fn go_on(&mut self, past: Past) {
+        let peer_on =
+            |id: InterfaceId| self.peers.iter().find(|peer| peer.interface == id).map(|peer| peer.id);
+        for (prefix, hops) in &past.routes {
+            self.routes.apply(&memory::as_learnt(*prefix, hops, peer_on));
+        }
+        self.restored = past.routes.into_iter().map(|(prefix, _)| prefix).collect();
+        for (peer, awaited) in self.peers.iter().zip(past.awaited) {
+            if awaited {
+                self.awaited.insert(peer.id);
+            } else {
+                self.speaker.do_not_await(peer.id);
+            }
+        }
+    }
+
+    /// The speaker has chosen: what it did not hear again is over.
+    fn settle_restored(&mut self) {
+        self.awaited.clear();
+        for prefix in core::mem::take(&mut self.restored) {
+            self.routes.apply(&self.speaker.route(&prefix));
+        }
+    }
+
+    /// What the next life needs, of sessions with those neighbours of whom `is_kept` is true.
+    pub(super) fn life(&self, interfaces: &[String], is_kept: impl Fn(&Watched) -> bool) -> Life {
+        let is_up = |id| self.speaker.status(id).is_some_and(|status| status.state == State::Established);
+        let up = |peer: &&Watched| is_kept(peer) && (self.awaited.contains(&peer.id) || is_up(peer.id));
+        let sessions: BTreeSet<_> = self.peers.iter().filter(up).map(|peer| peer.name.clone()).collect();
+        Life::of(sessions, self.routes.learned(), self.routes.iter(), interfaces)
     }
 
     pub(super) fn watched(&mut self, peer: PeerId) -> Option<&mut Watched> {
@@ -110,8 +163,8 @@ impl Speaking {
             | Event::Limit { .. }
             | Event::EndOfRib { .. }
             | Event::StaleDropped { .. }
-            | Event::TooLarge { .. }
-            | Event::SelectionDone => {}
+            | Event::TooLarge { .. } => {}
+            Event::SelectionDone => self.settle_restored(),
         }
     }
 
@@ -203,7 +256,8 @@ impl Watched {
             signatures: None,
             last_down: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
-            restarts: matches!(plan.config.restart, RestartMode::Full(_)),
+            keeps_ours: keeps_ours(plan).is_some(),
+            silent_stop: plan.silent_stop,
         }
     }
 

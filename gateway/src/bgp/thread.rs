@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::TcpStream, sync::Arc, time::Duration};
 
 use bgp::{
-    Family, Io, PeerId, Speaker,
+    Event, Family, Io, PeerId, Speaker,
     fsm::State,
     wire::notification::{Cease, Notification},
 };
@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 
 use super::{
     Command, Start, WAKE,
+    memory::{Keeper, Lives},
     report::{Answer, Question, RoutesReport},
     signatures::Signatures,
     speaking::{Speaking, Watched},
@@ -30,6 +31,9 @@ const MESSAGES: usize = 64;
 /// Route changes taken over before the sockets are looked at again.
 const CHANGES: usize = 50_000;
 
+/// Shortest time between two notes for the next life.
+const NOTE: Duration = Duration::from_millis(200);
+
 /// All that the thread has.
 pub(super) struct Loop {
     speaking: Vec<Speaking>,
@@ -43,6 +47,11 @@ pub(super) struct Loop {
     retired: Vec<Arc<Tables>>,
     next_build: Instant,
     signatures: Signatures,
+    interfaces: Vec<String>,
+    keeper: Option<Keeper>,
+    /// Something changed that the next life should know; not written before this time.
+    noteworthy: bool,
+    next_note: Instant,
     found: Vec<Found>,
     /// There is more to do before waiting.
     busy: bool,
@@ -59,9 +68,10 @@ impl Loop {
     ) -> Self {
         let mut wires = Wires::default();
         let mut speaking = Vec::new();
-        for (at, (domain, names)) in start.domains.into_iter().zip(start.names).enumerate() {
+        let domains = start.domains.into_iter().zip(start.names).zip(start.past);
+        for (at, ((domain, names), past)) in domains.enumerate() {
             let seed = start.seed.wrapping_add(u64::try_from(at).unwrap_or(0));
-            speaking.push(Speaking::new(domain, names, &start.devices, seed, now));
+            speaking.push(Speaking::new(domain, names, &start.devices, past, (seed, now)));
         }
         listen(&mut wires, &poller, &speaking);
         Self {
@@ -75,6 +85,10 @@ impl Loop {
             retired: Vec::new(),
             next_build: now,
             signatures: Signatures::default(),
+            interfaces: start.interfaces,
+            keeper: start.keeper,
+            noteworthy: false,
+            next_note: now,
             found: Vec::new(),
             busy: true,
             stop: false,
@@ -103,6 +117,7 @@ impl Loop {
             self.settle(now);
             self.look_at_signatures(now);
             self.renew_tables();
+            self.note(now);
         }
         self.say_goodbye();
     }
@@ -113,7 +128,8 @@ impl Loop {
         }
         let speakers = self.speaking.iter().fold(None, |due, one| earliest(due, one.speaker.poll_timeout()));
         let changed = self.speaking.iter().any(|one| one.routes.is_changed());
-        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build)];
+        let note = (self.noteworthy && self.keeper.is_some()).then_some(self.next_note);
+        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build), note];
         own.into_iter().fold(speakers, earliest).map(|due| due.since(now))
     }
 
@@ -214,6 +230,7 @@ impl Loop {
     fn tell_events(&mut self, at: usize, now: Instant) {
         let Some(one) = self.speaking.get_mut(at) else { return };
         while let Some(event) = one.speaker.poll_event() {
+            self.noteworthy |= matches!(event, Event::Up { .. } | Event::Down { was_up: true, .. });
             one.note(&event, now);
         }
     }
@@ -289,6 +306,7 @@ impl Loop {
             }
         }
         let tables = Arc::new(Tables { generation: self.tables.generation + 1, connections });
+        self.noteworthy = true;
         self.retired.push(core::mem::replace(&mut self.tables, Arc::clone(&tables)));
         (self.publish)(tables);
         let took = clock::now().since(began);
@@ -296,6 +314,17 @@ impl Loop {
         if took > Duration::from_millis(50) {
             debug!(event = "bgp.tables", generation = self.tables.generation, took_ms = took.as_millis());
         }
+    }
+
+    /// Leaves word for the next life, when something changed.
+    fn note(&mut self, now: Instant) {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| self.noteworthy && self.next_note <= now) else {
+            return;
+        };
+        let lives = self.speaking.iter().map(|one| one.life(&self.interfaces, |peer| peer.keeps_ours));
+        // One that still waits to be written is followed by this one later.
+        self.noteworthy = !keeper.note(Lives { connections: lives.collect() });
+        self.next_note = now.after(NOTE.max(clock::now().since(now).saturating_mul(8)));
     }
 
     fn look_at_signatures(&mut self, now: Instant) {
@@ -420,8 +449,14 @@ impl Loop {
     /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1).
     fn say_goodbye(&mut self) {
         let now = clock::now();
+        if let Some(keeper) = self.keeper.take() {
+            let lives = self.speaking.iter().map(|one| one.life(&self.interfaces, |peer| peer.silent_stop));
+            let connections: Vec<_> = lives.collect();
+            let any = connections.iter().any(|life| !life.sessions.is_empty());
+            keeper.end(any.then_some(Lives { connections }));
+        }
         for one in &mut self.speaking {
-            for peer in one.peers.iter().filter(|peer| !peer.restarts) {
+            for peer in one.peers.iter().filter(|peer| !peer.silent_stop) {
                 one.speaker.stop_peer(peer.id, Notification::cease(Cease::AdminShutdown), now);
             }
         }
