@@ -3,14 +3,14 @@
 //!
 //! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
 
-use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
 use crossbeam::channel::Sender;
 use dataplane::{
     Board, ChannelId, ConnectionId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup,
-    WorkerId, port::PortError,
+    WorkerId, bfd::BfdParams, port::PortError,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble,
+    assemble::{self, Device},
     bgp::{self, Bgp},
     clock,
     key_agreement::KeyAgreements,
@@ -27,6 +27,7 @@ use crate::{
     pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
     received::Notes,
+    reload::{Current, Order, Origin, Reloader, Shared},
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
@@ -43,14 +44,22 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running gateway.
 pub struct Gateway {
-    config: Config,
-    setup: Arc<Setup>,
+    pub(crate) config: Config,
+    pub(crate) setup: Arc<Setup>,
     store: Arc<Mutex<PnStore>>,
-    workers: Vec<RunningWorker>,
+    pub(crate) workers: Vec<RunningWorker>,
     /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
-    agreements: KeyAgreements,
+    pub(crate) agreements: KeyAgreements,
+    /// Where the configuration comes from, the devices it was started with, and what runs now, for others.
+    pub(crate) origin: Origin,
+    pub(crate) devices: BTreeMap<String, Device>,
+    pub(crate) current: Shared,
+    /// Of the newest tables, where BGP does not count them.
+    pub(crate) generation: u64,
+    reloader: Reloader,
+    orders: mpsc::UnboundedReceiver<Order>,
     links: Vec<Option<Link>>,
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
@@ -61,12 +70,12 @@ pub struct Gateway {
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
     _pacemaker: Option<Pacemaker>,
-    bgp: Option<Bgp>,
+    pub(crate) bgp: Option<Bgp>,
     taps: Taps,
 }
 
-struct RunningWorker {
-    mailbox: Mailbox,
+pub(crate) struct RunningWorker {
+    pub(crate) mailbox: Mailbox,
     thread: JoinHandle<()>,
 }
 
@@ -101,6 +110,23 @@ impl Workers {
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
 
+    /// Switches a BFD session off or on, on whatever worker it runs.
+    pub fn switch_bfd(&self, session: (InterfaceId, IpAddr), down: bool) {
+        self.tell(|| Command::SwitchBfd(session, down));
+    }
+
+    /// Runs a BFD session as it is configured now, on whatever worker it is.
+    pub fn set_bfd(&self, interface: InterfaceId, params: BfdParams) {
+        self.tell(|| Command::SetBfd(interface, params));
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for mailbox in &self.0 {
+            // A worker that is gone ends the gateway.
+            let _sent = mailbox.send(command());
+        }
+    }
+
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
     /// not answer.
     pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
@@ -120,11 +146,12 @@ impl Gateway {
     /// # Errors
     /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
     /// says what to do.
-    pub async fn start(config: Config) -> Result<Self> {
+    pub async fn start(config: Config, origin: Origin) -> Result<Self> {
         // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let mut store = PnStore::open(&config.runtime.state_dir)?;
         let mut taps = Taps::prepare(&config)?;
-        let plan = assemble::plan(&config, &ports::devices(&config, &taps))?;
+        let devices = ports::devices(&config, &taps);
+        let plan = assemble::plan(&config, &devices)?;
         let hands_off = config.ports.iter().filter_map(ports::take_over).collect::<Vec<_>>();
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
@@ -158,6 +185,8 @@ impl Gateway {
         let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
+        let (reloader, orders) = Reloader::new();
+        let current = Current { config: Arc::new(config.clone()), setup: setup.clone(), refused: None };
         Ok(Self {
             config,
             setup,
@@ -166,6 +195,12 @@ impl Gateway {
             reserved,
             received,
             agreements,
+            origin,
+            devices,
+            current: Arc::new(Mutex::new(current)),
+            generation: 1,
+            reloader,
+            orders,
             links,
             monitor: Arc::default(),
             settling: BTreeMap::new(),
@@ -194,9 +229,14 @@ impl Gateway {
         &self.config
     }
 
-    /// What it is made of.
-    pub fn setup(&self) -> Arc<Setup> {
-        self.setup.clone()
+    /// What runs, as reloads change it.
+    pub fn current(&self) -> Shared {
+        self.current.clone()
+    }
+
+    /// The way to have the configuration file read again.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// How its link monitor does.
@@ -223,6 +263,10 @@ impl Gateway {
                 () = &mut stop => break,
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
+                Some(order) = self.orders.recv() => {
+                    // Whoever asked may have given up.
+                    let _sent = order.reply.send(self.reload(order.dry_run));
+                }
                 () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => {
                     self.hold();
@@ -525,7 +569,7 @@ impl Gateway {
         }
     }
 
-    fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
+    pub(crate) fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
         self.workers.get(self.setup.channels.get(channel.index())?.owner.index())
     }
 

@@ -17,11 +17,12 @@ use macsec::{
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_called};
+use super::source::{DeviceFacts, Facts, NoBfd, NoRekey, NoWish, Source, Wish, bfd_called, neighbor_called};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
     link_monitor::Link,
+    reload::{Outcome, Step},
     worker::Report,
 };
 
@@ -358,6 +359,16 @@ impl Source for Fixed {
         facts()
     }
 
+    async fn reload(&self, dry_run: bool) -> Option<Outcome> {
+        let step =
+            Step { subject: "neighbor blue/r1".to_owned(), message: "is added".to_owned(), resets: false };
+        Some(if dry_run {
+            Outcome::Done(vec![step])
+        } else {
+            Outcome::Invalid(vec!["q.toml:3:1: QS0001 no".to_owned()])
+        })
+    }
+
     async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
         match channel {
             "ch9" => Err(NoRekey::UnknownChannel),
@@ -369,6 +380,12 @@ impl Source for Fixed {
 
     async fn bgp(&self, _: Question) -> Option<Answer> {
         None
+    }
+
+    fn switch_bfd(&self, name: &str, _: bool) -> Result<Vec<String>, NoBfd> {
+        let facts = bfd_facts();
+        let found = bfd_called(&facts.config, &facts.setup, name)?;
+        Ok(found.into_iter().map(|(_, _, name)| name).collect())
     }
 
     async fn wish(&self, neighbor: &str, _: Wish) -> Result<String, NoWish> {
@@ -386,6 +403,7 @@ pub(crate) fn bfd_facts() -> Facts {
         timers: BfdTimers::new(Duration::from_millis(50), Duration::from_millis(300), 3).unwrap(),
         mode: if peer == "169.254.2.2" { BfdMode::Strict } else { BfdMode::Follow },
         hops: Hops::One,
+        independent: true,
     };
     setup.interfaces[0].bfd = vec![params("169.254.1.2"), params("fd00:100:1::2")];
     setup.interfaces[1].bfd = vec![params("169.254.2.2")];

@@ -64,6 +64,13 @@ pub struct PeerPlan {
     pub silent_stop: bool,
 }
 
+impl PeerPlan {
+    /// Whether a connection to it has to begin in another way than to `other`.
+    pub fn is_reached_otherwise(&self, other: &Self) -> bool {
+        (self.local, self.ttl_security) != (other.local, other.ttl_security)
+    }
+}
+
 /// All connections that speak BGP.
 pub(super) fn domains(config: &Config, interfaces: &[InterfaceSetup]) -> Vec<Domain> {
     let each = config.connections.iter().enumerate();

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use bgp::{
-    Event, PeerId, PeerStatus, SessionEnd, Speaker,
+    Event, Family, PeerId, PeerStatus, SessionEnd, Speaker,
     fsm::State,
     peer::{PathWatch, Standing},
 };
@@ -33,10 +34,16 @@ pub(super) struct Speaking {
     pub(super) speaker: Speaker,
     pub(super) peers: Vec<Watched>,
     pub(super) routes: Routes,
-    /// What is forwarded as an earlier life of this gateway did, until the speaker has chosen anew.
+    /// Our own prefixes.
+    pub(super) announced: Vec<IpNet>,
+    /// What is forwarded as an earlier life of this gateway did.
     restored: Vec<IpNet>,
-    /// Whose sessions that life had, until then: what is left to the next one if this one is short.
+    /// Whose sessions that life had, until they have told all their routes.
     awaited: BTreeSet<PeerId>,
+    /// The speaker chooses among what it has heard.
+    selects: bool,
+    /// So long at most.
+    restored_until: Instant,
 }
 
 /// One neighbour, as the sockets see it.
@@ -45,6 +52,7 @@ pub(super) struct Watched {
     pub(super) id: PeerId,
     pub(super) name: String,
     pub(super) interface: InterfaceId,
+    pub(super) address: IpAddr,
     /// How to reach it; `None` when its TAP is not there.
     pub(super) dial: Option<Dial>,
     pub(super) link: Result<(), &'static str>,
@@ -53,6 +61,8 @@ pub(super) struct Watched {
     pub(super) failure: Option<String>,
     pub(super) signatures: Option<Mismatch>,
     pub(super) last_down: Option<(Instant, String)>,
+    /// An operator shut it down, with these words.
+    pub(super) shut: Option<String>,
     pub(super) watches_path: bool,
     /// It keeps our routes when we are gone without a word.
     pub(super) keeps_ours: bool,
@@ -68,10 +78,11 @@ impl Speaking {
         past: Option<Past>,
         (seed, now): (u64, Instant),
     ) -> Self {
+        let longest = domain.speaker.restarting.map_or(Duration::ZERO, |restart| restart.longest);
         let mut speaker = Speaker::new(domain.speaker, seed, now);
         let mut routes = Routes::new(domain.base, domain.subnets);
-        for prefix in domain.announce {
-            speaker.announce(prefix, bgp::own_route(), now);
+        for prefix in &domain.announce {
+            speaker.announce(*prefix, bgp::own_route(), now);
         }
         let mut peers = Vec::new();
         for (plan, name) in domain.peers.into_iter().zip(names) {
@@ -89,8 +100,11 @@ impl Speaking {
             speaker,
             peers,
             routes,
+            announced: domain.announce,
             restored: Vec::new(),
             awaited: BTreeSet::new(),
+            selects: false,
+            restored_until: now.after(longest),
         };
         this.go_on(past.unwrap_or_default());
         this
@@ -113,11 +127,28 @@ impl Speaking {
         }
     }
 
-    /// The speaker has chosen: what it did not hear again is over.
-    fn settle_restored(&mut self) {
-        self.awaited.clear();
-        for prefix in core::mem::take(&mut self.restored) {
-            self.routes.apply(&self.speaker.route(&prefix));
+    /// Replaces what the earlier life left by what the speaker chose, once all whose routes were kept have told them
+    /// again, or have had long enough. A speaker that waits for nobody (a neighbour that says that it restarts itself
+    /// is not waited for, RFC 4724 §4.1) may choose before they have.
+    pub(super) fn settle_restored(&mut self, now: Instant) {
+        if self.selects && (self.awaited.is_empty() || self.restored_until <= now) {
+            self.awaited.clear();
+            for prefix in core::mem::take(&mut self.restored) {
+                self.routes.apply(&self.speaker.route(&prefix));
+            }
+        }
+    }
+
+    /// When [`settle_restored`](Self::settle_restored) has something to do whatever is heard.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.restored.is_empty() && self.selects).then_some(self.restored_until)
+    }
+
+    fn note_end_of_rib(&mut self, peer: PeerId) {
+        let Some(status) = self.speaker.status(peer) else { return };
+        let Some(agreed) = status.agreed else { return };
+        if Family::ALL.iter().all(|of| !*agreed.families.of(*of) || status.families.of(*of).end_of_rib) {
+            self.awaited.remove(&peer);
         }
     }
 
@@ -161,10 +192,10 @@ impl Speaking {
             Event::Down { .. }
             | Event::Fault { .. }
             | Event::Limit { .. }
-            | Event::EndOfRib { .. }
             | Event::StaleDropped { .. }
             | Event::TooLarge { .. } => {}
-            Event::SelectionDone => self.settle_restored(),
+            Event::EndOfRib { peer, .. } => self.note_end_of_rib(*peer),
+            Event::SelectionDone => self.selects = true,
         }
     }
 
@@ -249,12 +280,14 @@ impl Watched {
             id: PeerId::LOCAL,
             name,
             interface: plan.interface,
+            address: plan.config.address,
             dial,
             link: Err("not looked at yet"),
             since: now,
             failure: None,
             signatures: None,
             last_down: None,
+            shut: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
             keeps_ours: keeps_ours(plan).is_some(),
             silent_stop: plan.silent_stop,
@@ -271,6 +304,10 @@ impl Watched {
 
     /// Why there is no session, the most fundamental reason first.
     pub(super) fn reason(&self, status: &PeerStatus) -> Option<(&'static str, String)> {
+        if let Some(words) = &self.shut {
+            let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+            return Some(("shut_down", format!("shut down by an operator{words}")));
+        }
         if let Err(link) = self.link {
             return Some(("link_down", format!("the link is down: {link}")));
         }

@@ -44,7 +44,8 @@ pub fn start(
     let (past, keeper) = remember(folder, &mut domains, &names, &interfaces)?;
     let seed = u64::from(std::process::id()) << 32 | u64::from(config.runtime.workers);
     let publish = Box::new(publish);
-    let start = Start { domains, names, interfaces, past, keeper, devices, tables, publish, seed };
+    let folder = folder.clone();
+    let start = Start { domains, names, interfaces, past, keeper, folder, devices, tables, publish, seed };
     Bgp::start(start).context("cannot start BGP").map(Some)
 }
 

@@ -12,6 +12,7 @@ mod connection;
 mod macsec;
 mod mka;
 mod port;
+mod reload;
 mod status;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use bfd::{BfdSession, BfdTransition};
+pub use bfd::{BfdDone, BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
@@ -30,6 +31,7 @@ pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
+pub use reload::{Reload, ReloadOutcome};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

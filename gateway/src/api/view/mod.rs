@@ -7,6 +7,7 @@ mod connection;
 mod macsec;
 mod mka;
 mod port;
+mod reload;
 mod route;
 mod status;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
+pub(crate) use self::reload::reload;
 pub(crate) use self::{
     bfd::bfd,
     bgp::{bgp, story},
