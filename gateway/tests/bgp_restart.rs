@@ -43,7 +43,7 @@ impl Watch {
             edge.lab.spawn(node, command).unwrap()
         };
         let echo = run("host", &["ping", "-n", "-D", "-i", "0.02", "203.0.113.1"], &pings);
-        let monitor = run("peer", &["ip", "-4", "monitor", "route"], &routes);
+        let monitor = run("peer", &["ip", "-ts", "-4", "monitor", "route"], &routes);
         let this = Self { processes: vec![echo, monitor], pings, routes };
         until("echoes", Duration::from_secs(5), || (this.replies().len() > 10).then_some(()));
         this
@@ -65,7 +65,7 @@ impl Watch {
     /// The peer's kernel lost the route to our LAN.
     fn lost_ours(&self) -> bool {
         let text = fs::read_to_string(&self.routes).unwrap_or_default();
-        text.lines().any(|line| line.starts_with("Deleted") && line.contains(OURS))
+        text.lines().any(|line| line.contains("Deleted") && line.contains(OURS))
     }
 }
 
@@ -78,7 +78,8 @@ impl Drop for Watch {
 }
 
 fn prepare(test: &str, text: &str, daemon: Daemon, more: &'static str) -> Option<(Edge, Peer)> {
-    let top = if more.contains("bfd") { "protocol bfd {}\n" } else { "" };
+    let top =
+        if more.contains("bfd") { "debug protocols { states, events };\nprotocol bfd {}\n" } else { "" };
     let attachment =
         if more.contains("bfd") { "[connection.attachment.bfd]\nmin_tx = \"100ms\"\n" } else { "" };
     let bgp = format!("announce = [\"lans\"]\n{text}");

@@ -188,6 +188,7 @@ impl Speaker {
             let note = Notification::cease(Cease::ConfigurationChange);
             self.with_peer(peer, now, |neighbor| neighbor.peer.reset(note, now));
         }
+        self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
         impact
     }

@@ -25,6 +25,6 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::serve;
-pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
+pub use source::{DeviceFacts, Facts, NoBfd, NoRekey, NoWish, Running, Source, Wish, wall};
 #[cfg(test)]
 pub(crate) use view::{bfd, channels, connections, drops, macsec, mka, neighbors, ports, routes, status};

@@ -160,7 +160,7 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
-trait Ports {
+pub(crate) trait Ports {
     fn ports(&self) -> &[config::model::Port];
 }
 
@@ -176,7 +176,7 @@ impl Ports for [config::model::Port] {
     }
 }
 
-fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
+pub(crate) fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
     let device = |port: &config::model::Port| {
         let last = port.device.as_bytes().last().copied().unwrap_or(b'0') - b'0';
         let mtu = if port.role == config::model::PortRole::Channel { 1600 } else { 1500 };

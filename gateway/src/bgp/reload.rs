@@ -158,6 +158,7 @@ impl Speaking {
         let otherwise = known.is_reached_otherwise(watched);
         (watched.id, watched.link, watched.since) = (known.id, known.link, known.since);
         (watched.failure, watched.last_down, watched.shut) = (known.failure, known.last_down, known.shut);
+        (watched.silent, watched.awaits_bfd) = (known.silent, known.awaits_bfd);
         let impact = self.speaker.change_peer(known.id, plan.config, now);
         if otherwise && impact != Impact::Reset {
             self.speaker.reset_peer(known.id, "it is reached otherwise now", now);

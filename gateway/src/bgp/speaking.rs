@@ -12,7 +12,7 @@ use bgp::{
     peer::{PathWatch, Standing},
 };
 use dataplane::InterfaceId;
-use net::{Instant, IpNet};
+use net::{Instant, IpNet, earliest};
 use sys::tcp::Hops;
 
 use super::{
@@ -26,6 +26,9 @@ use super::{
     wires::Dial,
 };
 use crate::assemble::{Domain, PeerPlan};
+
+/// How long a neighbour that kept our routes is left alone for BFD to be up.
+const BFD_WITHIN: Duration = Duration::from_secs(5);
 
 /// One connection of the configuration.
 #[derive(Debug)]
@@ -61,6 +64,11 @@ pub(super) struct Watched {
     pub(super) failure: Option<String>,
     pub(super) signatures: Option<Mismatch>,
     pub(super) last_down: Option<(Instant, String)>,
+    /// After a restart, until BFD is up, but not for longer: a peer that helps takes the end of our earlier BFD for a
+    /// restart only while it has no new session (BIRD drops what it kept otherwise).
+    pub(super) awaits_bfd: Option<Instant>,
+    /// BFD said last that nothing arrives from it.
+    pub(super) silent: bool,
     /// An operator shut it down, with these words.
     pub(super) shut: Option<String>,
     pub(super) watches_path: bool,
@@ -106,20 +114,21 @@ impl Speaking {
             selects: false,
             restored_until: now.after(longest),
         };
-        this.go_on(past.unwrap_or_default());
+        this.go_on(past.unwrap_or_default(), now);
         this
     }
 
     /// Forwards as the earlier life did, and waits for those who kept our routes.
-    fn go_on(&mut self, past: Past) {
+    fn go_on(&mut self, past: Past, now: Instant) {
         let peer_on =
             |id: InterfaceId| self.peers.iter().find(|peer| peer.interface == id).map(|peer| peer.id);
         for (prefix, hops) in &past.routes {
             self.routes.apply(&memory::as_learnt(*prefix, hops, peer_on));
         }
         self.restored = past.routes.into_iter().map(|(prefix, _)| prefix).collect();
-        for (peer, awaited) in self.peers.iter().zip(past.awaited) {
+        for (peer, awaited) in self.peers.iter_mut().zip(past.awaited) {
             if awaited {
+                peer.awaits_bfd = peer.watches_path.then(|| now.after(BFD_WITHIN));
                 self.awaited.insert(peer.id);
             } else {
                 self.speaker.do_not_await(peer.id);
@@ -139,9 +148,29 @@ impl Speaking {
         }
     }
 
-    /// When [`settle_restored`](Self::settle_restored) has something to do whatever is heard.
+    /// Lets neighbours run that have waited for BFD for long enough.
+    pub(super) fn wait_no_longer(&mut self, now: Instant) {
+        let due = |peer: &Watched| peer.awaits_bfd.is_some_and(|until| until <= now);
+        for at in 0..self.peers.len() {
+            if self.peers.get(at).is_some_and(due) {
+                self.let_run(at, now);
+            }
+        }
+    }
+
+    fn let_run(&mut self, at: usize, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(at)
+            && peer.awaits_bfd.take().is_some()
+        {
+            self.speaker.handle_link(peer.id, peer.link.is_ok(), now);
+        }
+    }
+
+    /// When [`settle_restored`](Self::settle_restored) or [`wait_no_longer`](Self::wait_no_longer) has something to do
+    /// whatever is heard.
     pub(super) fn due(&self) -> Option<Instant> {
-        (!self.restored.is_empty() && self.selects).then_some(self.restored_until)
+        let settle = (!self.restored.is_empty() && self.selects).then_some(self.restored_until);
+        self.peers.iter().map(|peer| peer.awaits_bfd).fold(settle, earliest)
     }
 
     fn note_end_of_rib(&mut self, peer: PeerId) {
@@ -165,14 +194,11 @@ impl Speaking {
     }
 
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
-        let link = |peers: &[Watched], peer: PeerId| {
-            peers.iter().find(|one| one.id == peer).and_then(|one| one.link.err())
-        };
-        let of = peer_of(event).and_then(|peer| link(&self.peers, peer));
+        let of = peer_of(event).and_then(|peer| self.watched(peer)?.way_lost());
         let name = |peer: PeerId| {
             self.peers.iter().find(|one| one.id == peer).map_or_else(String::new, |one| one.name.clone())
         };
-        tell::tell(event, name, of);
+        tell::tell(event, name, of.as_deref());
         match event {
             Event::State { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
@@ -186,7 +212,7 @@ impl Speaking {
             }
             Event::Down { peer, end, was_up: true, .. } => {
                 if let Some(one) = self.watched(*peer) {
-                    one.last_down = Some((now, tell::why(end, of)));
+                    one.last_down = Some((now, tell::why(end, of.as_deref())));
                 }
             }
             Event::Down { .. }
@@ -202,7 +228,7 @@ impl Speaking {
     pub(super) fn set_link(&mut self, interface: InterfaceId, link: Result<(), &'static str>, now: Instant) {
         for peer in self.peers.iter_mut().filter(|peer| peer.interface == interface) {
             let was = core::mem::replace(&mut peer.link, link).is_ok();
-            if was != link.is_ok() {
+            if was != link.is_ok() && peer.awaits_bfd.is_none() {
                 self.speaker.handle_link(peer.id, link.is_ok(), now);
             }
         }
@@ -211,14 +237,19 @@ impl Speaking {
     /// RFC 5882 §4.3.2: with graceful restart, a path that went down together with the neighbour's control plane may
     /// still forward.
     pub(super) fn set_path(&mut self, news: PathNews, now: Instant) {
-        let at = |peer: &&Watched| {
-            peer.watches_path && peer.interface == news.interface && peer.calls_from(news.peer)
+        let is = |peer: &Watched| {
+            peer.watches_path && (peer.interface, peer.address) == (news.interface, news.peer)
         };
-        for peer in self.peers.iter().filter(at) {
+        for at in 0..self.peers.len() {
+            let Some(peer) = self.peers.get_mut(at).filter(|peer| is(peer)) else { continue };
+            peer.silent = !news.up;
             let restart = self.speaker.status(peer.id).and_then(|status| status.agreed);
             let restart = restart.is_some_and(|agreed| agreed.graceful_restart.is_some());
             let may_live = restart && !news.control_plane_independent;
             self.speaker.handle_path(peer.id, news.up, may_live, now);
+            if news.up {
+                self.let_run(at, now);
+            }
         }
     }
 
@@ -287,11 +318,20 @@ impl Watched {
             failure: None,
             signatures: None,
             last_down: None,
+            awaits_bfd: None,
+            silent: false,
             shut: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
             keeps_ours: keeps_ours(plan).is_some(),
             silent_stop: plan.silent_stop,
         }
+    }
+
+    /// Why nothing reaches it, when its end was no more than that of a connection.
+    fn way_lost(&self) -> Option<String> {
+        let silent = "BFD lost it; its forwarding may live on while it restarts";
+        let link = self.link.err().map(|why| format!("the link is down: {why}"));
+        link.or_else(|| self.silent.then(|| silent.to_owned()))
     }
 
     pub(super) fn has_password(&self) -> bool {

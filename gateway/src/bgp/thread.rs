@@ -235,6 +235,7 @@ impl Loop {
                 }
             }
             let Some(one) = self.speaking.get_mut(at) else { continue };
+            one.wait_no_longer(now);
             one.settle_restored(now);
             for _ in 0..CHANGES {
                 let Some(change) = one.speaker.poll_route_change() else { break };

@@ -306,3 +306,64 @@ fn hosts(config: &Config, before: &Plan, plan: &Plan, restart: &mut Vec<String>)
         restart.push("what workers are made of".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testbed;
+
+    /// What changes, what hurts, and what needs a restart, when this is done to a configuration.
+    fn change(how: impl Fn(&mut Config)) -> (Vec<String>, Vec<String>) {
+        let old = (*testbed::facts().config).clone();
+        let mut new = old.clone();
+        how(&mut new);
+        let found = compare(&old, &new, &testbed::devices(&old)).unwrap();
+        let text =
+            |step: &Step| format!("{}{} {}", if step.resets { "! " } else { "" }, step.subject, step.message);
+        (found.steps.iter().map(text).collect(), found.restart)
+    }
+
+    #[test]
+    fn the_same_again_is_nothing() {
+        assert_eq!(change(|_| {}), (vec![], vec![]));
+    }
+
+    #[test]
+    fn routes_come_go_and_change() {
+        let (steps, restart) = change(|config| {
+            let routes = &mut config.connections[0].routes;
+            let mut fresh = routes[1].clone();
+            fresh.prefix = "10.9.0.0/16".parse().unwrap();
+            routes[0].via = config::model::Via::Unreachable;
+            routes.remove(1);
+            routes.push(fresh);
+        });
+        let expected = [
+            "route blue/10.2.0.0/24 leads elsewhere",
+            "route blue/10.9.0.0/16 is added",
+            "route blue/10.3.0.0/24 is removed",
+        ];
+        assert_eq!((&steps[..], restart), (&expected.map(str::to_owned)[..], vec![]));
+    }
+
+    #[test]
+    fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
+        for (what, how) in [
+            ("[runtime]", (|config| config.runtime.workers = 3) as fn(&mut Config)),
+            ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
+            ("port wan2: gone", |config| drop(config.ports.pop())),
+            ("the order of the ports", |config| config.ports.swap(0, 1)),
+            ("channel ch1: changed", |config| config.channels[0].mtu = Some(1500)),
+            ("connection blue: its attachments", |config| {
+                config.connections[0].attachments[0].preference = 7
+            }),
+            ("connection blue: its LANs", |config| config.connections[0].lans[0].mtu = Some(1400)),
+            ("connection wire: gone", |config| drop(config.connections.pop())),
+            ("connection blue: its interconnect, mode, protection or MSS clamp", |config| {
+                config.connections[0].mss_clamp = config::model::MssClamp::Limit(1300);
+            }),
+        ] {
+            assert_eq!(change(how), (vec![], vec![what.to_owned()]), "{what}");
+        }
+    }
+}
