@@ -130,7 +130,7 @@ pub(super) async fn bfd<S: Source>(
     let (down, message) = match wish.as_str() {
         "disable" => (
             true,
-            "switched off, until `quadspan bfd enable` or a restart of the gateway; the peer is told, and nothing else changes",
+            "switched off, until `quadspan bfd enable` or a restart of the gateway; the peer is told that nothing failed (some, BIRD 2.0 for one, end their BGP session all the same)",
         ),
         "enable" => (false, "switched on"),
         _ => {
