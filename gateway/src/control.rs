@@ -22,6 +22,7 @@ use crate::{
     assemble,
     bgp::{self, Bgp},
     clock,
+    drain::Desk,
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
@@ -63,6 +64,7 @@ pub struct Gateway {
     _pacemaker: Option<Pacemaker>,
     bgp: Option<Bgp>,
     taps: Taps,
+    drains: Arc<Desk>,
 }
 
 struct RunningWorker {
@@ -99,6 +101,13 @@ impl Workers {
             waiting.into_iter().filter_map(|answer| answer.recv_timeout(REPORT_WITHIN).ok()).collect()
         };
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+    }
+
+    /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
+    pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::ChannelFault(channel, fault, present));
+        }
     }
 
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
@@ -154,8 +163,10 @@ impl Gateway {
         let pulses = workers.iter().map(Worker::pulse).collect();
         let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
-        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
+        let mailboxes: Vec<_> = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes.clone())?;
+        let handle = bgp.as_ref().map(|bgp| bgp.handle().clone());
+        let drains = Desk::open(Arc::new(config.clone()), setup.clone(), Workers(mailboxes), handle);
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
@@ -176,6 +187,7 @@ impl Gateway {
             _pacemaker: pacemaker,
             bgp,
             taps,
+            drains: Arc::new(drains),
         })
     }
 
@@ -187,6 +199,11 @@ impl Gateway {
     /// The way to BGP, if any connection speaks it.
     pub fn bgp(&self) -> Option<bgp::Handle> {
         self.bgp.as_ref().map(|bgp| bgp.handle().clone())
+    }
+
+    /// Its planned work.
+    pub fn drains(&self) -> Arc<Desk> {
+        self.drains.clone()
     }
 
     /// The configuration that runs.
@@ -215,6 +232,7 @@ impl Gateway {
         let notes =
             Notes { workers: self.workers(), store: self.store.clone(), names: self.received.clone() };
         let noting = tokio::spawn(notes.clone().keep());
+        let draining = tokio::spawn(self.drains.clone().keep());
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
@@ -244,6 +262,7 @@ impl Gateway {
         }
         watch.abort();
         noting.abort();
+        draining.abort();
         notes.note().await;
         self.stop();
         Ok(())

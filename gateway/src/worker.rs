@@ -37,6 +37,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// Something speaks, or no longer speaks, against a channel.
+    ChannelFault(ChannelId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
     Path(PortId, u16),
     /// Use this port from now on.
@@ -369,6 +371,9 @@ impl Worker {
                         self.say(port, None);
                     }
                     self.dataplane.set_port_fault(port, fault, now);
+                }
+                Command::ChannelFault(channel, fault, present) => {
+                    self.dataplane.set_channel_fault(channel, fault, present, now);
                 }
                 Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {

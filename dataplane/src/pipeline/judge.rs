@@ -90,7 +90,7 @@ impl Dataplane {
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
-        if !self.board.set(interface, faults.is_live()) {
+        if !self.board.put(interface, faults) {
             return;
         }
         if let Some(one) = self.interfaces.get_mut(interface.index()) {

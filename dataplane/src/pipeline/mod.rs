@@ -193,6 +193,26 @@ pub struct InterfaceCounters {
     pub tx_frames: u64,
     /// Their octets.
     pub tx_octets: u64,
+    /// Of the frames in, those that were on their way through, neither for the gateway nor between it and its neighbours;
+    /// second copies of a `duplicate` connection included.
+    pub rx_transit: u64,
+    /// Packets and super-frames that were sent this way through the gateway.
+    pub tx_transit: u64,
+}
+
+impl InterfaceCounters {
+    /// The frames of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            rx_frames: self.rx_frames + other.rx_frames,
+            rx_octets: self.rx_octets + other.rx_octets,
+            tx_frames: self.tx_frames + other.tx_frames,
+            tx_octets: self.tx_octets + other.tx_octets,
+            rx_transit: self.rx_transit + other.rx_transit,
+            tx_transit: self.tx_transit + other.tx_transit,
+        }
+    }
 }
 
 /// A connection's groups with their members' state.

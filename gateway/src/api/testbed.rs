@@ -21,6 +21,7 @@ use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
+    drain::{Drain, NoDrain, Order, allow},
     link_monitor::Link,
     worker::Report,
 };
@@ -152,6 +153,7 @@ pub(crate) fn facts() -> Facts {
         config_file: PathBuf::from("/etc/quadspan/quadspan.toml"),
         setup: Arc::new(plan.setup),
         reports,
+        drains: Vec::new(),
         alerts: vec![],
         started: wall - Duration::from_hours(1),
         wall,
@@ -365,6 +367,20 @@ impl Source for Fixed {
             "static" => Err(NoRekey::NoMka),
             _ => Ok(RekeyAnswer::Started),
         }
+    }
+
+    async fn drain(&self, channel: &str, order: Order) -> Result<Drain, NoDrain> {
+        let facts = facts();
+        let at = facts.config.channels.iter().position(|one| one.name == channel);
+        let channel = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
+        // The first is drained already.
+        let first = Drain::new(ChannelId(0), facts.wall, (None, false), facts.now);
+        allow(&facts.config, &facts.setup, &facts.reports, &[first], channel)?;
+        Ok(Drain::new(channel, facts.wall, (None, order.force), facts.now))
+    }
+
+    async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
+        if channel == "ch1" { Ok(()) } else { Err(NoDrain::NotDrained) }
     }
 
     async fn bgp(&self, _: Question) -> Option<Answer> {

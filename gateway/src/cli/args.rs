@@ -1,6 +1,6 @@
 //! The grammar of the command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -84,6 +84,10 @@ pub(super) enum Command {
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
     Rekey(RekeyArgs),
+    /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
+    Drain(DrainArgs),
+    /// Let traffic use a drained channel again
+    Undrain(ChannelArgs),
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
@@ -181,6 +185,36 @@ pub(super) struct NeighborArgs {
 #[derive(Args, Clone, Debug)]
 pub(super) struct RekeyArgs {
     /// The channel; this gateway must be its key server
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+}
+
+/// Options of `drain`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DrainArgs {
+    /// The channel
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+    /// Undrain it by itself after so long, such as 30m or 2h
+    #[arg(long = "for", value_parser = lasting, value_name = "TIME")]
+    pub(super) lasts: Option<Duration>,
+    /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Do not wait until it is safe
+    #[arg(long)]
+    pub(super) no_wait: bool,
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 30m, 90s or 2h".to_owned())?;
+    Duration::try_from(span).ok().filter(|span| !span.is_zero()).ok_or_else(|| "it must be longer than nothing".to_owned())
+}
+
+/// Which channel.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ChannelArgs {
+    /// The channel
     #[arg(value_name = "CHANNEL")]
     pub(super) channel: String,
 }

@@ -4,6 +4,7 @@ mod bfd;
 mod bgp;
 mod channel;
 mod connection;
+mod drain;
 mod macsec;
 mod mka;
 mod port;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
+    drain::one as drain,
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},
