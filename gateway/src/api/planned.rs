@@ -45,7 +45,10 @@ pub(super) async fn drain<S: Source>(
     }
 }
 
-pub(super) async fn undrain<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<String>) -> Response {
+pub(super) async fn undrain<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+) -> Response {
     match source.undrain(&channel).await {
         Ok(()) => document("Drain", wall(), DrainDone { channel, drain: None }),
         Err(why) => refused(&channel, &why),
@@ -78,7 +81,8 @@ fn refused(channel: &str, why: &NoDrain) -> Response {
         NoDrain::Silent => (
             StatusCode::SERVICE_UNAVAILABLE,
             "worker_silent",
-            "a worker did not answer in time, so nobody knows what is live: it is overloaded, or stuck".to_owned(),
+            "a worker did not answer in time, so nobody knows what is live: it is overloaded, or stuck"
+                .to_owned(),
         ),
         NoDrain::Disk(why) => (
             StatusCode::INTERNAL_SERVER_ERROR,

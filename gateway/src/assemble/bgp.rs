@@ -20,7 +20,8 @@ use bgp::{
 use config::{
     Config, Secret,
     model::{
-        self as words, BfdMode, GracefulRestart, LimitAction, Profile, RouteFilter, RouteOrigin, RouteSource, Verdict,
+        self as words, BfdMode, GracefulRestart, LimitAction, Profile, RouteFilter, RouteOrigin, RouteSource,
+        Verdict,
     },
 };
 use dataplane::{ConnectionId, InterfaceId, InterfaceSetup, Target};
@@ -187,7 +188,9 @@ fn last_choice(profile: Profile) -> Changes {
             ..Changes::default()
         },
         // The means is not laid down there; a longer path is understood everywhere.
-        Profile::AwsInterconnect | Profile::AzureErDirect => Changes { prepend: PREPEND, ..Changes::default() },
+        Profile::AwsInterconnect | Profile::AzureErDirect => {
+            Changes { prepend: PREPEND, ..Changes::default() }
+        }
         // Cloud Router goes by MED; its own base priorities end at 65535.
         Profile::GcpCci => Changes { med: Some(MedChange::Set(1_000_000)), ..Changes::default() },
     }

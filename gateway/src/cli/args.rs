@@ -208,7 +208,10 @@ pub(super) struct DrainArgs {
 
 fn lasting(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 30m, 90s or 2h".to_owned())?;
-    Duration::try_from(span).ok().filter(|span| !span.is_zero()).ok_or_else(|| "it must be longer than nothing".to_owned())
+    Duration::try_from(span)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "it must be longer than nothing".to_owned())
 }
 
 /// Which channel.

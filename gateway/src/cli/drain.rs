@@ -36,7 +36,10 @@ pub(super) fn drain(global: &Global, options: &DrainArgs) -> Result<Exit, Failur
     }
     if drain.state == DrainState::Stays {
         return Err(Failure::new(Exit::Failed, format_args!("{}: {}", options.channel, drain.message)).help(
-            format!("it stays drained and traffic may still leave; `quadspan undrain {}` takes that back", options.channel),
+            format!(
+                "it stays drained and traffic may still leave; `quadspan undrain {}` takes that back",
+                options.channel
+            ),
         ));
     }
     Ok(Exit::Done)
@@ -61,7 +64,10 @@ fn wait(global: &Global, channel: &str, first: ChannelDrain) -> Result<ChannelDr
         let list: List<Channel> = parse(&get(&global.socket, "/v1/channels")?)?;
         let found = list.content.items.into_iter().find(|one| one.name == channel);
         drain = found.and_then(|one| one.drain).ok_or_else(|| {
-            Failure::new(Exit::Failed, format_args!("{channel} is not drained any more: somebody undrained it"))
+            Failure::new(
+                Exit::Failed,
+                format_args!("{channel} is not drained any more: somebody undrained it"),
+            )
         })?;
     }
     Ok(drain)

@@ -137,7 +137,12 @@ impl Desk {
                 }
             }
             let wall = wall();
-            let due: Vec<_> = self.drains().iter().filter(|one| one.until.is_some_and(|at| at <= wall)).map(|one| one.channel).collect();
+            let due: Vec<_> = self
+                .drains()
+                .iter()
+                .filter(|one| one.until.is_some_and(|at| at <= wall))
+                .map(|one| one.channel)
+                .collect();
             for channel in due {
                 if let Err(why) = self.end(channel, "time").await {
                     warn!(event = "channel.drain_failed", channel = self.name(channel), why = ?why);
@@ -173,8 +178,13 @@ impl Desk {
     fn tell_phase(&self, drain: &Drain) {
         let channel = self.name(drain.channel);
         match drain.phase {
-            Phase::Moving => info!(event = "channel.drain_moving", channel, "traffic is on a drained channel again"),
-            Phase::Safe => info!(event = "channel.drained", channel, "safe to work on: no traffic is on its way through it"),
+            Phase::Moving => {
+                info!(event = "channel.drain_moving", channel, "traffic is on a drained channel again")
+            }
+            Phase::Safe => info!(
+                event = "channel.drained",
+                channel, "safe to work on: no traffic is on its way through it"
+            ),
             Phase::Stays => warn!(
                 event = "channel.drain_stays",
                 channel,

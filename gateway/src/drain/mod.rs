@@ -97,9 +97,24 @@ pub struct Drain {
 
 impl Drain {
     /// A drain that begins.
-    pub const fn new(channel: ChannelId, since: Timestamp, order: (Option<Timestamp>, bool), now: Instant) -> Self {
+    pub const fn new(
+        channel: ChannelId,
+        since: Timestamp,
+        order: (Option<Timestamp>, bool),
+        now: Instant,
+    ) -> Self {
         let (until, forced) = order;
-        Self { channel, since, until, forced, phase: Phase::Moving, rate: 0, begun: now, seen: None, looked: now }
+        Self {
+            channel,
+            since,
+            until,
+            forced,
+            phase: Phase::Moving,
+            rate: 0,
+            begun: now,
+            seen: None,
+            looked: now,
+        }
     }
 
     /// Takes the number of frames that were on their way through the channel so far. True when the phase changed.
@@ -136,7 +151,10 @@ pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<
         return None;
     }
     let of = |id: InterfaceId| {
-        let seen = reports.iter().flat_map(|report| &report.snapshot.interfaces).filter(move |one| one.interface == id);
+        let seen = reports
+            .iter()
+            .flat_map(|report| &report.snapshot.interfaces)
+            .filter(move |one| one.interface == id);
         seen.fold(InterfaceCounters::default(), |sum, one| sum.plus(one.counters))
     };
     let sums = attachments(setup, channel).map(of);
@@ -162,9 +180,10 @@ pub fn allow(
     }
     for mine in attachments(setup, channel).filter(|&id| is_live(setup, reports, id)) {
         let Some(connection) = setup.interfaces.get(mine.index()).map(|one| one.connection) else { continue };
-        let others = setup.interfaces.iter().enumerate().filter(|(at, one)| {
-            *at != mine.index() && one.connection == connection && one.is_attachment()
-        });
+        let others =
+            setup.interfaces.iter().enumerate().filter(|(at, one)| {
+                *at != mine.index() && one.connection == connection && one.is_attachment()
+            });
         if !others.map(|(at, _)| InterfaceId::at(at)).any(|id| is_live(setup, reports, id)) {
             let name = config.connections.get(connection.index()).map(|one| one.name.clone());
             return Err(NoDrain::LastLive(name.unwrap_or_default()));

@@ -55,7 +55,11 @@ fn planned(look: &Look, channel: &Channel) -> Option<String> {
     let until = drain.until.map(|until| format!(", until {}", until.strftime("%F %T UTC")));
     let since = ago(Some(drain.since), look.now);
     let name = &channel.name;
-    Some(look.paint(&format!("! {name} was drained {since}{}: {}\n", until.unwrap_or_default(), drain.message)))
+    Some(look.paint(&format!(
+        "! {name} was drained {since}{}: {}\n",
+        until.unwrap_or_default(),
+        drain.message
+    )))
 }
 
 /// A state, and the reason when it is not the good one.

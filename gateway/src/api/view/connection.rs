@@ -90,6 +90,8 @@ fn attachment(facts: &Facts, id: InterfaceId, one: &words::Attachment) -> Attach
         rx_octets: counters.rx_octets,
         tx_frames: counters.tx_frames,
         tx_octets: counters.tx_octets,
+        rx_transit: counters.rx_transit,
+        tx_transit: counters.tx_transit,
     }
 }
 

@@ -41,7 +41,9 @@ fn message(drain: &Drain, neighbors: usize) -> String {
         "either end may know no other way, or the far end does not heed"
     };
     match drain.phase {
-        Phase::Moving => format!("traffic leaves: {} frames a second are still on their way through it", drain.rate),
+        Phase::Moving => {
+            format!("traffic leaves: {} frames a second are still on their way through it", drain.rate)
+        }
         Phase::Safe => "safe to work on: nothing is on its way through it, in either direction".to_owned(),
         Phase::Stays => format!("not safe: {} frames a second stay; {far}", drain.rate),
     }

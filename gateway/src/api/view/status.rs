@@ -78,7 +78,8 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
             add(Severity::Warning, "drained", format!("drained: {message}"));
         }
         (ChannelState::Reserve, Some(reason)) => add(Severity::Degraded, reason, why_down(channel, reason)),
-        (ChannelState::Down | ChannelState::Reserve, None) | (ChannelState::Live | ChannelState::Unknown, _) => {}
+        (ChannelState::Down | ChannelState::Reserve, None)
+        | (ChannelState::Live | ChannelState::Unknown, _) => {}
     }
     let macsec = &channel.macsec;
     if macsec.clear_text && macsec.policy == "should_secure" {
