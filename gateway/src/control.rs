@@ -19,10 +19,12 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
+    api::wall,
     assemble,
     bgp::{self, Bgp},
     clock,
     drain::Desk,
+    events::{Chronicle, Log, Rates},
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
@@ -65,6 +67,9 @@ pub struct Gateway {
     bgp: Option<Bgp>,
     taps: Taps,
     drains: Arc<Desk>,
+    chronicle: Chronicle,
+    events: Arc<Log>,
+    rates: Arc<Rates>,
 }
 
 struct RunningWorker {
@@ -85,6 +90,11 @@ impl Workers {
     /// What the receive SAs of all channels have reached, see [`Dataplane::received`].
     pub async fn received(&self) -> Vec<(ChannelId, macsec::Sci, An, u64)> {
         self.ask(Command::Received).await.concat()
+    }
+
+    /// What was forwarded by each attachment, see [`Dataplane::transit`].
+    pub async fn transit(&self) -> Vec<(InterfaceId, u64)> {
+        self.ask(Command::Transit).await.concat()
     }
 
     async fn ask<T: Send + 'static>(&self, question: fn(Sender<T>) -> Command) -> Vec<T> {
@@ -167,6 +177,8 @@ impl Gateway {
         let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes.clone())?;
         let handle = bgp.as_ref().map(|bgp| bgp.handle().clone());
         let drains = Desk::open(Arc::new(config.clone()), setup.clone(), Workers(mailboxes), handle);
+        let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
+        let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
@@ -188,6 +200,9 @@ impl Gateway {
             bgp,
             taps,
             drains: Arc::new(drains),
+            chronicle,
+            events,
+            rates,
         })
     }
 
@@ -204,6 +219,11 @@ impl Gateway {
     /// Its planned work.
     pub fn drains(&self) -> Arc<Desk> {
         self.drains.clone()
+    }
+
+    /// Its failover record.
+    pub fn events(&self) -> Arc<Log> {
+        self.events.clone()
     }
 
     /// The configuration that runs.
@@ -232,6 +252,7 @@ impl Gateway {
         let notes =
             Notes { workers: self.workers(), store: self.store.clone(), names: self.received.clone() };
         let noting = tokio::spawn(notes.clone().keep());
+        let rating = tokio::spawn(self.rates.clone().keep(self.workers()));
         let draining = tokio::spawn(self.drains.clone().keep());
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         let mut hold = tokio::time::interval(HOLD);
@@ -263,6 +284,7 @@ impl Gateway {
         watch.abort();
         noting.abort();
         draining.abort();
+        rating.abort();
         notes.note().await;
         self.stop();
         Ok(())
@@ -311,6 +333,10 @@ impl Gateway {
             }
             News::Path(port, octets) => self.path_changed(port, octets),
             News::Dataplane(event) => self.hear_dataplane(event),
+            News::Moved(moved, told) => {
+                let name = self.attachment(moved.interface);
+                self.chronicle.moved(&moved, &name, told, wall());
+            }
             News::Retired(tables) => drop(tables),
         }
     }
@@ -362,12 +388,14 @@ impl Gateway {
             }
             Event::Bfd(id, peer, event) => {
                 crate::bfd::log(&self.attachment(id), peer, event);
+                self.chronicle.bfd(id, peer, event, clock::now());
                 if let Some(news) = crate::bfd::news(id, peer, event) {
                     self.with_bgp(|bgp| bgp.bfd(news));
                 }
             }
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::ActiveMoved { connection, from, to } => {
+                self.chronicle.active_moved(connection, (from, to), (clock::now(), wall()));
                 let name =
                     |id: Option<InterfaceId>| id.map_or_else(|| "none".to_owned(), |id| self.attachment(id));
                 let (from, to) = (name(from), name(to));
@@ -378,12 +406,17 @@ impl Gateway {
                     to
                 );
             }
-            Event::RedundancyLost(connection, true) => warn!(
-                event = "connection.redundancy_lost",
-                connection = self.connection_name(connection),
-                "second copies of frames are missing: one path is broken, though nothing is lost yet"
-            ),
+            Event::Moved(_) => {} // comes with the time at which it took effect
+            Event::RedundancyLost(connection, true) => {
+                self.chronicle.redundancy(connection, true, wall());
+                warn!(
+                    event = "connection.redundancy_lost",
+                    connection = self.connection_name(connection),
+                    "second copies of frames are missing: one path is broken, though nothing is lost yet"
+                );
+            }
             Event::RedundancyLost(connection, false) => {
+                self.chronicle.redundancy(connection, false, wall());
                 info!(
                     event = "connection.redundancy_restored",
                     connection = self.connection_name(connection)
@@ -441,6 +474,7 @@ impl Gateway {
             state = fault.map_or("up", Fault::label)
         );
         self.settling.remove(&at);
+        self.chronicle.link(id, &port.name, fault, clock::now());
         match fault {
             None if before.is_some() => drop(self.settling.insert(at, clock::now().after(SETTLE))),
             fault => self.tell_fault(id, fault),

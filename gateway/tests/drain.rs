@@ -19,7 +19,7 @@ use serde_json::Value;
 use support::edge::{Edge, Setting};
 use support::gateway::Gateway;
 use support::peers::{Daemon, Peering};
-use support::shell::{ping, until};
+use support::shell::{must, ping, until};
 use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,6 +113,8 @@ fn a_drained_channel_carries_nothing_and_nothing_is_lost_in_every_mode() {
         assert_eq!(attachment(&sites.a, "ch1")["state"], "reserve");
         let shown = sites.a.says("show channels");
         assert!(shown.contains("reserve drained") && shown.contains("! ch1 was drained"), "{shown}");
+        let left = sites.a.says("show events ch1 --since 1m");
+        assert!(left.contains("left drained") && left.contains("2 of 3"), "{left}");
         let done = sites.a.says("undrain ch1");
         assert!(done.contains("may carry traffic again"), "{done}");
         await_through(&sites, "ch1");
@@ -173,6 +175,42 @@ fn planned_work_has_rules_a_time_and_a_memory() {
     }
     wait_live(&sites, 3);
     assert_eq!(sites.a.events("channel.undrained").last().unwrap()["why"], "time");
+    sites.end();
+}
+
+#[test]
+fn a_cut_is_recorded_with_its_cause_its_times_and_its_cost() {
+    let Some(sites) = Sites::start("drain::record", Plan { channels: 2, ..Plan::DEFAULT }) else { return };
+    wait_live(&sites, 2);
+    let runs = traffic(&sites);
+    await_through(&sites, "ch1");
+    // The rates of the last second are known.
+    ping(&sites.lab, "h-a", 30, "-i 0.1 10.2.0.2");
+    must(&sites.lab, "gw-b", "ip link set ch1 down");
+    wait_live(&sites, 1);
+    must(&sites.lab, "gw-b", "ip link set ch1 up");
+    wait_live(&sites, 2);
+    let lost: u64 = runs.into_iter().map(|run| run.stop().unwrap().totals().lost).sum();
+    let mut estimated = 0;
+    for gateway in [&sites.a, &sites.b] {
+        let record = gateway.api("events");
+        let all = record["items"].as_array().unwrap();
+        assert_eq!(record["last"].as_u64(), all.last().unwrap()["id"].as_u64());
+        let left: Vec<_> = all.iter().filter(|one| one["change"] == "left").collect();
+        let [left] = left[..] else { panic!("{record:#}") };
+        assert!(["no_carrier", "port_down"].contains(&left["reason"].as_str().unwrap()), "{left}");
+        assert_eq!((&left["channel"], &left["live"], &left["total"]), (&"ch1".into(), &1.into(), &2.into()));
+        assert!(left["frames_per_second"].as_u64() > Some(20), "{left}");
+        assert!(left["switched_us"].as_u64() < Some(100_000), "{left}");
+        assert!(left["detected_us"].as_u64() < Some(1_000_000), "{left}");
+        estimated += left["lost"].as_u64().unwrap();
+        let last = all.last().unwrap();
+        assert_eq!((&last["change"], &last["channel"]), (&"returned".into(), &"ch1".into()));
+        let newer = gateway.api(&format!("events?after={}", last["id"]));
+        assert_eq!(newer["items"].as_array().unwrap().len(), 0);
+    }
+    println!("lost {lost}, estimated {estimated}");
+    assert!(estimated.abs_diff(lost) <= 50, "lost {lost}, estimated {estimated}");
     sites.end();
 }
 

@@ -1,5 +1,5 @@
 //! Paths of the API about planned work: `POST /v1/channels/{channel}/drain?for=SECONDS&force=true`,
-//! `POST /v1/channels/{channel}/undrain`.
+//! `POST /v1/channels/{channel}/undrain`; and about what was not planned: `GET /v1/events?after=ID`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    model::DrainDone,
+    model::{DrainDone, Events},
     server::{document, problem},
     source::{Source, wall},
     view,
@@ -53,6 +53,21 @@ pub(super) async fn undrain<S: Source>(
         Ok(()) => document("Drain", wall(), DrainDone { channel, drain: None }),
         Err(why) => refused(&channel, &why),
     }
+}
+
+/// From where on.
+#[derive(Debug, Deserialize)]
+pub(super) struct After {
+    /// The number of the last event that is known.
+    #[serde(default)]
+    after: u64,
+}
+
+pub(super) async fn events<S: Source>(State(source): State<Arc<S>>, Query(from): Query<After>) -> Response {
+    let facts = source.facts().await;
+    let (records, last) = source.events(from.after);
+    let items = records.iter().map(|one| view::event(&facts.config, &facts.setup, one)).collect();
+    document("EventList", facts.wall, Events { items, last })
 }
 
 fn refused(channel: &str, why: &NoDrain) -> Response {

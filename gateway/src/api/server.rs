@@ -86,6 +86,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
+        .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
         .fallback(unknown_path)

@@ -23,6 +23,7 @@ use crate::{
     clock,
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
+    events::{Log, Record},
     link_monitor::{self, Link, Watched},
     ports,
     secrets::Secrets,
@@ -39,6 +40,8 @@ pub trait Source: Send + Sync + 'static {
     fn drain(&self, channel: &str, order: Order) -> impl Future<Output = Result<Drain, NoDrain>> + Send;
     /// Lets traffic use it again.
     fn undrain(&self, channel: &str) -> impl Future<Output = Result<(), NoDrain>> + Send;
+    /// The failover record above this number, and the last number.
+    fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
@@ -163,6 +166,8 @@ pub struct Running {
     pub bgp: Option<Handle>,
     /// Its planned work.
     pub drains: Arc<Desk>,
+    /// Its failover record.
+    pub events: Arc<Log>,
 }
 
 impl Running {
@@ -235,6 +240,10 @@ impl Source for Running {
 
     async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
         self.drains.undrain(channel).await
+    }
+
+    fn events(&self, after: u64) -> (Vec<Record>, u64) {
+        self.events.since(after)
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {

@@ -137,6 +137,8 @@ pub(super) enum Noun {
     Mka(Names),
     /// BFD sessions: state, times, and why they were lost
     Bfd(Names),
+    /// Changes of forwarding: what led to them, how long they took, what they cost
+    Events(EventsArgs),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -149,6 +151,20 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Which events.
+#[derive(Args, Clone, Debug)]
+pub(super) struct EventsArgs {
+    /// Only those of these connections or channels
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// Only what happened within this time, such as 10m or 2h
+    #[arg(long, value_parser = lasting, value_name = "TIME")]
+    pub(super) since: Option<Duration>,
+    /// Go on telling until interrupted
+    #[arg(short, long)]
+    pub(super) follow: bool,
 }
 
 /// Which routes.

@@ -73,8 +73,9 @@ fn wait(global: &Global, channel: &str, first: ChannelDrain) -> Result<ChannelDr
     Ok(drain)
 }
 
+/// A moment between two looks.
 #[expect(clippy::disallowed_methods, reason = "a command waits by the clock; no core is near")]
-fn pause() {
+pub(super) fn pause() {
     let due = Instant::now() + LOOK;
     while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);

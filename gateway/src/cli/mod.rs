@@ -13,6 +13,7 @@ mod bgp;
 mod check;
 mod decode;
 mod drain;
+mod events;
 mod exit;
 mod explain;
 mod keygen;

@@ -64,10 +64,11 @@ fn the_last_live_channel_and_a_second_planned_work_are_refused() {
         allow(&facts.config, &facts.setup, &facts.reports, drains, ChannelId(channel))
     };
     let mut facts = facts();
-    assert_eq!(allowed(&facts, &[], 0), Ok(()));
+    assert_eq!(allowed(&facts, &[], 1), Ok(()));
     assert_eq!(allowed(&facts, &[drain(0)], 1), Err(NoDrain::PlannedWork("ch1".to_owned())));
-    assert_eq!(allowed(&facts, &[drain(0)], 0), Ok(()), "the same work");
-    break_channel(&mut facts, 1, Fault::NoCarrier);
-    assert_eq!(allowed(&facts, &[], 0), Err(NoDrain::LastLive("blue".to_owned())));
-    assert_eq!(allowed(&facts, &[], 1), Ok(()), "nothing lives on it");
+    assert_eq!(allowed(&facts, &[drain(1)], 1), Ok(()), "the same work");
+    assert_eq!(allowed(&facts, &[], 0), Err(NoDrain::LastLive("wire".to_owned())), "it has no other");
+    break_channel(&mut facts, 0, Fault::NoCarrier);
+    assert_eq!(allowed(&facts, &[], 1), Err(NoDrain::LastLive("blue".to_owned())));
+    assert_eq!(allowed(&facts, &[], 0), Ok(()), "nothing lives on it");
 }

@@ -10,6 +10,7 @@ mod bgp;
 mod channel;
 mod connection;
 mod drain;
+mod event;
 mod macsec;
 mod mka;
 mod port;
@@ -27,6 +28,7 @@ pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
 pub use drain::{ChannelDrain, DrainDone, DrainState};
+pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,

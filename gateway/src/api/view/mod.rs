@@ -5,6 +5,7 @@ mod bgp;
 mod channel;
 mod connection;
 mod drain;
+mod event;
 mod macsec;
 mod mka;
 mod port;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     channel::channels,
     connection::{connections, neighbors},
     drain::one as drain,
+    event::event,
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},
