@@ -36,6 +36,8 @@ pub(super) struct Places {
     pub(super) devices: BTreeMap<InterfaceId, String>,
     /// What was said last of the links of interfaces.
     pub(super) links: BTreeMap<InterfaceId, Result<(), &'static str>>,
+    /// Interfaces that traffic is moved away from.
+    pub(super) drained: BTreeSet<InterfaceId>,
     /// What BFD said last.
     pub(super) paths: BTreeMap<(InterfaceId, IpAddr), PathNews>,
 }
@@ -167,13 +169,15 @@ impl Speaking {
 
     /// False when there are too many.
     fn add(&mut self, watched: &mut Watched, plan: PeerPlan, places: &Places, now: Instant) -> bool {
-        let place = Place { interface: plan.interface, address: plan.config.address };
+        let on = plan.interface;
+        let place = Place { interface: on, address: plan.config.address };
         let Ok(id) = self.speaker.add_peer(plan.config) else { return false };
         watched.id = id;
-        watched.link = places.links.get(&plan.interface).copied().unwrap_or(watched.link);
+        watched.link = places.links.get(&on).copied().unwrap_or(watched.link);
         self.routes.add_peer(id, place);
         self.speaker.handle_link(id, watched.link.is_ok(), now);
         self.speaker.start_peer(id, now);
+        self.speaker.drain_peer(id, places.drained.contains(&on));
         true
     }
 }

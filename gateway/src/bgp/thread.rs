@@ -396,6 +396,16 @@ impl Loop {
                         one.set_path(news, now);
                     }
                 }
+                Command::Drain(interface, draining) => {
+                    if draining {
+                        self.places.drained.insert(interface);
+                    } else {
+                        self.places.drained.remove(&interface);
+                    }
+                    for one in &mut self.speaking {
+                        one.drain(interface, draining);
+                    }
+                }
                 Command::Ask(question, reply) => {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.answer(question, now));
