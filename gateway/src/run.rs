@@ -7,10 +7,7 @@ use config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::{
-    control::Gateway,
-    reload::{Origin, Reloader},
-};
+use crate::{control::Gateway, reload::Reloader};
 
 /// Starts the gateway that `config`, read from `file`, describes, calls `serve` with it once it runs, and ends on SIGTERM or
 /// SIGINT. SIGHUP has the file read again.
@@ -29,7 +26,7 @@ where
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let site = config.site.name.clone();
-        let gateway = Gateway::start(config, Origin { file: file.to_owned() }).await?;
+        let gateway = Gateway::start(config, file).await?;
         let hang_ups = tokio::task::spawn_local(reload_on_hang_up(gateway.reloader()));
         let api = tokio::task::spawn_local(serve(&gateway)?);
         info!(event = "gateway.started", site, version = env!("CARGO_PKG_VERSION"));

@@ -5,7 +5,7 @@
 
 mod hear;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble::{self, Device},
+    assemble,
     bgp::{self, Bgp},
     clock,
     drain::Desk,
@@ -31,7 +31,7 @@ use crate::{
     pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
     received::Notes,
-    reload::{Current, Order, Origin, Reloader, Shared},
+    reload::{Reloader, Reloads, Shared},
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
@@ -56,14 +56,7 @@ pub struct Gateway {
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
     pub(crate) agreements: KeyAgreements,
-    /// Where the configuration comes from, the devices it was started with, and what runs now, for others.
-    pub(crate) origin: Origin,
-    pub(crate) devices: BTreeMap<String, Device>,
-    pub(crate) current: Shared,
-    /// Of the newest tables, where BGP does not count them.
-    pub(crate) generation: u64,
-    reloader: Reloader,
-    orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) reloads: Reloads,
     links: Vec<Option<Link>>,
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
@@ -161,12 +154,12 @@ impl Workers {
 }
 
 impl Gateway {
-    /// Opens everything that `config` names and starts the workers.
+    /// Opens everything that `config`, which was read from `file`, names and starts the workers.
     ///
     /// # Errors
     /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
     /// says what to do.
-    pub async fn start(config: Config, origin: Origin) -> Result<Self> {
+    pub async fn start(config: Config, file: &Path) -> Result<Self> {
         // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let mut store = PnStore::open(&config.runtime.state_dir)?;
         let mut taps = Taps::prepare(&config)?;
@@ -209,8 +202,7 @@ impl Gateway {
         let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
-        let (reloader, orders) = Reloader::new();
-        let current = Current { config: Arc::new(config.clone()), setup: setup.clone(), refused: None };
+        let reloads = Reloads::new(file, devices, &config, &setup);
         Ok(Self {
             config,
             setup,
@@ -219,12 +211,7 @@ impl Gateway {
             reserved,
             received,
             agreements,
-            origin,
-            devices,
-            current: Arc::new(Mutex::new(current)),
-            generation: 1,
-            reloader,
-            orders,
+            reloads,
             links,
             monitor: Arc::default(),
             settling: BTreeMap::new(),
@@ -269,12 +256,12 @@ impl Gateway {
 
     /// What runs, as reloads change it.
     pub fn current(&self) -> Shared {
-        self.current.clone()
+        self.reloads.current.clone()
     }
 
     /// The way to have the configuration file read again.
     pub fn reloader(&self) -> Reloader {
-        self.reloader.clone()
+        self.reloads.reloader.clone()
     }
 
     /// How its link monitor does.
@@ -303,7 +290,7 @@ impl Gateway {
                 () = &mut stop => break,
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
-                Some(order) = self.orders.recv() => {
+                Some(order) = self.reloads.orders.recv() => {
                     // Whoever asked may have given up.
                     let _sent = order.reply.send(self.reload(order.dry_run));
                 }

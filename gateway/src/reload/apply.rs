@@ -24,7 +24,7 @@ impl Gateway {
     }
 
     fn read_again(&self) -> Result<Loaded, Vec<String>> {
-        let file = &self.origin.file;
+        let file = &self.reloads.file;
         let text = run::read(file).map_err(|why| vec![format!("{why:#}")])?;
         let name = file.display().to_string();
         let loaded = config::load_at(&name, &text, &Secrets::beside(file), clock::wall());
@@ -35,7 +35,7 @@ impl Gateway {
     }
 
     fn take(&mut self, loaded: Loaded, dry_run: bool) -> Outcome {
-        let comparison = match compare(&self.config, &loaded.config, &self.devices) {
+        let comparison = match compare(&self.config, &loaded.config, &self.reloads.devices) {
             Ok(comparison) => comparison,
             Err(why) => return Outcome::Invalid(vec![format!("{why:#}")]),
         };
@@ -83,8 +83,8 @@ impl Gateway {
             bgp.handle().reload(domains, names, others);
             return;
         }
-        self.generation += 1;
-        let tables = Arc::new(Tables { generation: self.generation, ..tables });
+        self.reloads.generation += 1;
+        let tables = Arc::new(Tables { generation: self.reloads.generation, ..tables });
         for worker in &self.workers {
             worker.mailbox.send(Command::Tables(Arc::clone(&tables)));
         }
@@ -111,7 +111,7 @@ impl Gateway {
                 Some(format!("it needs a restart: {what}"))
             }
         };
-        let mut current = self.current.lock();
+        let mut current = self.reloads.current.lock();
         current.config = Arc::new(self.config.clone());
         current.setup = self.setup.clone();
         current.refused = refused.map(|why| (wall(), why));

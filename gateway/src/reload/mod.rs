@@ -20,7 +20,11 @@
 mod apply;
 mod compare;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use config::Config;
 use dataplane::Setup;
@@ -28,6 +32,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::assemble::Device;
 pub use compare::{Comparison, Step, compare};
 
 /// What runs.
@@ -83,9 +88,31 @@ impl Reloader {
     }
 }
 
-/// Where the configuration comes from.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The file.
-    pub file: PathBuf,
+/// What a gateway keeps for reloading.
+#[derive(Debug)]
+pub(crate) struct Reloads {
+    /// Where the configuration comes from.
+    file: PathBuf,
+    /// What the devices were like when the gateway started.
+    devices: BTreeMap<String, Device>,
+    /// Of the newest tables, where BGP does not count them.
+    generation: u64,
+    pub(crate) current: Shared,
+    pub(crate) reloader: Reloader,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Reloads {
+    /// For a gateway that runs `config`, which was read from `file`.
+    pub(crate) fn new(
+        file: &Path,
+        devices: BTreeMap<String, Device>,
+        config: &Config,
+        setup: &Arc<Setup>,
+    ) -> Self {
+        let (reloader, orders) = Reloader::new();
+        let current = Current { config: Arc::new(config.clone()), setup: setup.clone(), refused: None };
+        let current = Arc::new(Mutex::new(current));
+        Self { file: file.to_owned(), devices, generation: 1, current, reloader, orders }
+    }
 }
