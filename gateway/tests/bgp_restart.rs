@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use gateway::lab::Process;
 use support::edge::{Edge, ONE_SESSION, Setting};
+use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
-use support::shell::{ping, until};
+use support::shell::{must, ping, until};
 
 const OURS: &str = "10.1.0.0/24";
 const THEIRS: &str = "203.0.113.0/24";
@@ -155,6 +156,54 @@ fn bfd_that_dies_with_the_gateway_does_not_end_the_help() {
     edge.gateway.kill();
     edge.gateway.start(&edge.lab);
     nothing_was_lost(&edge, &peer, &watch, "BIRD with BFD, killed");
+    edge.end();
+}
+
+const FAR: &str = "[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"p1\"\ndevice = \"eth0\"\n\
+    [[channel]]\nname = \"ch1\"\ninterconnect = \"x\"\nport = \"p1\"\n[channel.macsec]\npolicy = \"off\"\n\
+    [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
+    [[connection.attachment]]\nchannel = \"ch1\"\naddress = [\"10.255.0.2/30\"]\npeer = [\"10.255.0.1\"]\n\
+    [connection.attachment.bfd]\nmin_tx = \"100ms\"\n\
+    [connection.bgp]\nasn = 65002\nannounce = [\"203.0.113.0/24\"]\n\
+    [[connection.neighbor]]\non = \"ch1\"\nname = \"r1\"\nasn = 65001\nconnect_retry = \"1s\"\n\
+    import = \"accept\"\nexport = \"accept\"\n";
+
+// Two of us, with BFD: one restarts, the other one helps (which is the default) and never takes a route out.
+#[test]
+fn a_gateway_helps_another_one_that_restarts() {
+    let bgp = format!("announce = [\"lans\"]\n{}", restarting("full"));
+    let attachment = "[connection.attachment.bfd]\nmin_tx = \"100ms\"\n";
+    let setting = Setting { attachment, bgp: &bgp, ..Setting::PLAIN };
+    let Some(mut edge) = Edge::start_with("bgp_restart::helper", setting) else { return };
+    must(&edge.lab, "peer", "ip address flush dev eth0");
+    let folder = Folder::new();
+    let mut far = Gateway::new(&folder, "peer", "far", 1, FAR);
+    far.start(&edge.lab);
+    let learned = |far: &Gateway| {
+        let list = far.api("routes");
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|route| route["prefix"] == OURS && route["origin"] == "bgp")
+    };
+    let up =
+        |far: &Gateway| far.api("bfd")["items"].as_array().unwrap().iter().any(|one| one["state"] == "up");
+    edge.await_that("routes cross", || edge.uses(THEIRS) && learned(&far) && up(&far));
+    edge.gateway.kill();
+    edge.gateway.start(&edge.lab);
+    assert!(edge.uses(THEIRS), "{}", edge.gateway.log());
+    let sessions = |far: &Gateway| far.api("bgp")["items"][0]["sessions"].as_u64();
+    edge.await_that("a second session", || {
+        assert!(learned(&far), "{}", far.log());
+        sessions(&far) == Some(2) && !edge.gateway.events("bgp.selection_done").is_empty()
+    });
+    edge.await_that("BFD is up again", || up(&far));
+    assert!(learned(&far) && edge.uses(THEIRS));
+    let down = &far.events("bgp.down")[0];
+    assert_eq!(down["routes_kept"], true, "{down}");
+    assert!(down["why"].as_str().unwrap().contains("BFD lost it"), "{down}");
+    far.end();
     edge.end();
 }
 

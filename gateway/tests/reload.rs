@@ -3,7 +3,7 @@
 //!
 //! Needs root and the Debian packages that `./test` installs; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
