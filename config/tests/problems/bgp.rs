@@ -99,7 +99,7 @@ pub(crate) const BGP: &[Case] = &[
     (Code::BfdPeer, &[(CH2, "‸[connection.attachment.bfd]\n")], "without a `peer`"),
     (
         Code::BfdPeer,
-        &[("[[connection.lan]]\n", "[[connection.lan]]\n‸bfd = {}\n")],
+        &[("[[connection.lan]]\n", "[[connection.lan]]\nbfd = ‸{}\n")],
         "without a BGP neighbour",
     ),
     (

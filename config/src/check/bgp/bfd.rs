@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use net::VlanId;
+
 use super::{
     super::{given, lasting, span_of},
     profile,
@@ -36,7 +38,11 @@ pub(in crate::check) fn lan_bfd(
 ) -> Option<Bfd> {
     let section = lan.bfd.as_ref()?;
     let port = lan.port.as_ref()?;
-    let on = |at: &At<raw::Neighbor>| at.value.on.as_ref().is_some_and(|on| on.value == port.value);
+    let on = |at: &At<raw::Neighbor>| {
+        let vlan: Option<VlanId> = given(at.value.vlan.as_ref());
+        let here = vlan.is_none() || vlan == given(lan.vlan.as_ref());
+        here && at.value.on.as_ref().is_some_and(|on| on.value == port.value)
+    };
     if !items(&connection.neighbor).iter().any(on)
         && !connection.is_wrong("neighbor")
         && section.value.mode() != BfdMode::Off
