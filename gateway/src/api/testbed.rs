@@ -24,7 +24,7 @@ use crate::{
     drain::{Drain, NoDrain, Order, allow},
     events::{Change, Log, Record, Step},
     link_monitor::Link,
-    reload::{Outcome, Step},
+    reload::{self, Outcome},
     worker::Report,
 };
 
@@ -363,8 +363,11 @@ impl Source for Fixed {
     }
 
     async fn reload(&self, dry_run: bool) -> Option<Outcome> {
-        let step =
-            Step { subject: "neighbor blue/r1".to_owned(), message: "is added".to_owned(), resets: false };
+        let step = reload::Step {
+            subject: "neighbor blue/r1".to_owned(),
+            message: "is added".to_owned(),
+            resets: false,
+        };
         Some(if dry_run {
             Outcome::Done(vec![step])
         } else {
