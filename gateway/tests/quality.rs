@@ -8,8 +8,9 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::wire::{Impairment, Way, quantity::Share};
 use serde_json::Value;
 use support::able;
@@ -38,11 +39,11 @@ fn path(gateway: &Gateway, channel: &str) -> Value {
 }
 
 fn await_state(sites: &Sites, channel: &str, state: &str) -> Duration {
-    let began = Instant::now();
+    let began = clock::now();
     until(&format!("{channel} is {state} at both"), PATIENCE, || {
         [&sites.a, &sites.b].iter().all(|one| attachment(one, channel)["state"] == state).then_some(())
     });
-    began.elapsed()
+    clock::now().since(began)
 }
 
 fn lossy(sites: &Sites, channel: usize, percent: u32) {
