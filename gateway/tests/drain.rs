@@ -269,7 +269,9 @@ fn a_drill_tells_who_moves_and_who_does_not() {
         let runs = traffic(&sites);
         until("the rates of a second are known", PATIENCE, || (through(&sites, "ch1") > 3000).then_some(()));
         let told = sites.a.cli(&["--json", "drill", "ch1", "--for", "2s"]);
-        let json = told.text.find('[').map(|at| &told.text[at..]).unwrap_or_default();
+        // What it says on standard error comes behind.
+        let end = told.text.rfind(']').map_or(0, |at| at + 1);
+        let json = &told.text[..end];
         let all: Value = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why}: {}", told.text));
         let seen = &all[0];
         println!("{seen:#}");
