@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// A list as the API gives it.
 #[derive(Debug, Deserialize)]
-struct List<T> {
-    items: Vec<T>,
+pub(super) struct List<T> {
+    /// What is in it.
+    pub items: Vec<T>,
 }
 
 /// A channel of a gateway.
@@ -173,7 +174,11 @@ pub(super) fn answers(socket: &Path) -> bool {
     get::<serde_json::Value>(socket, "/v1/status").is_ok()
 }
 
-fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+/// The document at `path` of the gateway at `socket`.
+///
+/// # Errors
+/// As for [`channels`].
+pub(super) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
     ask(socket, "GET", path)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::api::{self, Channel, KeyAgreement};
+use super::routing;
 use super::site::Site;
 use crate::clock;
 use crate::lab::{Lab, LabError, Process, Stop, in_words};
@@ -98,6 +99,32 @@ impl Gateway {
             None => format!("has {live} of {wanted} channels live"),
         };
         bail!("the gateway of site {} {what}; the end of its log:\n{}", self.site.letter, self.log_tail())
+    }
+
+    /// Waits until all its workers reach the other site by `wanted` live attachments; returns how long that took.
+    ///
+    /// # Errors
+    /// When `patience` is over or `stop` was requested; with the end of its log.
+    pub(super) fn wait_ways(
+        &self,
+        wanted: usize,
+        patience: Duration,
+        stop: &Stop,
+    ) -> anyhow::Result<Duration> {
+        let begin = clock::now();
+        let Site { letter, socket, .. } = &self.site;
+        let mut ways = 0;
+        let ready = stop.poll(patience, POLL, || {
+            ways = routing::ways(socket, *letter).unwrap_or(0);
+            ways == wanted
+        });
+        if ready {
+            return Ok(clock::now().since(begin));
+        }
+        bail!(
+            "the gateway of site {letter} has {ways} of {wanted} ways to the other site; the end of its log:\n{}",
+            self.log_tail()
+        )
     }
 
     /// Ends it in order (`SIGTERM`).

@@ -242,17 +242,52 @@ vlan = {VLAN}
 address = ["169.254.{channel}.{number}/30", "fd00:100:{channel}::{number}/126"]
 peer = ["169.254.{channel}.{far}", "fd00:100:{channel}::{far}"]
 mtu = 1500
+
+[connection.attachment.bfd]
+min_tx = "{BFD_INTERVAL}ms"
+multiplier = {BFD_MULTIPLIER}
 "#
         );
     }
-    for prefix in [format!("10.{far}.0.0/24"), format!("fd00:{far}::/64")] {
-        let _ = write!(text, "\n[[connection.route]]\nprefix = \"{prefix}\"\nvia = \"attachments\"\n");
+    text.push_str(&routing_section(plan, number));
+    text
+}
+
+/// Who we are, what we announce, and a neighbour on each attachment: nothing else leads to the other site.
+fn routing_section(plan: Plan, number: u8) -> String {
+    let far = 3 - number;
+    let (own_asn, far_asn) = (FIRST_ASN + u32::from(number), FIRST_ASN + u32::from(far));
+    let mut text = format!("\n[connection.bgp]\nasn = {own_asn}\nannounce = [\"lans\"]\n");
+    for channel in 1..=plan.channels {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#"
+[[connection.neighbor]]
+on = "ch{channel}"
+asn = {far_asn}
+families = ["ipv4", "ipv6"]
+connect_retry = "1s"
+import = "accept"
+export = "accept"
+"#
+        );
     }
     text
 }
 
 /// The VLAN of the connection, inside the ciphertext.
 const VLAN: u16 = 100;
+
+/// The sites' AS numbers are this and their own number: of those for private use (RFC 6996).
+const FIRST_ASN: u32 = 65_000;
+
+/// Milliseconds between BFD packets, and how many in a row may be lost.
+const BFD_INTERVAL: u64 = 50;
+const BFD_MULTIPLIER: u64 = 3;
+
+/// How long a path may be silent before BFD calls it dead.
+pub const BFD_DETECTION: Duration = Duration::from_millis(BFD_INTERVAL * BFD_MULTIPLIER);
 
 /// Octets that a frame of the demo's channels has beyond the IP packet in it: addresses, SecTAG with SCI, VLAN tag,
 /// EtherType, ICV.
