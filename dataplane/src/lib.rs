@@ -20,7 +20,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bfd;
+#[cfg(test)]
+mod chance;
 mod channel;
+mod closed_list;
 mod crossing;
 mod demux;
 pub mod fib;

@@ -126,7 +126,7 @@ impl Dataplane {
                 faults: channel.faults(),
                 since: channel.since,
                 counters: channel.counters,
-                drops: channel.drops.clone(),
+                drops: channel.drops,
                 secy: channel.secy.status(),
                 mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
@@ -146,7 +146,7 @@ impl Dataplane {
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
-            drops: port.drops.clone(),
+            drops: port.drops,
             path: port.path,
         };
         Snapshot {

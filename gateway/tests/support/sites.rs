@@ -4,12 +4,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gateway::lab::{Lab, Node, Topology, missing_privilege};
+use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::gateway::{Folder, Gateway};
-use super::shell::{missing, must, sh, until};
-use super::{skipped, vlan};
+use super::shell::{must, sh, until};
+use super::{able, skipped, vlan};
 
 /// What the two sites agree on.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +88,7 @@ impl Sites {
 
     /// Builds both sites; their gateways do not run yet.
     pub(crate) fn build(test: &str, plan: Plan) -> Option<Self> {
-        let lacking = missing(&TOOLS);
-        if !lacking.is_empty() {
-            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
-            return None;
-        }
-        if let Some(missing) = missing_privilege() {
-            skipped(test, &missing.to_string());
+        if !able(test, &TOOLS) {
             return None;
         }
         let turn = TURN.lock();
