@@ -193,19 +193,19 @@ impl Dataplane {
 }
 
 /// The members of a group that carry its traffic: the live ones, as far as the protection wants them. LAN interfaces are
-/// always live; attachments are when the board says so.
+/// always live; attachments are when the board says so. Each member comes with whether it takes part at all.
 pub(super) fn carriers(
     protected: Option<&Protected>,
     board: &Board,
     interfaces: &[Interface],
-    members: impl Iterator<Item = InterfaceId> + Clone,
+    members: impl Iterator<Item = (InterfaceId, bool)> + Clone,
 ) -> u64 {
     let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
-    let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
+    let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, (member, takes_part))| {
         let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
-        bits | u64::from(live) << at
+        bits | u64::from(live && takes_part) << at
     });
-    protected.map_or(live, |one| one.narrow(board, live, members))
+    protected.map_or(live, |one| one.narrow(board, live, members.map(|(member, _)| member)))
 }
 
 fn owner(setup: &Setup, attachment: Option<InterfaceId>) -> WorkerId {

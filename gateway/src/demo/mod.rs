@@ -63,8 +63,14 @@ pub struct Options {
     /// Write the measurements of --failover to this file (HTML, with plots)
     #[arg(long, value_name = "FILE", requires = "failover")]
     pub report: Option<std::path::PathBuf>,
-    /// How the connection uses its channels in --failover; several modes are played in turn
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "ecmp", requires = "failover")]
+    /// How the connection uses its channels in --failover; without it, all modes are played in turn
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values = ["ecmp", "active-standby", "duplicate"],
+        requires = "failover"
+    )]
     pub mode: Vec<standing::Mode>,
     /// Play only these acts of --failover; some need what this version cannot do, and fail
     #[arg(long, value_enum, value_delimiter = ',', requires = "failover")]

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::api::{List, get};
-use crate::api::model::{BfdSession, BgpNeighbor, RouteStory};
+use crate::api::model::{BfdSession, BgpNeighbor, Connection, RouteStory};
 use crate::clock;
 use crate::show::{self, Look};
 
@@ -37,6 +37,15 @@ fn usable(story: &RouteStory) -> usize {
     }
     let hops = story.route.iter().flat_map(|route| &route.hops);
     hops.filter(|hop| hop.live).count()
+}
+
+/// The channel that carries everything, with `active-standby`, as the gateway at `socket` says; empty when there is none.
+///
+/// # Errors
+/// When it does not answer.
+pub(super) fn active(socket: &Path) -> io::Result<String> {
+    let connections = get::<List<Connection>>(socket, "/v1/connections")?.items;
+    Ok(connections.into_iter().next().and_then(|one| one.active).unwrap_or_default())
 }
 
 /// `quadspan show bgp` of the gateway at `socket`.

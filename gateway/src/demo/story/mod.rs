@@ -21,6 +21,7 @@ use super::outcome::{
     CaptureLine, ChannelLine, Outcome, PingLine, StreamLine, channel_table, grouped, rate, short,
 };
 use super::site::{BFD_DETECTION, Plan, SiteFiles};
+use super::standing::Mode;
 use super::talk::Talk;
 use super::timers::usual_lateness;
 use super::verdict::Verdict;
@@ -419,7 +420,7 @@ fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
 
 /// What rolling the SAKs and starting the flows takes.
 const ENOUGH: Duration = Duration::from_millis(700);
-const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: None };
+const PLAN: Plan = Plan { mode: Mode::Ecmp, channels: 4, channel_mtu: 1600, next_key_after: None };
 /// The silent cut leaves nothing to chance, and nothing else does.
 const SEED: u64 = 1;
 const SUITE: &str = "gcm-aes-xpn-256";

@@ -45,7 +45,7 @@ pub(super) struct Scene {
     pub mode: Mode,
     /// When the failure was.
     pub at: String,
-    /// How long until the later of the two gateways had taken the first attachment out of use.
+    /// How long until the later of the gateways that live had taken the first attachment out of use.
     #[serde(serialize_with = "maybe_seconds")]
     pub detected: Option<Duration>,
     /// What the gateways said.
@@ -129,6 +129,9 @@ fn check(scene: &Scene, seen: &Direction, verdict: &mut Verdict) {
         format!("at most {}", short(scene.gap_budget)),
     );
     verdict.none(&name("twice or damaged"), seen.duplicated.saturating_add(seen.damaged));
+    if scene.act.loses_nothing(scene.mode) {
+        verdict.at_most(&name("lost"), seen.lost, scene.lost_budget);
+    }
     verdict.at_most(&name("lost after it was mended"), seen.lost_after, scene.lost_budget);
     let some = seen.flows_hurt > 0;
     verdict.check(&name("flows hit"), some, seen.flows_hurt.to_string(), "some");
@@ -220,6 +223,18 @@ pub(super) mod tests {
         let mut nothing = Evening::new(Duration::ZERO);
         nothing.conclude(Duration::ZERO);
         assert!(!nothing.ok, "nothing played is no success");
+    }
+
+    #[test]
+    fn with_a_copy_on_another_channel_nothing_may_be_lost() {
+        for (lost, act, ok) in [(2, Act::BlackHole, true), (3, Act::BlackHole, false), (3, Act::KillAndRestart, true)] {
+            let mut evening = Evening::new(Duration::ZERO);
+            let mut scene = Scene { act, mode: Mode::Duplicate, ..scene(1, 0) };
+            scene.directions[0].lost = lost;
+            evening.add(scene);
+            evening.conclude(Duration::ZERO);
+            assert_eq!(evening.ok, ok, "{act:?} {lost}");
+        }
     }
 
     #[test]
