@@ -50,7 +50,7 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
     ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
