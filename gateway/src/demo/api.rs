@@ -43,6 +43,16 @@ pub(super) struct Channel {
     pub rx_octets: u64,
     /// Frames dropped, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Planned work on it.
+    pub drain: Option<Drain>,
+}
+
+/// Planned work.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Drain {
+    /// `moving`, `safe` or `stays`.
+    pub state: String,
 }
 
 /// A SecY.
@@ -80,6 +90,12 @@ impl Channel {
     #[must_use]
     pub(super) fn is_live(&self) -> bool {
         self.state == "live"
+    }
+
+    /// Whether it is drained, and nothing crosses it any more.
+    #[must_use]
+    pub(super) fn is_safe(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.state == "safe")
     }
 
     /// Frames dropped, for whatever reason.
@@ -166,6 +182,15 @@ pub(super) fn key_agreements(socket: &Path) -> io::Result<Vec<KeyAgreement>> {
 /// As for [`channels`], or when the gateway refuses.
 pub(super) fn rekey(socket: &Path, channel: &str) -> io::Result<()> {
     ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/rekey")).map(drop)
+}
+
+/// Has the gateway at `socket` drain `channel`, or, with `back`, end that.
+///
+/// # Errors
+/// As for [`rekey`].
+pub(super) fn drain(socket: &Path, channel: &str, back: bool) -> io::Result<()> {
+    let wish = if back { "undrain" } else { "drain" };
+    ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/{wish}")).map(drop)
 }
 
 /// Whether the gateway at `socket` says that it runs.

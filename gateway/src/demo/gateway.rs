@@ -71,6 +71,38 @@ impl Gateway {
             .with_context(|| format!("asking the gateway of site {} to rekey {channel}", self.site.letter))
     }
 
+    /// Has it drain one of its channels, and waits until that is safe to work on; returns how long that took.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses, when `patience` is over, or when `stop` was requested.
+    pub(super) fn drain(
+        &self,
+        channel: &str,
+        patience: Duration,
+        stop: &Stop,
+    ) -> anyhow::Result<Duration> {
+        let begin = clock::now();
+        self.set_drained(channel, true)?;
+        let safe = || self.channels().is_ok_and(|all| all.iter().any(|one| one.name == channel && one.is_safe()));
+        if !stop.poll(patience, POLL, safe) {
+            bail!("traffic does not leave {channel} of site {}", self.site.letter);
+        }
+        Ok(clock::now().since(begin))
+    }
+
+    /// Has it use a drained channel again.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub(super) fn undrain(&self, channel: &str) -> anyhow::Result<()> {
+        self.set_drained(channel, false)
+    }
+
+    fn set_drained(&self, channel: &str, drained: bool) -> anyhow::Result<()> {
+        api::drain(&self.site.socket, channel, !drained)
+            .with_context(|| format!("draining or undraining {channel} at site {}", self.site.letter))
+    }
+
     /// Waits until it answers and `wanted` channels are live; returns how long that took.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub enum Act {
     BlackHole,
     /// One channel loses one frame in twenty, and its link stays up
     Lossy,
+    /// One channel is drained, its link is taken down, brought back, and it is undrained
+    Drain,
     /// One gateway's process is killed and started again
     KillAndRestart,
     /// Three channels' links go down at once
@@ -28,7 +30,7 @@ pub enum Act {
 }
 
 /// The acts that today's gateways can stand, in order. A lossy channel needs the measured quality of a path.
-pub(super) const PROGRAMME: &[Act] = &[Act::LinkDown, Act::BlackHole, Act::KillAndRestart, Act::ThreeOfFour];
+pub(super) const PROGRAMME: &[Act] = &[Act::LinkDown, Act::BlackHole, Act::Drain, Act::KillAndRestart, Act::ThreeOfFour];
 
 impl Act {
     /// What the audience reads.
@@ -37,6 +39,7 @@ impl Act {
             Self::LinkDown => "link down",
             Self::BlackHole => "black hole",
             Self::Lossy => "5 % lost",
+            Self::Drain => "drain, then down",
             Self::KillAndRestart => "kill -9, restart",
             Self::ThreeOfFour => "three of four down",
         }
@@ -46,7 +49,7 @@ impl Act {
     /// carry copies: what both lose at once, nothing brings back.
     pub(super) const fn channels(self, mode: Mode) -> &'static [&'static str] {
         match (self, mode) {
-            (Self::LinkDown | Self::BlackHole | Self::Lossy, _) => &["ch1"],
+            (Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain, _) => &["ch1"],
             (Self::KillAndRestart, _) => &[],
             (Self::ThreeOfFour, Mode::Ecmp | Mode::ActiveStandby) => &["ch1", "ch2", "ch3"],
             (Self::ThreeOfFour, Mode::Duplicate) => &["ch2", "ch3", "ch4"],
@@ -57,14 +60,14 @@ impl Act {
     pub(super) const fn kills(self) -> Option<char> {
         match self {
             Self::KillAndRestart => Some('a'),
-            Self::LinkDown | Self::BlackHole | Self::Lossy | Self::ThreeOfFour => None,
+            Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain | Self::ThreeOfFour => None,
         }
     }
 
     /// Breaks the channels.
     pub(super) fn hurt(self, mode: Mode, sites: &WiredSites) -> Result<(), LabError> {
         match self {
-            Self::LinkDown | Self::ThreeOfFour => sites.cut(self.channels(mode)),
+            Self::LinkDown | Self::Drain | Self::ThreeOfFour => sites.cut(self.channels(mode)),
             Self::BlackHole => self.impair(mode, sites, |impairment| impairment.blackhole = true),
             Self::Lossy => self.impair(mode, sites, |impairment| impairment.loss = Share::percent(5)),
             Self::KillAndRestart => Ok(()),
@@ -88,7 +91,7 @@ impl Act {
     /// How long traffic may be silent, on a machine whose timers are on time.
     pub(super) const fn longest_gap(self) -> Duration {
         match self {
-            Self::LinkDown | Self::ThreeOfFour => Duration::from_millis(5),
+            Self::LinkDown | Self::Drain | Self::ThreeOfFour => Duration::from_millis(5),
             Self::BlackHole => BFD_DETECTION,
             // A second to measure, one more to be sure.
             Self::Lossy => Duration::from_millis(2500),
@@ -101,15 +104,21 @@ impl Act {
     pub(super) const fn lasts(self) -> Duration {
         match self {
             Self::Lossy => Duration::from_secs(4),
-            Self::LinkDown | Self::BlackHole | Self::KillAndRestart | Self::ThreeOfFour => {
+            Self::LinkDown | Self::BlackHole | Self::Drain | Self::KillAndRestart | Self::ThreeOfFour => {
                 Duration::from_millis(1200)
             }
         }
     }
 
-    /// Whether nothing may be lost at all: a copy of everything goes over a channel that lives.
+    /// Whether nothing may be lost at all: traffic has moved before, or a copy of everything goes over a channel that
+    /// lives.
     pub(super) const fn loses_nothing(self, mode: Mode) -> bool {
-        matches!(mode, Mode::Duplicate) && self.kills().is_none()
+        self.is_planned() || matches!(mode, Mode::Duplicate) && self.kills().is_none()
+    }
+
+    /// Whether the gateways are asked before, and have traffic move.
+    pub(super) const fn is_planned(self) -> bool {
+        matches!(self, Self::Drain)
     }
 
     /// Whether flows of the channels that it does not break must not notice anything.

@@ -48,6 +48,8 @@ struct Traces {
     timers: TimerLog,
     /// What passed before the failure.
     passed: Passed,
+    /// How long it took until a drained channel was safe.
+    drained: Option<Duration>,
     noticed: Vec<(char, Vec<detect::Noticed>)>,
     reports: [(UdpOptions, UdpReport); 2],
 }
@@ -113,20 +115,40 @@ impl Stage {
         let passed = since(self.passed()?, &begin);
         let wall = clock::wall();
         let hurt = clock::now();
-        act.hurt(self.mode, &self.sites)?;
-        if let Some(site) = act.kills() {
-            self.kill_and_start(site)?;
-        }
+        let drained = self.hurt(act)?;
         self.pause(act.lasts())?;
         let noticed = self.noticed(wall);
         let mended = clock::now();
-        act.mend(self.mode, &self.sites)?;
-        self.wait_well()?;
+        self.mend(act)?;
         self.pause(AFTER)?;
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
         let at = Moments { hurt, mended };
-        Ok(Traces { at, wall, timers: timers.stop(), passed, noticed, reports: [there, back] })
+        Ok(Traces { at, wall, timers: timers.stop(), passed, drained, noticed, reports: [there, back] })
+    }
+
+    /// Breaks what the act breaks. Where it asks before: how long it took until that was safe.
+    fn hurt(&mut self, act: Act) -> anyhow::Result<Option<Duration>> {
+        let mut drained = None;
+        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
+            for channel in act.channels(self.mode) {
+                drained = Some(gateway.drain(channel, PATIENCE, &self.stop)?);
+            }
+        }
+        act.hurt(self.mode, &self.sites)?;
+        if let Some(site) = act.kills() {
+            self.kill_and_start(site)?;
+        }
+        Ok(drained)
+    }
+
+    /// Mends it, and waits until all is as before.
+    fn mend(&mut self, act: Act) -> anyhow::Result<()> {
+        act.mend(self.mode, &self.sites)?;
+        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
+            act.channels(self.mode).iter().try_for_each(|channel| gateway.undrain(channel))?;
+        }
+        self.wait_well()
     }
 
     fn scene(
@@ -141,7 +163,7 @@ impl Stage {
         let lives = |(site, _): &&(char, Vec<detect::Noticed>)| Some(*site) != act.kills();
         let first = |(_, all): &(char, Vec<detect::Noticed>)| all.first().map(|one| one.after);
         let all: Option<Vec<Duration>> = traces.noticed.iter().filter(lives).map(first).collect();
-        let detected = all.and_then(|all| all.into_iter().max());
+        let detected = traces.drained.or_else(|| all.and_then(|all| all.into_iter().max()));
         let reasons = traces.noticed.iter().flat_map(|(site, all)| {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
