@@ -118,13 +118,15 @@ impl Routes {
         // In one order whatever the best one is: flows stay where they are when only that changes.
         let hops: Hops = hops.map(|hop| ((hop.interface, hop.gateway), hop)).collect();
         let kept = self.kept_seats(&hops);
-        (!hops.is_empty()).then(|| Target::Via(hops.into_iter().chain(kept).collect::<Hops>().into_values().collect()))
+        (!hops.is_empty())
+            .then(|| Target::Via(hops.into_iter().chain(kept).collect::<Hops>().into_values().collect()))
     }
 
     /// The attachments without a route, each as a hop that carries nothing, when all hops are such attachments.
     fn kept_seats(&self, hops: &Hops) -> Hops {
         let family = |place: &Place| {
-            hops.keys().all(|(_, gateway)| if gateway.is_ipv4() { place.seats.ipv4 } else { place.seats.ipv6 })
+            hops.keys()
+                .all(|(_, gateway)| if gateway.is_ipv4() { place.seats.ipv4 } else { place.seats.ipv6 })
         };
         let seats: BTreeMap<_, _> =
             self.peers.values().filter(|place| family(place)).map(|place| (place.interface, place)).collect();
@@ -295,11 +297,8 @@ mod tests {
         }
         let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
         let seat = |interface, address: &str, weight| (interface, address.to_owned(), weight);
-        for (next_hops, found) in [
-            (vec![a.clone(), b.clone()], [1, 1]),
-            (vec![a], [1, 0]),
-            (vec![b], [0, 1]),
-        ] {
+        for (next_hops, found) in [(vec![a.clone(), b.clone()], [1, 1]), (vec![a], [1, 0]), (vec![b], [0, 1])]
+        {
             routes.apply(&used("10.9.0.0/16", next_hops));
             let found = [seat(0, "169.254.1.2", found[0]), seat(1, "169.254.2.2", found[1])];
             assert_eq!(hops(&routes, "10.9.0.0/16"), found);

@@ -64,7 +64,8 @@ impl Speaking {
         }
         let mut peers = Vec::new();
         for (plan, name) in domain.peers.into_iter().zip(names) {
-            let place = Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
+            let place =
+                Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
             let watched = Watched::new(&plan, name, devices.get(&plan.interface), now);
             // 65535 neighbours of one connection are not configured.
             let Ok(id) = speaker.add_peer(plan.config) else { break };

@@ -122,9 +122,8 @@ pub(super) fn judge(
     let windows = froms.zip(untils);
     let one = |(broken, window): (&Broken, _)| judge_one(options, seen, report, broken, window);
     let mut all: Vec<Moved> = breaks.iter().zip(windows).map(one).collect();
-    let hit = |flow: &UdpFlow| {
-        breaks.iter().any(|one| channel_of(flow, seen, one.before()) == Some(one.place))
-    };
+    let hit =
+        |flow: &UdpFlow| breaks.iter().any(|one| channel_of(flow, seen, one.before()) == Some(one.place));
     let others = options.flows.iter().zip(&report.flows).filter(|(flow, _)| !hit(flow));
     let reordered = others.map(|(_, fate)| fate.reordered).sum();
     all.iter_mut().for_each(|moved| moved.reordered_elsewhere = reordered);

@@ -75,15 +75,11 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer or refuses, when `patience` is over, or when `stop` was requested.
-    pub(super) fn drain(
-        &self,
-        channel: &str,
-        patience: Duration,
-        stop: &Stop,
-    ) -> anyhow::Result<Duration> {
+    pub(super) fn drain(&self, channel: &str, patience: Duration, stop: &Stop) -> anyhow::Result<Duration> {
         let begin = clock::now();
         self.set_drained(channel, true)?;
-        let safe = || self.channels().is_ok_and(|all| all.iter().any(|one| one.name == channel && one.is_safe()));
+        let safe =
+            || self.channels().is_ok_and(|all| all.iter().any(|one| one.name == channel && one.is_safe()));
         if !stop.poll(patience, POLL, safe) {
             bail!("traffic does not leave {channel} of site {}", self.site.letter);
         }

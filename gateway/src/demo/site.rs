@@ -330,7 +330,12 @@ mod tests {
 
     use super::*;
 
-    const PLAN: Plan = Plan { mode: Mode::Ecmp, channels: 4, channel_mtu: 1600, next_key_after: Some(Duration::from_secs(5)) };
+    const PLAN: Plan = Plan {
+        mode: Mode::Ecmp,
+        channels: 4,
+        channel_mtu: 1600,
+        next_key_after: Some(Duration::from_secs(5)),
+    };
 
     struct Beside<'a>(&'a Path);
 

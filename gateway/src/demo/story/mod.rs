@@ -326,7 +326,10 @@ impl Story {
     }
 
     /// Channels whose next packet number at one site is not what the other has seen, without those that `agreed` before.
-    fn packet_numbers_apart(&self, agreed: &mut BTreeSet<(&'static str, String)>) -> anyhow::Result<Vec<String>> {
+    fn packet_numbers_apart(
+        &self,
+        agreed: &mut BTreeSet<(&'static str, String)>,
+    ) -> anyhow::Result<Vec<String>> {
         let [a, b] = self.gateways.as_slice() else { bail!("there are not two gateways") };
         let (a, b) = (a.channels()?, b.channels()?);
         let mut apart = Vec::new();

@@ -40,7 +40,15 @@ impl Story {
         let periods = [Period::Healed, Period::Silent, Period::Recovered];
         let broken = Broken { place, periods, mended_at, from: earlier(broke_at) };
         let silence = BFD_DETECTION;
-        Ok(Act { channel: name, what: "the silent cut", state: "silent", broken, broke_at, settled_at, silence })
+        Ok(Act {
+            channel: name,
+            what: "the silent cut",
+            state: "silent",
+            broken,
+            broke_at,
+            settled_at,
+            silence,
+        })
     }
 
     /// What the gateways say while the channel is silent: who found it when and why, and what their links look like.
@@ -75,10 +83,9 @@ impl Story {
 
     fn tell_found(&self, letter: char, found: Option<&Noticed>) {
         match found {
-            Some(Noticed { after, attachment, why }) => self.talk.step(format_args!(
-                "site {letter} left {attachment} after {}: {why}",
-                short(*after)
-            )),
+            Some(Noticed { after, attachment, why }) => {
+                self.talk.step(format_args!("site {letter} left {attachment} after {}: {why}", short(*after)))
+            }
             None => self.talk.step(format_args!("site {letter} has not noticed")),
         }
     }
@@ -105,7 +112,10 @@ impl Story {
         outcome.verdict.check(
             "silent cut found by BFD, at both sites",
             by_bfd && slowest.is_some_and(|slowest| slowest <= budget),
-            slowest.map_or_else(|| "no".to_owned(), |slowest| format!("{} ({})", short(slowest), whys.join(", "))),
+            slowest.map_or_else(
+                || "no".to_owned(),
+                |slowest| format!("{} ({})", short(slowest), whys.join(", ")),
+            ),
             format!("at most {}", short(budget)),
         );
     }

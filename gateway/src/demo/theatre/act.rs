@@ -30,7 +30,8 @@ pub enum Act {
 }
 
 /// The acts that today's gateways can stand, in order. A lossy channel needs the measured quality of a path.
-pub(super) const PROGRAMME: &[Act] = &[Act::LinkDown, Act::BlackHole, Act::Drain, Act::KillAndRestart, Act::ThreeOfFour];
+pub(super) const PROGRAMME: &[Act] =
+    &[Act::LinkDown, Act::BlackHole, Act::Drain, Act::KillAndRestart, Act::ThreeOfFour];
 
 impl Act {
     /// What the audience reads.

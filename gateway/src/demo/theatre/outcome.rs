@@ -236,7 +236,9 @@ pub(super) mod tests {
 
     #[test]
     fn with_a_copy_on_another_channel_nothing_may_be_lost() {
-        for (lost, act, ok) in [(2, Act::BlackHole, true), (3, Act::BlackHole, false), (3, Act::KillAndRestart, true)] {
+        for (lost, act, ok) in
+            [(2, Act::BlackHole, true), (3, Act::BlackHole, false), (3, Act::KillAndRestart, true)]
+        {
             let mut evening = Evening::new(Duration::ZERO);
             let mut scene = Scene { act, mode: Mode::Duplicate, ..scene(1, 0) };
             scene.directions[0].lost = lost;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use net::Instant;
 
+use super::super::detect;
 use super::super::flows::options;
 use super::super::gateway::Gateway;
 use super::super::outcome::short;
@@ -17,11 +18,10 @@ use super::super::story::{H_A4, H_A6, H_B4, H_B6};
 use super::super::talk::Talk;
 use super::super::timers::{TimerLog, TimerWatch};
 use super::act::Act;
+use super::budget;
 use super::measure::{Direction, Home, Moments, arrivals, direction, homes};
 use super::outcome::Scene;
 use super::plot::Plot;
-use super::super::detect;
-use super::budget;
 use crate::clock;
 use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::udp::{UdpOptions, UdpReport, UdpRun};
@@ -294,9 +294,8 @@ fn plot(
     let lead = span / 4;
     let from = Instant::ZERO.after(at.hurt.since(Instant::ZERO.after(lead)));
     let pieces = usize::try_from(PIECES).unwrap_or_default();
-    let name = |home: Home| {
-        home.iter().filter_map(|place| names.get(*place).copied()).collect::<Vec<_>>().join("+")
-    };
+    let name =
+        |home: Home| home.iter().filter_map(|place| names.get(*place).copied()).collect::<Vec<_>>().join("+");
     let rows = arrivals(report, homes, from, step, pieces);
     let rows = rows.into_iter().map(|(home, row)| (name(home), row)).collect();
     let mended = at.mended.since(from);
