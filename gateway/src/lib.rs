@@ -19,6 +19,7 @@ pub mod control;
 pub mod decode;
 pub mod demo;
 pub mod drain;
+pub mod drill;
 pub mod events;
 pub mod key_agreement;
 pub mod keygen;

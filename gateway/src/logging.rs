@@ -46,6 +46,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("channel.drain_moving", "Traffic is on a drained channel again."),
     ("channel.drain_stays", "Traffic does not leave a drained channel."),
     ("channel.drained", "Nothing is on its way through a drained channel any more: it is safe to work on."),
+    ("channel.drill", "Somebody rehearses a failure on a channel."),
+    ("channel.drilled", "The drill is over."),
     ("channel.undrained", "A drained channel may carry traffic again."),
     ("clock.stepped", "The time of day was set; start and end times of keys are counted anew."),
     ("config.warning", "The configuration has a warning."),

@@ -39,6 +39,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// Begin, or end, a drill on a channel.
+    Rehearse(ChannelId, bool),
     /// Something speaks, or no longer speaks, against a channel.
     ChannelFault(ChannelId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
@@ -384,6 +386,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Rehearse(channel, active) => self.dataplane.rehearse(channel, active, now),
                 Command::ChannelFault(channel, fault, present) => {
                     self.dataplane.set_channel_fault(channel, fault, present, now);
                 }

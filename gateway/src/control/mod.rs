@@ -114,6 +114,13 @@ impl Workers {
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
 
+    /// Begins, or ends, a drill on a channel of the worker `owner`.
+    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::Rehearse(channel, active));
+        }
+    }
+
     /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
     pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
         if let Some(mailbox) = self.0.get(owner.index()) {

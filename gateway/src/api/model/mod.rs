@@ -28,7 +28,7 @@ pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
-pub use drain::{ChannelDrain, DrainDone, DrainState};
+pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{

@@ -23,7 +23,7 @@ pub(crate) use self::{
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
-    drain::one as drain,
+    drain::{drill, one as drain},
     event::event,
     macsec::macsec,
     mka::{mka, rekey},
