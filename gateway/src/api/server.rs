@@ -88,6 +88,8 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/reload", post(reload::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
+        .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
+        .route("/v1/quality", get(quality::<S>))
         .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
@@ -162,6 +164,10 @@ async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<Stri
     }
 }
 
+async fn quality<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "QualityList", view::quality).await
+}
+
 /// Whether only to say what would happen.
 #[derive(Debug, Deserialize)]
 struct Reloading {
@@ -196,7 +202,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,drain,undrain}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,drain,undrain,drill}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -20,7 +20,7 @@ use super::{
     PathNews,
     memory::Keeper,
     routes::Place,
-    speaking::{Speaking, Watched},
+    speaking::{Speaking, Watched, seats},
     thread::Loop,
     wires::{WireId, Wires},
 };
@@ -82,7 +82,10 @@ impl Loop {
         self.tell_events(at, now);
         self.move_connections(at, now);
         let Some(one) = self.speaking.get_mut(at) else { return };
-        ids.iter().for_each(|id| one.speaker.remove_peer(*id, now));
+        for id in &ids {
+            one.speaker.remove_peer(*id, now);
+            one.routes.remove_peer(*id);
+        }
         one.peers.retain(|peer| !ids.contains(&peer.id));
         for (interface, address) in places {
             // Nobody calls from there any more: a key that stays would only be in the way of another neighbour.
@@ -161,6 +164,8 @@ impl Speaking {
         (watched.id, watched.link, watched.since) = (known.id, known.link, known.since);
         (watched.failure, watched.last_down, watched.shut) = (known.failure, known.last_down, known.shut);
         (watched.silent, watched.awaits_bfd) = (known.silent, known.awaits_bfd);
+        let place = Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
+        self.routes.add_peer(known.id, place);
         let impact = self.speaker.change_peer(known.id, plan.config, now);
         if otherwise && impact != Impact::Reset {
             self.speaker.reset_peer(known.id, "it is reached otherwise now", now);
@@ -170,7 +175,7 @@ impl Speaking {
     /// False when there are too many.
     fn add(&mut self, watched: &mut Watched, plan: PeerPlan, places: &Places, now: Instant) -> bool {
         let on = plan.interface;
-        let place = Place { interface: on, address: plan.config.address };
+        let place = Place { interface: on, address: plan.config.address, seats: seats(&plan) };
         let Ok(id) = self.speaker.add_peer(plan.config) else { return false };
         watched.id = id;
         watched.link = places.links.get(&on).copied().unwrap_or(watched.link);

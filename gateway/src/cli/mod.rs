@@ -66,6 +66,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Bfd { verb } => bgp::switch_bfd(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
+        Command::Drill(options) => drain::drill(&global, &options)?,
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
