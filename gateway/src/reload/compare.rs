@@ -334,8 +334,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
-        for (what, how) in [
-            ("[runtime]", (|config| config.runtime.workers = 3) as fn(&mut Config)),
+        let cases: [(&str, fn(&mut Config)); 9] = [
+            ("[runtime]", |config| config.runtime.workers = 3),
             ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
             ("the order of the ports", |config| config.ports.swap(0, 1)),
@@ -348,7 +348,8 @@ mod tests {
             ("connection blue: changed in more than routes, neighbours and BFD", |config| {
                 config.connections[0].mss_clamp = config::model::MssClamp::Limit(1300);
             }),
-        ] {
+        ];
+        for (what, how) in cases {
             assert_eq!(change(how), (vec![], vec![what.to_owned()]), "{what}");
         }
     }
