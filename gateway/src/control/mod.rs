@@ -117,6 +117,13 @@ impl Workers {
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
 
+    /// Begins, or ends, a drill on a channel of the worker `owner`.
+    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::Rehearse(channel, active));
+        }
+    }
+
     /// Switches a BFD session off or on, on whatever worker it runs.
     pub fn switch_bfd(&self, session: (InterfaceId, IpAddr), down: bool) {
         self.tell(|| Command::SwitchBfd(session, down));
@@ -131,13 +138,6 @@ impl Workers {
         for mailbox in &self.0 {
             // A worker that is gone ends the gateway.
             let _sent = mailbox.send(command());
-        }
-    }
-
-    /// Begins, or ends, a drill on a channel of the worker `owner`.
-    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
-        if let Some(mailbox) = self.0.get(owner.index()) {
-            mailbox.send(Command::Rehearse(channel, active));
         }
     }
 
