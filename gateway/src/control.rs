@@ -85,7 +85,10 @@ impl Workers {
         self.ask(Command::Received).await.concat()
     }
 
-    async fn ask<T: Send + 'static>(&self, question: fn(Sender<T>) -> Command) -> Vec<T> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Vec<T> {
         let mailboxes = self.0.clone();
         let ask = move || {
             let waiting: Vec<_> = mailboxes
@@ -104,13 +107,8 @@ impl Workers {
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
     /// not answer.
     pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
-        let mailbox = self.0.get(owner.index())?.clone();
-        let ask = move || {
-            let (reply, answer) = crossbeam::channel::bounded(1);
-            mailbox.send(Command::Rekey(channel, reply));
-            answer.recv_timeout(REPORT_WITHIN).ok().flatten()
-        };
-        tokio::task::spawn_blocking(ask).await.ok().flatten()
+        let asked = Self(vec![self.0.get(owner.index())?.clone()]);
+        asked.ask(move |reply| Command::Rekey(channel, reply)).await.pop().flatten()
     }
 }
 
