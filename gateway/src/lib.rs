@@ -4,8 +4,8 @@
 //! and watches everything, [`key_agreement`] gives KaYs their keys and tells what becomes of them, [`state`] keeps packet
 //! numbers from being used twice and [`received`] from being accepted twice, [`ports`] and [`link_monitor`] are the
 //! kernel's devices, [`clock`] is the only clock. [`bgp`] speaks with routers, and [`pacemaker`] keeps BFD in time on a busy machine.
-//! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`logging`]
-//! tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
+//! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`metrics`]
+//! are the same as numbers; [`logging`] tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
 //! gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod keygen;
 pub mod lab;
 pub mod link_monitor;
 pub mod logging;
+pub mod metrics;
 pub mod names;
 pub mod pacemaker;
 pub mod ports;

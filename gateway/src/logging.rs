@@ -56,6 +56,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "Three quarters of a SAK's packet numbers are used. With MKA a fresh SAK follows by itself.",
     ),
     ("macsec.reservation_failed", "Packet numbers could not be reserved on disk."),
+    ("metrics.listening", "Metrics are served at the address of `runtime.metrics`."),
     (
         "mka.clear_text",
         "A should-secure channel has no key: its frames are sent and accepted in clear until MKA has one.",

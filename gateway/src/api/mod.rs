@@ -5,7 +5,8 @@
 //! /v1/channels/NAME/rekey` makes a fresh SAK. Nothing else can be changed through it.
 //!
 //! Flow: [`serve`] takes connections from a [`Listener`]; a handler gathers [`Facts`] from its [`Source`], `view`
-//! turns them into a document. [`client`] is the other end.
+//! turns them into a document. [`client`] is the other end. `GET /metrics` gives the same as numbers ([`crate::metrics`]), also on
+//! a TCP address of its own ([`serve_metrics`]), where there is nothing else.
 //!
 //! Invariants: the socket can be used by its owner and group only (0660); a socket that another gateway listens on is
 //! never taken away; whoever connects can use up neither memory nor descriptors nor time: connections, header
@@ -24,7 +25,8 @@ mod tests;
 mod view;
 
 pub use listener::{ListenError, Listener};
-pub use server::serve;
+pub use server::{serve, serve_metrics};
 pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
+pub(crate) use view::{bfd, bgp, drops, mka, status};
 #[cfg(test)]
-pub(crate) use view::{bfd, channels, connections, drops, macsec, mka, neighbors, ports, routes, status};
+pub(crate) use view::{channels, connections, macsec, neighbors, ports, routes};

@@ -1,6 +1,6 @@
 //! The server: a document for each path.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,7 +16,11 @@ use hyper_util::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+};
 
 use super::{
     listener::Listener,
@@ -25,9 +29,15 @@ use super::{
     source::{Facts, NoRekey, Source, wall},
     view,
 };
+use crate::{
+    bgp::report::{Answer, Question},
+    metrics,
+};
 
 /// Connections at a time; further ones wait in the socket's backlog.
 const MOST_CONNECTIONS: usize = 64;
+/// The same on the address for metrics.
+const MOST_SCRAPERS: usize = 8;
 /// How long a request's header may take to arrive, and how long an idle connection is kept.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection is served at all.
@@ -41,12 +51,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the API until the returned future is dropped.
 pub async fn serve<S: Source>(listener: Listener, source: Arc<S>) -> Infallible {
-    let service = router(source);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let accept = async || Ok(listener.socket.accept().await?.0);
+    serve_each(accept, MOST_CONNECTIONS, &router(source)).await
+}
+
+/// Serves `/metrics`, and nothing else, to whoever reaches `listener`, until the returned future is dropped.
+pub async fn serve_metrics<S: Source>(listener: TcpListener, source: Arc<S>) -> Infallible {
+    let elsewhere = async || {
+        let detail = "only /metrics is here; the rest of the API is on the gateway's socket".to_owned();
+        problem(StatusCode::NOT_FOUND, "unknown_path", detail)
+    };
+    let router = Router::new()
+        .route("/metrics", get(metrics::<S>))
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(other_method)
+        .with_state(source);
+    let accept = async || Ok(listener.accept().await?.0);
+    serve_each(accept, MOST_SCRAPERS, &router).await
+}
+
+/// Serves each connection on a task of its own, so many at a time.
+async fn serve_each<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    accept: impl AsyncFn() -> io::Result<T>,
+    most: usize,
+    service: &Router,
+) -> Infallible {
+    let places = Arc::new(Semaphore::new(most));
     loop {
         let place = places.clone().acquire_owned().await;
-        let stream = match listener.socket.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match accept().await {
+            Ok(stream) => stream,
             Err(why) => {
                 tracing::warn!(event = "api.failed", why = %why, "cannot take a connection");
                 tokio::time::sleep(PAUSE).await;
@@ -86,6 +120,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
+        .route("/metrics", get(metrics::<S>))
         .fallback(unknown_path)
         .method_not_allowed_fallback(other_method)
         .with_state(source)
@@ -163,6 +198,15 @@ async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {
 
 async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "NeighborList", view::neighbors).await
+}
+
+async fn metrics<S: Source>(State(source): State<Arc<S>>) -> Response {
+    let facts = source.facts().await;
+    let neighbors = match source.bgp(Question::Neighbors).await {
+        Some(Answer::Neighbors(reports)) => reports,
+        _ => Vec::new(),
+    };
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &neighbors)).into_response()
 }
 
 async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {

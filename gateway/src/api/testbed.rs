@@ -129,7 +129,18 @@ impl SecretSource for Keys {
 }
 
 fn config() -> Config {
-    match config::load("test.toml", CONFIG, &Keys) {
+    load(CONFIG)
+}
+
+/// The configuration of [`facts`], with a BGP neighbour on the first attachment.
+pub(crate) fn config_with_bgp() -> Config {
+    const BGP: &str = "[connection.bgp]\nasn = 65001\n[[connection.neighbor]]\nname = \"dx\"\naddress = \"169.254.1.2\"\nasn = 64512\non = \"ch1\"\nimport = \"accept\"\nexport = \"accept\"\n";
+    const WIRE: &str = "[[connection]]\nname = \"wire\"";
+    load(&CONFIG.replace(WIRE, &format!("{BGP}{WIRE}")))
+}
+
+fn load(text: &str) -> Config {
+    match config::load("test.toml", text, &Keys) {
         Ok(loaded) => loaded.config,
         Err(problems) => panic!("{}", problems.render(100, false)),
     }

@@ -91,7 +91,7 @@ pub(super) enum Command {
     /// Keep the demo's two sites up, and break their channels in every way
     #[command(infer_subcommands = true)]
     Lab(super::lab::LabArgs),
-    /// Explain a drop reason, a problem of a configuration, or an event
+    /// Explain a drop reason, a problem of a configuration, an event, or a metric
     Explain(ExplainArgs),
     /// Print the version
     Version,
@@ -293,7 +293,7 @@ A capture that is cut or damaged gives what was readable, and code 1.";
 /// Options of `explain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ExplainArgs {
-    /// `drop:REASON`, `event:NAME`, or a code such as QS0102
+    /// `drop:REASON`, `event:NAME`, `metric:NAME`, or a code such as QS0102
     #[arg(value_name = "WHAT")]
     pub(super) what: String,
 }

@@ -1,0 +1,93 @@
+//! What a metric is, before it has a value.
+
+use prometheus_client::{metrics::MetricType, registry};
+
+/// What every name begins with.
+pub(super) const PREFIX: &str = "quadspan";
+
+/// A metric: one line of the catalogue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Metric {
+    /// The name without prefix, unit and suffix.
+    pub(super) stem: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// In what it is measured.
+    pub unit: Unit,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// It only grows, until the process starts anew.
+    Counter,
+    /// It is what it is now.
+    Gauge,
+    /// Always 1: its labels are what it tells.
+    Info,
+}
+
+/// In what a metric is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unit {
+    /// In nothing that has a name of its own: frames, packets, prefixes; 0 or 1.
+    One,
+    /// Octets.
+    Bytes,
+    /// Seconds; a timestamp counts them from 1970-01-01T00:00:00Z.
+    Seconds,
+}
+
+impl Metric {
+    /// The name as it stands in front of a value.
+    pub fn name(&self) -> String {
+        let unit = self.unit.suffix().map(|unit| format!("_{unit}")).unwrap_or_default();
+        let suffix = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Gauge => "",
+            Kind::Info => "_info",
+        };
+        format!("{PREFIX}_{}{unit}{suffix}", self.stem)
+    }
+}
+
+impl Kind {
+    /// The word of OpenMetrics for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Info => "info",
+        }
+    }
+
+    pub(super) const fn for_encoder(self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::Counter,
+            Self::Gauge => MetricType::Gauge,
+            Self::Info => MetricType::Info,
+        }
+    }
+}
+
+impl Unit {
+    const fn suffix(self) -> Option<&'static str> {
+        match self {
+            Self::One => None,
+            Self::Bytes => Some("bytes"),
+            Self::Seconds => Some("seconds"),
+        }
+    }
+
+    pub(super) const fn for_encoder(self) -> Option<registry::Unit> {
+        match self {
+            Self::One => None,
+            Self::Bytes => Some(registry::Unit::Bytes),
+            Self::Seconds => Some(registry::Unit::Seconds),
+        }
+    }
+}
