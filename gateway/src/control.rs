@@ -12,7 +12,10 @@ use dataplane::{
     Board, ChannelId, ConnectionId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup,
     WorkerId, port::PortError,
 };
-use macsec::{An, mka::RekeyAnswer};
+use macsec::{
+    An,
+    mka::{RekeyAnswer, SuspendAnswer},
+};
 use net::Instant;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -107,8 +110,25 @@ impl Workers {
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
     /// not answer.
     pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
-        let asked = Self(vec![self.0.get(owner.index())?.clone()]);
-        asked.ask(move |reply| Command::Rekey(channel, reply)).await.pop().flatten()
+        self.ask_one(owner, move |reply| Command::Rekey(channel, reply)).await.flatten()
+    }
+
+    /// Asks the worker `owner` to suspend MKA on a channel. `None` as for [`rekey`](Self::rekey).
+    pub async fn suspend(
+        &self,
+        owner: WorkerId,
+        channel: ChannelId,
+        time: Duration,
+    ) -> Option<SuspendAnswer> {
+        self.ask_one(owner, move |reply| Command::Suspend(channel, time, reply)).await.flatten()
+    }
+
+    async fn ask_one<T: Send + 'static>(
+        &self,
+        worker: WorkerId,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Option<T> {
+        Self(vec![self.0.get(worker.index())?.clone()]).ask(question).await.pop()
     }
 }
 

@@ -68,8 +68,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.peer_up", "A peer proved that it is alive and has our CAK."),
     ("mka.principal", "Another CAK carries a channel's key agreement."),
     ("mka.rekeyed", "A channel sends with a fresh SAK."),
+    ("mka.resumed", "A suspension of MKA is over: peers that are silent are given up again."),
     ("mka.sak_made", "As key server we made a SAK, for the reason given."),
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
+    ("mka.suspended", "MKA is suspended: a channel keeps its key for a while though its peer may be silent."),
     (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",

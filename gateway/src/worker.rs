@@ -14,7 +14,7 @@ use dataplane::{
 };
 use macsec::{
     An, Sci,
-    mka::{KeyEntry, RekeyAnswer},
+    mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
 use net::Instant;
 use rtrb::{Consumer, Producer};
@@ -56,6 +56,8 @@ pub enum Command {
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
+    /// Suspend MKA on this channel for so long; `None` answers that it has no KaY here.
+    Suspend(ChannelId, Duration, Sender<Option<SuspendAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
     /// Report what receive SAs have reached, see [`Dataplane::received`].
@@ -386,6 +388,9 @@ impl Worker {
                 Command::Rekey(channel, reply) => {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.dataplane.rekey(channel, now));
+                }
+                Command::Suspend(channel, time, reply) => {
+                    let _sent = reply.send(self.dataplane.suspend_mka(channel, time, now));
                 }
                 Command::Report(reply) => {
                     // Whoever asked may have given up.

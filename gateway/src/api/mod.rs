@@ -1,8 +1,9 @@
 //! The API: HTTP/1.1 over a unix socket, read by the CLI and by anybody else. There is no other way to ask a gateway.
 //!
 //! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,macsec,mka,neighbors,config,version}`; answers are the documents
-//! of [`model`], errors are `application/problem+json` (RFC 9457). One thing can be asked for: `POST
-//! /v1/channels/NAME/rekey` makes a fresh SAK. Nothing else can be changed through it.
+//! of [`model`], errors are `application/problem+json` (RFC 9457). What can be asked for with `POST`:
+//! `/v1/channels/NAME/rekey` makes a fresh SAK, `/v1/channels/NAME/suspend?seconds=30` suspends MKA, `/v1/bgp/NEIGHBOR/{clear,refresh,rekey}`.
+//! Nothing else can be changed through it.
 //!
 //! Flow: [`serve`] takes connections from a [`Listener`]; a handler gathers [`Facts`] from its [`Source`], `view`
 //! turns them into a document. [`client`] is the other end. `GET /metrics` gives the same as numbers ([`crate::metrics`]), also on
@@ -26,7 +27,7 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::{serve, serve_metrics};
-pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
+pub use source::{DeviceFacts, Facts, NoKay, NoWish, Running, Source, Wish, wall};
 pub(crate) use view::{bfd, bgp, drops, mka, status};
 #[cfg(test)]
 pub(crate) use view::{channels, connections, macsec, neighbors, ports, routes};

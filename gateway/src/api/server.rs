@@ -4,7 +4,7 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,7 +15,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
-use serde::Serialize;
+use macsec::mka::SUSPENSION_LIMIT;
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -26,7 +27,7 @@ use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
     routing,
-    source::{Facts, NoRekey, Source, wall},
+    source::{Facts, NoKay, Source, wall},
     view,
 };
 use crate::{
@@ -118,6 +119,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/bfd", get(bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
+        .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
         .route("/metrics", get(metrics::<S>))
@@ -172,20 +174,48 @@ async fn mka<S: Source>(State(source): State<Arc<S>>) -> Response {
 }
 
 async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<String>) -> Response {
-    let name: String = channel.chars().take(100).collect();
     match source.rekey(&channel).await {
         Ok(answer) => document("Rekey", wall(), view::rekey(&channel, answer)),
-        Err(NoRekey::UnknownChannel) => {
+        Err(why) => no_kay(&channel, why),
+    }
+}
+
+async fn suspend<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+    Query(wanted): Query<Suspending>,
+) -> Response {
+    let longest = SUSPENSION_LIMIT.as_secs();
+    if !(1..=longest).contains(&wanted.seconds) {
+        let detail = format!("`seconds` must be from 1 to {longest}");
+        return problem(StatusCode::BAD_REQUEST, "bad_time", detail);
+    }
+    match source.suspend(&channel, Duration::from_secs(wanted.seconds)).await {
+        Ok(answer) => document("Suspension", wall(), view::suspension(&channel, wanted.seconds, answer)),
+        Err(why) => no_kay(&channel, why),
+    }
+}
+
+/// For how long.
+#[derive(Debug, Deserialize)]
+struct Suspending {
+    seconds: u64,
+}
+
+fn no_kay(channel: &str, why: NoKay) -> Response {
+    let name: String = channel.chars().take(100).collect();
+    match why {
+        NoKay::UnknownChannel => {
             let detail = format!("there is no channel `{name}`; GET /v1/channels lists them");
             problem(StatusCode::NOT_FOUND, "unknown_channel", detail)
         }
-        Err(NoRekey::NoMka) => {
+        NoKay::NoMka => {
             let detail = format!(
                 "channel `{name}` has no MKA: its keys stand in the configuration; give it [[channel.macsec.key]]"
             );
             problem(StatusCode::CONFLICT, "no_mka", detail)
         }
-        Err(NoRekey::Silent) => {
+        NoKay::Silent => {
             let detail = "the channel's worker did not answer in time: it is overloaded, or stuck".to_owned();
             problem(StatusCode::SERVICE_UNAVAILABLE, "worker_silent", detail)
         }
@@ -221,7 +251,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/channels/NAME/rekey and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/channels/NAME/{rekey,suspend} and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -9,9 +9,9 @@ use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, Setup, underlay::Tunnel};
+use dataplane::{ChannelId, Setup, WorkerId, underlay::Tunnel};
 use jiff::Timestamp;
-use macsec::mka::RekeyAnswer;
+use macsec::mka::{RekeyAnswer, SuspendAnswer};
 use net::{Instant, MacAddr};
 
 use super::model::{Reason, Severity};
@@ -33,7 +33,13 @@ pub trait Source: Send + Sync + 'static {
     /// The facts of this moment.
     fn facts(&self) -> impl Future<Output = Facts> + Send;
     /// Asks for a fresh SAK on the channel of this name.
-    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoKay>> + Send;
+    /// Asks for a suspension of MKA on the channel of this name.
+    fn suspend(
+        &self,
+        channel: &str,
+        time: Duration,
+    ) -> impl Future<Output = Result<SuspendAnswer, NoKay>> + Send;
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
@@ -64,9 +70,9 @@ pub enum NoWish {
     Silent,
 }
 
-/// Why nobody was asked for a fresh SAK.
+/// Why no KaY was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoRekey {
+pub enum NoKay {
     /// There is no such channel.
     UnknownChannel,
     /// Its keys are static, or it has none.
@@ -157,6 +163,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// The channel of this name, if MKA gives it its keys, and the worker whose it is.
+    fn with_mka(&self, name: &str) -> Result<(ChannelId, WorkerId), NoKay> {
+        let id = with_mka(&self.config, name)?;
+        let setup = self.setup.channels.get(id.index()).ok_or(NoKay::UnknownChannel)?;
+        Ok((id, setup.owner))
+    }
+
     /// Reads a neighbour's password where it stands, and has it used from now on.
     fn sign_anew(&self, handle: &Handle, (connection, neighbor): (usize, usize)) -> Result<(), NoWish> {
         let configured = self.config.connections.get(connection).and_then(|one| one.neighbors.get(neighbor));
@@ -213,10 +226,14 @@ impl Source for Running {
         }
     }
 
-    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
-        let id = with_mka(&self.config, channel)?;
-        let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
-        self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.rekey(owner, id).await.ok_or(NoKay::Silent)
+    }
+
+    async fn suspend(&self, channel: &str, time: Duration) -> Result<SuspendAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.suspend(owner, id, time).await.ok_or(NoKay::Silent)
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {
@@ -258,11 +275,10 @@ pub(super) fn neighbor_called(config: &Config, name: &str) -> Result<((usize, us
 }
 
 /// The channel of this name, if MKA gives it its keys.
-pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoRekey> {
-    let at =
-        config.channels.iter().position(|channel| channel.name == name).ok_or(NoRekey::UnknownChannel)?;
+pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoKay> {
+    let at = config.channels.iter().position(|channel| channel.name == name).ok_or(NoKay::UnknownChannel)?;
     let mka = config.channels.get(at).is_some_and(|channel| channel.macsec.mka.is_some());
-    if mka { Ok(ChannelId::at(at)) } else { Err(NoRekey::NoMka) }
+    if mka { Ok(ChannelId::at(at)) } else { Err(NoKay::NoMka) }
 }
 
 /// This moment, on the wall clock.

@@ -12,12 +12,12 @@ use dataplane::{
 use jiff::Timestamp;
 use macsec::{
     Cak, Ckn, KeyId, ReceiveSaParams, Sci, TransmitSaParams,
-    mka::{Kay, KayParams, KeyEntry, KeyStart, MkaStatus, RekeyAnswer},
+    mka::{Kay, KayParams, KeyEntry, KeyStart, MkaStatus, RekeyAnswer, SuspendAnswer},
 };
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_called};
+use super::source::{DeviceFacts, Facts, NoKay, NoWish, Source, Wish, neighbor_called};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
@@ -369,12 +369,21 @@ impl Source for Fixed {
         facts()
     }
 
-    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {
         match channel {
-            "ch9" => Err(NoRekey::UnknownChannel),
+            "ch9" => Err(NoKay::UnknownChannel),
             "a/b c" => Ok(RekeyAnswer::NotKeyServer("02005ebb00010001".parse().unwrap())),
-            "static" => Err(NoRekey::NoMka),
+            "static" => Err(NoKay::NoMka),
             _ => Ok(RekeyAnswer::Started),
+        }
+    }
+
+    async fn suspend(&self, channel: &str, _: Duration) -> Result<SuspendAnswer, NoKay> {
+        match channel {
+            "ch9" => Err(NoKay::UnknownChannel),
+            "old" => Ok(SuspendAnswer::Unsupported("02005ebb00010001".parse().unwrap())),
+            "member" => Ok(SuspendAnswer::Asked("02005ebb00010001".parse().unwrap())),
+            _ => Ok(SuspendAnswer::Started),
         }
     }
 

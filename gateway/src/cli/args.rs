@@ -84,6 +84,13 @@ pub(super) enum Command {
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
     Rekey(RekeyArgs),
+    /// Do something to a channel's key agreement
+    #[command(infer_subcommands = true)]
+    Mka {
+        /// What.
+        #[command(subcommand)]
+        verb: MkaVerb,
+    },
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
@@ -183,6 +190,40 @@ pub(super) struct RekeyArgs {
     /// The channel; this gateway must be its key server
     #[arg(value_name = "CHANNEL")]
     pub(super) channel: String,
+}
+
+/// What can be done to a channel's key agreement.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum MkaVerb {
+    /// Keep the channel's key for a while though no MKPDU comes through (in-service suspension)
+    Suspend(SuspendArgs),
+}
+
+/// Options of `mka suspend`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = SUSPEND_HELP)]
+pub(super) struct SuspendArgs {
+    /// The channel
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+    /// For how long: 1s to 120s
+    #[arg(long = "for", value_parser = suspension, default_value = "30s", value_name = "TIME")]
+    pub(super) time: u64,
+}
+
+const SUSPEND_HELP: &str = "\
+For work on the control plane at one end or between: the peer's routing engine is switched over, or equipment of the carrier
+that passes MKPDUs on by software is restarted. For so long nobody is given up for being silent, no new SAK is made that can wait,
+and frames go on under the SAK in use. Both ends must speak MKA version 2 or later; a peer grants no more than its own limit.
+A gateway that is itself restarted needs none of this: it agrees on a fresh SAK in well under a second.";
+
+fn suspension(text: &str) -> Result<u64, String> {
+    let longest = macsec::mka::SUSPENSION_LIMIT.as_secs();
+    let refused = || format!("write a time from 1s to {longest}s, such as 30s");
+    let minutes = text.strip_suffix('m').map(|digits| (digits, 60));
+    let number = minutes.or_else(|| Some((text.strip_suffix('s')?, 1)));
+    let seconds = number.and_then(|(digits, each)| digits.parse::<u64>().ok()?.checked_mul(each));
+    seconds.filter(|seconds| (1..=longest).contains(seconds)).ok_or_else(refused)
 }
 
 /// Options of `check`.
@@ -317,6 +358,7 @@ mod tests {
             ("sho mac ch1", "Show { noun: Macsec("),
             ("sho mk", "Show { noun: Mka("),
             ("rek ch1", "Rekey("),
+            ("mka sus ch1 --for 1m", "Mka { verb: Suspend("),
             ("stat --exit-code", "Status("),
             ("chec x.toml", "Check("),
             ("e drop:runt", "error"),
@@ -329,6 +371,16 @@ mod tests {
             assert!(text.starts_with(expected), "{line}: {text}");
         }
         assert!(Cli::try_parse_from(["quadspan"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_suspension_has_whole_seconds_and_a_limit() {
+        for (text, expected) in [("30s", Some(30)), ("2m", Some(120)), ("120s", Some(120)), ("1s", Some(1))] {
+            assert_eq!(suspension(text).ok(), expected, "{text}");
+        }
+        for text in ["0s", "121s", "3m", "30", "1.5s", "s", "", "-1s", "99999999999999999999m"] {
+            assert!(suspension(text).is_err(), "{text}");
+        }
     }
 
     #[test]

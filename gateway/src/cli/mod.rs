@@ -23,7 +23,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cli, Color, Command, Global, StatusArgs};
+use args::{Cli, Color, Command, Global, MkaVerb, StatusArgs};
 pub use exit::{Exit, Failure};
 
 /// Does what the command line says.
@@ -61,6 +61,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Show { noun } => ask::show(&global, &noun)?,
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
+        Command::Mka { verb: MkaVerb::Suspend(options) } => ask::suspend(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,

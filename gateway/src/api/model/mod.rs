@@ -28,6 +28,7 @@ pub use connection::{
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
+    SuspendAnswer, Suspension,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};

@@ -21,7 +21,7 @@ pub(crate) use self::{
     channel::channels,
     connection::{connections, neighbors},
     macsec::macsec,
-    mka::{mka, rekey},
+    mka::{mka, rekey, suspension},
     port::{drops, ports},
     route::routes,
     status::status,
