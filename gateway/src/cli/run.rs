@@ -96,3 +96,20 @@ fn failure(error: &anyhow::Error) -> Failure {
     }
     Failure::new(Exit::Failed, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_for_metrics_that_is_taken_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let failure = listen(address).unwrap_err();
+        let text = failure.render(false);
+        assert!(text.contains(&format!("cannot serve metrics at {address}")), "{text}");
+        assert!(text.contains("runtime.metrics must be"), "{text}");
+        drop(taken);
+        assert_eq!(listen(address).unwrap().local_addr().unwrap(), address);
+    }
+}

@@ -1,5 +1,7 @@
 //! What a metric is, before it has a value.
 
+use std::borrow::Cow;
+
 use prometheus_client::{metrics::MetricType, registry};
 
 /// What every name begins with.
@@ -27,7 +29,7 @@ pub enum Kind {
     Counter,
     /// It is what it is now.
     Gauge,
-    /// Always 1: its labels are what it tells.
+    /// Always 1: its labels are what it tells. A gauge for whoever reads it, as readers of Prometheus' older text format know no other.
     Info,
 }
 
@@ -43,6 +45,14 @@ pub enum Unit {
 }
 
 impl Metric {
+    /// The name of the family: for the encoder, which puts prefix, unit and `_total` to it.
+    pub(super) fn family(&self) -> Cow<'static, str> {
+        match self.kind {
+            Kind::Counter | Kind::Gauge => self.stem.into(),
+            Kind::Info => format!("{}_info", self.stem).into(),
+        }
+    }
+
     /// The name as it stands in front of a value.
     pub fn name(&self) -> String {
         let unit = self.unit.suffix().map(|unit| format!("_{unit}")).unwrap_or_default();
@@ -56,20 +66,19 @@ impl Metric {
 }
 
 impl Kind {
-    /// The word of OpenMetrics for it.
+    /// What it is in words.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
-            Self::Info => "info",
+            Self::Info => "gauge, always 1",
         }
     }
 
     pub(super) const fn for_encoder(self) -> MetricType {
         match self {
             Self::Counter => MetricType::Counter,
-            Self::Gauge => MetricType::Gauge,
-            Self::Info => MetricType::Info,
+            Self::Gauge | Self::Info => MetricType::Gauge,
         }
     }
 }

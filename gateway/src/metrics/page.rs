@@ -25,7 +25,6 @@ enum Value {
     Count(u64),
     Whole(u64),
     Real(f64),
-    Info,
 }
 
 impl Page {
@@ -65,7 +64,7 @@ impl Page {
 
     /// Labels that tell something.
     pub(super) fn info(&mut self, metric: &Metric, labels: &[&str]) {
-        self.place(metric, labels).insert_entry(Value::Info);
+        self.place(metric, labels).insert_entry(Value::Whole(1));
     }
 
     /// The page as OpenMetrics text.
@@ -94,17 +93,12 @@ impl Collector for Page {
         for metric in catalog::ALL {
             let Some(series) = self.0.get(metric.stem) else { continue };
             let unit = metric.unit.for_encoder();
-            let mut family = encoder.encode_descriptor(
-                metric.stem,
-                metric.help,
-                unit.as_ref(),
-                metric.kind.for_encoder(),
-            )?;
+            let name = metric.family();
+            let mut family =
+                encoder.encode_descriptor(&name, metric.help, unit.as_ref(), metric.kind.for_encoder())?;
             for (values, value) in series {
                 let labels = Labels { names: metric.labels, values };
-                if *value == Value::Info {
-                    family.encode_info(&labels)?;
-                } else if values.is_empty() {
+                if values.is_empty() {
                     value.encode(&mut family)?;
                 } else {
                     value.encode(&mut family.encode_family(&labels)?)?;
@@ -122,7 +116,6 @@ impl Value {
             Self::Count(value) => encoder.encode_counter(&value, NONE),
             Self::Whole(value) => encoder.encode_gauge(&value),
             Self::Real(value) => encoder.encode_gauge(&value),
-            Self::Info => Ok(()),
         }
     }
 }

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 # Metrics
 `GET /metrics` on the gateway's socket, and on the TCP address of `[runtime] metrics = \"127.0.0.1:9477\"` where there is one, as
 OpenMetrics 1.0. There is no password: name an address that only the collector reaches. `quadspan explain metric:NAME` says what a metric
-tells; [alerts.yml](alerts.yml) has alerts on them.
+tells; [alerts.yml](alerts.yml) has alerts on them, [grafana.json](grafana.json) a dashboard.
 
 The numbers are those of `quadspan show`, taken at the moment of the scrape; counting costs frames nothing. Names do not change their
 meaning and are not taken away. Labels take their values from the configuration or from closed lists, never from what a peer sends. Counters
@@ -72,6 +72,18 @@ fn names_follow_the_rules() {
 fn names_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("quadspan_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_exist() {
+    let text = fs::read_to_string(document("grafana.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let known: BTreeSet<_> = ALL.iter().map(super::Metric::name).collect();
+    let strangers: Vec<_> = names_in(&text).into_iter().filter(|name| !known.contains(name)).collect();
+    assert!(strangers.is_empty(), "grafana.json speaks of {strangers:?}");
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.iter().filter(|panel| panel["type"] != "row").all(|panel| panel["targets"][0]["expr"].is_string()));
+    assert!(panels.len() > 20);
 }
 
 #[test]

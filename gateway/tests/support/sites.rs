@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) mka: Option<&'static str>,
     /// A bridge in the node `wire` joins the two ends of each channel (`br1`...), which can be told to eat EAPOL.
     pub(crate) bridged: bool,
+    /// More lines of gateway A's `[runtime]`.
+    pub(crate) runtime: &'static str,
     /// More lines of the connection, such as its protection.
     pub(crate) connection: &'static str,
 }
@@ -59,6 +61,7 @@ impl Plan {
         channel_tap: false,
         mka: None,
         bridged: false,
+        runtime: "",
         connection: "",
     };
 }
@@ -227,7 +230,8 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
     let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
-    let mut text = format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
+    let runtime = if own == 1 { plan.runtime } else { "" };
+    let mut text = format!("{runtime}[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }
