@@ -80,6 +80,7 @@ fn a_collector_sees_what_the_api_says_while_frames_flow() {
     assert!(sites.a.log().contains("metrics.listening"));
 
     // A peer that dies is seen.
+    assert!(page["quadspan_connection_up{connection=\"blue\"}"] > 0.5);
     sites.b.kill();
     until("the loss is in the metrics", PATIENCE, || {
         let page = scrape(&sites);

@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
-    routing,
+    planned, routing,
     source::{Facts, NoKay, Source, wall},
     view,
 };
@@ -120,6 +120,9 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
+        .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
+        .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
+        .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
         .route("/metrics", get(metrics::<S>))
@@ -251,7 +254,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/channels/NAME/{rekey,suspend} and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/channels/NAME/{rekey,suspend,drain,undrain} and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

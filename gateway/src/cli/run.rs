@@ -47,6 +47,8 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             config_file: file,
             setup: gateway.setup(),
             links: gateway.links(),
+            drains: gateway.drains(),
+            events: gateway.events(),
             started,
         };
         let source = Arc::new(source);

@@ -41,7 +41,7 @@ metrics! {
 
     /// What a channel is: its interconnect, port and MACsec policy.
     CHANNEL = Info One "channel" ["channel", "interconnect", "port", "policy"];
-    /// 1 when nothing speaks against using the channel.
+    /// 1 when nothing speaks against using the channel; 0 also for one that is drained, which is still a reserve.
     CHANNEL_UP = Gauge One "channel_up" ["channel"];
     /// 1 while this `fault` speaks against using the channel.
     CHANNEL_FAULT = Gauge One "channel_fault" ["channel", "fault"];
@@ -144,7 +144,9 @@ metrics! {
     CONNECTION = Info One "connection" ["connection", "interconnect", "mode", "protection"];
     /// Attachments that are configured.
     CONNECTION_ATTACHMENTS = Gauge One "connection_attachments" ["connection"];
-    /// Attachments that may carry traffic; at 0 the connection is down.
+    /// 1 while some attachment carries traffic, be it only as a reserve.
+    CONNECTION_UP = Gauge One "connection_up" ["connection"];
+    /// Attachments against which nothing speaks.
     CONNECTION_LIVE = Gauge One "connection_attachments_live" ["connection"];
     /// Of an active-standby connection: 1 for the channel that carries everything.
     CONNECTION_ACTIVE = Gauge One "connection_active" ["connection", "channel"];
@@ -155,7 +157,7 @@ metrics! {
     /// Of a duplicate connection: 1 when second copies are missing, so that one path is broken though nothing is lost.
     REDUNDANCY_LOST = Gauge One "redundancy_lost" ["connection"];
 
-    /// 1 when the attachment may carry traffic.
+    /// 1 when nothing speaks against using the attachment.
     ATTACHMENT_UP = Gauge One "attachment_up" ["connection", "channel", "vlan"];
     /// 1 while this `fault` speaks against using the attachment.
     ATTACHMENT_FAULT = Gauge One "attachment_fault" ["connection", "channel", "vlan", "fault"];

@@ -82,7 +82,12 @@ fn the_dashboard_shows_metrics_that_exist() {
     let strangers: Vec<_> = names_in(&text).into_iter().filter(|name| !known.contains(name)).collect();
     assert!(strangers.is_empty(), "grafana.json speaks of {strangers:?}");
     let panels = dashboard["panels"].as_array().unwrap();
-    assert!(panels.iter().filter(|panel| panel["type"] != "row").all(|panel| panel["targets"][0]["expr"].is_string()));
+    assert!(
+        panels
+            .iter()
+            .filter(|panel| panel["type"] != "row")
+            .all(|panel| panel["targets"][0]["expr"].is_string())
+    );
     assert!(panels.len() > 20);
 }
 

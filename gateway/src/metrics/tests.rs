@@ -29,7 +29,8 @@ impl Samples {
             })
             .collect();
         assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), lines.len(), "a series twice");
-        let parsed: usize = exposition.families.values().map(|family| family.iter_samples().count()).sum();
+        let families = exposition.families.into_iter().collect::<BTreeMap<_, _>>();
+        let parsed: usize = families.values().map(|family| family.iter_samples().count()).sum();
         assert_eq!(parsed, lines.len());
         for name in lines.keys() {
             let bare = name.split('{').next().unwrap();
@@ -138,6 +139,7 @@ fn connections_and_attachments_have_the_numbers_of_the_api() {
     let samples = Samples::of(&facts, &[]);
     for connection in api::connections(&facts) {
         let at = |name: &str| format!("quadspan_{name}{{connection=\"{}\"}}", connection.name);
+        samples.is(&at("connection_up"), connection.state != model::ConnectionState::Down);
         samples.is(&at("connection_attachments"), u64::try_from(connection.total).unwrap());
         samples.is(&at("connection_attachments_live"), u64::try_from(connection.live).unwrap());
         for one in &connection.attachments {

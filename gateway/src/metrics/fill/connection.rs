@@ -16,6 +16,7 @@ pub(super) fn connections(page: &mut Page, facts: &Facts, connections: &[model::
         page.size(&m::CONNECTION_ATTACHMENTS, &[name], connection.total);
         let known = |one: &model::Attachment| one.state != model::ChannelState::Unknown;
         if connection.attachments.iter().all(known) {
+            page.flag(&m::CONNECTION_UP, &[name], connection.state != model::ConnectionState::Down);
             page.size(&m::CONNECTION_LIVE, &[name], connection.live);
         }
         if let Some(redundancy) = &connection.redundancy {

@@ -248,8 +248,9 @@ impl Kay {
         let Some(server) = principal.server.filter(|_| !principal.peers.live.is_empty()) else {
             return SuspendAnswer::NoPeer;
         };
-        let old = principal.peers.live.iter().find(|peer| peer.version < 2).map(|peer| peer.sci);
-        if let Some(old) = old.or((self.params.version < 2).then_some(us)) {
+        let versions = principal.peers.live.iter().map(|peer| (peer.version, peer.sci));
+        let old = versions.chain([(self.params.version, us)]).find(|(version, _)| *version < 2);
+        if let Some((_, old)) = old {
             return SuspendAnswer::Unsupported(old);
         }
         if self.cp.state() != CpState::Retired {
