@@ -6,7 +6,7 @@
 //! kernel's devices, [`clock`] is the only clock. [`bgp`] speaks with routers, and [`pacemaker`] keeps BFD in time on a busy machine.
 //! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`metrics`]
 //! are the same as numbers; [`logging`] tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
-//! gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
+//! gateway. [`doctor`] looks whether the machine is fit, [`lab`] builds networks on it, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod control;
 pub mod decode;
 pub mod demo;
+pub mod doctor;
 pub mod drain;
 pub mod events;
 pub mod key_agreement;

@@ -141,6 +141,14 @@ pub(crate) fn config_with_bgp() -> Config {
     load(&CONFIG.replace(WIRE, &format!("{BGP}{WIRE}")))
 }
 
+/// The configuration of [`facts`], with one key for MKA instead of static ones on the first channel.
+pub(crate) fn config_with_keys() -> Config {
+    let at = |words: &str| CONFIG.find(words).unwrap();
+    let (from, to) = (at("[[channel.macsec.static.tx]]"), at("[[channel]]\nname = \"ch2\""));
+    let key = "[[channel.macsec.key]]\nckn = \"c1\"\ncak = { file = \"a\" }\n";
+    load(&format!("{}{key}{}", &CONFIG[..from], &CONFIG[to..]))
+}
+
 fn load(text: &str) -> Config {
     match config::load("test.toml", text, &Keys) {
         Ok(loaded) => loaded.config,

@@ -76,6 +76,8 @@ pub(super) enum Command {
     },
     /// Say what is wrong with a configuration file; needs neither root nor a running gateway
     Check(FileArgs),
+    /// Say whether this machine is fit for a configuration, and what to do; changes nothing
+    Doctor(FileArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Run a gateway in the foreground until SIGTERM
@@ -277,7 +279,7 @@ pub(super) struct ChannelArgs {
     pub(super) channel: String,
 }
 
-/// Options of `check`.
+/// Options of `check` and `doctor`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct FileArgs {
     /// The configuration file

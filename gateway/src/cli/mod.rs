@@ -12,6 +12,7 @@ mod ask;
 mod bgp;
 mod check;
 mod decode;
+mod doctor;
 mod drain;
 mod events;
 mod exit;
@@ -67,6 +68,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Drain(options) => drain::drain(&global, &options)?,
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
+        Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
         Command::Keygen(options) => keygen::keygen(&global, &options)?,

@@ -43,7 +43,16 @@ fn the_reference_lists_what_the_program_has() {
         fs::write(&file, reference()).unwrap();
     }
     let written = fs::read_to_string(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
-    assert_eq!(written, reference(), "QUADSPAN_UPDATE_DOCS=1 writes {} anew", file.display());
+    let stray = written
+        .lines()
+        .zip(reference().lines())
+        .find(|(there, wanted)| there != wanted)
+        .map(|(there, _)| there.to_owned());
+    assert!(
+        written == reference(),
+        "{} is not what the program has, from {stray:?}: QUADSPAN_UPDATE_DOCS=1 writes it anew",
+        file.display()
+    );
 }
 
 // The naming rules of Prometheus and OpenMetrics: base units, suffixes by kind, nothing twice.
