@@ -239,7 +239,8 @@ async fn metrics<S: Source>(State(source): State<Arc<S>>) -> Response {
         Some(Answer::Neighbors(reports)) => reports,
         _ => Vec::new(),
     };
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &neighbors)).into_response()
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &neighbors, &source.changes()))
+        .into_response()
 }
 
 async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {

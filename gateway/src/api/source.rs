@@ -23,7 +23,7 @@ use crate::{
     clock,
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
-    events::{Log, Record},
+    events::{Log, Record, Sums},
     link_monitor::{self, Link, Watched},
     ports,
     secrets::Secrets,
@@ -48,6 +48,8 @@ pub trait Source: Send + Sync + 'static {
     fn undrain(&self, channel: &str) -> impl Future<Output = Result<(), NoDrain>> + Send;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
+    /// All changes of forwarding since the start, added up.
+    fn changes(&self) -> Sums;
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
@@ -261,6 +263,10 @@ impl Source for Running {
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
         self.events.since(after)
+    }
+
+    fn changes(&self) -> Sums {
+        self.events.sums()
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {

@@ -22,7 +22,7 @@ use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
     drain::{Drain, NoDrain, Order, allow},
-    events::{Change, Log, Record, Step},
+    events::{Change, Log, Record, Step, Sums},
     link_monitor::Link,
     worker::Report,
 };
@@ -414,6 +414,10 @@ impl Source for Fixed {
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
         records().since(after)
+    }
+
+    fn changes(&self) -> Sums {
+        records().sums()
     }
 
     async fn bgp(&self, _: Question) -> Option<Answer> {

@@ -177,7 +177,7 @@ fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there(
     let folder = Folder::new("metrics");
     with_api(&folder, |socket| {
         let body = ask(&socket, "/metrics").unwrap();
-        assert_eq!(body, crate::metrics::text(&facts(), &[]));
+        assert_eq!(body, crate::metrics::text(&facts(), &[], &super::testbed::records().sums()));
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

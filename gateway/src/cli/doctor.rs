@@ -49,22 +49,26 @@ fn configuration(name: &str, loaded: &Result<Loaded, config::Problems>) -> Findi
     let remedy = format!("quadspan check {name} shows where, and what to do");
     match loaded {
         Ok(loaded) if loaded.warnings.is_empty() => {
-            Finding::ok("config", "", format!("{name} is valid, its keys can be read by their owner only"))
+            Finding::ok("config", "", format!("{name} is valid, and its keys can be read"))
         }
         Ok(loaded) => {
-            let count = loaded.warnings.iter().count();
-            Finding::warn("config", "", format!("{name} is valid, with {count} warnings"), &remedy)
+            let count = counted(loaded.warnings.iter().count(), "warning");
+            Finding::warn("config", "", format!("{name} is valid, with {count}"), &remedy)
         }
         Err(problems) => {
             let count = problems.iter().filter(|one| one.severity() == config::Severity::Error).count();
             Finding::fail(
                 "config",
                 "",
-                format!("{name} has {count} errors; nothing else was looked at"),
+                format!("{name} has {}; nothing else was looked at", counted(count, "error")),
                 &remedy,
             )
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What a gateway that runs says of itself.

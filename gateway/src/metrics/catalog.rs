@@ -140,6 +140,11 @@ metrics! {
     /// MKPDUs that could not be sent for want of a buffer.
     MKA_UNSENT = Counter One "mka_unsent" ["channel"];
 
+    /// How long failovers took, from the last sign of life on a channel until frames went another way.
+    FAILOVERS = Histogram Seconds "failover_duration" [];
+    /// How often traffic left an attachment, by why: `quadspan show events` has each of them.
+    DEPARTURES = Counter One "attachment_departures" ["fault"];
+
     /// What a connection is: its interconnect, mode and protection.
     CONNECTION = Info One "connection" ["connection", "interconnect", "mode", "protection"];
     /// Attachments that are configured.

@@ -29,6 +29,8 @@ pub enum Kind {
     Counter,
     /// It is what it is now.
     Gauge,
+    /// How many were how large: classes, their sum and number.
+    Histogram,
     /// Always 1: its labels are what it tells. A gauge for whoever reads it, as readers of Prometheus' older text format know no other.
     Info,
 }
@@ -48,17 +50,26 @@ impl Metric {
     /// The name of the family: for the encoder, which puts prefix, unit and `_total` to it.
     pub(super) fn family(&self) -> Cow<'static, str> {
         match self.kind {
-            Kind::Counter | Kind::Gauge => self.stem.into(),
+            Kind::Counter | Kind::Gauge | Kind::Histogram => self.stem.into(),
             Kind::Info => format!("{}_info", self.stem).into(),
         }
     }
 
-    /// The name as it stands in front of a value.
+    /// The names that stand in front of values: a histogram has three.
+    pub fn samples(&self) -> Vec<String> {
+        let name = self.name();
+        match self.kind {
+            Kind::Histogram => ["bucket", "sum", "count"].map(|part| format!("{name}_{part}")).to_vec(),
+            Kind::Counter | Kind::Gauge | Kind::Info => vec![name],
+        }
+    }
+
+    /// The name as it stands in front of a value (of a histogram: without `_bucket`, `_sum`, `_count`).
     pub fn name(&self) -> String {
         let unit = self.unit.suffix().map(|unit| format!("_{unit}")).unwrap_or_default();
         let suffix = match self.kind {
             Kind::Counter => "_total",
-            Kind::Gauge => "",
+            Kind::Gauge | Kind::Histogram => "",
             Kind::Info => "_info",
         };
         format!("{PREFIX}_{}{unit}{suffix}", self.stem)
@@ -71,6 +82,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
             Self::Info => "gauge, always 1",
         }
     }
@@ -78,6 +90,7 @@ impl Kind {
     pub(super) const fn for_encoder(self) -> MetricType {
         match self {
             Self::Counter => MetricType::Counter,
+            Self::Histogram => MetricType::Histogram,
             Self::Gauge | Self::Info => MetricType::Gauge,
         }
     }

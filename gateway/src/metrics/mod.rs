@@ -3,7 +3,7 @@
 //! `GET /metrics` on the API's socket, and on an address of its own where `runtime.metrics` names one. Every name stands in
 //! [`catalog`], once: the page, `docs/METRICS.md` and `quadspan explain metric:NAME` are made of it.
 //!
-//! A page is filled from the documents of the API ([`fill`]), which are computed from one set of [`Facts`], so metrics and
+//! A page is filled from the documents of the API ([`fill`]), which are computed from one set of [`Facts`], and from the failover record, so metrics and
 //! `show` cannot disagree. Nothing is counted for metrics: the path of a frame does not know of them, and whoever does not
 //! scrape pays nothing.
 //!
@@ -23,7 +23,7 @@ mod tests;
 
 pub use metric::{Kind, Metric, Unit};
 
-use crate::{api::Facts, bgp::report::NeighborReport};
+use crate::{api::Facts, bgp::report::NeighborReport, events::Sums};
 
 /// What [`text`] is, for HTTP.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,6 +32,6 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub const ALL: &[Metric] = catalog::ALL;
 
 /// All metrics of a gateway, as OpenMetrics text.
-pub(crate) fn text(facts: &Facts, neighbors: &[NeighborReport]) -> String {
-    fill::page(facts, neighbors).text()
+pub(crate) fn text(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) -> String {
+    fill::page(facts, neighbors, changes).text()
 }

@@ -10,6 +10,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::events::{BOUNDS, Histogram};
+
 use super::{
     catalog,
     metric::{Metric, PREFIX},
@@ -20,11 +22,12 @@ use super::{
 pub(super) struct Page(BTreeMap<&'static str, BTreeMap<Vec<String>, Value>>);
 
 /// A value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Value {
     Count(u64),
     Whole(u64),
     Real(f64),
+    Classes(Histogram),
 }
 
 impl Page {
@@ -65,6 +68,11 @@ impl Page {
     /// Labels that tell something.
     pub(super) fn info(&mut self, metric: &Metric, labels: &[&str]) {
         self.place(metric, labels).insert_entry(Value::Whole(1));
+    }
+
+    /// How many were how large.
+    pub(super) fn classes(&mut self, metric: &Metric, labels: &[&str], classes: &Histogram) {
+        self.place(metric, labels).insert_entry(Value::Classes(classes.clone()));
     }
 
     /// The page as OpenMetrics text.
@@ -110,12 +118,17 @@ impl Collector for Page {
 }
 
 impl Value {
-    fn encode(self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
         const NONE: Option<&Exemplar<NoLabelSet, f64>> = None;
         match self {
-            Self::Count(value) => encoder.encode_counter(&value, NONE),
-            Self::Whole(value) => encoder.encode_gauge(&value),
-            Self::Real(value) => encoder.encode_gauge(&value),
+            Self::Count(value) => encoder.encode_counter(value, NONE),
+            Self::Whole(value) => encoder.encode_gauge(value),
+            Self::Real(value) => encoder.encode_gauge(value),
+            Self::Classes(all) => {
+                let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+                let classes: Vec<_> = bounds.zip(all.counts).collect();
+                encoder.encode_histogram::<NoLabelSet>(all.sum, all.count, &classes, None)
+            }
         }
     }
 }

@@ -87,7 +87,7 @@ fn names_in(text: &str) -> BTreeSet<String> {
 fn the_dashboard_shows_metrics_that_exist() {
     let text = fs::read_to_string(document("grafana.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let known: BTreeSet<_> = ALL.iter().map(super::Metric::name).collect();
+    let known: BTreeSet<_> = ALL.iter().flat_map(super::Metric::samples).collect();
     let strangers: Vec<_> = names_in(&text).into_iter().filter(|name| !known.contains(name)).collect();
     assert!(strangers.is_empty(), "grafana.json speaks of {strangers:?}");
     let panels = dashboard["panels"].as_array().unwrap();
@@ -103,7 +103,7 @@ fn the_dashboard_shows_metrics_that_exist() {
 #[test]
 fn alerts_are_about_metrics_that_exist_and_say_what_to_do() {
     let text = fs::read_to_string(document("alerts.yml")).unwrap();
-    let known: BTreeSet<_> = ALL.iter().map(super::Metric::name).collect();
+    let known: BTreeSet<_> = ALL.iter().flat_map(super::Metric::samples).collect();
     let strangers: Vec<_> = names_in(&text).into_iter().filter(|name| !known.contains(name)).collect();
     assert!(strangers.is_empty(), "alerts.yml speaks of {strangers:?}");
     let rules: Vec<_> = text.split("\n      - alert: ").skip(1).collect();

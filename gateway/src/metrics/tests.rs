@@ -18,8 +18,11 @@ struct Samples(BTreeMap<String, f64>);
 impl Samples {
     /// Reads a page twice: by the grammar of OpenMetrics (which must find no fault with it), and by lines.
     fn of(facts: &Facts, neighbors: &[NeighborReport]) -> Self {
-        let text = text(facts, neighbors);
-        let exposition = parse_openmetrics(&text).unwrap_or_else(|why| panic!("{why:?}\n{text}"));
+        Self::read(&text(facts, neighbors, &Sums::default()))
+    }
+
+    fn read(text: &str) -> Self {
+        let exposition = parse_openmetrics(text).unwrap_or_else(|why| panic!("{why:?}\n{text}"));
         let lines: BTreeMap<String, f64> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -31,10 +34,18 @@ impl Samples {
         assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), lines.len(), "a series twice");
         let families = exposition.families.into_iter().collect::<BTreeMap<_, _>>();
         let parsed: usize = families.values().map(|family| family.iter_samples().count()).sum();
-        assert_eq!(parsed, lines.len());
+        // A histogram is one sample for the parser.
+        let classes = lines
+            .keys()
+            .filter(|name| name.contains("_seconds_bucket{") || name.ends_with("_seconds_sum"))
+            .count();
+        assert_eq!(parsed, lines.len() - classes);
         for name in lines.keys() {
             let bare = name.split('{').next().unwrap();
-            assert!(ALL.iter().any(|metric| metric.name() == bare), "{name} is in no catalogue");
+            assert!(
+                ALL.iter().any(|metric| metric.samples().iter().any(|name| name == bare)),
+                "{name} is in no catalogue"
+            );
         }
         Self(lines)
     }
@@ -323,7 +334,9 @@ fn what_a_silent_worker_knows_is_left_out() {
 // A peer may send what it likes: the series stay as many as the configuration makes them.
 #[test]
 fn peers_make_no_series() {
-    let count = |facts: &Facts| text(facts, &[]).lines().filter(|line| !line.starts_with('#')).count();
+    let count = |facts: &Facts| {
+        text(facts, &[], &Sums::default()).lines().filter(|line| !line.starts_with('#')).count()
+    };
     let (quiet, mut loud) = (facts(), facts());
     for report in &mut loud.reports {
         for channel in &mut report.snapshot.channels {
@@ -338,10 +351,29 @@ fn peers_make_no_series() {
 
 #[test]
 fn a_number_is_what_the_other_parser_reads_too() {
-    let text = text(&facts(), &[]);
+    let text = text(&facts(), &[], &Sums::default());
     let exposition = parse_openmetrics(&text).unwrap();
     let family = &exposition.families["quadspan_channel_rx_bytes"];
     let sample = family.iter_samples().next().unwrap();
     let OpenMetricsValue::Counter(counter) = &sample.value else { panic!("{:?}", sample.value) };
     assert_eq!(counter.value, MetricNumber::Int(98_765_432));
+}
+
+#[test]
+fn failovers_have_the_numbers_of_the_record() {
+    let sums = api::testbed::records().sums();
+    let samples = Samples::read(&text(&facts(), &[], &sums));
+    let mut below = 0;
+    for (bound, count) in crate::events::BOUNDS.into_iter().zip(sums.failovers.counts) {
+        below += count;
+        samples.is(&format!("quadspan_failover_duration_seconds_bucket{{le=\"{bound:?}\"}}"), below);
+    }
+    samples.is("quadspan_failover_duration_seconds_bucket{le=\"+Inf\"}", sums.failovers.count);
+    samples.is("quadspan_failover_duration_seconds_count", sums.failovers.count);
+    assert!((samples.0["quadspan_failover_duration_seconds_sum"] - sums.failovers.sum).abs() < 1e-9);
+    assert!(sums.failovers.count > 0);
+    for (fault, count) in sums.left {
+        samples.is(&format!("quadspan_attachment_departures_total{{fault=\"{}\"}}", fault.label()), count);
+    }
+    samples.is(r#"quadspan_attachment_departures_total{fault="drained"}"#, 1);
 }

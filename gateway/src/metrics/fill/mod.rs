@@ -10,14 +10,19 @@ use super::{catalog as m, metric::Metric, page::Page};
 use crate::{
     api::{self, Facts, model},
     bgp::report::NeighborReport,
+    events::Sums,
 };
 
 /// What is known at this moment.
-pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport]) -> Page {
+pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) -> Page {
     let (mut page, status) = (Page::default(), api::status(facts));
     process(&mut page, facts, &status);
     // A sum over workers of which one is missing would fall.
     let complete = facts.reports.len() >= usize::from(facts.setup.workers);
+    page.classes(&m::FAILOVERS, &[], &changes.failovers);
+    for (fault, count) in &changes.left {
+        page.count(&m::DEPARTURES, &[fault.label()], *count);
+    }
     channel::channels(&mut page, facts, &status.channels);
     channel::mka(&mut page, &api::mka(facts));
     connection::connections(&mut page, facts, &status.connections, complete);
