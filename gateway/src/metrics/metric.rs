@@ -50,9 +50,15 @@ impl Metric {
     /// The name of the family: for the encoder, which puts prefix, unit and `_total` to it.
     pub(super) fn family(&self) -> Cow<'static, str> {
         match self.kind {
-            Kind::Counter | Kind::Gauge | Kind::Histogram => self.stem.into(),
+            Kind::Counter | Kind::Gauge => self.stem.into(),
+            Kind::Histogram => format!("{}_{}", self.stem, self.unit.suffix().unwrap_or_default()).into(),
             Kind::Info => format!("{}_info", self.stem).into(),
         }
+    }
+
+    /// The unit, for the encoder. Its line may be left out, and some readers know none for histograms.
+    pub(super) fn declared_unit(&self) -> Option<registry::Unit> {
+        self.unit.for_encoder().filter(|_| self.kind != Kind::Histogram)
     }
 
     /// The names that stand in front of values: a histogram has three.
@@ -105,7 +111,7 @@ impl Unit {
         }
     }
 
-    pub(super) const fn for_encoder(self) -> Option<registry::Unit> {
+    const fn for_encoder(self) -> Option<registry::Unit> {
         match self {
             Self::One => None,
             Self::Bytes => Some(registry::Unit::Bytes),

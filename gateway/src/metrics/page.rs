@@ -100,7 +100,7 @@ impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in catalog::ALL {
             let Some(series) = self.0.get(metric.stem) else { continue };
-            let unit = metric.unit.for_encoder();
+            let unit = metric.declared_unit();
             let name = metric.family();
             let mut family =
                 encoder.encode_descriptor(&name, metric.help, unit.as_ref(), metric.kind.for_encoder())?;
