@@ -19,6 +19,7 @@ mod exit;
 mod explain;
 mod keygen;
 mod lab;
+mod reload;
 mod run;
 mod terminal;
 
@@ -63,6 +64,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
+        Command::Bfd { verb } => bgp::switch_bfd(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Mka { verb: MkaVerb::Suspend(options) } => ask::suspend(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
@@ -72,6 +74,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
+        Command::Reload(options) => reload::reload(&global, &options)?,
         Command::Keygen(options) => keygen::keygen(&global, &options)?,
         Command::Decode(options) => decode::decode(&global, &options)?,
         Command::Explain(options) => explain::explain(&global, &options.what)?,
