@@ -28,6 +28,7 @@ pub mod logging;
 pub mod names;
 pub mod pacemaker;
 pub mod ports;
+mod quality;
 pub mod received;
 pub mod run;
 pub mod secrets;

@@ -87,6 +87,11 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("port.reopen_failed", "The device of a port is back, and could not be opened."),
     ("port.reopened", "The device of a port is back, and was opened."),
     ("port.sysctl", "A setting of a device could not be changed."),
+    (
+        "quality.bad",
+        "Too much is lost on an attachment's path, or it takes too long, or its delay varies too much.",
+    ),
+    ("quality.good", "An attachment's path is good again."),
     ("state.write_failed", "What was received could not be written down."),
     ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),

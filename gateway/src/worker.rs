@@ -12,6 +12,7 @@ use dataplane::{
     BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
     Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
+    stamp::WallClock,
 };
 use macsec::{
     An, Sci,
@@ -55,6 +56,8 @@ pub enum Command {
         /// Ask for more when fewer than this are left.
         low: u64,
     },
+    /// Somebody set the time of day.
+    Wall(WallClock),
     /// Use these CAKs on this channel from now on.
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
@@ -393,6 +396,7 @@ impl Worker {
                 Command::PnLimit { channel, an, limit, low } => {
                     self.dataplane.set_pn_limit(channel, an, limit, low)
                 }
+                Command::Wall(wall) => self.dataplane.set_wall(wall),
                 Command::MkaKeys(channel, keys) => {
                     // Only channels with MKA are given keys.
                     let _known = self.dataplane.set_mka_keys(channel, keys, now);

@@ -90,6 +90,7 @@ impl Dataplane {
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
+        self.open_path_for_probes(interface, faults, now);
         if !self.board.put(interface, faults) {
             return;
         }

@@ -3,7 +3,7 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters, protection::Mode};
+use super::{Dataplane, InterfaceCounters, QualityStatus, protection::Mode};
 use crate::{
     ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
@@ -67,6 +67,8 @@ pub struct InterfaceSnapshot {
     pub neighbors: Vec<NeighborEntry>,
     /// Its BFD sessions, as far as this worker runs them.
     pub bfd: Vec<BfdStatus>,
+    /// How good its path is, when this worker measures it.
+    pub quality: Option<QualityStatus>,
 }
 
 /// The protection of a connection.
@@ -145,6 +147,7 @@ impl Dataplane {
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
             bfd: self.bfd.statuses(one.facts.id),
+            quality: self.quality_of(one.facts.id),
         });
         let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
             connection,

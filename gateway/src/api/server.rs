@@ -86,6 +86,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
+        .route("/v1/quality", get(quality::<S>))
         .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
@@ -158,6 +159,10 @@ async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<Stri
             problem(StatusCode::SERVICE_UNAVAILABLE, "worker_silent", detail)
         }
     }
+}
+
+async fn quality<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "QualityList", view::quality).await
 }
 
 async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {

@@ -137,6 +137,8 @@ pub(super) enum Noun {
     Mka(Names),
     /// BFD sessions: state, times, and why they were lost
     Bfd(Names),
+    /// How good each path is: loss, round trip, jitter
+    Quality(Names),
     /// Changes of forwarding: what led to them, how long they took, what they cost
     Events(EventsArgs),
     /// Neighbours learnt by ARP and ND

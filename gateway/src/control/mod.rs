@@ -29,6 +29,7 @@ use crate::{
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
+    quality,
     received::Notes,
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
@@ -164,6 +165,7 @@ impl Gateway {
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
+        quality::start(&config, &setup, &mut workers);
         ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps)?;
         let hosts = ports::open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
@@ -450,6 +452,10 @@ impl Gateway {
     fn follow_clock(&mut self) {
         let Some((by, way)) = self.agreements.clock_stepped() else { return };
         info!(event = "clock.stepped", seconds = by.as_secs_f64(), way);
+        let wall = quality::wall(clock::now());
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Wall(wall));
+        }
         // They were good at the start.
         for (channel, keys) in self.agreements.keys(&self.config).unwrap_or_default() {
             if let Some(worker) = self.owner(channel) {

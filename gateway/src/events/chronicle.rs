@@ -20,6 +20,7 @@ pub struct Chronicle {
     rates: Arc<Rates>,
     ports: BTreeMap<PortId, (Instant, String)>,
     bfd: BTreeMap<InterfaceId, (Instant, String)>,
+    quality: BTreeMap<InterfaceId, (Instant, String)>,
     channels: BTreeMap<ChannelId, (Instant, String)>,
     left: BTreeMap<ConnectionId, (Instant, String)>,
     live: Vec<bool>,
@@ -35,6 +36,7 @@ impl Chronicle {
             rates,
             ports: BTreeMap::new(),
             bfd: BTreeMap::new(),
+            quality: BTreeMap::new(),
             channels: BTreeMap::new(),
             left: BTreeMap::new(),
             live,
@@ -60,6 +62,11 @@ impl Chronicle {
     /// Something about a channel that may move traffic: MKA, a drain, a measurement.
     pub fn channel(&mut self, channel: ChannelId, what: String, now: Instant) {
         self.channels.insert(channel, (now, what));
+    }
+
+    /// What the measurement of an attachment's path told.
+    pub fn quality(&mut self, interface: InterfaceId, what: String, now: Instant) {
+        self.quality.insert(interface, (now, what));
     }
 
     /// Traffic left an attachment, or may use it again. `told`: when the worker had sent its next frames.
@@ -157,6 +164,7 @@ impl Chronicle {
         let seen = [
             port.filter(|_| by_port).and_then(|port| self.ports.get(&port)),
             self.bfd.get(&moved.interface).filter(|_| by_bfd),
+            self.quality.get(&moved.interface).filter(|_| matches!(moved.fault, None | Some(Fault::Quality))),
             self.channels.get(&channel).filter(|_| by_channel),
         ];
         let mut chain: Vec<_> =

@@ -14,6 +14,7 @@ mod links;
 mod look;
 mod macsec;
 mod mka;
+mod quality;
 mod status;
 mod table;
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use links::{channels, drops, ports};
 pub use look::Look;
 pub use macsec::macsec;
 pub use mka::mka;
+pub use quality::quality;
 pub use status::status;

@@ -14,6 +14,7 @@ mod event;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod status;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
+pub use quality::PathQuality;
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

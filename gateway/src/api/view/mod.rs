@@ -9,6 +9,7 @@ mod event;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod route;
 mod status;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) use self::{
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},
+    quality::quality,
     route::routes,
     status::status,
 };
