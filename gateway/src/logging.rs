@@ -76,7 +76,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.rekeyed", "A channel sends with a fresh SAK."),
     ("mka.sak_made", "As key server we made a SAK, for the reason given."),
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
-    ("port.host_pair", "The host's stack has an interface by a veth pair, since /dev/net/tun cannot be opened."),
+    (
+        "port.host_pair",
+        "The host's stack has an interface by a veth pair, since /dev/net/tun cannot be opened.",
+    ),
     (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",

@@ -31,7 +31,8 @@ pub(super) async fn open(host: &HostTap, netlink: &Handle) -> Result<(String, Af
     }
     let pair = LinkVeth::new(&name, &ours).mtu(host.mtu.into()).build();
     netlink.link().add(pair).execute().await.with_context(|| format!("cannot make {name} and {ours}"))?;
-    sys::interface::set_mtu(&ours, host.mtu.into()).with_context(|| format!("cannot set the MTU of {ours}"))?;
+    sys::interface::set_mtu(&ours, host.mtu.into())
+        .with_context(|| format!("cannot set the MTU of {ours}"))?;
     // The device goes with the pair: there is nothing to be given back.
     core::mem::forget(HandsOff::of(&ours));
     sys::interface::set_up(&ours, true).with_context(|| format!("cannot set {ours} up"))?;
