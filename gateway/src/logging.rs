@@ -89,6 +89,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
     ("mka.suspended", "MKA is suspended: a channel keeps its key for a while though its peer may be silent."),
     (
+        "port.host_pair",
+        "The host's stack has an interface by a veth pair, since /dev/net/tun cannot be opened.",
+    ),
+    (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",
     ),
