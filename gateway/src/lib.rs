@@ -28,6 +28,7 @@ pub mod link_monitor;
 pub mod logging;
 pub mod names;
 pub mod pacemaker;
+pub mod policer;
 pub mod ports;
 mod quality;
 pub mod received;

@@ -52,6 +52,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("clock.stepped", "The time of day was set; start and end times of keys are counted anew."),
     ("config.warning", "The configuration has a warning."),
     ("connection.active_moved", "An active-standby connection's traffic takes another attachment."),
+    ("connection.rate", "The bandwidth of a connection was set."),
     ("connection.redundancy_lost", "Second copies of a duplicate connection's frames are missing."),
     ("connection.redundancy_restored", "Second copies of a duplicate connection's frames come again."),
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),

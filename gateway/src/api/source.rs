@@ -9,7 +9,7 @@ use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, Setup, underlay::Tunnel};
+use dataplane::{ChannelId, ConnectionId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
@@ -27,6 +27,7 @@ use crate::{
     drill::{Drill, Drilled},
     events::{Log, Record},
     link_monitor::{self, Link, Watched},
+    policer::Bandwidths,
     ports,
     secrets::Secrets,
     worker::Report,
@@ -49,6 +50,8 @@ pub trait Source: Send + Sync + 'static {
         lasts: Duration,
         force: bool,
     ) -> impl Future<Output = Result<Drilled, NoDrain>> + Send;
+    /// Sets the bandwidth of the connection of this name, in Mbit/s; `None`: no limit. False when there is no such one.
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
@@ -105,6 +108,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Bandwidths in Mbit/s, by connection of the configuration; `None`: no limit.
+    pub rates: Vec<Option<u32>>,
     /// Planned work.
     pub drains: Vec<Drain>,
     /// What else should be known of the gateway as a whole.
@@ -177,6 +182,8 @@ pub struct Running {
     pub drains: Arc<Desk>,
     /// Its failover record.
     pub events: Arc<Log>,
+    /// The bandwidths of its connections.
+    pub bandwidths: Bandwidths,
     /// One drill at a time.
     pub drills: Arc<Semaphore>,
 }
@@ -231,6 +238,9 @@ impl Source for Running {
             setup: self.setup.clone(),
             reports,
             devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
+            rates: (0..self.config.connections.len())
+                .map(|at| self.bandwidths.rate(ConnectionId::at(at)))
+                .collect(),
             drains: self.drains.drains(),
             alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
@@ -267,6 +277,15 @@ impl Source for Running {
             told
         });
         drill.await.map_err(|_| NoDrain::Silent)?
+    }
+
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool {
+        let at = self.config.connections.iter().position(|one| one.name == connection);
+        at.is_some_and(|at| {
+            tracing::info!(event = "connection.rate", connection, mbps, "bandwidth of each direction");
+            self.bandwidths.set(ConnectionId::at(at), mbps);
+            true
+        })
     }
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
