@@ -300,15 +300,16 @@ fn a_rate_holds_and_changes_while_tcp_runs() {
     };
     let mbps =
         |seconds: u32| iperf(&sites.lab, "h-a", "h-b", "10.2.0.2", &format!("-t {seconds}")).rate / 1e6;
-    let slow = mbps(3);
+    let slow = mbps(4);
     println!("20 Mbit/s: {slow}");
-    assert!((8.0..22.0).contains(&slow), "{slow}: {}", sites.a.drops());
+    assert!((5.0..23.0).contains(&slow), "{slow}: {}", sites.a.drops());
     assert!(sites.a.drops().contains("policed"), "{}", sites.a.drops());
     let told = [&sites.a, &sites.b].map(|one| one.says("rate blue 60"));
     assert!(told[0].contains("60 Mbit/s each way"), "{told:?}");
-    let faster = mbps(3);
+    let faster = mbps(4);
     println!("60 Mbit/s: {faster}");
-    assert!((25.0..66.0).contains(&faster), "{faster}: {}", sites.a.drops());
+    assert!(faster > slow * 1.5, "{slow} to {faster}");
+    assert!((15.0..69.0).contains(&faster), "{faster}: {}", sites.a.drops());
     assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 60);
     sites.a.says("rate blue off");
     assert!(sites.a.api("connections")["items"][0]["rate_mbps"].is_null());
