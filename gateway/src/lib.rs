@@ -30,6 +30,7 @@ pub mod logging;
 pub mod metrics;
 pub mod names;
 pub mod pacemaker;
+pub mod policer;
 pub mod ports;
 mod quality;
 pub mod received;

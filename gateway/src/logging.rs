@@ -60,6 +60,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("config.reloaded", "The configuration file was read again, and is what runs."),
     ("config.warning", "The configuration has a warning."),
     ("connection.active_moved", "An active-standby connection's traffic takes another attachment."),
+    ("connection.rate", "The bandwidth of a connection was set."),
     ("connection.redundancy_lost", "Second copies of a duplicate connection's frames are missing."),
     ("connection.redundancy_restored", "Second copies of a duplicate connection's frames come again."),
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),

@@ -125,6 +125,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
         .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
+        .route("/v1/connections/{connection}/rate", post(planned::rate::<S>))
         .route("/v1/quality", get(quality::<S>))
         .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
@@ -277,7 +278,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/connections/NAME/rate, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -9,7 +9,7 @@ use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, InterfaceId, Setup, WorkerId, underlay::Tunnel};
+use dataplane::{ChannelId, ConnectionId, InterfaceId, Setup, WorkerId, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::{RekeyAnswer, SuspendAnswer};
 use net::{Instant, MacAddr};
@@ -27,7 +27,9 @@ use crate::{
     drill::{Drill, Drilled},
     events::{Log, Record, Sums},
     link_monitor::{self, Link, Watched},
-    names, ports,
+    names,
+    policer::Bandwidths,
+    ports,
     reload::{Current, Outcome, Reloader, Shared},
     secrets::Secrets,
     worker::Report,
@@ -59,6 +61,8 @@ pub trait Source: Send + Sync + 'static {
         lasts: Duration,
         force: bool,
     ) -> impl Future<Output = Result<Drilled, NoDrain>> + Send;
+    /// Sets the bandwidth of the connection of this name, in Mbit/s; `None`: no limit. False when there is no such one.
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// All changes of forwarding since the start, added up.
@@ -133,6 +137,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Bandwidths in Mbit/s, by connection of the configuration; `None`: no limit.
+    pub rates: Vec<Option<u32>>,
     /// Planned work.
     pub drains: Vec<Drain>,
     /// What else should be known of the gateway as a whole.
@@ -205,6 +211,8 @@ pub struct Running {
     pub drains: Arc<Desk>,
     /// Its failover record.
     pub events: Arc<Log>,
+    /// The bandwidths of its connections.
+    pub bandwidths: Bandwidths,
     /// One drill at a time.
     pub drills: Arc<Semaphore>,
 }
@@ -284,12 +292,15 @@ impl Source for Running {
         let alerts = monitor_alert(&self.links).into_iter().chain(kernel_alerts(&current.config));
         let alerts = alerts.chain(reload_alert(&current)).collect();
         let devices = current.config.ports.iter().map(DeviceFacts::read).collect();
+        let connections = 0..current.config.connections.len();
+        let rates = connections.map(|at| self.bandwidths.rate(ConnectionId::at(at))).collect();
         Facts {
             config: current.config,
             config_file: self.config_file.clone(),
             setup: current.setup,
             reports,
             devices,
+            rates,
             drains: self.drains.drains(),
             alerts,
             started: self.started,
@@ -334,6 +345,15 @@ impl Source for Running {
             told
         });
         drill.await.map_err(|_| NoDrain::Silent)?
+    }
+
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool {
+        let at = self.config().connections.iter().position(|one| one.name == connection);
+        at.is_some_and(|at| {
+            tracing::info!(event = "connection.rate", connection, mbps, "bandwidth of each direction");
+            self.bandwidths.set(ConnectionId::at(at), mbps);
+            true
+        })
     }
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {

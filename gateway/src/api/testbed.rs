@@ -175,6 +175,7 @@ pub(crate) fn facts() -> Facts {
         config_file: PathBuf::from("/etc/quadspan/quadspan.toml"),
         setup: Arc::new(plan.setup),
         reports,
+        rates: vec![None, Some(500)],
         drains: Vec::new(),
         alerts: vec![],
         started: wall - Duration::from_hours(1),
@@ -429,6 +430,10 @@ impl Source for Fixed {
 
     async fn drill(&self, channel: &str, _: Duration, _: bool) -> Result<Drilled, NoDrain> {
         if channel == "ch1" { Err(NoDrain::NotLive) } else { Ok(Drilled::default()) }
+    }
+
+    fn set_rate(&self, connection: &str, _: Option<u32>) -> bool {
+        connection == "blue"
     }
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {

@@ -104,6 +104,8 @@ pub(super) enum Command {
     },
     /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
     Drain(DrainArgs),
+    /// Set the bandwidth of a connection, each way, from now on; frames that are on their way stay
+    Rate(RateArgs),
     /// Rehearse a failure: make a channel silent for a while, and tell what happened
     Drill(DrillArgs),
     /// Let traffic use a drained channel again
@@ -320,6 +322,30 @@ pub(super) struct DrillArgs {
     /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// Options of `rate`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RateArgs {
+    /// The connection
+    #[arg(value_name = "CONNECTION")]
+    pub(super) connection: String,
+    /// Mbit/s, or `off`: no limit
+    #[arg(value_parser = mbps, value_name = "MBPS|off")]
+    pub(super) rate: Mbps,
+}
+
+/// A rate, or none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mbps(pub(super) Option<u32>);
+
+fn mbps(text: &str) -> Result<Mbps, String> {
+    match text {
+        "off" => Ok(Mbps(None)),
+        number => {
+            number.parse().map(|mbps| Mbps(Some(mbps))).map_err(|_| "a number of Mbit/s, or off".to_owned())
+        }
+    }
 }
 
 fn lasting(text: &str) -> Result<Duration, String> {

@@ -68,6 +68,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Mka { verb: MkaVerb::Suspend(options) } => ask::suspend(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
+        Command::Rate(options) => drain::rate(&global, &options)?,
         Command::Drill(options) => drain::drill(&global, &options)?,
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,

@@ -49,6 +49,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             links: gateway.links(),
             drains: gateway.drains(),
             events: gateway.events(),
+            bandwidths: gateway.bandwidths(),
             drills: Arc::new(tokio::sync::Semaphore::new(1)),
             started,
         };

@@ -32,6 +32,7 @@ use crate::{
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
+    policer::Bandwidths,
     ports::{self, HandsOff, Taps},
     quality,
     received::Notes,
@@ -75,6 +76,7 @@ pub struct Gateway {
     taps: Taps,
     drains: Arc<Desk>,
     chronicle: Chronicle,
+    bandwidths: Bandwidths,
     events: Arc<Log>,
     rates: Arc<Rates>,
 }
@@ -211,6 +213,7 @@ impl Gateway {
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
+        let bandwidths = Bandwidths::start(&config, &mut workers);
         quality::start(&config, &setup, &mut workers);
         ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps)?;
         let hosts = ports::open_hosts(&plan, &setup, &mut workers).await?;
@@ -251,6 +254,7 @@ impl Gateway {
             taps,
             drains: Arc::new(drains),
             chronicle,
+            bandwidths,
             events,
             rates,
         })
@@ -269,6 +273,11 @@ impl Gateway {
     /// Its planned work.
     pub fn drains(&self) -> Arc<Desk> {
         self.drains.clone()
+    }
+
+    /// The bandwidths of its connections.
+    pub fn bandwidths(&self) -> Bandwidths {
+        self.bandwidths.clone()
     }
 
     /// Its failover record.
