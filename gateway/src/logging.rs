@@ -69,6 +69,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.rekeyed", "A channel sends with a fresh SAK."),
     ("mka.sak_made", "As key server we made a SAK, for the reason given."),
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
+    ("port.io", "A port's frames move in another way than the configuration asks for."),
     (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",

@@ -94,6 +94,8 @@ codes! {
     TunnelOverlap = "QS0111", Error;
     /// A tunnel leads through a network that others read: only the frames of channels, which are protected, may use it.
     TunnelRole = "QS0112", Error;
+    /// AF_XDP hands over frames as they are: a LAN port of it cannot take super-frames and begun checksums.
+    XdpOffload = "QS0113", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;
