@@ -38,7 +38,15 @@ pub(crate) struct Plan {
     pub(crate) mka: Option<&'static str>,
     /// More lines of the connection, such as its protection.
     pub(crate) connection: &'static str,
+    /// More lines of the ports of channels, at A and at B. Where there are none, those of [`CHANNEL_PORT`].
+    pub(crate) channel_port: [&'static str; 2],
+    /// More lines of the ports of LANs.
+    pub(crate) lan_port: &'static str,
 }
+
+/// An environment variable with lines for all ports of channels, to run whole suites in another way:
+/// `QUADSPAN_TEST_CHANNEL_PORT='io = "af_xdp"' cargo test -p gateway --test ports`.
+const CHANNEL_PORT: &str = "QUADSPAN_TEST_CHANNEL_PORT";
 
 impl Plan {
     /// What most users have.
@@ -57,6 +65,8 @@ impl Plan {
         channel_tap: false,
         mka: None,
         connection: "",
+        channel_port: ["", ""],
+        lan_port: "",
     };
 }
 
@@ -193,7 +203,8 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
     let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
-    let mut text = format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
+    let mut text =
+        format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n{}\n", plan.lan_port);
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }
@@ -216,7 +227,13 @@ fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
             let device = format!("device = \"tch{channel}\"\nio = \"tap\"");
             (device, format!("mtu = {}\n", plan.channel_mtu), format!("sci = \"{sci}:0001\"\n"))
         }
-        false => (format!("device = \"ch{channel}\""), String::new(), String::new()),
+        false => {
+            let [a, b] = plan.channel_port;
+            let lines = if own == 1 { a } else { b }.to_owned();
+            let lines =
+                if lines.is_empty() { std::env::var(CHANNEL_PORT).unwrap_or_default() } else { lines };
+            (format!("device = \"ch{channel}\"\n{lines}"), String::new(), String::new())
+        }
     };
     let head = format!(
         "[[port]]\nname = \"p{channel}\"\n{device}\n\
