@@ -26,8 +26,8 @@ const ONE: Plan = Plan { channels: 1, ..BOTH };
 
 /// What `show ports` has about a port.
 fn port(gateway: &Gateway, name: &str) -> Value {
-    let all = gateway.api("/v1/ports");
-    let list = all.as_array().or_else(|| all["ports"].as_array()).unwrap();
+    let all = gateway.api("ports");
+    let list = all["items"].as_array().unwrap();
     list.iter().find(|port| port["name"] == name).unwrap().clone()
 }
 
