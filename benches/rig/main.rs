@@ -32,7 +32,7 @@ use clap::Parser;
 use lab::Lab;
 use report::{Report, Sample};
 use site::{Gateways, Io, Kernel, Plan, Underlay};
-use small::{Role, Search};
+use small::{Role, Search, Sink};
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -82,6 +82,9 @@ struct Options {
     /// Milliseconds of one trial of small frames
     #[arg(long, default_value_t = 500)]
     trial: u64,
+    /// The rate of small frames at which the gateways' CPU time is taken
+    #[arg(long, default_value_t = 50_000)]
+    steady: u64,
     /// No echoes and no memory, to save time
     #[arg(long)]
     no_idle: bool,
@@ -193,16 +196,32 @@ fn turn(
     if plan.mtu != options.mtu.iter().copied().min().unwrap_or(0) {
         return Ok(());
     }
+    small_frames(options, lab, gateways, &mut add)
+}
+
+/// Small frames of each length: the highest rate without loss, what crosses when too much is offered, and what one costs at a steady
+/// rate.
+fn small_frames(
+    options: &Options,
+    lab: &Lab,
+    gateways: Option<&Gateways<'_>>,
+    add: &mut impl FnMut(String, Sample),
+) -> Result<()> {
+    let _sink = Sink::start(lab)?;
     for &octets in &options.frames {
         let (one_in, most, millis) = (options.one_in.max(1), options.most, options.trial);
-        let before = gateways.map(Gateways::cpu_seconds).transpose()?;
-        let found = small::search(lab, &Search { octets, one_in, most, millis, trials: 8 })?;
+        let search = Search { octets, one_in, most, millis, trials: 7 };
         let what = format!("frames of {octets}");
-        add(what.clone(), Sample::KiloFrames(found.rate / 1e3));
+        let kilo = |frames: u64| Sample::KiloFrames(frames as f64 / 1e3);
+        add(format!("{what}, no loss"), kilo(small::search(lab, &search)?));
+        let (_, came) = small::trial(lab, &search, most)?;
+        add(format!("{what}, too many"), kilo(came * 1000 / millis));
+        let before = gateways.map(Gateways::cpu_seconds).transpose()?;
+        let (_, came) = small::trial(lab, &Search { millis: 4 * millis, ..search }, options.steady)?;
         if let (Some(gateways), Some(before)) = (gateways, before) {
             let after = gateways.cpu_seconds()?;
             for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
-                let per_frame = (after - before) * 1e9 / found.arrived.max(1) as f64;
+                let per_frame = (after - before) * 1e9 / came.max(1) as f64;
                 add(format!("{what}, gateway {side}"), Sample::CpuPerFrame(per_frame));
             }
         }

@@ -64,15 +64,6 @@ impl Role {
     }
 }
 
-/// What the search found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    /// Frames a second.
-    pub(crate) rate: f64,
-    /// Frames that arrived in all trials together.
-    pub(crate) arrived: u64,
-}
-
 /// How to search.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Search {
@@ -88,18 +79,33 @@ pub(crate) struct Search {
     pub(crate) trials: u32,
 }
 
-/// The highest rate that passes, within `most / 2^trials`.
-pub(crate) fn search(lab: &Lab, search: &Search) -> Result<Found> {
-    let own = std::env::current_exe().context("where this program is")?;
-    let mut sink = lab.command(Node::HostB, &own.to_string_lossy());
-    let mut sink = Process::start(sink.arg("sink").stdin(Stdio::piped()).stdout(Stdio::null()))?;
-    let (mut low, mut high, mut arrived) = (0u64, search.most, 0);
+/// Host b's socket. Frames are counted while it is there.
+#[derive(Debug)]
+pub(crate) struct Sink(Process);
+
+impl Sink {
+    pub(crate) fn start(lab: &Lab) -> Result<Self> {
+        let own = std::env::current_exe().context("where this program is")?;
+        let mut sink = lab.command(Node::HostB, &own.to_string_lossy());
+        let process = Process::start(sink.arg("sink").stdin(Stdio::piped()).stdout(Stdio::null()))?;
+        Ok(Self(process))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        drop(self.0.child().stdin.take());
+    }
+}
+
+/// The highest rate that passes, in frames a second, within `most / 2^trials`.
+pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
+    let (mut low, mut high) = (0u64, search.most);
     // Wakes everything up, and finds neighbours.
     trial(lab, search, 1000)?;
     for _ in 0..search.trials {
         let rate = low.midpoint(high);
         let (sent, came) = trial(lab, search, rate)?;
-        arrived += came;
         let enough = sent * 1000 >= rate * search.millis * 95 / 100;
         if enough && sent.saturating_sub(came) <= sent / search.one_in {
             low = rate;
@@ -107,12 +113,11 @@ pub(crate) fn search(lab: &Lab, search: &Search) -> Result<Found> {
             high = rate;
         }
     }
-    drop(sink.child().stdin.take());
-    Ok(Found { rate: low as f64, arrived })
+    Ok(low)
 }
 
 /// Offers one rate; how many were sent and how many came.
-fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)> {
+pub(crate) fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)> {
     let own = std::env::current_exe().context("where this program is")?;
     let before = heard(lab)?;
     let mut offer = lab.command(Node::HostA, &own.to_string_lossy());

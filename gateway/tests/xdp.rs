@@ -12,7 +12,7 @@ mod support;
 
 use std::time::Duration;
 
-use gateway::lab::{End, Link, Topology};
+use gateway::lab::{End, Link, Stop, Topology};
 use serde_json::Value;
 use support::gateway::Gateway;
 use support::shell::{iperf, must, ping, until};
@@ -150,8 +150,7 @@ fn what_xdp_cannot_be_is_a_packet_socket_and_said() {
     sites.a.start(&sites.lab);
     // Somebody else's program was there first.
     let namespace = sites.lab.namespace("gw-b").unwrap();
-    let attach =
-        || sys::XdpDevice::attach("ch1", &sys::Claim::Station([2, 9, 9, 9, 9, 9]), sys::XdpMode::Native);
+    let attach = || sys::XdpDevice::attach("ch1", &sys::Claim::Everything, sys::XdpMode::Native);
     let others = namespace.within(attach).unwrap().unwrap();
     sites.b.start(&sites.lab);
     sites.wait_reachable();
@@ -193,4 +192,23 @@ fn a_wire_by_xdp_carries_frames_of_all_stations() {
     assert!(run.rate > 10e6, "{run:?}");
     sites.assert_clean();
     sites.end();
+}
+
+#[test]
+fn a_worker_without_frames_sleeps_unless_it_is_told_to_look_all_the_time() {
+    let mut used = Vec::new();
+    for runtime in ["poll = \"interrupt\"", "poll = \"adaptive\"", "poll = \"busy\""] {
+        let Some(sites) = Sites::start("xdp::a_worker_without_frames", Plan { runtime, ..ONE }) else {
+            return;
+        };
+        tcp_crosses(&sites);
+        let before = sites.a.cpu_seconds();
+        Stop::new().wait(Duration::from_secs(2));
+        used.push((sites.a.cpu_seconds() - before) / 2.0);
+        sites.end();
+    }
+    // A clock tick is a hundredth of a second; the far gateway's neighbour checks and the link monitor are in it.
+    assert!(used[0] < 0.03 && used[1] < 0.03, "{used:?}");
+    // As much as others leave.
+    assert!(used[2] > 4.0 * used[0].max(0.01), "{used:?}");
 }

@@ -13,6 +13,7 @@ use dataplane::{
     WorkerId,
     port::{Port, af_xdp},
 };
+use net::EtherType;
 use sys::Claim;
 use tracing::warn;
 
@@ -56,14 +57,27 @@ fn options(config: &Config, port: &PortConfig) -> Result<af_xdp::Options, String
              pair `txvlan off` at the other end"
         ));
     }
-    let mac = sys::interface::mac(device).map_err(unreadable)?;
     let mtu = sys::interface::mtu(device).map_err(unreadable)?;
     Ok(af_xdp::Options {
         device: device.clone(),
-        claim: if carries_others(config, port) { Claim::Everything } else { Claim::Station(mac) },
+        claim: claim(config, port).map_err(unreadable)?,
         largest_frame: usize::try_from(mtu).unwrap_or(usize::MAX).saturating_add(HEADER),
         ring_octets: usize::try_from(port.ring_kib).unwrap_or(usize::MAX).saturating_mul(1024),
     })
+}
+
+/// Which frames are ours: LLDP, LACP and their like stay the kernel's.
+fn claim(config: &Config, port: &PortConfig) -> std::io::Result<Claim> {
+    if carries_others(config, port) {
+        return Ok(Claim::Everything);
+    }
+    let mut types = vec![EtherType::MACSEC.get(), EtherType::EAPOL.get()];
+    let channels = config.channels.iter().filter(|channel| channel.port.name() == port.name);
+    // Some equipment has its own for MKPDUs.
+    types.extend(channels.filter_map(|channel| Some(channel.macsec.mka.as_ref()?.ethertype.get())));
+    types.sort_unstable();
+    types.dedup();
+    Ok(Claim::Station { mac: sys::interface::mac(&port.device)?, types })
 }
 
 /// Whether it matters what VLAN a frame is of. Of a channel without tags it does not: other VLANs' frames have not its key.

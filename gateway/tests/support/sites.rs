@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) connection: &'static str,
     /// More lines of the ports of channels, at A and at B. Where there are none, those of [`CHANNEL_PORT`].
     pub(crate) channel_port: [&'static str; 2],
+    /// More lines of `[runtime]`.
+    pub(crate) runtime: &'static str,
     /// More lines of the ports of LANs.
     pub(crate) lan_port: &'static str,
 }
@@ -67,6 +69,7 @@ impl Plan {
         connection: "",
         channel_port: ["", ""],
         lan_port: "",
+        runtime: "",
     };
 }
 
@@ -203,8 +206,10 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
     let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
-    let mut text =
-        format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n{}\n", plan.lan_port);
+    let mut text = format!(
+        "{}\n[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n{}\n",
+        plan.runtime, plan.lan_port
+    );
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }

@@ -9,8 +9,6 @@ use super::Claim;
 const PASS: i32 = 2;
 /// `bpf_redirect_map` (linux/bpf.h, helper 51): by this map, or what the flags' low bits say where it has no entry.
 const REDIRECT_MAP: i32 = 51;
-/// EtherType of MACsec (802.1AE §9.3) and of EAPOL, which carries MKA (802.1X §11.1).
-const OURS: [[u8; 2]; 2] = [[0x88, 0xe5], [0x88, 0x8e]];
 
 /// One instruction: operation, registers, jump, number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,8 +71,8 @@ impl Program {
 /// is one. Everything else is the kernel's as before.
 pub(super) fn redirect(claim: &Claim, map: i32) -> Vec<Instruction> {
     let mut program = Program::default();
-    if let Claim::Station(mac) = claim {
-        station(&mut program, *mac);
+    if let Claim::Station { mac, types } = claim {
+        station(&mut program, *mac, types);
         program.label(Label::Pass);
         program.add(MOVE, 0, 0, 0, PASS);
         program.add(EXIT, 0, 0, 0, 0);
@@ -91,7 +89,7 @@ pub(super) fn redirect(claim: &Claim, map: i32) -> Vec<Instruction> {
 }
 
 /// Decides by the first fourteen octets. r2 = begin, r3 = end of the frame, r4 and r5 = destination, r5 = type before.
-fn station(program: &mut Program, mac: [u8; 6]) {
+fn station(program: &mut Program, mac: [u8; 6], types: &[u16]) {
     let [a, b, c, d, e, f] = mac;
     let word = |octets: [u8; 4]| u32::from_ne_bytes(octets);
     let half = |octets: [u8; 2]| u32::from(u16::from_ne_bytes(octets));
@@ -102,8 +100,8 @@ fn station(program: &mut Program, mac: [u8; 6]) {
     program.open.push((program.code.len(), Label::Pass));
     program.add(GREATER, 4, 3, 0, 0);
     program.add(LOAD_16, 5, 2, 12, 0);
-    for ethertype in OURS {
-        program.branch(EQUAL, 5, half(ethertype), Label::Redirect);
+    for ethertype in types {
+        program.branch(EQUAL, 5, half(ethertype.to_be_bytes()), Label::Redirect);
     }
     program.add(LOAD_32, 4, 2, 0, 0);
     program.add(LOAD_16, 5, 2, 4, 0);

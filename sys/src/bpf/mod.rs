@@ -14,11 +14,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use libc::{c_int, c_long};
 
 /// Which frames of a device a program takes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Claim {
-    /// What is for the station with this address: to it, to everybody, to groups of IPv4 and IPv6, and all MACsec and
-    /// EAPOL frames. The rest stays the kernel's.
-    Station([u8; 6]),
+    /// What is for one station. The rest stays the kernel's.
+    Station {
+        /// Its address: frames to it, to everybody, and to groups of IPv4 and IPv6 are its own.
+        mac: [u8; 6],
+        /// EtherTypes that are its own to whomever they are sent.
+        types: Vec<u16>,
+    },
     /// All of them.
     Everything,
 }

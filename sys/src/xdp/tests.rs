@@ -75,7 +75,8 @@ fn what_is_the_stations_comes_to_the_socket_and_the_rest_to_the_kernel() {
         ];
         let sent: Vec<_> = frames.iter().map(|(_, data)| data.clone()).collect();
         for mode in MODES {
-            let (_device, mut socket) = open("b", Claim::Station(MAC), mode, &OPTIONS);
+            let (_device, mut socket) =
+                open("b", Claim::Station { mac: MAC, types: vec![0x88e5, 0x888e] }, mode, &OPTIONS);
             let (beside, mut ring) = PacketSocket::open(&PacketOptions::new("b")).unwrap();
             send("a", &sent);
             let part = |ours| {
