@@ -50,8 +50,8 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot,
-    ProtectionSnapshot, RedundancySnapshot, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
+    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;

@@ -74,6 +74,8 @@ closed_list! {
         NotForUs = "not_for_us",
         /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
         BfdRefused = "bfd_refused",
+        /// A probe of a path's quality, or a reply to one, that RFC 8762 tells to discard: another key, too late, or never asked for.
+        ProbeRefused = "probe_refused",
         /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
         BadNeighborMessage = "bad_neighbor_message",
         /// A super-frame whose headers do not fit together.

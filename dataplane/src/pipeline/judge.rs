@@ -1,10 +1,10 @@
 //! Which attachments may carry traffic: what speaks against each, and who is chosen then.
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use net::Instant;
 
-use super::{Dataplane, Event, Interface, protection::carriers};
+use super::{Dataplane, Event, Interface, Moved, protection::carriers};
 use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
 
 impl Dataplane {
@@ -90,7 +90,8 @@ impl Dataplane {
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
-        if !self.board.set(interface, faults.is_live()) {
+        self.open_path_for_probes(interface, faults, now);
+        if !self.board.put(interface, faults) {
             return;
         }
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
@@ -100,9 +101,17 @@ impl Dataplane {
             .first()
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
+        let silent = self.silence_of(interface, now);
+        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
         if faults.is_live() {
             self.greet_peers(interface, now);
         }
+    }
+
+    /// How long nothing was heard on an attachment's channel.
+    fn silence_of(&self, interface: InterfaceId, now: Instant) -> Option<Duration> {
+        let Place::Attachment { channel, .. } = self.facts(interface)?.place else { return None };
+        Some(now.since(self.channel(channel)?.heard?))
     }
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
@@ -120,6 +129,10 @@ impl Dataplane {
         let tables = self.tables.connections.get(one.facts.connection.index());
         for (_, gateway) in tables.map_or(&[][..], |tables| tables.neighbors_on(interface)) {
             ask(&mut one.neighbors, *gateway);
+        }
+        // With BGP no route leads there before its session is up, and that session is with them.
+        for peer in self.bfd.near_peers(interface) {
+            ask(&mut one.neighbors, peer);
         }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);
@@ -144,10 +157,11 @@ impl Dataplane {
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {
-                carriers(protected, board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
+                let members = group.hops.iter().map(|hop| (hop.interface, hop.weight > 0));
+                carriers(protected, board, &self.interfaces, members)
             }));
             if let Some(wire) = &mut state.wire {
-                let members = wire.attachments.iter().copied();
+                let members = wire.attachments.iter().map(|one| (*one, true));
                 wire.group.set_live(carriers(protected, board, &self.interfaces, members));
             }
         }

@@ -125,6 +125,7 @@ impl Dataplane {
             return self.reply(facts, frame, now);
         }
         let Some(frame) = self.take_bfd(facts, blame, frame, now) else { return };
+        let Some(frame) = self.take_probe(facts, blame, frame, now) else { return };
         if self.facts(owner).is_some_and(|owner| owner.host.is_some()) {
             return self.hand_to_host(owner, frame);
         }

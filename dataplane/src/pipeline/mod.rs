@@ -11,6 +11,7 @@
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
+//! | `quality` | probes out and in, and their verdict |
 //! | `judge` | which attachments are live |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -28,17 +29,19 @@ mod judge;
 mod local;
 mod mka;
 mod protection;
+mod quality;
 mod redundancy;
 mod snapshot;
 mod underlay;
 mod wire;
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
+pub use quality::{QualityParams, QualityStatus};
 pub use snapshot::{
     ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
@@ -54,6 +57,7 @@ use crate::{
     liveness::Board,
     neighbor::Neighbors,
     offload::Coalescer,
+    stamp::{Report, WallClock, Why},
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
@@ -75,6 +79,8 @@ pub enum Event {
     AttachmentUp(InterfaceId),
     /// The attachment must not carry traffic, for this reason.
     AttachmentDown(InterfaceId, Fault),
+    /// What [`AttachmentUp`](Self::AttachmentUp) and [`AttachmentDown`](Self::AttachmentDown) mean for traffic; follows each of them.
+    Moved(Moved),
     /// The packet numbers reserved for the transmit SA with this AN run low.
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
@@ -92,12 +98,34 @@ pub enum Event {
         /// The attachment that carries it.
         to: Option<InterfaceId>,
     },
+    /// An attachment's path turned bad, for this reason, or good again; and its last second.
+    Quality {
+        /// The attachment.
+        interface: InterfaceId,
+        /// Why it is bad.
+        bad: Option<Why>,
+        /// What was measured.
+        report: Report,
+    },
     /// Second copies of a `duplicate` connection's frames are missing (true), or come again (false): latent error
     /// detection, IEEE 802.1CB §7.4.4.
     RedundancyLost(ConnectionId, bool),
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
+}
+
+/// Traffic leaves an attachment, or may come back to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// When that was decided.
+    pub at: Instant,
+    /// The attachment.
+    pub interface: InterfaceId,
+    /// Why it is left; `None`: it is live.
+    pub fault: Option<Fault>,
+    /// How long no frame had been accepted on its channel; `None`: never was one.
+    pub silent: Option<Duration>,
 }
 
 /// One worker's part of the gateway. No clock, no I/O, no locks.
@@ -114,6 +142,10 @@ pub struct Dataplane {
     channels: Vec<Option<Channel>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
+    /// Attachments whose paths are measured.
+    probing: Vec<quality::Probing>,
+    probe_due: Option<Instant>,
+    wall: WallClock,
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     conflict_limit: RateLimiter,
@@ -193,6 +225,26 @@ pub struct InterfaceCounters {
     pub tx_frames: u64,
     /// Their octets.
     pub tx_octets: u64,
+    /// Of the frames in, those that were on their way through, neither for the gateway nor between it and its neighbours;
+    /// second copies of a `duplicate` connection included.
+    pub rx_transit: u64,
+    /// Packets and super-frames that were sent this way through the gateway.
+    pub tx_transit: u64,
+}
+
+impl InterfaceCounters {
+    /// The frames of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            rx_frames: self.rx_frames + other.rx_frames,
+            rx_octets: self.rx_octets + other.rx_octets,
+            tx_frames: self.tx_frames + other.tx_frames,
+            tx_octets: self.tx_octets + other.tx_octets,
+            rx_transit: self.rx_transit + other.rx_transit,
+            tx_transit: self.tx_transit + other.tx_transit,
+        }
+    }
 }
 
 /// A connection's groups with their members' state.
@@ -256,6 +308,9 @@ impl Dataplane {
             channels,
             interfaces,
             connections: build::connections(&setup),
+            probing: Vec::new(),
+            probe_due: None,
+            wall: quality::NO_WALL,
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
@@ -312,6 +367,7 @@ impl Dataplane {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
+        let control = earliest(control, self.quality_deadline());
         earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
     }
 
@@ -319,6 +375,9 @@ impl Dataplane {
     /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_quality(now) {
+            self.finish(now);
+        }
         if self.tend_bfd(now) {
             self.finish(now);
         }

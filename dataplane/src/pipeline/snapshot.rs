@@ -3,7 +3,7 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters, protection::Mode};
+use super::{Dataplane, InterfaceCounters, QualityStatus, protection::Mode};
 use crate::{
     ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
@@ -67,6 +67,8 @@ pub struct InterfaceSnapshot {
     pub neighbors: Vec<NeighborEntry>,
     /// Its BFD sessions, as far as this worker runs them.
     pub bfd: Vec<BfdStatus>,
+    /// How good its path is, when this worker measures it.
+    pub quality: Option<QualityStatus>,
 }
 
 /// The protection of a connection.
@@ -117,6 +119,13 @@ impl Dataplane {
         received
     }
 
+    /// Frames on their way through the gateway that this worker sent by each attachment. Allocates: not for every batch.
+    pub fn transit(&self) -> Vec<(InterfaceId, u64)> {
+        let attachment = |one: &&super::Interface| matches!(one.facts.place, crate::Place::Attachment { .. });
+        let each = self.interfaces.iter().filter(attachment);
+        each.map(|one| (one.facts.id, one.counters.tx_transit)).collect()
+    }
+
     /// A copy of all counters and states. Allocates: not for every batch.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {
@@ -138,6 +147,7 @@ impl Dataplane {
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
             bfd: self.bfd.statuses(one.facts.id),
+            quality: self.quality_of(one.facts.id),
         });
         let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
             connection,

@@ -2,12 +2,12 @@
 //! configuration says goes before what neighbours say.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
-use bgp::{Family, PeerId, RouteChange, RouteNextHop, rib::PrefixMap, wire::attributes::NextHop};
-use dataplane::{ConnectionTables, Hop, InterfaceId, Target};
+use bgp::{Family, PeerId, PerFamily, RouteChange, RouteNextHop, rib::PrefixMap, wire::attributes::NextHop};
+use dataplane::{ConnectionTables, Hop, InterfaceId, Target, group::MAX_MEMBERS};
 use net::IpNet;
 
 /// Where a neighbour is.
@@ -15,7 +15,13 @@ use net::IpNet;
 pub(super) struct Place {
     pub(super) interface: InterfaceId,
     pub(super) address: IpAddr,
+    /// Whether it keeps a seat among those that share flows over next hops of a family, also while it has no route: then
+    /// a route that comes or goes moves no flow of the others. For attachments only.
+    pub(super) seats: PerFamily<bool>,
 }
+
+/// Hops in the order of their places.
+type Hops = BTreeMap<(InterfaceId, IpAddr), Hop>;
 
 /// The routes of one connection.
 #[derive(Debug)]
@@ -110,8 +116,29 @@ impl Routes {
         let weights = weights(next_hops);
         let hops = next_hops.iter().zip(weights).filter_map(|(hop, weight)| self.hop(hop, weight));
         // In one order whatever the best one is: flows stay where they are when only that changes.
-        let hops: BTreeMap<_, _> = hops.map(|hop| ((hop.interface, hop.gateway), hop)).collect();
-        (!hops.is_empty()).then(|| Target::Via(hops.into_values().collect()))
+        let hops: Hops = hops.map(|hop| ((hop.interface, hop.gateway), hop)).collect();
+        let kept = self.kept_seats(&hops);
+        (!hops.is_empty())
+            .then(|| Target::Via(hops.into_iter().chain(kept).collect::<Hops>().into_values().collect()))
+    }
+
+    /// The attachments without a route, each as a hop that carries nothing, when all hops are such attachments.
+    fn kept_seats(&self, hops: &Hops) -> Hops {
+        let family = |place: &Place| {
+            hops.keys()
+                .all(|(_, gateway)| if gateway.is_ipv4() { place.seats.ipv4 } else { place.seats.ipv6 })
+        };
+        let seats: BTreeMap<_, _> =
+            self.peers.values().filter(|place| family(place)).map(|place| (place.interface, place)).collect();
+        let taken: BTreeSet<_> = hops.keys().map(|(interface, _)| *interface).collect();
+        if !taken.iter().all(|interface| seats.contains_key(interface)) || seats.len() > MAX_MEMBERS {
+            return Hops::new();
+        }
+        let free = seats.into_values().filter(|place| !taken.contains(&place.interface));
+        free.map(|&Place { interface, address: gateway, .. }| {
+            ((interface, gateway), Hop { interface, gateway, weight: 0 })
+        })
+        .collect()
     }
 
     /// RFC 4271 §5.1.3: the next hop is on a network we are on. One that is not (an internal neighbour passed it on as
@@ -233,7 +260,8 @@ mod tests {
         ];
         let mut routes = Routes::new(base, subnets);
         for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2"), (3, 1, "fe80::2")] {
-            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap() };
+            let (address, seats) = (address.parse().unwrap(), PerFamily::both(false));
+            let place = Place { interface: InterfaceId(interface), address, seats };
             routes.add_peer(PeerId(id), place);
         }
         routes
@@ -257,6 +285,31 @@ mod tests {
         routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
         assert!(routes.take_changed() && routes.learned() == 0);
         assert!(routes.targets.slots.iter().all(Option::is_none) && routes.targets.numbers.is_empty());
+    }
+
+    #[test]
+    fn an_attachment_without_a_route_keeps_its_seat() {
+        let mut routes = routes();
+        for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2")] {
+            let seats = PerFamily { ipv4: true, ipv6: false };
+            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap(), seats };
+            routes.add_peer(PeerId(id), place);
+        }
+        let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
+        let seat = |interface, address: &str, weight| (interface, address.to_owned(), weight);
+        for (next_hops, found) in [(vec![a.clone(), b.clone()], [1, 1]), (vec![a], [1, 0]), (vec![b], [0, 1])]
+        {
+            routes.apply(&used("10.9.0.0/16", next_hops));
+            let found = [seat(0, "169.254.1.2", found[0]), seat(1, "169.254.2.2", found[1])];
+            assert_eq!(hops(&routes, "10.9.0.0/16"), found);
+        }
+        // A router on the LAN shares with nobody, and the other family has no seats here.
+        routes.apply(&used("10.8.0.0/16", vec![hop(1, "10.1.0.7", None)]));
+        assert_eq!(hops(&routes, "10.8.0.0/16"), [seat(2, "10.1.0.7", 1)]);
+        routes.apply(&used("fd00::/48", vec![hop(1, "fe80::2", None)]));
+        assert_eq!(hops(&routes, "fd00::/48"), [seat(0, "fe80::2", 1)]);
+        routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
+        assert_eq!(hops(&routes, "10.9.0.0/16"), [], "nobody has a route");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use gateway::lab::wire::{Ends, Wire};
 use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -44,6 +45,12 @@ pub(crate) struct Plan {
     pub(crate) runtime: &'static str,
     /// More lines of the ports of LANs.
     pub(crate) lan_port: &'static str,
+    /// More lines of each attachment.
+    pub(crate) attachment: &'static str,
+    /// The sites learn each other's LANs by BGP on each attachment, in each family.
+    pub(crate) bgp: bool,
+    /// Channels go through wires of ours, which can be made bad.
+    pub(crate) wired: bool,
 }
 
 /// An environment variable with lines for all ports of channels, to run whole suites in another way:
@@ -70,6 +77,9 @@ impl Plan {
         channel_port: ["", ""],
         lan_port: "",
         runtime: "",
+        attachment: "",
+        bgp: false,
+        wired: false,
     };
 }
 
@@ -77,6 +87,7 @@ impl Plan {
 pub(crate) struct Sites {
     pub(crate) a: Gateway,
     pub(crate) b: Gateway,
+    wire: Option<Wire>,
     pub(crate) lab: Lab,
     pub(crate) folder: Folder,
     plan: Plan,
@@ -126,7 +137,13 @@ impl Sites {
             Gateway::new(&folder, &format!("gw-{site}"), site, plan.workers, &configuration(plan, number))
         };
         let (a, b) = (gateway("a", 1), gateway("b", 2));
-        Some(Self { a, b, lab, folder, plan, _turn: turn })
+        let wire = plan.wired.then(|| start_wire(&lab, plan));
+        Some(Self { a, b, wire, lab, folder, plan, _turn: turn })
+    }
+
+    /// The wires of all channels, `ch1` first.
+    pub(crate) fn wire(&self) -> &Wire {
+        self.wire.as_ref().unwrap()
     }
 
     /// The far host's IPv4 address, seen from A.
@@ -168,8 +185,15 @@ impl Sites {
     }
 }
 
+fn start_wire(lab: &Lab, plan: Plan) -> Wire {
+    let ends = |channel| Ends { a: format!("ch{channel}-a"), b: format!("ch{channel}-b") };
+    let ends: Vec<_> = (1..=plan.channels).map(ends).collect();
+    Wire::start(lab.namespace(Topology::WIRE).unwrap(), &ends, plan.channel_mtu, 1).unwrap()
+}
+
 fn topology(plan: Plan) -> Topology {
-    let mut topology = Topology::two_sites(plan.channels, plan.channel_mtu);
+    let build = if plan.wired { Topology::two_wired_sites } else { Topology::two_sites };
+    let mut topology = build(plan.channels, plan.channel_mtu);
     if plan.lan_vlan.is_some() || plan.transparent {
         // Addresses come later, on what `prepare_host` makes.
         for node in topology.nodes.iter_mut().filter(|node| node.name.starts_with("h-")) {
@@ -222,7 +246,23 @@ fn configuration(plan: Plan, own: u8) -> String {
     for channel in 1..=plan.channels {
         text += &attachment_text(plan, own, channel);
     }
-    text + &lan_text(plan, own)
+    text + &lan_text(plan, own) + &if plan.bgp { bgp_text(plan, own) } else { String::new() }
+}
+
+fn bgp_text(plan: Plan, own: u8) -> String {
+    let far = 3 - own;
+    let mut text =
+        format!("[connection.bgp]\nasn = 6500{own}\nrouter_id = \"192.0.2.{own}\"\nannounce = [\"lans\"]\n");
+    for channel in 1..=plan.channels {
+        for address in [format!("169.254.{channel}.{far}"), format!("fd00:ff:{channel}::{far}")] {
+            let _ = write!(
+                text,
+                "[[connection.neighbor]]\non = \"ch{channel}\"\naddress = \"{address}\"\nasn = 6500{far}\n\
+                 connect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n"
+            );
+        }
+    }
+    text
 }
 
 fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
@@ -284,7 +324,7 @@ fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
             let _ = write!(text, "host = true\nhost_device = \"qch{channel}\"\n");
         }
     }
-    text
+    text + plan.attachment
 }
 
 fn lan_text(plan: Plan, own: u8) -> String {
@@ -299,10 +339,13 @@ fn lan_text(plan: Plan, own: u8) -> String {
         text += "host = true\nhost_device = \"qlan\"\n";
     }
     let far = 3 - own;
+    let _ = writeln!(text, "address = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]");
+    if plan.bgp {
+        return text;
+    }
     let _ = write!(
         text,
-        "address = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]\n\
-         [[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
+        "[[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
          [[connection.route]]\nprefix = \"fd00:{far}::/64\"\nvia = \"attachments\"\n"
     );
     text

@@ -4,9 +4,12 @@ mod bfd;
 mod bgp;
 mod channel;
 mod connection;
+mod drain;
+mod event;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod route;
 mod status;
 #[cfg(test)]
@@ -20,9 +23,12 @@ pub(crate) use self::{
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
+    drain::one as drain,
+    event::event,
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},
+    quality::quality,
     route::routes,
     status::status,
 };
