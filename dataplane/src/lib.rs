@@ -51,7 +51,7 @@ mod vlan;
 
 pub use self::pipeline::{
     ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Snapshot,
+    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;

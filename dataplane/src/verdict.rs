@@ -70,6 +70,8 @@ closed_list! {
         NoLiveAttachment = "no_live_attachment",
         /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
         NeighborUnresolved = "neighbor_unresolved",
+        /// A drill lasts on the channel: `quadspan drill` makes it behave as if its carrier was lost.
+        Rehearsal = "rehearsal",
         /// For the gateway itself, but nothing here listens to it.
         NotForUs = "not_for_us",
         /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.

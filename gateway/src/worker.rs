@@ -5,13 +5,14 @@
 //! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
 //! what does not fit is dropped and counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
     BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
     Snapshot, Tables,
+    bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
     stamp::WallClock,
 };
@@ -44,6 +45,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// Begin, or end, a drill on a channel.
+    Rehearse(ChannelId, bool),
     /// Something speaks, or no longer speaks, against a channel.
     ChannelFault(ChannelId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
@@ -67,6 +70,10 @@ pub enum Command {
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
+    /// Switch the BFD session on this interface with this peer off (true) or on, if it runs here.
+    SwitchBfd((InterfaceId, IpAddr), bool),
+    /// Run the BFD session on this interface with this peer as it is configured now, if it runs here.
+    SetBfd(InterfaceId, BfdParams),
     /// Report counters and states.
     Report(Sender<Report>),
     /// Report what was forwarded by each attachment, see [`Dataplane::transit`].
@@ -418,6 +425,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Rehearse(channel, active) => self.dataplane.rehearse(channel, active, now),
                 Command::ChannelFault(channel, fault, present) => {
                     self.dataplane.set_channel_fault(channel, fault, present, now);
                 }
@@ -434,6 +442,13 @@ impl Worker {
                 Command::MkaKeys(channel, keys) => {
                     // Only channels with MKA are given keys.
                     let _known = self.dataplane.set_mka_keys(channel, keys, now);
+                }
+                Command::SwitchBfd(session, down) => {
+                    // Not ours: another worker has it.
+                    let _known = self.dataplane.set_bfd_admin_down(session, down, now);
+                }
+                Command::SetBfd(interface, params) => {
+                    let _known = self.dataplane.set_bfd_params(interface, &params, now);
                 }
                 Command::Rekey(channel, reply) => {
                     // Whoever asked may have given up.

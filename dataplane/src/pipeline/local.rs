@@ -311,6 +311,14 @@ pub(super) fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
     true
 }
 
+/// An address that means something on one link only.
+pub(super) const fn is_of_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => is_link_scope(address),
+    }
+}
+
 fn source(frame: &Frame) -> Option<IpAddr> {
     addresses(frame).map(|(source, _)| source)
 }

@@ -12,6 +12,7 @@
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `quality` | probes out and in, and their verdict |
+//! | `rehearsal` | drills |
 //! | `judge` | which attachments are live |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -31,6 +32,7 @@ mod mka;
 mod protection;
 mod quality;
 mod redundancy;
+mod rehearsal;
 mod snapshot;
 mod underlay;
 mod wire;
@@ -42,6 +44,7 @@ use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
 pub use quality::{QualityParams, QualityStatus};
+pub use rehearsal::Rehearsal;
 pub use snapshot::{
     ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
@@ -146,6 +149,8 @@ pub struct Dataplane {
     probing: Vec<quality::Probing>,
     probe_due: Option<Instant>,
     wall: WallClock,
+    /// A drill lasts on one of this worker's channels.
+    rehearsing: bool,
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     conflict_limit: RateLimiter,
@@ -311,6 +316,7 @@ impl Dataplane {
             probing: Vec::new(),
             probe_due: None,
             wall: quality::NO_WALL,
+            rehearsing: false,
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),

@@ -126,8 +126,7 @@ impl Dataplane {
 
     /// Probes are made only when frames can leave; what was measured before says nothing about a path that is back.
     pub(super) fn open_path_for_probes(&mut self, interface: InterfaceId, faults: Faults, now: Instant) {
-        let closing = [Fault::PortDown, Fault::NoCarrier, Fault::NoRoute, Fault::NotSecured, Fault::MkaDown];
-        let open = !closing.iter().any(|fault| faults.has(*fault));
+        let open = !faults.is_cut();
         let Some(one) = self.probing.iter_mut().find(|one| one.interface == interface) else { return };
         if core::mem::replace(&mut one.open, open) != open && open {
             one.sender.resume(now);

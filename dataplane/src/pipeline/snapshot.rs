@@ -3,7 +3,7 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters, QualityStatus, protection::Mode};
+use super::{Dataplane, InterfaceCounters, QualityStatus, Rehearsal, protection::Mode};
 use crate::{
     ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
@@ -48,6 +48,8 @@ pub struct ChannelSnapshot {
     pub drops: DropCounters,
     /// Its SecY.
     pub secy: SecyStatus,
+    /// The drill that lasts, or the last one.
+    pub rehearsal: Option<Rehearsal>,
     /// Its KaY; `None` without MKA.
     pub mka: Option<MkaStatus>,
 }
@@ -137,6 +139,7 @@ impl Dataplane {
                 counters: channel.counters,
                 drops: channel.drops,
                 secy: channel.secy.status(),
+                rehearsal: channel.rehearsal,
                 mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
         });

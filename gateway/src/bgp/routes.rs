@@ -47,6 +47,12 @@ impl Routes {
         }
     }
 
+    /// The configuration says something else.
+    pub(super) fn rebase(&mut self, base: Vec<(IpNet, Target)>) {
+        self.changed |= self.base != base;
+        self.base = base;
+    }
+
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
     }

@@ -74,18 +74,29 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: BgpVerb,
     },
+    /// Switch BFD of a channel off, which the peer is told and does not take for a failure, or on again
+    #[command(infer_subcommands = true)]
+    Bfd {
+        /// What.
+        #[command(subcommand)]
+        verb: BfdVerb,
+    },
     /// Say what is wrong with a configuration file; needs neither root nor a running gateway
     Check(FileArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Run a gateway in the foreground until SIGTERM
     Run(RunArgs),
+    /// Have the running gateway read its configuration file again: all of it, or nothing
+    Reload(ReloadArgs),
     /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
     Rekey(RekeyArgs),
     /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
     Drain(DrainArgs),
+    /// Rehearse a failure: make a channel silent for a while, and tell what happened
+    Drill(DrillArgs),
     /// Let traffic use a drained channel again
     Undrain(ChannelArgs),
     /// Read MACsec and MKA in a capture with given keys
@@ -189,6 +200,38 @@ pub(super) enum BgpVerb {
     Refresh(NeighborArgs),
     /// Read the neighbour's password again and sign with it; the session stays if it does the same in time
     Rekey(NeighborArgs),
+    /// End the session and keep it down, until `enable` or a restart of the gateway
+    Shutdown(ShutdownArgs),
+    /// Let a neighbour that was shut down run again
+    Enable(NeighborArgs),
+}
+
+/// A BGP neighbour to shut down.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ShutdownArgs {
+    /// Its name, its address, or connection/name
+    #[arg(value_name = "NEIGHBOR")]
+    pub(super) neighbor: String,
+    /// Why, for its operator, who sees these words (RFC 9003)
+    #[arg(long, default_value = "", value_name = "WORDS")]
+    pub(super) text: String,
+}
+
+/// What can be done to BFD sessions.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum BfdVerb {
+    /// Switch them off, until `enable` or a restart of the gateway
+    Disable(BfdArgs),
+    /// Switch them on
+    Enable(BfdArgs),
+}
+
+/// Which BFD sessions.
+#[derive(Args, Clone, Debug)]
+pub(super) struct BfdArgs {
+    /// A channel, connection/channel, or connection/port
+    #[arg(value_name = "CHANNEL|INTERFACE")]
+    pub(super) interface: String,
 }
 
 /// Which BGP neighbour.
@@ -224,6 +267,20 @@ pub(super) struct DrainArgs {
     pub(super) no_wait: bool,
 }
 
+/// Options of `drill`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DrillArgs {
+    /// The channel, or a connection: its channels one after the other
+    #[arg(value_name = "CHANNEL|CONNECTION")]
+    pub(super) name: String,
+    /// How long the channel is silent, up to 30s
+    #[arg(long = "for", value_parser = lasting, default_value = "5s", value_name = "TIME")]
+    pub(super) lasts: Duration,
+    /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
 fn lasting(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 30m, 90s or 2h".to_owned())?;
     Duration::try_from(span)
@@ -254,6 +311,14 @@ pub(super) struct RunArgs {
     /// The configuration file
     #[arg(short, long, env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+/// Options of `reload`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ReloadArgs {
+    /// Only say what would change, which sessions would be reset, and what needs a restart
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 const DEFAULT_CONFIG: &str = "/etc/quadspan/quadspan.toml";

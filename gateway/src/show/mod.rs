@@ -27,7 +27,7 @@ pub use bgp::{bgp, bgp_pages, route_stories};
 pub use config::config;
 pub use connections::{connections, neighbors, routes};
 pub use decoded::decoded;
-pub use events::{event_lines, events};
+pub use events::{drill, event_lines, events};
 pub use links::{channels, drops, ports};
 pub use look::Look;
 pub use macsec::macsec;

@@ -10,6 +10,7 @@ mod macsec;
 mod mka;
 mod port;
 mod quality;
+mod reload;
 mod route;
 mod status;
 #[cfg(test)]
@@ -18,12 +19,13 @@ mod tests;
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
+pub(crate) use self::reload::reload;
 pub(crate) use self::{
     bfd::bfd,
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
-    drain::one as drain,
+    drain::{drill, one as drain},
     event::event,
     macsec::macsec,
     mka::{mka, rekey},
