@@ -39,7 +39,7 @@ impl Lab {
             lab.ip(node, "link set lo up")?;
         }
         for (host, gateway, number) in [(HostA, GatewayA, 1), (HostB, GatewayB, 2)] {
-            let (ours, theirs) = (format!("02:00:00:00:{number:02x}:10"), lan_mac(number));
+            let (ours, theirs) = (host_mac(number), lan_mac(number));
             lab.pair((host, "eth0", &ours), (gateway, "lan", &theirs), mtu)?;
             lab.ip(host, &format!("addr add 10.{number}.0.10/24 dev eth0"))?;
             lab.ip(host, &format!("route add default via 10.{number}.0.1"))?;
@@ -95,6 +95,10 @@ impl Drop for Lab {
             let _deleted = output(Command::new("ip").args(["netns", "del", &self.name(node)]));
         }
     }
+}
+
+pub(crate) fn host_mac(site: u8) -> String {
+    format!("02:00:00:00:{site:02x}:10")
 }
 
 pub(crate) fn lan_mac(site: u8) -> String {

@@ -17,6 +17,7 @@ mod lab;
 mod process;
 mod report;
 mod site;
+mod small;
 mod traffic;
 
 use std::{
@@ -30,7 +31,8 @@ use clap::Parser;
 
 use lab::Lab;
 use report::{Report, Sample};
-use site::{Gateways, Kernel, Plan, Underlay};
+use site::{Gateways, Io, Kernel, Plan, Underlay};
+use small::{Role, Search, Sink};
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -62,16 +64,51 @@ struct Options {
     /// What channels stand on: ethernet, vxlan. Each gateway program has a turn with each
     #[arg(long, value_delimiter = ',', default_values_t = [Underlay::Ethernet])]
     underlay: Vec<Underlay>,
+    /// How gateways move frames: auto, packet, xdp, xdp-lan. Each gateway program has a turn with each
+    #[arg(long, value_delimiter = ',', default_values_t = [Io::Auto])]
+    io: Vec<Io>,
+    /// What gateways do while no frames come: interrupt, adaptive or busy. Each has a turn with each
+    #[arg(long, value_delimiter = ',', default_values_t = ["interrupt".to_owned()])]
+    poll: Vec<String>,
+    /// Lengths of small frames, FCS included, whose highest rate without loss is searched
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 512])]
+    frames: Vec<usize>,
+    /// Of how many small frames one may be lost
+    #[arg(long, default_value_t = 1000)]
+    one_in: u64,
+    /// The highest rate of small frames to try, in frames a second
+    #[arg(long, default_value_t = 400_000)]
+    most: u64,
+    /// Milliseconds of one trial of small frames
+    #[arg(long, default_value_t = 500)]
+    trial: u64,
+    /// The rate of small frames at which the gateways' CPU time is taken
+    #[arg(long, default_value_t = 50_000)]
+    steady: u64,
+    /// No echoes and no memory, to save time
+    #[arg(long)]
+    no_idle: bool,
     /// Leave the kernel out
     #[arg(long)]
     no_kernel: bool,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(role) = options.role {
+        return match role.play() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("rig: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match measure(&options) {
         Ok(report) => {
             println!("{}", if options.json { report.json() } else { report.table() });
@@ -90,22 +127,28 @@ fn measure(options: &Options) -> Result<Report> {
     let mut report = Report::default();
     for &mtu in &options.mtu {
         let lab = Lab::build(mtu)?;
-        let plan = |underlay| Plan {
+        let plan = |underlay, io, poll: &str| Plan {
             mtu,
             workers: options.workers,
             ring: options.ring.clone(),
             bypass: options.qdisc_bypass,
             underlay,
+            io,
+            poll: poll.to_owned(),
         };
         for round in 0..options.rounds {
             eprintln!("rig: MTU {mtu}, round {} of {}", round + 1, options.rounds);
-            for (program, underlay) in
-                programs.iter().flat_map(|p| options.underlay.iter().map(move |u| (p, u)))
-            {
-                turn(options, &lab, &plan(*underlay), Some(program), &mut report)?;
+            for program in &programs {
+                for &underlay in &options.underlay {
+                    for (&io, poll) in
+                        options.io.iter().flat_map(|io| options.poll.iter().map(move |p| (io, p)))
+                    {
+                        turn(options, &lab, &plan(underlay, io, poll), Some(program), &mut report)?;
+                    }
+                }
             }
             if !options.no_kernel {
-                turn(options, &lab, &plan(Underlay::Ethernet), None, &mut report)?;
+                turn(options, &lab, &plan(Underlay::Ethernet, Io::Auto, "interrupt"), None, &mut report)?;
             }
         }
     }
@@ -124,16 +167,20 @@ fn turn(
         Some(program) => (Some(Gateways::start(lab, plan, program)?), None),
         None => (None, Some(Kernel::start(lab)?)),
     };
-    let name =
-        program.map_or("kernel".to_owned(), |program| format!("{} {}", program.display(), plan.underlay));
+    let contender =
+        |program: &Path| format!("{} {} {} {}", program.display(), plan.underlay, plan.io, plan.poll);
+    let name = program.map_or("kernel".to_owned(), contender);
     let mut add = |what: String, sample| report.add(&name, &what, sample);
     let gateways = gateways.as_ref();
     traffic::wait_for_answer(lab)?;
-    if let Some(gateways) = gateways {
+    if let Some(gateways) = gateways.filter(|_| !options.no_idle) {
         add(format!("idle memory, MTU {}", plan.mtu), Sample::MiB(gateways.resident_mib()?));
     }
-    add(format!("ping, MTU {}", plan.mtu), Sample::Microseconds(traffic::round_trip(lab)?));
-    for &streams in &options.streams {
+    if !options.no_idle {
+        add(format!("ping, MTU {}", plan.mtu), Sample::Microseconds(traffic::round_trip(lab)?));
+    }
+    let streams = if plan.io == Io::XdpLan { &[] } else { options.streams.as_slice() };
+    for &streams in streams {
         let before = gateways.map(Gateways::cpu_seconds).transpose()?;
         let run = traffic::tcp(lab, streams, options.seconds)?;
         let what = format!("TCP x{streams}, MTU {}", plan.mtu);
@@ -143,6 +190,39 @@ fn turn(
             for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
                 let per_gb = (after - before) / run.gigabytes;
                 add(format!("{what}, gateway {side}"), Sample::CpuPerGb(per_gb));
+            }
+        }
+    }
+    if plan.mtu != options.mtu.iter().copied().min().unwrap_or(0) {
+        return Ok(());
+    }
+    small_frames(options, lab, gateways, &mut add)
+}
+
+/// Small frames of each length: the highest rate without loss, what crosses when too much is offered, and what one costs at a steady
+/// rate.
+fn small_frames(
+    options: &Options,
+    lab: &Lab,
+    gateways: Option<&Gateways<'_>>,
+    add: &mut impl FnMut(String, Sample),
+) -> Result<()> {
+    let _sink = Sink::start(lab)?;
+    for &octets in &options.frames {
+        let (one_in, most, millis) = (options.one_in.max(1), options.most, options.trial);
+        let search = Search { octets, one_in, most, millis, trials: 7 };
+        let what = format!("frames of {octets}");
+        let kilo = |frames: u64| Sample::KiloFrames(frames as f64 / 1e3);
+        add(format!("{what}, no loss"), kilo(small::search(lab, &search)?));
+        let (_, came) = small::trial(lab, &search, most)?;
+        add(format!("{what}, too many"), kilo(came * 1000 / millis));
+        let before = gateways.map(Gateways::cpu_seconds).transpose()?;
+        let (_, came) = small::trial(lab, &Search { millis: 4 * millis, ..search }, options.steady)?;
+        if let (Some(gateways), Some(before)) = (gateways, before) {
+            let after = gateways.cpu_seconds()?;
+            for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
+                let per_frame = (after - before) * 1e9 / came.max(1) as f64;
+                add(format!("{what}, gateway {side}"), Sample::CpuPerFrame(per_frame));
             }
         }
     }

@@ -10,13 +10,20 @@ pub(crate) enum Sample {
     Gbps(f64),
     Microseconds(f64),
     CpuPerGb(f64),
+    KiloFrames(f64),
+    CpuPerFrame(f64),
     MiB(f64),
 }
 
 impl Sample {
     const fn number(self) -> f64 {
         match self {
-            Self::Gbps(n) | Self::Microseconds(n) | Self::CpuPerGb(n) | Self::MiB(n) => n,
+            Self::Gbps(n)
+            | Self::Microseconds(n)
+            | Self::CpuPerGb(n)
+            | Self::KiloFrames(n)
+            | Self::CpuPerFrame(n)
+            | Self::MiB(n) => n,
         }
     }
 
@@ -25,6 +32,8 @@ impl Sample {
             Self::Gbps(_) => "Gbit/s",
             Self::Microseconds(_) => "us",
             Self::CpuPerGb(_) => "CPU s/GB",
+            Self::KiloFrames(_) => "kframe/s",
+            Self::CpuPerFrame(_) => "CPU ns/fr",
             Self::MiB(_) => "MiB",
         }
     }

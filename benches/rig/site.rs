@@ -28,6 +28,44 @@ pub(crate) struct Plan {
     pub(crate) ring: String,
     pub(crate) bypass: bool,
     pub(crate) underlay: Underlay,
+    pub(crate) io: Io,
+    pub(crate) poll: String,
+}
+
+/// How gateways move frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Io {
+    /// As they choose.
+    Auto,
+    /// Packet sockets everywhere.
+    Packet,
+    /// AF_XDP on channels.
+    Xdp,
+    /// AF_XDP on LANs too. They then take no unfinished checksums, so only small frames are measured.
+    XdpLan,
+}
+
+impl Io {
+    /// Words of a `[[port]]`.
+    fn words(self, lan: bool) -> &'static str {
+        match (self, lan) {
+            (Self::Auto, _) => "",
+            (Self::XdpLan, true) => "io = \"af_xdp\"\noffload = false\n",
+            (Self::Packet, _) | (Self::Xdp, true) => "io = \"af_packet\"\n",
+            (Self::Xdp | Self::XdpLan, false) => "io = \"af_xdp\"\n",
+        }
+    }
+}
+
+impl fmt::Display for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Packet => "packet",
+            Self::Xdp => "xdp",
+            Self::XdpLan => "xdp-lan",
+        })
+    }
 }
 
 /// What a channel stands on.
@@ -60,6 +98,14 @@ pub(crate) struct Gateways<'a> {
 impl<'a> Gateways<'a> {
     pub(crate) fn start(lab: &'a Lab, plan: &Plan, program: &Path) -> Result<Self> {
         let addresses = (plan.underlay == Underlay::Vxlan).then(|| Addresses::give(lab)).transpose()?;
+        let strip = if plan.io == Io::XdpLan { "off" } else { "on" };
+        for (node, _) in SIDES {
+            let mut tags = lab.command(node, "ethtool");
+            let set = output(tags.args(["-K", "lan", "rxvlan", strip]));
+            if plan.io == Io::XdpLan {
+                set?;
+            }
+        }
         let files = Files::new()?;
         let program =
             program.canonicalize().with_context(|| format!("{} is not there", program.display()))?;
@@ -192,13 +238,13 @@ fn random_hex(octets: usize) -> Result<String> {
 }
 
 fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {
-    let (directory, Plan { workers, mtu, .. }) = (directory.display(), plan);
+    let (directory, Plan { workers, mtu, poll, .. }) = (directory.display(), plan);
     let mut text = format!(
-        "schema = 1\n[site]\nname = \"site-{site}\"\n[runtime]\nworkers = {workers}\n\
+        "schema = 1\n[site]\nname = \"site-{site}\"\n[runtime]\nworkers = {workers}\npoll = \"{poll}\"\n\
          state_dir = \"{directory}/state-{site}\"\nsocket = \"{directory}/{site}.sock\"\n\
          [[interconnect]]\nname = \"x\"\n"
     );
-    text += &port("lan", plan, "");
+    text += &port("lan", plan, plan.io.words(true));
     for channel in 1..=CHANNELS {
         text += &channel_section(lab, plan, site, channel);
     }
@@ -242,7 +288,8 @@ fn channel_section(lab: &Lab, plan: &Plan, site: u8, channel: u8) -> String {
     };
     // One salt for both ways: the keys and the SSCIs differ.
     let salt = format!("{channel:024x}");
-    port(&format!("c{channel}"), plan, &underlay)
+    let more = if plan.underlay == Underlay::Vxlan { &underlay } else { plan.io.words(false) };
+    port(&format!("c{channel}"), plan, more)
         + &format!(
             "[[channel]]\nname = \"ch{channel}\"\ninterconnect = \"x\"\nport = \"c{channel}\"\nmtu = {mtu}\n\
              [channel.macsec]\ncipher = \"gcm-aes-xpn-256\"\nreplay_window = {window}\n\

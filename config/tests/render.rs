@@ -8,7 +8,7 @@ use support::{base_with, problems};
 fn several_problems_render_as_they_did() {
     let text = base_with(&[
         ("device = \"eth1\"", "devcie = \"eth1\""),
-        ("io = \"af_packet\"", "io = \"af_xdp\""),
+        ("io = \"af_packet\"", "io = \"af_xpd\""),
         ("port = \"wan2\"", "port = \"wan3\""),
         ("cipher = \"gcm-aes-256\"", "cipher = \"gcm-aes-265\""),
         (

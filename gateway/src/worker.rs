@@ -7,6 +7,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
     BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
@@ -33,6 +34,10 @@ const ROUNDS: usize = 16;
 const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
+
+/// How long an adaptive worker looks for more frames before it sleeps. Being woken takes a few microseconds on both sides, and frames of
+/// one flow come closer together than this.
+const LINGER: Duration = Duration::from_micros(50);
 
 /// What the control plane asks of a worker.
 pub enum Command {
@@ -144,6 +149,9 @@ pub struct Worker {
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
     pulse: Arc<Pulse>,
+    poll: Poll,
+    /// Until when an adaptive worker does not sleep.
+    awake_until: Instant,
     stop: bool,
 }
 
@@ -171,6 +179,8 @@ impl Worker {
             refused,
             lost,
             pulse: Arc::new(Pulse::default()),
+            poll: Poll::Interrupt,
+            awake_until: clock::now(),
             stop: false,
         };
         Ok((this, mailbox))
@@ -184,6 +194,11 @@ impl Worker {
     /// By what the pacemaker sees whether it is late.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.pulse.clone()
+    }
+
+    /// What it does while no frames come; it sleeps unless told otherwise.
+    pub const fn set_poll(&mut self, poll: Poll) {
+        self.poll = poll;
     }
 
     /// Its dataplane, for what is set up before it runs.
@@ -220,18 +235,21 @@ impl Worker {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         self.pulse.begin();
         while !self.stop {
-            let held = self.ports.iter().flatten().any(|port| port.holds_frames());
-            let due = self.dataplane.poll_timeout().map(|due| due.since(clock::now()));
-            let wait = if held { Some(Duration::ZERO) } else { due };
+            let wait = self.wait(clock::now());
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
-            self.waker.reset();
+            if ready.iter().any(|ready| ready.token == WAKE) {
+                self.waker.reset();
+            }
             self.ready_again(&mut ready);
             self.take_commands();
-            self.work(&mut ready);
+            let worked = self.work(&mut ready);
             let now = clock::now();
+            if worked {
+                self.awake_until = now.after(LINGER);
+            }
             if self.dataplane.is_judgement_due(now) {
                 self.look_everywhere();
             }
@@ -239,6 +257,19 @@ impl Worker {
             self.settle();
             self.pulse.beat(self.dataplane.bfd_deadline());
         }
+    }
+
+    /// How long it may sleep now; `None`: until something comes.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let awake = match self.poll {
+            Poll::Interrupt => false,
+            Poll::Adaptive => now < self.awake_until,
+            Poll::Busy => true,
+        };
+        if awake || self.ports.iter().flatten().any(|port| port.holds_frames()) {
+            return Some(Duration::ZERO);
+        }
+        self.dataplane.poll_timeout().map(|due| due.since(now))
     }
 
     /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
@@ -256,8 +287,9 @@ impl Worker {
     }
 
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
-    /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`.
-    fn work(&mut self, ready: &mut Vec<Ready>) {
+    /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`. True when there were frames.
+    fn work(&mut self, ready: &mut Vec<Ready>) -> bool {
+        let mut worked = false;
         for _ in 0..ROUNDS {
             let now = clock::now();
             self.take_crossings(now);
@@ -268,11 +300,13 @@ impl Worker {
                     busy |= self.take_batch(PortId(index), now);
                 }
             }
+            worked |= busy;
             if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }
         ready.clear();
+        worked
     }
 
     /// Ports that hold frames in their own memory are ready, whatever the poller says.

@@ -176,6 +176,29 @@ pub fn carrier(name: &str) -> io::Result<bool> {
     Ok(Control::open()?.glink(name)?.unwrap_or_else(|| flags.running()))
 }
 
+/// How many receive queues interface `name` has (`ETHTOOL_GCHANNELS`); one where the driver does not know the question.
+///
+/// # Errors
+/// `ENODEV` when there is none.
+pub fn receive_queues(name: &str) -> io::Result<u32> {
+    // struct ethtool_channels: command, most of receive, transmit, other, combined; then the same as they are.
+    let mut question = [ETHTOOL_GCHANNELS, 0, 0, 0, 0, 0, 0, 0, 0];
+    let known = Control::open()?.ethtool(name, &mut question)?;
+    let [_, _, _, _, _, receive, _, _, combined] = question;
+    Ok(if known { receive.saturating_add(combined).max(1) } else { 1 })
+}
+
+/// Whether interface `name` takes VLAN tags out of frames that it receives and keeps them beside (`ETHTOOL_GFLAGS`).
+///
+/// # Errors
+/// `ENODEV` when there is none.
+pub fn takes_tags_out(name: &str) -> io::Result<bool> {
+    // struct ethtool_value: command, data.
+    let mut question = [ETHTOOL_GFLAGS, 0];
+    let known = Control::open()?.ethtool(name, &mut question)?;
+    Ok(known && question.last().is_some_and(|flags| flags & ETH_FLAG_RXVLAN != 0))
+}
+
 /// Asks one interface for its carrier again and again, with one system call each time.
 ///
 /// The kernel tells of a lost carrier by netlink up to a second late (`net/core/link_watch.c` lets only some changes
@@ -218,11 +241,17 @@ impl Control {
     /// The driver's word on the link; `None` when it does not know the question.
     fn glink(&self, name: &str) -> io::Result<Option<bool>> {
         // struct ethtool_value: command, data.
-        let mut question: [u32; 2] = [ETHTOOL_GLINK, 0];
+        let mut question = [ETHTOOL_GLINK, 0];
+        let known = self.ethtool(name, &mut question)?;
+        Ok(known.then_some(question != [ETHTOOL_GLINK, 0]))
+    }
+
+    /// Has the driver fill in the words of a question of the same size; false when it does not know the question.
+    fn ethtool<const N: usize>(&self, name: &str, question: &mut [u32; N]) -> io::Result<bool> {
         let pointer: *mut c_char = question.as_mut_ptr().cast();
         match self.ask(name, libc::SIOCETHTOOL, |request| request.ifr_ifru.ifru_data = pointer) {
-            Ok(_) => Ok(Some(question != [ETHTOOL_GLINK, 0])),
-            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
+            Ok(_) => Ok(true),
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -232,7 +261,7 @@ impl Control {
         let mut message = named(name)?;
         fill(&mut message);
         // SAFETY: all requests of this file take an `ifreq`, read and written within its size. The one pointer that
-        // `fill` may put into it (`glink`) points to memory that outlives the call.
+        // `fill` may put into it (`ethtool`) points to memory that outlives the call.
         let code = unsafe { libc::ioctl(self.0.as_raw_fd(), request, &raw mut message) };
         if code < 0 { Err(io::Error::last_os_error()) } else { Ok(message) }
     }
@@ -282,6 +311,11 @@ pub(crate) const fn short_flag(flag: c_int) -> c_short {
 
 /// `ETHTOOL_GLINK` of linux/ethtool.h: 1 in the data word when the link is detected.
 const ETHTOOL_GLINK: u32 = 0x0000_000a;
+/// `ETHTOOL_GFLAGS` of linux/ethtool.h, and the flag of tags that are taken out.
+const ETHTOOL_GFLAGS: u32 = 0x0000_0025;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+/// `ETHTOOL_GCHANNELS` of linux/ethtool.h.
+const ETHTOOL_GCHANNELS: u32 = 0x0000_003c;
 
 #[cfg(test)]
 mod tests {

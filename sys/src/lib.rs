@@ -1,4 +1,4 @@
-//! Linux made safe: packet sockets and their rings, TAP devices, UDP sockets for tunnels, waiting, namespaces, privileges.
+//! Linux made safe: packet sockets and their rings, AF_XDP sockets with the program that feeds them, TAP devices, UDP sockets for tunnels, waiting, namespaces, privileges.
 //!
 //! This is the only crate of the workspace that contains unsafe code, and it knows no protocol: it moves octets
 //! and says how many. What a frame means is decided above it, in `dataplane::port`, and who may open what is
@@ -19,6 +19,7 @@
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
 //! a caller treats differently.
 
+mod bpf;
 mod counting_allocator;
 pub mod fault;
 pub mod interface;
@@ -37,13 +38,16 @@ pub mod tcp;
 #[cfg(test)]
 mod testbed;
 pub mod udp;
+mod xdp;
 
+pub use bpf::{Claim, XdpMode};
 pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingVersion, RxFrame, RxRing};
 pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};
 pub use packet_socket::{Fanout, FanoutMode, PacketOptions, PacketSocket, Statistics};
 pub use poll::{Poller, Ready, Waker, rest};
 pub use tap::{Tap, TapOptions};
+pub use xdp::{XdpDevice, XdpFrame, XdpOptions, XdpSent, XdpSocket, XdpStatistics};
 
 /// Octets of a virtio-net header without mergeable buffers (virtio 1.2, 5.1.6), in the byte order of this machine,
 /// as AF_PACKET and TAP exchange it with us.

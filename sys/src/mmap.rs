@@ -29,11 +29,29 @@ impl Mapping {
     /// # Errors
     /// Whatever `mmap` answers; `EINVAL` for zero octets or a length that is not what the ring holds.
     pub(crate) fn new(fd: BorrowedFd<'_>, octets: usize) -> io::Result<Self> {
+        Self::at(fd, 0, octets)
+    }
+
+    /// As [`Self::new`], from an offset that stands for one of several rings.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn at(fd: BorrowedFd<'_>, offset: libc::off_t, octets: usize) -> io::Result<Self> {
+        Self::map(fd.as_raw_fd(), libc::MAP_SHARED, offset, octets)
+    }
+
+    /// Memory of our own, zeroed, to be shared with the kernel.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `EINVAL` for zero octets.
+    pub(crate) fn own(octets: usize) -> io::Result<Self> {
+        Self::map(-1, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, 0, octets)
+    }
+
+    fn map(fd: libc::c_int, flags: libc::c_int, offset: libc::off_t, octets: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a null hint lets the kernel choose an unused range, so no memory of ours is replaced.
-        let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), octets, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0)
-        };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), octets, protection, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -77,6 +95,43 @@ impl Mapping {
         // SAFETY: in the mapping, initialised (the kernel zeroes ring pages), mapped as long as `self` is borrowed,
         // and not written meanwhile, as the caller promises.
         Some(unsafe { std::slice::from_raw_parts(at.as_ptr(), octets) })
+    }
+
+    /// As [`Self::bytes`], to be written.
+    ///
+    /// # Safety
+    /// The kernel must neither read nor write this range as long as the slice lives.
+    pub(crate) unsafe fn bytes_mut(&mut self, offset: usize, octets: usize) -> Option<&mut [u8]> {
+        if !self.holds(offset, octets) {
+            return None;
+        }
+        // SAFETY: `holds` says that the range lies in the mapping.
+        let at = unsafe { self.start.add(offset) };
+        // SAFETY: as in `bytes`; and nobody else has a reference, for `self` is borrowed exclusively.
+        Some(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), octets) })
+    }
+
+    /// Puts a `T` at `offset`; nothing happens when it does not lie inside the mapping. Whoever reads it there must be
+    /// told by an atomic word.
+    pub(crate) fn put<T: Plain>(&mut self, offset: usize, value: T) {
+        if !self.holds(offset, size_of::<T>()) {
+            return;
+        }
+        // SAFETY: `holds` says that the octets of a `T` at `offset` lie in the mapping.
+        let at = unsafe { self.start.add(offset) };
+        // SAFETY: writable as just said; the write asks for no alignment; no reference into the mapping is alive, for
+        // `self` is borrowed exclusively.
+        unsafe { at.cast::<T>().as_ptr().write_unaligned(value) };
+    }
+
+    /// Where it is, for requests that tell the kernel so.
+    pub(crate) fn address(&self) -> u64 {
+        u64::try_from(self.start.as_ptr().addr()).unwrap_or(0)
+    }
+
+    /// Octets of it.
+    pub(crate) const fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Whether `octets` octets at `offset` lie inside the mapping.

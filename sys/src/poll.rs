@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "epoll_pwait2 has no wrapper")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,6 +157,13 @@ impl Poller {
             }
         }
         Ok(self.epoll.wait(&mut self.events, coarse)?)
+    }
+}
+
+impl AsFd for Poller {
+    /// Readable while any descriptor of the set is: a set may be in another set.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
     }
 }
 

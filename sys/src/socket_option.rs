@@ -34,6 +34,19 @@ unsafe impl Plain for libc::tpacket3_hdr {}
 unsafe impl Plain for libc::tpacket_hdr_v1 {}
 
 // SAFETY: as above.
+unsafe impl Plain for libc::xdp_umem_reg {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_mmap_offsets {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_statistics {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_options {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_desc {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+
+// SAFETY: as above.
 unsafe impl Plain for Md5Signature {}
 
 const _: () = assert!(size_of::<libc::tpacket_req>() == 4 * 4);
@@ -43,6 +56,11 @@ const _: () = assert!(size_of::<libc::packet_mreq>() == 4 + 2 + 2 + 8);
 const _: () = assert!(size_of::<libc::tpacket2_hdr>() == 3 * 4 + 2 * 2 + 2 * 4 + 2 * 2 + 4);
 const _: () = assert!(size_of::<libc::tpacket3_hdr>() == 6 * 4 + 2 * 2 + 12 + 8);
 const _: () = assert!(size_of::<libc::tpacket_hdr_v1>() == 4 * 4 + 8 + 2 * 8);
+const _: () = assert!(size_of::<libc::xdp_umem_reg>() == 2 * 8 + 4 * 4);
+const _: () = assert!(size_of::<libc::xdp_mmap_offsets>() == 4 * 4 * 8);
+const _: () = assert!(size_of::<libc::xdp_statistics>() == 6 * 8);
+const _: () = assert!(size_of::<libc::xdp_options>() == 4);
+const _: () = assert!(size_of::<libc::xdp_desc>() == 8 + 2 * 4);
 
 /// `struct tcp_md5sig` of linux/tcp.h.
 #[derive(Clone, Copy)]

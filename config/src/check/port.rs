@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names::Names, tunnel, values};
 use crate::{
-    model::{Interconnect, Port, PortRole, Runtime},
+    model::{Interconnect, Io, Port, PortRole, Runtime},
     problem::{Code, Report, Span},
     raw::{self, At, Document, items},
 };
@@ -29,6 +29,18 @@ fn model(port: &raw::Port, role: PortRole, sure: bool, report: &mut Report) -> O
         report
             .add(Code::UnusedPort, name.span, format!("nothing uses port `{}`", name.value))
             .help("give it to a channel or a LAN, or remove it");
+    }
+    if let Some(io) = port.io.as_ref().filter(|io| io.value == Io::AfXdp)
+        && role == PortRole::Lan
+        && port.offload()
+    {
+        report
+            .add(
+                Code::XdpOffload,
+                io.span,
+                format!("AF_XDP has no room for super-frames, and `{}` has `offload`", name.value),
+            )
+            .help("write offload = false if all its frames come from a wire; use \"af_packet\" where other interfaces of this machine send to it");
     }
     Some(Port {
         name: name.value.clone(),
@@ -177,6 +189,7 @@ pub(super) fn runtime(document: &Document, report: &mut Report) -> Option<Runtim
     Some(Runtime {
         workers: runtime.workers(),
         pin: values(&runtime.pin),
+        poll: runtime.poll(),
         state_dir: runtime.state_dir(),
         socket: runtime.socket(),
         metrics: metrics(runtime, report),

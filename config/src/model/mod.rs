@@ -34,7 +34,7 @@ pub use reference::Ref;
 
 pub use crate::raw::{
     AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
-    Mode, Policy, Profile, Protection, QualityAction, Role, RouteOrigin, RouteSource, RxRing, TagType,
+    Mode, Policy, Poll, Profile, Protection, QualityAction, Role, RouteOrigin, RouteSource, RxRing, TagType,
     UnderlayKind, Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
@@ -74,6 +74,8 @@ pub struct Runtime {
     pub workers: u8,
     /// One CPU per worker, all different; empty when the kernel chooses.
     pub pin: Vec<u16>,
+    /// What a worker does while no frames come.
+    pub poll: Poll,
     /// Directory for state that outlives the process; absolute.
     pub state_dir: PathBuf,
     /// Unix socket of the API; absolute.
@@ -102,7 +104,7 @@ pub struct Port {
     pub rx_ring: RxRing,
     /// Super-frames with a virtio-net header. False on ports of channels whatever the file says.
     pub offload: bool,
-    /// Size of the receive ring in KiB, 256 to 262144.
+    /// Size of the receive ring in KiB, 256 to 262144; of each queue's with AF_XDP.
     pub ring_kib: u32,
     /// Send past the queueing discipline (AF_PACKET).
     pub qdisc_bypass: bool,

@@ -96,6 +96,8 @@ codes! {
     TunnelRole = "QS0112", Error;
     /// Metrics cannot be served there: everywhere, a group, or port 0.
     MetricsAddress = "QS0113", Error;
+    /// AF_XDP hands over frames as they are: a LAN port of it cannot take super-frames and begun checksums.
+    XdpOffload = "QS0114", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;

@@ -27,7 +27,7 @@ pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
 pub use mka::IcvIndicator;
 pub(crate) use mka::{CknPlace, DESTINATION, LONGEST_CKN, Mka, MkaKey};
-pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
+pub use port::{AcceptFrom, Aead, Io, LogFormat, Poll, Profile, RxRing, TagType, UnderlayKind};
 pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
 pub use quality::QualityAction;
 pub(crate) use tree::{At, Kind, suggest};

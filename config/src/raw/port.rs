@@ -23,6 +23,8 @@ section! {
         workers: Int<u8, 1, 64> => default(1);
         /// CPUs to pin the workers to, one per worker. Without it, the kernel chooses.
         pin: List<Int<u16, 0, 4095>> => optional;
+        /// What a worker does while no frames come.
+        poll: Poll => default(Poll::Interrupt);
         /// Directory for state that outlives the process.
         state_dir: AbsolutePath => default(PathBuf::from("/var/lib/quadspan"));
         /// Unix socket of the API.
@@ -36,6 +38,18 @@ section! {
         log_format: LogFormat => default(LogFormat::Auto);
         /// Which implementation of AES-GCM protects frames. Both give the same frames.
         aead: Aead => default(Aead::AwsLc);
+    }
+}
+
+words! {
+    /// What a worker does while no frames come.
+    pub enum Poll {
+        /// It sleeps until the kernel wakes it.
+        Interrupt = "interrupt",
+        /// It goes on looking for 50 microseconds after the last frame, then it sleeps.
+        Adaptive = "adaptive",
+        /// It never sleeps: the least latency, for a CPU of its own (`pin`).
+        Busy = "busy",
     }
 }
 
@@ -75,7 +89,7 @@ section! {
         /// Let the kernel hand over and take super-frames with a virtio-net header. Ignored on ports of
         /// channels, where every frame is cut before it is protected.
         offload: bool => default(true);
-        /// Size of the receive ring in KiB.
+        /// Size of the receive ring in KiB; of each queue's with AF_XDP.
         ring_kib: Int<u32, 256, 262_144> => default(4096);
         /// Send past the kernel's queueing discipline (AF_PACKET only).
         qdisc_bypass: bool => default(true);
@@ -134,11 +148,13 @@ words! {
         Auto = "auto",
         /// A packet socket with a memory-mapped receive ring.
         AfPacket = "af_packet",
+        /// An AF_XDP socket: past the kernel's stack, so frames must be complete as they come. Takes a driver that can; the
+        /// kernel's own way, and then a packet socket, are what is left otherwise, and screens say so.
+        AfXdp = "af_xdp",
         /// A TAP device: attached to when it is there, made when not. The kernel's interface is the far end of it: a LAN to
         /// talk to this machine or to a virtual one, or, in a bridge, the way of a channel.
         Tap = "tap",
     }
-    later { "af_xdp": "AF_XDP comes with a later version; use \"af_packet\""; }
 }
 
 words! {

@@ -51,7 +51,8 @@ pub(crate) const SHAPE: &[Case] = &[
     (Code::OutOfRange, &[("replay_window = 0", "replay_window = ‸99999999999999999999")], "from 0"),
     (Code::OutOfRange, &[("clear_tags = []", "clear_tags = [1, 2, ‸3]")], "more than two"),
     (Code::OutOfRange, &[(MACSEC_2, "cipher = \"gcm-aes-256\"\nconfidentiality_offset = ‸40")], "0, 30"),
-    (Code::NotYet, &[("io = \"af_packet\"", "io = ‸\"af_xdp\"")], "use \"af_packet\""),
+    (Code::UnknownWord, &[("pin = [0, 1]", "poll = ‸\"sometimes\"")], "adaptive"),
+    (Code::XdpOffload, &[("device = \"eth0\"", "device = \"eth0\"\nio = ‸\"af_xdp\"")], "offload = false"),
     (
         Code::Malformed,
         &[("name = \"blue\"", "name = \"blue\"\nquality = { loss = ‸\"2\" }")],

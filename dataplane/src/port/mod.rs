@@ -4,10 +4,11 @@
 //! counts, and never logs. When its device goes down or away it says so with a [`PortError`], and the gateway
 //! gives the worker a new port once the device is back.
 //!
-//! [`memory`] joins two ports inside a process, for tests and benches. `af_packet` and `tap` are the
-//! drivers over `sys`, and `udp` the one for VXLAN tunnels. AF_XDP takes its place beside them in a later version.
+//! [`memory`] joins two ports inside a process, for tests and benches. `af_packet`, `af_xdp` and `tap` are the
+//! drivers over `sys`, and `udp` the one for VXLAN tunnels.
 
 pub mod af_packet;
+pub mod af_xdp;
 mod kernel;
 pub mod memory;
 pub mod tap;
@@ -37,6 +38,12 @@ pub enum PortKind {
     PacketV2,
     /// A packet socket with a receive ring of TPACKET_V3.
     PacketV3,
+    /// AF_XDP in the driver, which reads and writes our memory.
+    XdpZeroCopy,
+    /// AF_XDP in the driver, each frame copied once by the kernel.
+    XdpCopy,
+    /// AF_XDP in the stack, behind most of what it could save.
+    XdpGeneric,
     /// A queue of a TAP device.
     Tap,
     /// A VXLAN tunnel by UDP sockets.
@@ -50,17 +57,22 @@ impl PortKind {
     pub const fn io(self) -> &'static str {
         match self {
             Self::PacketV2 | Self::PacketV3 => "af_packet",
+            Self::XdpZeroCopy | Self::XdpCopy | Self::XdpGeneric => "af_xdp",
             Self::Tap => "tap",
             Self::Vxlan => "vxlan",
             Self::Memory => "memory",
         }
     }
 
-    /// The version of the receive ring, as the configuration has it, where there is one.
+    /// What kind of rings it has, where there are several: the version of the receive ring as the configuration has it, or how near AF_XDP
+    /// comes to the device.
     pub const fn ring(self) -> Option<&'static str> {
         match self {
             Self::PacketV2 => Some("v2"),
             Self::PacketV3 => Some("v3"),
+            Self::XdpZeroCopy => Some("zero-copy"),
+            Self::XdpCopy => Some("copy"),
+            Self::XdpGeneric => Some("generic"),
             Self::Tap | Self::Vxlan | Self::Memory => None,
         }
     }

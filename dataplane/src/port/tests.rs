@@ -18,7 +18,7 @@ use super::{
 use crate::{Batch, Depot, Frame, HEADROOM, Pool, PoolSizes, TAILROOM};
 
 /// Runs `test` on a thread in a namespace with the pair `a` - `b`, MTU 9000, up, silent.
-fn in_new_namespace(test: impl FnOnce() + Send) {
+pub(super) fn in_new_namespace(test: impl FnOnce() + Send) {
     if let Err(error) = Command::new("ip").arg("-V").output() {
         return skip("ip(8) cannot be run", &error);
     }
@@ -49,18 +49,18 @@ fn skip(why: &str, error: &io::Error) {
     eprintln!("SKIPPED: {why}: {error}");
 }
 
-fn ip(words: &str) {
+pub(super) fn ip(words: &str) {
     let output = Command::new("ip").args(words.split(' ')).output().unwrap();
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn silent_up(device: &str) {
+pub(super) fn silent_up(device: &str) {
     sys::sysctl::write(&format!("net/ipv6/conf/{device}/disable_ipv6"), "1").unwrap();
     ip(&format!("link set dev {device} mtu 9000 up"));
 }
 
 /// Waits until the kernel has activated the device's queueing discipline; before, it swallows frames.
-fn active(device: &str) {
+pub(super) fn active(device: &str) {
     wait_for(|| {
         let output = Command::new("ip").args(["link", "show", "dev", device]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -68,7 +68,7 @@ fn active(device: &str) {
     });
 }
 
-fn pool() -> Pool {
+pub(super) fn pool() -> Pool {
     Pool::new(Depot::new(PoolSizes::default()))
 }
 
@@ -84,12 +84,12 @@ fn options(device: &str, ring: Ring, offload: bool) -> Options {
     }
 }
 
-fn open(device: &str, ring: Ring, offload: bool) -> AfPacketPort {
+pub(super) fn open(device: &str, ring: Ring, offload: bool) -> AfPacketPort {
     AfPacketPort::open(&options(device, ring, offload)).unwrap()
 }
 
 /// The next `count` frames; fails when they do not come within five seconds.
-fn receive(port: &mut dyn Port, pool: &mut Pool, count: usize) -> Vec<Frame> {
+pub(super) fn receive(port: &mut dyn Port, pool: &mut Pool, count: usize) -> Vec<Frame> {
     let mut poller = Poller::new().unwrap();
     let mut ready = Vec::new();
     poller.add(port.fd().unwrap(), 1).unwrap();
@@ -108,7 +108,12 @@ fn receive(port: &mut dyn Port, pool: &mut Pool, count: usize) -> Vec<Frame> {
     frames
 }
 
-fn send(port: &mut dyn Port, pool: &mut Pool, octets: &[Vec<u8>], offload: Offload) -> Result<(), PortError> {
+pub(super) fn send(
+    port: &mut dyn Port,
+    pool: &mut Pool,
+    octets: &[Vec<u8>],
+    offload: Offload,
+) -> Result<(), PortError> {
     let mut frames: Vec<_> = octets
         .iter()
         .map(|o| Frame { offload, ..Frame::new(PacketBuf::copy_of(o, HEADROOM, TAILROOM)) })
@@ -119,7 +124,7 @@ fn send(port: &mut dyn Port, pool: &mut Pool, octets: &[Vec<u8>], offload: Offlo
 }
 
 /// A broadcast frame with a local-experimental EtherType, `octets` long.
-fn plain(octets: usize, number: u8) -> Vec<u8> {
+pub(super) fn plain(octets: usize, number: u8) -> Vec<u8> {
     let mut frame = vec![number; octets];
     frame[..6].fill(0xff);
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, number]);
@@ -143,7 +148,7 @@ fn train(data: usize) -> (Vec<u8>, Offload) {
     (frame, offload)
 }
 
-fn octets(frames: &[Frame]) -> Vec<Vec<u8>> {
+pub(super) fn octets(frames: &[Frame]) -> Vec<Vec<u8>> {
     frames.iter().map(|frame| frame.buf.to_vec()).collect()
 }
 
@@ -311,7 +316,7 @@ fn without_buffers_frames_are_dropped_counted_and_the_port_goes_on() {
     });
 }
 
-fn wait_for(mut done: impl FnMut() -> bool) {
+pub(super) fn wait_for(mut done: impl FnMut() -> bool) {
     let mut poller = Poller::new().unwrap();
     for _ in 0..5000 {
         if done() {

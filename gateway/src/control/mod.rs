@@ -206,7 +206,8 @@ impl Gateway {
             let sender = sender.clone();
             // A control loop that is gone needs no news.
             let tell = Box::new(move |news| drop(sender.send((id, news))));
-            let (worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
+            let (mut worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
+            worker.set_poll(config.runtime.poll);
             workers.push(worker);
             mailboxes.push(mailbox);
         }
@@ -490,7 +491,15 @@ impl Gateway {
             }
             let worker_id = WorkerId::at(at);
             let count = self.setup.workers;
-            match ports::open(port, setup.caps.offload, worker_id, count, self.pool, &mut self.taps) {
+            match ports::open(
+                &self.config,
+                port,
+                setup.caps.offload,
+                worker_id,
+                count,
+                self.pool,
+                &mut self.taps,
+            ) {
                 Ok(opened) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
                 Err(why) => {
                     error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));

@@ -7,6 +7,7 @@ mod pair;
 mod start;
 mod taps;
 mod tunnel;
+mod xdp;
 
 use std::{collections::BTreeMap, io};
 
@@ -35,22 +36,24 @@ pub fn devices(config: &Config, taps: &Taps) -> BTreeMap<String, Device> {
         Some(Device {
             mac: MacAddr(mac),
             mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
-            shared: true,
+            // An AF_XDP socket has a queue to itself.
+            shared: port.io != Io::AfXdp,
             udp_segments: af_packet::udp_segments(),
         })
     };
     let device = |port: &PortConfig| match port.io {
         Io::Tap => taps.device(&port.device),
-        Io::Auto | Io::AfPacket => packet(port),
+        Io::Auto | Io::AfPacket | Io::AfXdp => packet(port),
     };
     config.ports.iter().filter_map(|port| Some((port.device.clone(), device(port)?))).collect()
 }
 
-/// Opens a worker's part of a port.
+/// Opens a worker's part of a port of `config`.
 ///
 /// # Errors
 /// When the device is missing or may not be opened: with what to do about it.
 pub fn open(
+    config: &Config,
     port: &PortConfig,
     offload: bool,
     worker: WorkerId,
@@ -63,6 +66,11 @@ pub fn open(
     }
     if port.io == Io::Tap {
         return Ok(Box::new(taps.open(&port.device)?));
+    }
+    if port.io == Io::AfXdp
+        && let Some(opened) = xdp::open(config, port, worker)
+    {
+        return Ok(opened);
     }
     let options = af_packet::Options {
         device: port.device.clone(),

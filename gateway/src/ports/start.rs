@@ -44,7 +44,7 @@ pub fn open_all(
         for (worker_at, worker) in workers.iter_mut().enumerate() {
             let id = WorkerId::at(worker_at);
             if plan.owner.is_none_or(|owner| owner == id) {
-                let opened = open(port, plan.caps.offload, id, setup.workers, pool, taps)?;
+                let opened = open(config, port, plan.caps.offload, id, setup.workers, pool, taps)?;
                 worker.set_port(PortId::at(at), opened).with_context(|| format!("port \"{}\"", port.name))?;
             }
         }

@@ -135,8 +135,9 @@ pub fn ports(look: &Look, ports: &[Port]) -> String {
 fn io(port: &Port) -> String {
     let tunnel = port.tunnel.iter().map(|tunnel| format!(" {} to {}", tunnel.vni, tunnel.remote));
     let ring = port.ring.iter().map(|ring| format!(" {ring}"));
+    let wanted = port.wanted_io.iter().map(|wanted| format!(" NOT NATIVE {wanted}"));
     let closed = port.workers.is_empty().then(|| " (closed)".to_owned());
-    ring.chain(tunnel).chain(closed).fold(port.io.clone(), |text, more| text + &more)
+    ring.chain(tunnel).chain(wanted).chain(closed).fold(port.io.clone(), |text, more| text + &more)
 }
 
 fn link(port: &Port) -> String {

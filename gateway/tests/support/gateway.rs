@@ -149,6 +149,15 @@ impl Gateway {
         self.process = Some(process);
     }
 
+    /// Seconds of CPU that it has used since it started.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let id = self.process.as_ref().unwrap().id();
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // proc(5): utime and stime are the 12th and 13th fields behind the name, in hundredths.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        fields.skip(11).take(2).map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
+    }
+
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

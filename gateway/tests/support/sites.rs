@@ -43,6 +43,10 @@ pub(crate) struct Plan {
     pub(crate) runtime: &'static str,
     /// More lines of the connection, such as its protection.
     pub(crate) connection: &'static str,
+    /// More lines of the ports of channels, at A and at B. Where there are none, those of [`CHANNEL_PORT`].
+    pub(crate) channel_port: [&'static str; 2],
+    /// More lines of the ports of LANs.
+    pub(crate) lan_port: &'static str,
     /// More lines of each attachment.
     pub(crate) attachment: &'static str,
     /// The sites learn each other's LANs by BGP on each attachment, in each family.
@@ -50,6 +54,10 @@ pub(crate) struct Plan {
     /// Channels go through wires of ours, which can be made bad.
     pub(crate) wired: bool,
 }
+
+/// An environment variable with lines for all ports of channels, to run whole suites in another way:
+/// `QUADSPAN_TEST_CHANNEL_PORT='io = "af_xdp"' cargo test -p gateway --test ports`.
+const CHANNEL_PORT: &str = "QUADSPAN_TEST_CHANNEL_PORT";
 
 impl Plan {
     /// What most users have.
@@ -70,6 +78,8 @@ impl Plan {
         bridged: false,
         runtime: "",
         connection: "",
+        channel_port: ["", ""],
+        lan_port: "",
         attachment: "",
         bgp: false,
         wired: false,
@@ -248,7 +258,10 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 fn configuration(plan: Plan, own: u8) -> String {
     let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
     let runtime = if own == 1 { plan.runtime } else { "" };
-    let mut text = format!("{runtime}[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
+    let mut text = format!(
+        "{runtime}\n[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n{}\n",
+        plan.lan_port
+    );
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }
@@ -287,7 +300,13 @@ fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
             let device = format!("device = \"tch{channel}\"\nio = \"tap\"");
             (device, format!("mtu = {}\n", plan.channel_mtu), format!("sci = \"{sci}:0001\"\n"))
         }
-        false => (format!("device = \"ch{channel}\""), String::new(), String::new()),
+        false => {
+            let [a, b] = plan.channel_port;
+            let lines = if own == 1 { a } else { b }.to_owned();
+            let lines =
+                if lines.is_empty() { std::env::var(CHANNEL_PORT).unwrap_or_default() } else { lines };
+            (format!("device = \"ch{channel}\"\n{lines}"), String::new(), String::new())
+        }
     };
     let head = format!(
         "[[port]]\nname = \"p{channel}\"\n{device}\n\

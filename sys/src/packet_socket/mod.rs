@@ -179,6 +179,22 @@ impl PacketSocket {
         Ok(this)
     }
 
+    /// Opens a socket that receives and sends nothing: it keeps the device's address filter open to every frame, and it hears
+    /// ([`PacketSocket::health`]) when the device goes down or away, which sockets of other families do not.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::open`].
+    pub(crate) fn watch(index: u32) -> io::Result<Self> {
+        let socket = Socket::new_raw(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_nonblocking(true)?;
+        socket.attach_filter(&[SockFilter::new(BPF_RETURN, 0, 0, 0)])?;
+        let this = Self { socket: Arc::new(socket), index, total: Cell::default(), gone: Cell::new(false) };
+        this.add_membership(libc::PACKET_MR_PROMISC)?;
+        this.add_membership(libc::PACKET_MR_ALLMULTI)?;
+        this.bind(NOBODYS)?;
+        Ok(this)
+    }
+
     /// The index of the interface that the socket was bound to.
     #[must_use]
     pub fn interface(&self) -> u32 {
@@ -363,6 +379,9 @@ impl AsFd for PacketSocket {
 /// `enum tpacket_versions` of linux/if_packet.h.
 const TPACKET_V2: c_int = 1;
 const TPACKET_V3: c_int = 2;
+
+/// An EtherType for local experiments (IEEE 802 §9.2.4): only frames of a type that nearly nobody sends are even looked at.
+const NOBODYS: c_int = 0x88b6;
 
 /// Classic BPF `ret #k`.
 const BPF_RETURN: u16 = 0x06;

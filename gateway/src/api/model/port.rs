@@ -13,9 +13,12 @@ pub struct Port {
     pub device: String,
     /// `channel`, `lan` or `unused`.
     pub role: String,
-    /// How frames are moved: `af_packet`, `tap` or `vxlan`; `auto` only while no worker has it open.
+    /// How frames are moved: `af_packet`, `af_xdp`, `tap` or `vxlan`; `auto` only while no worker has it open.
     pub io: String,
-    /// The version of its receive ring: `v2` or `v3`, where it has one.
+    /// How the configuration wants them moved, where that could not be; the log has the reason (`port.io`).
+    #[serde(default)]
+    pub wanted_io: Option<String>,
+    /// The version of its receive ring, `v2` or `v3`, or how near AF_XDP comes to the device: `zero-copy`, `copy` or `generic`.
     #[serde(default)]
     pub ring: Option<String>,
     /// Where they go, when it is a tunnel.

@@ -36,6 +36,7 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         device: port.device.clone(),
         role: word(&port.role),
         io: kind.map_or_else(|| word(&port.io), |kind| kind.io().to_owned()),
+        wanted_io: kind.and_then(|kind| instead(port, kind)),
         tunnel: port.underlay.map(|underlay| tunnel(facts, at, &underlay)),
         ring: kind.and_then(PortKind::ring).map(str::to_owned),
         vnet: facts.setup.ports.get(at).is_some_and(|port| port.caps.offload),
@@ -68,6 +69,12 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
 fn kind(facts: &Facts, at: usize) -> Option<PortKind> {
     let mut opened = facts.reports.iter().filter_map(|report| report.ports.get(at).copied().flatten());
     opened.next().map(|(kind, _)| kind)
+}
+
+/// What the configuration asks for, when a worker opened something else.
+fn instead(port: &words::Port, kind: PortKind) -> Option<String> {
+    let as_wanted = matches!(kind, PortKind::XdpCopy | PortKind::XdpZeroCopy);
+    (port.io == words::Io::AfXdp && !as_wanted).then(|| word(&port.io))
 }
 
 fn tunnel(facts: &Facts, at: usize, underlay: &words::Underlay) -> PortTunnel {

@@ -1,6 +1,7 @@
 //! What the API says of a gateway that is well, and of one that is not.
 
 use ::macsec::An;
+use config::model as words;
 use dataplane::{
     ChannelId, DropReason, Fault, Hop as PlanHop, InterfaceId, Target, WorkerId,
     port::{PortCounters, PortKind},
@@ -116,6 +117,27 @@ fn ports_sum_what_their_workers_count() {
     let all = ports(&facts);
     assert_eq!((all[0].state, all[0].reason.as_deref()), (PortState::Down, Some("no_carrier")));
     assert_eq!((all[1].state, all[1].reason.as_deref()), (PortState::Down, Some("port_down")));
+}
+
+#[test]
+fn a_port_that_is_not_what_was_asked_for_says_so() {
+    let mut facts = facts();
+    let wan = std::sync::Arc::make_mut(&mut facts.config).ports.get_mut(2).unwrap();
+    wan.io = words::Io::AfXdp;
+    for (kind, io, ring, wanted) in [
+        (PortKind::XdpZeroCopy, "af_xdp", "zero-copy", None),
+        (PortKind::XdpCopy, "af_xdp", "copy", None),
+        (PortKind::XdpGeneric, "af_xdp", "generic", Some("af_xdp")),
+        (PortKind::PacketV2, "af_packet", "v2", Some("af_xdp")),
+    ] {
+        facts.reports[0].ports[2] = Some((kind, PortCounters::default()));
+        let wan = ports(&facts).swap_remove(2);
+        assert_eq!(
+            (wan.io.as_str(), wan.ring.as_deref(), wan.wanted_io.as_deref()),
+            (io, Some(ring), wanted)
+        );
+    }
+    assert_eq!(ports(&facts)[0].wanted_io, None);
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! The driver for network interfaces over AF_XDP: frames leave the kernel before its stack sees them.
+//!
+//! A small program of ours on the device (`sys::XdpDevice`) gives each receive queue's frames to a socket with memory that the kernel and we share;
+//! a frame is copied once, out of that memory into a buffer of the worker's pool. All queues are one port's, for a port has one worker;
+//! what is sent leaves by the first queue, so that it stays in order.
+//!
+//! What runs where is tried from the best down: in the driver without copying, in the driver with, in the stack (`generic`). The
+//! port says what it got ([`PortKind`]), and why not better ([`AfXdpPort::why_generic`]).
+//!
+//! Nothing comes with a frame here, so it must be complete: a checksum that a sender on this machine left open, a super-frame, or a VLAN tag that
+//! was taken out could not be told from what they lack. So this is for channels (a protected frame is always complete), and for LAN
+//! ports whose frames come from a wire.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use net::VlanTag;
+use sys::{Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
+
+use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use crate::{Batch, Frame, Pool};
+
+/// How to open an [`AfXdpPort`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// The interface's name in the network namespace of the calling thread.
+    pub device: String,
+    /// Which of its frames are ours; the kernel keeps the others.
+    pub claim: Claim,
+    /// The largest frame, in octets from the destination address on, tags included.
+    pub largest_frame: usize,
+    /// About how much memory each queue's frames may take while they wait, in octets.
+    pub ring_octets: usize,
+}
+
+/// A network interface by AF_XDP.
+#[derive(Debug)]
+pub struct AfXdpPort {
+    device: XdpDevice,
+    /// By receive queue; at least one.
+    queues: Vec<XdpSocket>,
+    /// The queue to look at first, so that none starves the others.
+    first: usize,
+    /// All of them, and the device itself.
+    ready: Poller,
+    /// Octets of the longest untagged frame that the device sends.
+    longest: usize,
+    kind: PortKind,
+    why_generic: Option<io::Error>,
+    counters: PortCounters,
+}
+
+impl AfXdpPort {
+    /// Opens the interface, which may be down.
+    ///
+    /// # Errors
+    /// Those of `sys::XdpDevice::attach` and `sys::XdpSocket::open`; those of the best way when no way works.
+    pub fn open(options: &Options) -> io::Result<Self> {
+        let native = match Self::open_as(options, XdpMode::Native) {
+            Err(why) => why,
+            opened => return opened,
+        };
+        match Self::open_as(options, XdpMode::Generic) {
+            Ok(opened) => Ok(Self { why_generic: Some(native), ..opened }),
+            Err(_) => Err(native),
+        }
+    }
+
+    /// Opens the interface in this way or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(options: &Options, mode: XdpMode) -> io::Result<Self> {
+        let mtu = usize::try_from(sys::interface::mtu(&options.device)?).map_err(io::Error::other)?;
+        let device = XdpDevice::attach(&options.device, &options.claim, mode)?;
+        let memory = XdpOptions { max_frame: options.largest_frame, octets: options.ring_octets };
+        let open = |queue| XdpSocket::open(&device, queue, &memory);
+        let queues = (0..device.queues()).map(open).collect::<io::Result<Vec<_>>>()?;
+        let ready = Poller::new()?;
+        ready.add(&device, 0)?;
+        queues.iter().try_for_each(|queue| ready.add(queue, 1))?;
+        let kind = match mode {
+            XdpMode::Generic => PortKind::XdpGeneric,
+            XdpMode::Native if queues.iter().all(XdpSocket::is_zero_copy) => PortKind::XdpZeroCopy,
+            XdpMode::Native => PortKind::XdpCopy,
+        };
+        let (longest, counters) = (mtu + ETHERNET, PortCounters::default());
+        Ok(Self { device, queues, first: 0, ready, longest, kind, why_generic: None, counters })
+    }
+
+    /// Why the driver's own way was not to be had, when it was not.
+    pub const fn why_generic(&self) -> Option<&io::Error> {
+        self.why_generic.as_ref()
+    }
+
+    /// What must not leave: work that nobody would do, and what the device does not carry.
+    fn refuse(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) {
+        let longest = self.longest;
+        let fits = |frame: &Frame| {
+            let tag = if VlanTag::outermost(&frame.buf).is_some() { VlanTag::LEN } else { 0 };
+            !frame.offload.is_pending() && frame.buf.len() <= longest + tag
+        };
+        for frame in frames.extract_if(.., |frame| !fits(frame)) {
+            self.counters.tx_refused += 1;
+            pool.recycle(frame);
+        }
+    }
+}
+
+impl Port for AfXdpPort {
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
+        let before = batch.len();
+        let count = self.queues.len();
+        for at in 0..count {
+            let Some(queue) = self.queues.get_mut((self.first + at) % count) else { continue };
+            // As many looks as there are places, so that frames that are dropped here cannot keep us here.
+            for _ in batch.len()..batch.capacity() {
+                let Some(frame) = queue.next_frame() else { break };
+                batch.extend(take(&frame, pool, &mut self.counters));
+            }
+            queue.release();
+        }
+        self.first = (self.first + 1) % count.max(1);
+        if batch.len() == before {
+            let failed = self.device.health().err().and_then(|error| kernel::port_error(&error));
+            return failed.map_or(Ok(0), Err);
+        }
+        Ok(batch.len() - before)
+    }
+
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
+        self.refuse(frames, pool);
+        let (mut at, mut failed) = (0, None);
+        while let (Some(rest), Some(queue)) = (frames.get(at..), self.queues.first_mut())
+            && !rest.is_empty()
+            && failed.is_none()
+        {
+            let sent = queue.send(rest.iter().map(|frame| &*frame.buf));
+            let octets: u64 = rest.iter().take(sent.taken).map(kernel::octets).sum();
+            self.counters.tx_frames += u64::try_from(sent.taken).unwrap_or(0).saturating_sub(sent.refused);
+            self.counters.tx_refused += sent.refused;
+            self.counters.tx_octets += octets;
+            at += sent.taken;
+            failed = sent.stopped.as_ref().and_then(kernel::port_error);
+            if sent.taken == 0 || sent.stopped.is_some() {
+                // No memory is free: the device is slower than we are, and later frames would find none either.
+                break;
+            }
+        }
+        self.counters.tx_refused += u64::try_from(frames.len() - at).unwrap_or(0);
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.ready.as_fd())
+    }
+
+    fn caps(&self) -> PortCaps {
+        PortCaps::default()
+    }
+
+    fn kind(&self) -> PortKind {
+        self.kind
+    }
+
+    fn counters(&self) -> PortCounters {
+        let kernel = self.queues.iter().filter_map(|queue| queue.statistics().ok());
+        kernel.fold(self.counters, |sum, kernel| PortCounters {
+            rx_ring_full: sum.rx_ring_full + kernel.full,
+            rx_truncated: sum.rx_truncated + kernel.too_long,
+            ..sum
+        })
+    }
+}
+
+/// Copies a frame into a buffer with room around it. `None`, and counted, when that cannot be.
+fn take(from: &XdpFrame<'_>, pool: &mut Pool, counters: &mut PortCounters) -> Option<Frame> {
+    let Some(mut buf) = pool.for_len(from.length()) else {
+        counters.rx_no_buffer += 1;
+        return None;
+    };
+    let whole = from.pieces().all(|piece| piece.is_some_and(|piece| buf.extend_from_slice(piece)));
+    let frame = Frame::new(buf);
+    if !whole {
+        counters.rx_truncated += 1;
+        pool.recycle(frame);
+        return None;
+    }
+    counters.rx_frames += 1;
+    counters.rx_octets += kernel::octets(&frame);
+    Some(frame)
+}
+
+/// Octets of an Ethernet header.
+const ETHERNET: usize = 14;
+
+#[cfg(test)]
+mod tests;

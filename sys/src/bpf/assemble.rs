@@ -1,0 +1,139 @@
+//! eBPF instructions, and the one program that we have (kernel documentation, bpf/standardization/instruction-set).
+//!
+//! A few dozen instructions need no compiler. Jumps go forward to labels, so the program cannot loop, and offsets are filled in
+//! when the label is known.
+
+use super::Claim;
+
+/// What an XDP program answers to leave a frame to the kernel (`XDP_PASS` of linux/bpf.h).
+const PASS: i32 = 2;
+/// `bpf_redirect_map` (linux/bpf.h, helper 51): by this map, or what the flags' low bits say where it has no entry.
+const REDIRECT_MAP: i32 = 51;
+
+/// One instruction: operation, registers, jump, number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Instruction {
+    operation: u8,
+    to: u8,
+    from: u8,
+    jump: i16,
+    number: i32,
+}
+
+impl Instruction {
+    pub(super) fn octets(self) -> [u8; 8] {
+        // The first register stands in the low four bits as the machine counts them (struct bpf_insn).
+        let registers =
+            if cfg!(target_endian = "little") { self.to | self.from << 4 } else { self.to << 4 | self.from };
+        let ([j0, j1], [n0, n1, n2, n3]) = (self.jump.to_ne_bytes(), self.number.to_ne_bytes());
+        [self.operation, registers, j0, j1, n0, n1, n2, n3]
+    }
+}
+
+/// Where jumps lead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Label {
+    Group,
+    Pass,
+    Redirect,
+}
+
+#[derive(Debug, Default)]
+struct Program {
+    code: Vec<Instruction>,
+    open: Vec<(usize, Label)>,
+}
+
+impl Program {
+    fn add(&mut self, operation: u8, to: u8, from: u8, jump: i16, number: i32) {
+        self.code.push(Instruction { operation, to, from, jump, number });
+    }
+
+    /// Goes to `label` when the low 32 bits of a register are (`JEQ`) or are not (`JNE`) this number.
+    fn branch(&mut self, operation: u8, register: u8, number: u32, label: Label) {
+        self.open.push((self.code.len(), label));
+        self.add(operation, register, 0, 0, i32::from_ne_bytes(number.to_ne_bytes()));
+    }
+
+    /// Labels are set in front of the next instruction.
+    fn label(&mut self, label: Label) {
+        let here = self.code.len();
+        for (at, _) in self.open.extract_if(.., |(_, open)| *open == label) {
+            if let Some(jump) = self.code.get_mut(at) {
+                // A program of ours is far shorter than what a jump can reach.
+                jump.jump = i16::try_from(here - at - 1).unwrap_or(i16::MAX);
+            }
+        }
+    }
+}
+
+/// The program: frames that `claim` says are ours go to the socket that `map` has for the receive queue they came by, if there
+/// is one. Everything else is the kernel's as before.
+pub(super) fn redirect(claim: &Claim, map: i32) -> Vec<Instruction> {
+    let mut program = Program::default();
+    if let Claim::Station { mac, types } = claim {
+        station(&mut program, *mac, types);
+        program.label(Label::Pass);
+        program.add(MOVE, 0, 0, 0, PASS);
+        program.add(EXIT, 0, 0, 0, 0);
+        program.label(Label::Redirect);
+    }
+    // r2 = ctx->rx_queue_index; r1 = map; r3 = XDP_PASS; r0 = bpf_redirect_map(r1, r2, r3)
+    program.add(LOAD_32, 2, 1, 16, 0);
+    program.add(LOAD_IMMEDIATE_64, 1, MAP_FD, 0, map);
+    program.add(0, 0, 0, 0, 0);
+    program.add(MOVE, 3, 0, 0, PASS);
+    program.add(CALL, 0, 0, 0, REDIRECT_MAP);
+    program.add(EXIT, 0, 0, 0, 0);
+    program.code
+}
+
+/// Decides by the first fourteen octets. r2 = begin, r3 = end of the frame, r4 and r5 = destination, r5 = type before.
+fn station(program: &mut Program, mac: [u8; 6], types: &[u16]) {
+    let [a, b, c, d, e, f] = mac;
+    let word = |octets: [u8; 4]| u32::from_ne_bytes(octets);
+    let half = |octets: [u8; 2]| u32::from(u16::from_ne_bytes(octets));
+    program.add(LOAD_32, 2, 1, 0, 0);
+    program.add(LOAD_32, 3, 1, 4, 0);
+    program.add(COPY, 4, 2, 0, 0);
+    program.add(ADD, 4, 0, 0, 14);
+    program.open.push((program.code.len(), Label::Pass));
+    program.add(GREATER, 4, 3, 0, 0);
+    program.add(LOAD_16, 5, 2, 12, 0);
+    for ethertype in types {
+        program.branch(EQUAL, 5, half(ethertype.to_be_bytes()), Label::Redirect);
+    }
+    program.add(LOAD_32, 4, 2, 0, 0);
+    program.add(LOAD_16, 5, 2, 4, 0);
+    program.branch(NOT_EQUAL, 4, word([a, b, c, d]), Label::Group);
+    program.branch(EQUAL, 5, half([e, f]), Label::Redirect);
+    program.label(Label::Group);
+    // What IPv6 (RFC 2464 §7) and IPv4 (RFC 1112 §6.4) use, and everybody. LLDP, LACP and their like stay the kernel's.
+    for (mask, group) in [([0xff, 0xff, 0, 0], [0x33, 0x33, 0, 0]), ([0xff, 0xff, 0xff, 0], [1, 0, 0x5e, 0])]
+    {
+        program.add(COPY, 0, 4, 0, 0);
+        program.add(AND, 0, 0, 0, i32::from_ne_bytes(mask));
+        program.branch(EQUAL, 0, word(group), Label::Redirect);
+    }
+    program.branch(NOT_EQUAL, 4, u32::MAX, Label::Pass);
+    program.branch(EQUAL, 5, 0xffff, Label::Redirect);
+}
+
+// Operations, as class | source | kind.
+const MOVE: u8 = 0xb7;
+const COPY: u8 = 0xbf;
+const ADD: u8 = 0x07;
+/// On 32 bits; the upper half becomes zero.
+const AND: u8 = 0x54;
+const LOAD_32: u8 = 0x61;
+const LOAD_16: u8 = 0x69;
+const LOAD_IMMEDIATE_64: u8 = 0x18;
+/// Compare registers, 64 bits.
+const GREATER: u8 = 0x2d;
+/// Compare the low 32 bits with a number.
+const EQUAL: u8 = 0x16;
+const NOT_EQUAL: u8 = 0x56;
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+/// Source "register" of a 64-bit load: the number is a map's descriptor.
+const MAP_FD: u8 = 1;
