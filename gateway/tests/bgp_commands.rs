@@ -3,8 +3,6 @@
 //!
 //! Needs root and the Debian packages that `./test` installs; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod support;
 
 use nix::sys::signal::Signal;

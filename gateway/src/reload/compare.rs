@@ -149,6 +149,8 @@ fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
         ("its attachments", old.attachments != new.attachments),
         ("its LANs", old.lans != new.lans),
         ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
+        ("[connection.quality]", old.quality != new.quality),
+        ("its rate (`quadspan rate` sets it without a restart)", old.rate != new.rate),
         ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
     ];
     let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
