@@ -261,102 +261,98 @@ fn the_mandatory_attributes_are_held_to_their_values() {
     }
 }
 
-// RFC 7606 §5.3, §7.11, RFC 4760 §7, RFC 8950: every family that was declared, and those that were not.
+/// A neighbour that declared both families, and perhaps IPv4 over IPv6 next hops (RFC 8950).
+struct Declared {
+    capabilities: Vec<Capability>,
+    rfc_8950: bool,
+}
+
+impl Declared {
+    fn both() -> [Self; 2] {
+        let families = [Family::Ipv4, Family::Ipv6].map(|family| Capability::Multiprotocol(family.code()));
+        let plain: Vec<_> = families.into_iter().chain([Capability::FourOctetAs(Asn(65001))]).collect();
+        let over = Capability::ExtendedNextHop(vec![(Family::Ipv4.code(), 2)]);
+        let extended = plain.iter().cloned().chain([over]).collect();
+        [Self { capabilities: plain, rfc_8950: false }, Self { capabilities: extended, rfc_8950: true }]
+    }
+
+    /// What becomes of `prefix` on a session of its own. RFC 7606 §7.11 and §5.3 leave the subcode of a reset open.
+    fn look(&self, octets: &[u8], prefix: &str) -> Fate {
+        let change = |config: &mut bgp::PeerConfig| config.ipv4_over_ipv6 = self.rfc_8950;
+        let mut lab = Lab::established(65001, self.capabilities.clone(), change);
+        lab.say(octets);
+        match lab.reset() {
+            Some(reset) => Fate::Reset(if reset.starts_with("reset 3/") { 0 } else { 255 }),
+            None if lab.uses(prefix) => Fate::Used,
+            None => Fate::Withdrawn,
+        }
+    }
+}
+
+/// MP_REACH_NLRI in an UPDATE that is right otherwise.
+fn reach(code: AfiSafi, hop: &[u8], nlri: &[u8]) -> Vec<u8> {
+    let head = [&code.afi.to_be_bytes()[..], &[code.safi, hop.len() as u8], hop, &[0], nlri].concat();
+    update(&[&attribute(0x80, 14, &head), &unhex("40010100 40020602010000fde9")], &[])
+}
+
+/// A global address, a link-local one, and more octets than any next hop has.
+fn hop() -> Vec<u8> {
+    unhex(
+        "20010db8ffff00000000000000000001 fe800000000000000000000000000001 fe800000000000000000000000000009",
+    )
+}
+
+fn used_if(fits: bool) -> Fate {
+    if fits { Fate::Used } else { Fate::Reset(0) }
+}
+
+// RFC 7606 §7.11, RFC 2545 §3, RFC 8950 §3.
 #[test]
-fn multiprotocol_attributes_of_every_family_are_read_or_ignored_or_end_the_session() {
-    let families = [Family::Ipv4, Family::Ipv6].map(|family| Capability::Multiprotocol(family.code()));
-    let wide = Capability::FourOctetAs(Asn(65001));
-    let over = Capability::ExtendedNextHop(vec![(Family::Ipv4.code(), 2)]);
-    let plain: Vec<_> = families.clone().into_iter().chain([wide.clone()]).collect();
-    let extended: Vec<_> = families.into_iter().chain([wide, over]).collect();
-    let common = unhex("40010100 40020602010000fde9");
-    let hop = unhex(
-        "20010db8ffff00000000000000000001 fe800000000000000000000000000001 fe80000000000000 0000000000000009",
-    );
-    let reach = |code: AfiSafi, hop: &[u8], nlri: &[u8]| {
-        let head = [&code.afi.to_be_bytes()[..], &[code.safi, hop.len() as u8], hop, &[0], nlri].concat();
-        update(&[&attribute(0x80, 14, &head), &common], &[])
-    };
-    for (capabilities, rfc_8950) in [(plain, false), (extended, true)] {
-        let connect =
-            || Lab::established(65001, capabilities.clone(), |config| config.ipv4_over_ipv6 = rfc_8950);
-        let mut lab = connect();
-        let mut look = |octets: &[u8], prefix: &str, expected: Fate, what: String| {
-            lab.say(octets);
-            let got = match lab.reset() {
-                // RFC 7606 §7.11 and §5.3 leave the subcode open.
-                Some(reset) => Fate::Reset(if reset.starts_with("reset 3/") { 0 } else { 255 }),
-                None if lab.uses(prefix) => Fate::Used,
-                None => Fate::Withdrawn,
-            };
-            assert_eq!(got, expected, "{what}");
-            lab = connect();
-        };
-        // Next hops of every length.
+fn multiprotocol_next_hops_of_every_length_fit_their_family_or_end_the_session() {
+    for declared in Declared::both() {
         for len in 0..=48 {
-            for (family, nlri, prefix) in
-                [(Family::Ipv4, "10 0a4d", FOUR), (Family::Ipv6, "30 20010db80077", SIX)]
-            {
-                let fits = match family {
-                    Family::Ipv4 => len == 4 || rfc_8950 && matches!(len, 16 | 32),
-                    Family::Ipv6 => matches!(len, 16 | 32),
-                };
-                let good = if len == 4 { unhex("0aff0001") } else { hop[..len].to_vec() };
-                let expected = if fits { Fate::Used } else { Fate::Reset(0) };
-                look(
-                    &reach(family.code(), &good, &unhex(nlri)),
-                    prefix,
-                    expected,
-                    format!("{family}, next hop of {len}"),
-                );
+            let octets = if len == 4 { unhex("0aff0001") } else { hop()[..len].to_vec() };
+            let four = len == 4 || declared.rfc_8950 && matches!(len, 16 | 32);
+            let got = declared.look(&reach(Family::Ipv4.code(), &octets, &unhex("10 0a4d")), FOUR);
+            assert_eq!(got, used_if(four), "IPv4, next hop of {len}, {}", declared.rfc_8950);
+            let got = declared.look(&reach(Family::Ipv6.code(), &octets, &unhex("30 20010db80077")), SIX);
+            assert_eq!(got, used_if(matches!(len, 16 | 32)), "IPv6, next hop of {len}");
+        }
+    }
+}
+
+// RFC 7606 §5.3: prefixes of every length, whole and cut short.
+#[test]
+fn multiprotocol_prefixes_of_every_length_are_read_or_end_the_session() {
+    let [declared, _] = Declared::both();
+    for bits in 0..=255_u8 {
+        for (family, longest, hop) in
+            [(Family::Ipv4, 32, unhex("0aff0001")), (Family::Ipv6, 128, hop()[..16].to_vec())]
+        {
+            let octets = usize::from(bits.div_ceil(8));
+            let whole = [&[bits][..], &vec![0xa0; octets]].concat();
+            let fits = bits <= longest;
+            let prefix = if fits { prefix_of(family, bits) } else { SIX.to_owned() };
+            let got = declared.look(&reach(family.code(), &hop, &whole), &prefix);
+            assert_eq!(got, used_if(fits), "{family} /{bits}");
+            if octets > 0 {
+                let got = declared.look(&reach(family.code(), &hop, &whole[..octets]), SIX);
+                assert_eq!(got, Fate::Reset(0), "{family} /{bits}, cut");
             }
         }
-        // Prefixes of every length, whole and cut short.
-        for bits in 0..=255_u8 {
-            for (family, longest, hop) in
-                [(Family::Ipv4, 32, unhex("0aff0001")), (Family::Ipv6, 128, hop[..16].to_vec())]
-            {
-                let octets = usize::from(bits.div_ceil(8));
-                let body = vec![0xa0; octets];
-                let fits = bits <= longest;
-                let prefix = if fits { prefix_of(family, bits) } else { SIX.to_owned() };
-                let whole = [&[bits][..], &body].concat();
-                look(
-                    &reach(family.code(), &hop, &whole),
-                    &prefix,
-                    if fits { Fate::Used } else { Fate::Reset(0) },
-                    format!("{family} /{bits}"),
-                );
-                if octets > 0 {
-                    look(
-                        &reach(family.code(), &hop, &whole[..octets]),
-                        SIX,
-                        Fate::Reset(0),
-                        format!("{family} /{bits}, cut"),
-                    );
-                }
-            }
-        }
-        // RFC 4760 §7: families that were not declared say nothing, whatever is in them.
-        for (afi, safi) in [
-            (1, 2),
-            (1, 4),
-            (1, 128),
-            (1, 132),
-            (1, 133),
-            (2, 4),
-            (2, 128),
-            (2, 133),
-            (25, 65),
-            (25, 70),
-            (16388, 71),
-            (16397, 75),
-            (0, 0),
-            (65535, 255),
-        ] {
+    }
+}
+
+// RFC 4760 §7: families that were not declared say nothing, whatever is in them.
+#[test]
+fn multiprotocol_families_that_were_not_declared_are_ignored() {
+    let unicast = [(1, 2), (1, 4), (1, 128), (1, 132), (1, 133), (2, 4), (2, 128), (2, 133)];
+    let others = [(25, 65), (25, 70), (16388, 71), (16397, 75), (0, 0), (65535, 255)];
+    for declared in Declared::both() {
+        for (afi, safi) in unicast.into_iter().chain(others) {
             for nlri in ["", "ff", "00", "18 0a0000", "70 000010 0000fde900000001 0a0000"] {
-                let octets = reach(AfiSafi { afi, safi }, &hop[..12], &unhex(nlri));
-                look(&octets, SIX, Fate::Withdrawn, format!("{afi}/{safi} `{nlri}`"));
+                let octets = reach(AfiSafi { afi, safi }, &hop()[..12], &unhex(nlri));
+                assert_eq!(declared.look(&octets, SIX), Fate::Withdrawn, "{afi}/{safi} `{nlri}`");
             }
         }
     }

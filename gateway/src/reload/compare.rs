@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
-        let cases: [(&str, fn(&mut Config)); 9] = [
+        type How = fn(&mut Config);
+        let cases: [(&str, How); 9] = [
             ("[runtime]", |config| config.runtime.workers = 3),
             ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
