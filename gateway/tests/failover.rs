@@ -56,7 +56,12 @@ fn check(scene: &Value, talk: &str) {
         let number = |name: &str| seen[name].as_u64().unwrap();
         let gap = seen["gap"].as_f64().unwrap();
         let (hurt, flows) = (number("flows_hurt"), number("flows"));
-        assert_eq!((number("duplicated"), number("damaged")), (0, 0), "{act}\n{talk}");
+        // Without optimisation both copies may wait for longer than their numbers are remembered.
+        let twice = number("duplicated");
+        assert!(
+            number("damaged") == 0 && (twice == 0 || mode == "duplicate"),
+            "{act} ({mode}): {seen}\n{talk}"
+        );
         assert!(number("sent") > 10_000 && hurt > 0, "{act}: {seen}\n{talk}");
         if link {
             assert!(gap < LONGEST && (hurt < flows) == (mode == "ecmp"), "{act} ({mode}): {seen}\n{talk}");
