@@ -7,6 +7,7 @@ use world::house::{ARROWS, Source, everything, root, sources};
 /// Files on the path that every frame takes.
 const HOT: &[&str] = &[
     "dataplane/src/frame.rs",
+    "dataplane/src/meter.rs",
     "dataplane/src/vlan.rs",
     "dataplane/src/demux.rs",
     "dataplane/src/pipeline/ingress.rs",

@@ -36,6 +36,7 @@ pub mod icmp;
 mod ids;
 mod key_agreement;
 pub mod liveness;
+pub mod meter;
 pub mod neighbor;
 pub mod offload;
 mod pipeline;

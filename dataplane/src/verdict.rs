@@ -66,6 +66,8 @@ closed_list! {
         RogueSequence = "rogue_sequence",
         /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
         UnexpectedRedundancyTag = "unexpected_redundancy_tag",
+        /// The connection carries as much as its `rate` allows.
+        Policed = "policed",
         /// No attachment of the group is live.
         NoLiveAttachment = "no_live_attachment",
         /// The neighbour did not answer ARP or ND, or too many frames already wait for it.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::edge::{Edge, Setting};
 use support::gateway::Gateway;
 use support::peers::{Daemon, Peering};
-use support::shell::{must, ping, until};
+use support::shell::{iperf, must, ping, until};
 use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -291,4 +291,31 @@ fn a_drill_tells_who_moves_and_who_does_not() {
         wait_live(&sites, 2);
         sites.end();
     }
+}
+
+#[test]
+fn a_rate_holds_and_changes_while_tcp_runs() {
+    let Some(sites) = Sites::start("drain::rate", Plan { connection: "rate = 20", ..Plan::DEFAULT }) else {
+        return;
+    };
+    let mbps =
+        |seconds: u32| iperf(&sites.lab, "h-a", "h-b", "10.2.0.2", &format!("-t {seconds}")).rate / 1e6;
+    let slow = mbps(4);
+    println!("20 Mbit/s: {slow}");
+    assert!((5.0..23.0).contains(&slow), "{slow}: {}", sites.a.drops());
+    assert!(sites.a.drops().contains("policed"), "{}", sites.a.drops());
+    let told = [&sites.a, &sites.b].map(|one| one.says("rate blue 60"));
+    assert!(told[0].contains("60 Mbit/s each way"), "{told:?}");
+    let faster = mbps(4);
+    println!("60 Mbit/s: {faster}");
+    assert!(faster > slow * 1.5, "{slow} to {faster}");
+    assert!((15.0..69.0).contains(&faster), "{faster}: {}", sites.a.drops());
+    assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 60);
+    sites.a.says("rate blue off");
+    assert!(sites.a.api("connections")["items"][0]["rate_mbps"].is_null());
+    for wrong in [["rate", "blue", "0"], ["rate", "green", "5"], ["rate", "blue", "fast"]] {
+        assert_ne!(sites.a.cli(&wrong).status, Some(0));
+    }
+    ping(&sites.lab, "h-a", 10, "-i 0.01 10.2.0.2");
+    sites.end();
 }

@@ -52,6 +52,7 @@ fn one(
         protection: connection.protection(),
         standby: protection::standby(connection),
         duplicate: protection::duplicate(connection),
+        rate: given(connection.rate.as_ref()),
         quality,
         mss_clamp: connection.mss_clamp(),
         attachments: attachments?,

@@ -28,6 +28,9 @@ pub struct Connection {
     /// With `duplicate`: how copies are told from new frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<Duplicate>,
+    /// Bandwidth of each direction in Mbit/s, 1 to 400,000; `None`: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// How the quality of its paths is measured; off when transparent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,

@@ -34,6 +34,8 @@ section! {
         standby: Standby => optional;
         /// How the copies of `duplicate` are told from new frames.
         duplicate: Duplicate => optional;
+        /// Bandwidth in Mbit/s, each way; what is more is dropped. Default: no limit.
+        rate: Int<u32, 1, 400_000> => optional;
         /// How good each path is measured to be, and what follows from it.
         quality: Quality => optional;
         /// Lower the MSS of TCP connections that pass: to what fits, to a number, or not at all.

@@ -45,6 +45,7 @@ pub(crate) const SHAPE: &[Case] = &[
     (Code::Malformed, &[("mtu = 1536", "clear_tag_type = ‸\"802.1ad\"")], "without `clear_tags`"),
     (Code::Malformed, &[("via = \"attachments\"", "via = ‸[]")], "empty"),
     (Code::Malformed, &[("mtu = 1536", "peer_mac = ‸\"01:80:c2:00:00:03\"")], "group address"),
+    (Code::OutOfRange, &[("name = \"blue\"", "name = \"blue\"\nrate = ‸0")], "from 1 to 400000"),
     (Code::OutOfRange, &[("workers = 2", "workers = ‸65")], "from 1 to 64"),
     (Code::OutOfRange, &[("vlan = 20", "vlan = ‸4095")], "from 1 to 4094"),
     (Code::OutOfRange, &[("replay_window = 0", "replay_window = ‸99999999999999999999")], "from 0"),
@@ -91,6 +92,10 @@ pub(crate) const SHAPE: &[Case] = &[
 ];
 
 pub(crate) const NAMES: &[Case] = &[
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"0.0.0.0:9477\"")], "every address"),
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"[ff02::1]:9477\"")], "group"),
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"127.0.0.1:0\"")], "no port"),
+    (Code::Malformed, &[("workers = 2", "workers = 2\nmetrics = ‸\"localhost\"")], "address with a port"),
     (Code::DuplicateName, &[("name = \"wan2\"", "name = ‸\"wan1\"")], "two ports"),
     (Code::DuplicateName, &[("name = \"ch2\"", "name = ‸\"ch1\"")], "two channels"),
     (

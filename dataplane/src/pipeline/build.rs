@@ -1,5 +1,7 @@
 //! From a [`Setup`] to the parts of a [`Dataplane`](super::Dataplane).
 
+use std::sync::Arc;
+
 use net::{Instant, IpNet};
 
 use super::{
@@ -130,7 +132,7 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
         let protected = Protected::of(setup, ConnectionId::at(at), &connection.protection);
-        ConnectionState { live: Vec::new(), wire, protected }
+        ConnectionState { live: Vec::new(), wire, protected, meters: Arc::default() }
     };
     setup.connections.iter().enumerate().map(state).collect()
 }

@@ -156,6 +156,9 @@ impl Dataplane {
 
     fn forward(&mut self, facts: &Facts, blame: Blame, mut frame: Frame, exit: Exit, now: Instant) {
         self.count_through(facts.id, true);
+        if !self.is_within_rate(facts, &frame, now) {
+            return self.drop(blame, DropReason::Policed, frame);
+        }
         let Some(out) = self.narrower(&exit) else { return self.drop(blame, DropReason::NoRoute, frame) };
         if !hop(&mut frame) {
             self.send_error(facts, IcmpError::TimeExceeded, &frame, now);

@@ -161,7 +161,7 @@ impl Dataplane {
             false => frame,
         };
         match facts.kind {
-            ConnectionKind::Transparent => self.over_the_wire(&facts, blame, frame),
+            ConnectionKind::Transparent => self.over_the_wire(&facts, blame, frame, now),
             ConnectionKind::Routed => self.by_ethertype(&facts, blame, frame, now),
         }
     }

@@ -58,6 +58,7 @@ use crate::{
     group::Group,
     icmp::RateLimiter,
     liveness::Board,
+    meter::Meters,
     neighbor::Neighbors,
     offload::Coalescer,
     stamp::{Report, WallClock, Why},
@@ -261,6 +262,8 @@ struct ConnectionState {
     wire: Option<Wire>,
     /// Anything but `ecmp`.
     protected: Option<protection::Protected>,
+    /// Its bandwidth, shared by all workers.
+    meters: Arc<Meters>,
 }
 
 #[derive(Debug)]
@@ -487,6 +490,23 @@ impl Dataplane {
 
     fn facts(&self, interface: InterfaceId) -> Option<Facts> {
         self.interfaces.get(interface.index()).map(|one| one.facts)
+    }
+
+    /// Gives a connection its bandwidth, which all workers share.
+    pub fn police(&mut self, connection: ConnectionId, meters: Arc<Meters>) {
+        if let Some(one) = self.connections.get_mut(connection.index()) {
+            one.meters = meters;
+        }
+    }
+
+    /// Whether a frame on its way through, which came in by this interface, is within the bandwidth of its connection.
+    fn is_within_rate(&self, facts: &Facts, frame: &Frame, now: Instant) -> bool {
+        let Some(one) = self.connections.get(facts.connection.index()) else { return true };
+        let meter = match facts.place {
+            Place::Lan { .. } => &one.meters.out,
+            Place::Attachment { .. } => &one.meters.back,
+        };
+        meter.allow(frame.buf.len(), now)
     }
 
     /// Counts a frame under one reason, and takes its buffer back.

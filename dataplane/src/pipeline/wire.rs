@@ -3,7 +3,7 @@
 //! Nothing is looked up and nothing is changed: a flow stays on one attachment, chosen by its hash, as long as
 //! that attachment is live. Pause frames end at each link by their nature (802.3 §31B.1); all else crosses.
 
-use net::{EtherType, Ethernet, MacAddr, VlanTag};
+use net::{EtherType, Ethernet, Instant, MacAddr, VlanTag};
 
 use super::{Blame, Dataplane, Facts};
 use crate::{Crossing, DropReason, Frame, InterfaceId, Place, flow::flow_hash_l2, offload::Layout};
@@ -11,7 +11,7 @@ use crate::{Crossing, DropReason, Frame, InterfaceId, Place, flow::flow_hash_l2,
 const PAUSE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0x00, 0x00, 0x01]);
 
 impl Dataplane {
-    pub(super) fn over_the_wire(&mut self, facts: &Facts, blame: Blame, frame: Frame) {
+    pub(super) fn over_the_wire(&mut self, facts: &Facts, blame: Blame, frame: Frame, now: Instant) {
         let Some((header, _)) = Ethernet::split(&frame.buf) else {
             return self.drop(blame, DropReason::Runt, frame);
         };
@@ -26,6 +26,9 @@ impl Dataplane {
             return self.drop(blame, DropReason::TooBig, frame);
         }
         self.count_through(facts.id, true);
+        if !self.is_within_rate(facts, &frame, now) {
+            return self.drop(blame, DropReason::Policed, frame);
+        }
         self.count_through(out, false);
         match self.foreign_owner(out_facts.place) {
             Some(owner) => self.crossings.push((owner, Crossing::Emit { interface: out, frame })),

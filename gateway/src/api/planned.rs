@@ -11,12 +11,15 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    model::{DrainDone, Events},
+    model::{DrainDone, Events, RateDone},
     server::{document, problem},
     source::{Source, wall},
     view,
 };
-use crate::drain::{NoDrain, Order};
+use crate::{
+    drain::{NoDrain, Order},
+    policer::HIGHEST,
+};
 
 /// How long a drill lasts when nobody says.
 const DRILL: Duration = Duration::from_secs(5);
@@ -71,6 +74,30 @@ pub(super) async fn drill<S: Source>(
         }
         Err(why) => refused(&channel, &why),
     }
+}
+
+/// How much a connection may carry.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bandwidth {
+    /// Each way; without it, there is no limit.
+    mbps: Option<u32>,
+}
+
+pub(super) async fn rate<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(connection): Path<String>,
+    Query(wanted): Query<Bandwidth>,
+) -> Response {
+    if wanted.mbps.is_some_and(|mbps| !(1..=HIGHEST).contains(&mbps)) {
+        let detail = format!("`mbps` is a number from 1 to {HIGHEST}; without it, there is no limit");
+        return problem(StatusCode::BAD_REQUEST, "bad_rate", detail);
+    }
+    if source.set_rate(&connection, wanted.mbps) {
+        return document("Rate", wall(), RateDone { connection, rate_mbps: wanted.mbps });
+    }
+    let name: String = connection.chars().take(100).collect();
+    let detail = format!("there is no connection `{name}`; GET /v1/connections lists them");
+    problem(StatusCode::NOT_FOUND, "unknown_connection", detail)
 }
 
 /// From where on.

@@ -9,9 +9,9 @@ use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, InterfaceId, Setup, underlay::Tunnel};
+use dataplane::{ChannelId, ConnectionId, InterfaceId, Setup, WorkerId, underlay::Tunnel};
 use jiff::Timestamp;
-use macsec::mka::RekeyAnswer;
+use macsec::mka::{RekeyAnswer, SuspendAnswer};
 use net::{Instant, MacAddr};
 use tokio::sync::Semaphore;
 
@@ -25,9 +25,11 @@ use crate::{
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
     drill::{Drill, Drilled},
-    events::{Log, Record},
+    events::{Log, Record, Sums},
     link_monitor::{self, Link, Watched},
-    names, ports,
+    names,
+    policer::Bandwidths,
+    ports,
     reload::{Current, Outcome, Reloader, Shared},
     secrets::Secrets,
     worker::Report,
@@ -41,7 +43,13 @@ pub trait Source: Send + Sync + 'static {
     /// is ending.
     fn reload(&self, dry_run: bool) -> impl Future<Output = Option<Outcome>> + Send;
     /// Asks for a fresh SAK on the channel of this name.
-    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoKay>> + Send;
+    /// Asks for a suspension of MKA on the channel of this name.
+    fn suspend(
+        &self,
+        channel: &str,
+        time: Duration,
+    ) -> impl Future<Output = Result<SuspendAnswer, NoKay>> + Send;
     /// Moves traffic off the channel of this name.
     fn drain(&self, channel: &str, order: Order) -> impl Future<Output = Result<Drain, NoDrain>> + Send;
     /// Lets traffic use it again.
@@ -53,8 +61,12 @@ pub trait Source: Send + Sync + 'static {
         lasts: Duration,
         force: bool,
     ) -> impl Future<Output = Result<Drilled, NoDrain>> + Send;
+    /// Sets the bandwidth of the connection of this name, in Mbit/s; `None`: no limit. False when there is no such one.
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
+    /// All changes of forwarding since the start, added up.
+    fn changes(&self) -> Sums;
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Switches the BFD sessions of an interface (`connection/channel`, `connection/port`), or of all attachments of a channel,
@@ -101,9 +113,9 @@ pub enum NoBfd {
     None,
 }
 
-/// Why nobody was asked for a fresh SAK.
+/// Why no KaY was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoRekey {
+pub enum NoKay {
     /// There is no such channel.
     UnknownChannel,
     /// Its keys are static, or it has none.
@@ -125,6 +137,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Bandwidths in Mbit/s, by connection of the configuration; `None`: no limit.
+    pub rates: Vec<Option<u32>>,
     /// Planned work.
     pub drains: Vec<Drain>,
     /// What else should be known of the gateway as a whole.
@@ -197,11 +211,20 @@ pub struct Running {
     pub drains: Arc<Desk>,
     /// Its failover record.
     pub events: Arc<Log>,
+    /// The bandwidths of its connections.
+    pub bandwidths: Bandwidths,
     /// One drill at a time.
     pub drills: Arc<Semaphore>,
 }
 
 impl Running {
+    /// The channel of this name, if MKA gives it its keys, and the worker whose it is.
+    fn with_mka(&self, name: &str) -> Result<(ChannelId, WorkerId), NoKay> {
+        let id = with_mka(&self.config(), name)?;
+        let owner = self.setup().channels.get(id.index()).ok_or(NoKay::UnknownChannel)?.owner;
+        Ok((id, owner))
+    }
+
     fn config(&self) -> Arc<Config> {
         self.current.lock().config.clone()
     }
@@ -269,12 +292,15 @@ impl Source for Running {
         let alerts = monitor_alert(&self.links).into_iter().chain(kernel_alerts(&current.config));
         let alerts = alerts.chain(reload_alert(&current)).collect();
         let devices = current.config.ports.iter().map(DeviceFacts::read).collect();
+        let connections = 0..current.config.connections.len();
+        let rates = connections.map(|at| self.bandwidths.rate(ConnectionId::at(at))).collect();
         Facts {
             config: current.config,
             config_file: self.config_file.clone(),
             setup: current.setup,
             reports,
             devices,
+            rates,
             drains: self.drains.drains(),
             alerts,
             started: self.started,
@@ -287,10 +313,14 @@ impl Source for Running {
         self.reloader.reload(dry_run).await
     }
 
-    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
-        let id = with_mka(&self.config(), channel)?;
-        let owner = self.setup().channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
-        self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.rekey(owner, id).await.ok_or(NoKay::Silent)
+    }
+
+    async fn suspend(&self, channel: &str, time: Duration) -> Result<SuspendAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.suspend(owner, id, time).await.ok_or(NoKay::Silent)
     }
 
     async fn drain(&self, channel: &str, order: Order) -> Result<Drain, NoDrain> {
@@ -317,8 +347,21 @@ impl Source for Running {
         drill.await.map_err(|_| NoDrain::Silent)?
     }
 
+    fn set_rate(&self, connection: &str, mbps: Option<u32>) -> bool {
+        let at = self.config().connections.iter().position(|one| one.name == connection);
+        at.is_some_and(|at| {
+            tracing::info!(event = "connection.rate", connection, mbps, "bandwidth of each direction");
+            self.bandwidths.set(ConnectionId::at(at), mbps);
+            true
+        })
+    }
+
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
         self.events.since(after)
+    }
+
+    fn changes(&self) -> Sums {
+        self.events.sums()
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {
@@ -392,11 +435,10 @@ pub(super) fn bfd_called(
 }
 
 /// The channel of this name, if MKA gives it its keys.
-pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoRekey> {
-    let at =
-        config.channels.iter().position(|channel| channel.name == name).ok_or(NoRekey::UnknownChannel)?;
+pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoKay> {
+    let at = config.channels.iter().position(|channel| channel.name == name).ok_or(NoKay::UnknownChannel)?;
     let mka = config.channels.get(at).is_some_and(|channel| channel.macsec.mka.is_some());
-    if mka { Ok(ChannelId::at(at)) } else { Err(NoRekey::NoMka) }
+    if mka { Ok(ChannelId::at(at)) } else { Err(NoKay::NoMka) }
 }
 
 /// This moment, on the wall clock.

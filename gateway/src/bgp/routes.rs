@@ -53,6 +53,11 @@ impl Routes {
         self.base = base;
     }
 
+    /// Whose routes are gone already.
+    pub(super) fn remove_peer(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+    }
+
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
     }

@@ -1,9 +1,9 @@
-//! `drain`, `undrain` and `drill`.
+//! `drain`, `undrain`, `drill` and `rate`.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    args::{ChannelArgs, DrainArgs, DrillArgs, Global},
+    args::{ChannelArgs, DrainArgs, DrillArgs, Global, RateArgs},
     ask::{escaped, get, line, parse, talk},
     exit::{Exit, Failure},
     terminal,
@@ -11,7 +11,9 @@ use super::{
 use crate::{
     api::{
         client,
-        model::{Channel, ChannelDrain, Connection, Document, DrainDone, DrainState, DrillDone, List},
+        model::{
+            Channel, ChannelDrain, Connection, Document, DrainDone, DrainState, DrillDone, List, RateDone,
+        },
     },
     drill::LONGEST,
     show,
@@ -136,4 +138,28 @@ fn meant(global: &Global, name: &str) -> Result<Vec<String>, Failure> {
         || vec![name.to_owned()],
         |one| one.attachments.into_iter().map(|attachment| attachment.channel).collect(),
     ))
+}
+
+/// `rate CONNECTION MBPS|off`.
+pub(super) fn rate(global: &Global, options: &RateArgs) -> Result<Exit, Failure> {
+    let mbps = options.rate.0.map(|mbps| format!("?mbps={mbps}")).unwrap_or_default();
+    let body = talk(client::post(
+        &global.socket,
+        &format!("/v1/connections/{}/rate{mbps}", escaped(&options.connection)),
+    ))?;
+    let done: Document<RateDone> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+        return Ok(Exit::Done);
+    }
+    let rate = done
+        .content
+        .rate_mbps
+        .map_or_else(|| "no limit".to_owned(), |mbps| format!("{mbps} Mbit/s each way"));
+    let text = format!(
+        "{}: {rate}, until the gateway restarts: `rate` in the file is for good\n",
+        options.connection
+    );
+    terminal::print(text.as_bytes())?;
+    Ok(Exit::Done)
 }

@@ -17,9 +17,10 @@ pub fn connections(look: &Look, connections: &[Connection]) -> String {
 }
 
 fn one(look: &Look, connection: &Connection) -> String {
-    let Connection { name, mode, protection, interconnect, live, total, .. } = connection;
+    let Connection { name, mode, protection, interconnect, live, total, rate_mbps, .. } = connection;
+    let rate = rate_mbps.map(|mbps| format!(", {mbps} Mbit/s")).unwrap_or_default();
     let heading = format!(
-        "{name}   {}   {live} of {total} attachments live   {mode}, {protection}, to {interconnect}\n",
+        "{name}   {}   {live} of {total} attachments live   {mode}, {protection}{rate}, to {interconnect}\n",
         word(connection.state)
     );
     let columns = [

@@ -28,6 +28,9 @@ pub struct Connection {
     pub live: usize,
     /// Attachments.
     pub total: usize,
+    /// Bandwidth of each direction in Mbit/s; null: no limit.
+    #[serde(default)]
+    pub rate_mbps: Option<u32>,
     /// Octets received over all attachments, tags and SecTAGs not counted.
     pub rx_octets: u64,
     /// Octets sent over all attachments.
@@ -202,4 +205,13 @@ pub struct Neighbor {
     pub state: String,
     /// When it was last confirmed; while `incomplete`, since when it is asked for.
     pub since: Timestamp,
+}
+
+/// The bandwidth of a connection from now on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RateDone {
+    /// The connection.
+    pub connection: String,
+    /// Mbit/s each way; null: no limit.
+    pub rate_mbps: Option<u32>,
 }

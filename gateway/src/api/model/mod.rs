@@ -27,13 +27,15 @@ pub use bfd::{BfdDone, BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
+    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, RateDone, Redundancy, Route, RouteAction,
+    RouteOrigin,
 };
 pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
+    SuspendAnswer, Suspension,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;

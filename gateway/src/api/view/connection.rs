@@ -50,6 +50,7 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
         reason,
         live,
         total: attachments.len(),
+        rate_mbps: facts.rates.get(at).copied().flatten(),
         rx_octets: attachments.iter().map(|one| one.rx_octets).sum(),
         tx_octets: attachments.iter().map(|one| one.tx_octets).sum(),
         active: guard.and_then(|guard| active(facts, guard)),
