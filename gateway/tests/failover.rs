@@ -46,17 +46,22 @@ fn check(scene: &Value, talk: &str) {
     let soon = if act == "drain" { 10.0 * LONGEST } else { LONGEST };
     assert!(detected.is_some_and(|seconds| seconds < soon), "{act}: {detected:?}\n{talk}");
     let silent = act == "black-hole";
-    assert_eq!(
-        scene["reasons"].to_string().contains("bfd_down"),
-        silent || !link,
-        "{act}: {}",
-        scene["reasons"]
-    );
+    let why = match act {
+        "black-hole" | "kill-and-restart" => "bfd_down",
+        "drain" => "drained",
+        _ => "no_carrier",
+    };
+    assert!(scene["reasons"].to_string().contains(why), "{act}: {}", scene["reasons"]);
     for seen in scene["directions"].as_array().unwrap() {
         let number = |name: &str| seen[name].as_u64().unwrap();
         let gap = seen["gap"].as_f64().unwrap();
         let (hurt, flows) = (number("flows_hurt"), number("flows"));
-        assert_eq!((number("duplicated"), number("damaged")), (0, 0), "{act}\n{talk}");
+        // Without optimisation both copies may wait for longer than their numbers are remembered.
+        let twice = number("duplicated");
+        assert!(
+            number("damaged") == 0 && (twice == 0 || mode == "duplicate"),
+            "{act} ({mode}): {seen}\n{talk}"
+        );
         assert!(number("sent") > 10_000 && hurt > 0, "{act}: {seen}\n{talk}");
         if link {
             assert!(gap < LONGEST && (hurt < flows) == (mode == "ecmp"), "{act} ({mode}): {seen}\n{talk}");
