@@ -61,5 +61,5 @@ pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
     Setup,
 };
-pub use tables::{ConnectionTables, Hop, Tables, Target};
+pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

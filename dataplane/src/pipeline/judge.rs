@@ -140,7 +140,7 @@ impl Dataplane {
     pub(super) fn choose_again(&mut self) {
         let board = &self.board;
         for (at, state) in self.connections.iter_mut().enumerate() {
-            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| tables.groups());
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {

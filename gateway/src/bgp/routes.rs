@@ -1,13 +1,10 @@
 //! From what a speaker learnt to a forwarding table: next hops are resolved, equal ones are shared, and what the
 //! configuration says goes before what neighbours say.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use bgp::{Family, PeerId, RouteChange, RouteNextHop, rib::PrefixMap, wire::attributes::NextHop};
-use dataplane::{ConnectionTables, Hop, InterfaceId, Target};
+use bgp::{PeerId, RouteChange, RouteNextHop, wire::attributes::NextHop};
+use dataplane::{ConnectionTables, Hop, InterfaceId, RouteSet, Target};
 use net::IpNet;
 
 /// Where a neighbour is.
@@ -20,90 +17,74 @@ pub(super) struct Place {
 /// The routes of one connection.
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// What the configuration says; the later of two for one prefix counts.
-    base: Vec<(IpNet, Target)>,
+    set: RouteSet,
     subnets: Vec<(IpNet, InterfaceId)>,
     peers: BTreeMap<PeerId, Place>,
-    learned: PrefixMap<u32>,
-    targets: Targets,
-    changed: bool,
+    /// The last next hops, and what they are: most routes lead where the one before led.
+    last: Option<(Vec<RouteNextHop>, Option<Target>)>,
 }
 
 impl Routes {
+    /// `base` is what the configuration says; the later of two for one prefix counts.
     pub(super) fn new(base: Vec<(IpNet, Target)>, subnets: Vec<(IpNet, InterfaceId)>) -> Self {
-        Self {
-            base,
-            subnets,
-            peers: BTreeMap::new(),
-            learned: PrefixMap::default(),
-            targets: Targets::default(),
-            changed: false,
-        }
+        Self { set: RouteSet::new(base), subnets, peers: BTreeMap::new(), last: None }
     }
 
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
     }
 
-    /// Takes a change in; it counts from the next [`build`](Self::build) on.
+    /// Takes a change in; it counts from the next [`tables`](Self::tables) on.
     pub(super) fn apply(&mut self, change: &RouteChange) {
         let target = match change {
-            RouteChange::Use { next_hops, .. } => self.target(next_hops),
+            RouteChange::Use { next_hops, .. } => self.known(next_hops),
             RouteChange::Gone { .. } => None,
         };
-        let id = target.map(|target| self.targets.take(target));
-        let before = match id {
-            Some(id) => self.learned.insert(change.prefix(), id),
-            None => self.learned.remove(&change.prefix()),
+        match target {
+            Some(target) => self.set.learn(change.prefix(), target),
+            None => self.set.forget(change.prefix()),
         };
-        if let Some(before) = before {
-            self.targets.release(before);
-        }
-        self.changed |= before != id;
-    }
-
-    /// True once after something changed.
-    pub(super) const fn take_changed(&mut self) -> bool {
-        core::mem::replace(&mut self.changed, false)
     }
 
     pub(super) const fn is_changed(&self) -> bool {
-        self.changed
+        self.set.is_changed()
     }
 
-    /// The table of now.
-    pub(super) fn build(&self) -> ConnectionTables {
-        let learned =
-            self.learned.iter().filter_map(|(prefix, id)| Some((prefix, self.targets.get(*id)?.clone())));
-        ConnectionTables::build(learned.chain(self.base.iter().cloned()))
+    /// The tables of now.
+    pub(super) fn tables(&mut self) -> Arc<ConnectionTables> {
+        self.set.tables()
     }
 
     /// How many prefixes were learnt.
     pub(super) fn learned(&self) -> usize {
-        self.learned.len(Family::Ipv4) + self.learned.len(Family::Ipv6)
+        self.set.len()
     }
 
     /// What is done with packets to exactly this prefix, as far as it was learnt, and whether it counts: the
     /// configuration may say something else.
     pub(super) fn of(&self, prefix: &IpNet) -> Option<(&Target, bool)> {
-        let target = self.targets.get(*self.learned.get(prefix)?)?;
-        Some((target, !self.base.iter().any(|(own, _)| own == prefix)))
+        Some((self.set.learned(prefix)?, !self.set.is_fixed(prefix)))
     }
 
     /// The longest prefix that holds `address`, learnt or not.
     pub(super) fn lookup(&self, address: IpAddr) -> Option<IpNet> {
-        let own = self.base.iter().map(|(net, _)| *net).filter(|net| net.contains(&address));
-        let learned = self.learned.lookup(address).map(|(net, _)| net);
-        own.chain(learned).max_by_key(IpNet::prefix_len)
+        self.set.longest(address)
     }
 
     /// Everything that was learnt and counts, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &Target)> {
-        let shadowed = |prefix: &IpNet| self.base.iter().any(|(own, _)| own == prefix);
-        self.learned
-            .iter()
-            .filter(move |(prefix, _)| !shadowed(prefix))
-            .filter_map(|(prefix, id)| Some((prefix, self.targets.get(*id)?)))
+        self.set.iter().filter(|(prefix, _)| !self.set.is_fixed(prefix))
+    }
+
+    fn known(&mut self, next_hops: &[RouteNextHop]) -> Option<Target> {
+        if let Some((hops, target)) = &self.last
+            && hops == next_hops
+        {
+            return target.clone();
+        }
+        let target = self.target(next_hops);
+        self.last = Some((next_hops.to_vec(), target.clone()));
+        target
     }
 
     fn target(&self, next_hops: &[RouteNextHop]) -> Option<Target> {
@@ -154,55 +135,6 @@ fn weights(next_hops: &[RouteNextHop]) -> Vec<u8> {
     bandwidths.into_iter().map(share).collect()
 }
 
-/// Targets, each once, with a number and a count of its users.
-#[derive(Debug, Default)]
-struct Targets {
-    numbers: HashMap<Target, u32>,
-    slots: Vec<Option<(Target, u32)>>,
-    free: Vec<u32>,
-}
-
-impl Targets {
-    fn take(&mut self, target: Target) -> u32 {
-        if let Some(&number) = self.numbers.get(&target) {
-            if let Some((_, users)) = self.slot(number) {
-                *users += 1;
-            }
-            return number;
-        }
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.numbers.insert(target.clone(), number);
-        if let Some(slot) = usize::try_from(number).ok().and_then(|at| self.slots.get_mut(at)) {
-            *slot = Some((target, 1));
-        }
-        number
-    }
-
-    fn release(&mut self, number: u32) {
-        let Some((_, users)) = self.slot(number) else { return };
-        *users -= 1;
-        if *users > 0 {
-            return;
-        }
-        let slot = usize::try_from(number).ok().and_then(|at| self.slots.get_mut(at));
-        if let Some((target, _)) = slot.and_then(Option::take) {
-            self.numbers.remove(&target);
-            self.free.push(number);
-        }
-    }
-
-    fn slot(&mut self, number: u32) -> Option<&mut (Target, u32)> {
-        self.slots.get_mut(usize::try_from(number).ok()?)?.as_mut()
-    }
-
-    fn get(&self, number: u32) -> Option<&Target> {
-        self.slots.get(usize::try_from(number).ok()?)?.as_ref().map(|(target, _)| target)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,14 +181,15 @@ mod tests {
         let mut routes = routes();
         let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
         routes.apply(&used("10.9.0.0/16", vec![b.clone(), a.clone()]));
-        assert!(routes.take_changed() && !routes.take_changed());
+        assert!(routes.is_changed());
+        routes.tables();
+        assert!(!routes.is_changed());
         let both = [(0, "169.254.1.2".to_owned(), 1), (1, "169.254.2.2".to_owned(), 1)];
         assert_eq!(hops(&routes, "10.9.0.0/16"), both);
         routes.apply(&used("10.9.0.0/16", vec![a, b]));
         assert!(!routes.is_changed(), "another best, the same hops: nothing to build");
         routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
-        assert!(routes.take_changed() && routes.learned() == 0);
-        assert!(routes.targets.slots.iter().all(Option::is_none) && routes.targets.numbers.is_empty());
+        assert!(routes.is_changed() && routes.learned() == 0);
     }
 
     #[test]

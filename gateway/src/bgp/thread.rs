@@ -282,10 +282,10 @@ impl Loop {
         }
         let mut connections = self.tables.connections.clone();
         for one in &mut self.speaking {
-            if one.routes.take_changed()
+            if one.routes.is_changed()
                 && let Some(place) = connections.get_mut(one.connection)
             {
-                *place = Arc::new(one.routes.build());
+                *place = one.routes.tables();
             }
         }
         let tables = Arc::new(Tables { generation: self.tables.generation + 1, connections });
