@@ -67,8 +67,8 @@ fn routes(c: &mut Criterion) {
                 held = set.tables();
             };
             group.bench_function(format!("change/{family}/{name}"), |b| {
-                let round = |set: &mut RouteSet| flip(set, prefixes[pick(&mut dice, size)]);
-                b.iter_custom(|iters| timed(iters, 1, &mut set, |_| (), round));
+                let mut round = |set: &mut RouteSet| flip(set, prefixes[pick(&mut dice, size)]);
+                b.iter_custom(|iters| timed(iters, 1, &mut set, |_| (), &mut round));
             });
             let default: IpNet = if family == "v4" { "0.0.0.0/0" } else { "::/0" }.parse().unwrap();
             group.bench_function(format!("default/{family}/{name}"), |b| {

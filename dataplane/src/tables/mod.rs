@@ -6,7 +6,7 @@
 //!
 //! All that is long is done where tables are built: what the buckets of a group prefer ([`Preferences`]), once for all groups of
 //! the same weights, and the list of neighbours that routes lead to. A worker that swaps looks at the members of each
-//! group, and at nothing else. Whoever builds them keeps a [`RouteSet`]: the next tables then cost what changed.
+//! group, and at nothing else, and not even at those when only prefixes changed. Whoever builds them keeps a [`RouteSet`]: the next tables then cost what changed.
 
 mod route_set;
 mod targets;
@@ -104,6 +104,11 @@ impl ConnectionTables {
     #[inline]
     pub(crate) fn groups(&self) -> &[HopGroup] {
         &self.compiled.groups
+    }
+
+    /// True when the groups are those of `other`: only which prefixes lead there may differ.
+    pub(crate) fn leads_where(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.compiled.groups, &other.compiled.groups)
     }
 
     /// The neighbours on this interface that routes lead to.

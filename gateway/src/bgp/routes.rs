@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use bgp::{PeerId, RouteChange, RouteNextHop, wire::attributes::NextHop};
-use dataplane::{ConnectionTables, Hop, InterfaceId, RouteSet, Target};
+use dataplane::{ConnectionTables, Hop, InterfaceId, RouteSet, Target, group::Weight, protection::weights};
 use net::IpNet;
 
 /// Where a neighbour is.
@@ -19,6 +19,8 @@ pub(super) struct Place {
 pub(super) struct Routes {
     set: RouteSet,
     subnets: Vec<(IpNet, InterfaceId)>,
+    /// What the channel below each interface carries, where the configuration says so.
+    capacities: BTreeMap<InterfaceId, u64>,
     peers: BTreeMap<PeerId, Place>,
     /// The last next hops, and what they are: most routes lead where the one before led.
     last: Option<(Vec<RouteNextHop>, Option<Target>)>,
@@ -26,12 +28,17 @@ pub(super) struct Routes {
 
 impl Routes {
     /// `base` is what the configuration says; the later of two for one prefix counts.
-    pub(super) fn new(base: Vec<(IpNet, Target)>, subnets: Vec<(IpNet, InterfaceId)>) -> Self {
-        Self { set: RouteSet::new(base), subnets, peers: BTreeMap::new(), last: None }
+    pub(super) fn new(
+        base: Vec<(IpNet, Target)>,
+        subnets: Vec<(IpNet, InterfaceId)>,
+        capacities: BTreeMap<InterfaceId, u64>,
+    ) -> Self {
+        Self { set: RouteSet::new(base), subnets, capacities, peers: BTreeMap::new(), last: None }
     }
 
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
+        self.last = None;
     }
 
     /// Takes a change in; it counts from the next [`tables`](Self::tables) on.
@@ -88,51 +95,55 @@ impl Routes {
     }
 
     fn target(&self, next_hops: &[RouteNextHop]) -> Option<Target> {
-        let weights = weights(next_hops);
-        let hops = next_hops.iter().zip(weights).filter_map(|(hop, weight)| self.hop(hop, weight));
+        let ways = next_hops.iter().filter_map(|hop| Some((self.way(hop)?, hop.bandwidth)));
         // In one order whatever the best one is: flows stay where they are when only that changes.
-        let hops: BTreeMap<_, _> = hops.map(|hop| ((hop.interface, hop.gateway), hop)).collect();
-        (!hops.is_empty()).then(|| Target::Via(hops.into_values().collect()))
+        let ways: BTreeMap<_, _> = ways.collect();
+        let weights = self.weights(&ways);
+        let hop = |(&(interface, gateway), weight): (&(InterfaceId, IpAddr), Weight)| Hop {
+            interface,
+            gateway,
+            weight: weight.get(),
+        };
+        (!ways.is_empty()).then(|| Target::Via(ways.keys().zip(weights).map(hop).collect()))
+    }
+
+    /// Shares in proportion to the link bandwidths, when every way tells one; by the capacities of the channels otherwise,
+    /// as static routes have them.
+    fn weights(&self, ways: &BTreeMap<(InterfaceId, IpAddr), Option<u64>>) -> Vec<Weight> {
+        let told: Vec<_> = ways.values().copied().collect();
+        if told.iter().all(|bandwidth| bandwidth.is_some_and(|one| one > 0)) {
+            return weights(&told);
+        }
+        let capacity = |(interface, _): &(InterfaceId, IpAddr)| self.capacities.get(interface).copied();
+        weights(&ways.keys().map(capacity).collect::<Vec<_>>())
     }
 
     /// RFC 4271 §5.1.3: the next hop is on a network we are on. One that is not (an internal neighbour passed it on as
     /// it was) is reached through the neighbour itself.
-    fn hop(&self, hop: &RouteNextHop, weight: u8) -> Option<Hop> {
+    fn way(&self, hop: &RouteNextHop) -> Option<(InterfaceId, IpAddr)> {
         let place = self.peers.get(&hop.peer)?;
         let gateway = match hop.address {
             // RFC 2545 §3: the link-local address, when there is one, is on the link of the session.
             NextHop::V6 { link_local: Some(link_local), global }
                 if self.subnet_of(global.into()).is_none() =>
             {
-                return Some(Hop { interface: place.interface, gateway: link_local.into(), weight });
+                return Some((place.interface, link_local.into()));
             }
             NextHop::V4(_) | NextHop::V6 { .. } => hop.address.address(),
         };
         let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
         if link_local {
-            return Some(Hop { interface: place.interface, gateway, weight });
+            return Some((place.interface, gateway));
         }
         Some(match self.subnet_of(gateway) {
-            Some(interface) => Hop { interface, gateway, weight },
-            None => Hop { interface: place.interface, gateway: place.address, weight },
+            Some(interface) => (interface, gateway),
+            None => (place.interface, place.address),
         })
     }
 
     fn subnet_of(&self, address: IpAddr) -> Option<InterfaceId> {
         self.subnets.iter().find(|(net, _)| net.contains(&address)).map(|(_, interface)| *interface)
     }
-}
-
-/// Shares in proportion to the link bandwidths, when every hop tells one; equal shares otherwise.
-fn weights(next_hops: &[RouteNextHop]) -> Vec<u8> {
-    let bandwidths: Option<Vec<u64>> = next_hops.iter().map(|hop| hop.bandwidth).collect();
-    let most = bandwidths.iter().flatten().copied().max().unwrap_or(0);
-    let Some(bandwidths) = bandwidths.filter(|_| most > 0) else { return vec![1; next_hops.len()] };
-    let share = |bandwidth: u64| {
-        let scaled = u128::from(bandwidth) * 255 / u128::from(most);
-        u8::try_from(scaled).unwrap_or(u8::MAX).max(1)
-    };
-    bandwidths.into_iter().map(share).collect()
 }
 
 #[cfg(test)]
@@ -163,7 +174,7 @@ mod tests {
             (net("169.254.2.0/30"), InterfaceId(1)),
             (net("10.1.0.0/24"), InterfaceId(2)),
         ];
-        let mut routes = Routes::new(base, subnets);
+        let mut routes = Routes::new(base, subnets, BTreeMap::new());
         for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2"), (3, 1, "fe80::2")] {
             let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap() };
             routes.add_peer(PeerId(id), place);
@@ -226,15 +237,20 @@ mod tests {
     }
 
     #[test]
-    fn bandwidths_become_weights_when_all_tell_theirs() {
-        let weights_of = |a, b| {
+    fn bandwidths_become_weights_when_all_tell_theirs_and_capacities_otherwise() {
+        let weights_of = |capacities: &[(u16, u64)], a, b| {
             let mut routes = routes();
+            routes.capacities = capacities.iter().map(|(at, carries)| (InterfaceId(*at), *carries)).collect();
             routes.apply(&used("10.9.0.0/16", vec![hop(1, "169.254.1.2", a), hop(2, "169.254.2.2", b)]));
             hops(&routes, "10.9.0.0/16").iter().map(|hop| hop.2).collect::<Vec<_>>()
         };
-        assert_eq!(weights_of(Some(10_000_000_000), Some(5_000_000_000)), [255, 127]);
-        assert_eq!(weights_of(Some(10_000_000_000), Some(1)), [255, 1]);
-        assert_eq!(weights_of(Some(10_000_000_000), None), [1, 1]);
-        assert_eq!(weights_of(Some(0), Some(0)), [1, 1]);
+        let channels = [(0, 10_000), (1, 100_000)];
+        assert_eq!(weights_of(&[], Some(10_000_000_000), Some(5_000_000_000)), [2, 1]);
+        assert_eq!(weights_of(&channels, Some(10_000_000_000), Some(1)), [255, 1]);
+        assert_eq!(weights_of(&[], Some(10_000_000_000), None), [1, 1]);
+        assert_eq!(weights_of(&[], Some(0), Some(0)), [1, 1]);
+        assert_eq!(weights_of(&channels, None, None), [1, 10]);
+        assert_eq!(weights_of(&channels, Some(10_000_000_000), None), [1, 10]);
+        assert_eq!(weights_of(&[(1, 400_000)], None, None), [1, 1], "unknown counts as the smallest");
     }
 }

@@ -58,7 +58,7 @@ impl Speaking {
         now: Instant,
     ) -> Self {
         let mut speaker = Speaker::new(domain.speaker, seed, now);
-        let mut routes = Routes::new(domain.base, domain.subnets);
+        let mut routes = Routes::new(domain.base, domain.subnets, domain.capacities);
         for prefix in domain.announce {
             speaker.announce(prefix, bgp::own_route(), now);
         }

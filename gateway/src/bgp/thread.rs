@@ -204,9 +204,14 @@ impl Loop {
                 }
             }
             let Some(one) = self.speaking.get_mut(at) else { continue };
-            for _ in 0..CHANGES {
-                let Some(change) = one.speaker.poll_route_change() else { break };
+            let mut taken = 0;
+            while let Some(change) = one.speaker.poll_route_change() {
                 one.routes.apply(&change);
+                taken += 1;
+                if taken == CHANGES {
+                    self.busy = true;
+                    break;
+                }
             }
         }
     }
