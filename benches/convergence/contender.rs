@@ -208,7 +208,10 @@ fn bird(feeds: u8) -> String {
 }
 
 fn frr(feeds: u8) -> String {
-    let mut text = "router bgp 65001\n bgp router-id 192.0.2.1\n no bgp default ipv4-unicast\n".to_owned();
+    // Route maps that come later, or late, refuse what came before.
+    let mut text = "route-map ALL permit 10\nroute-map NONE deny 10\nbgp route-map delay-timer 0\n\
+        router bgp 65001\n bgp router-id 192.0.2.1\n no bgp default ipv4-unicast\n"
+        .to_owned();
     let (mut peers, mut family) = (String::new(), String::new());
     let mut neighbor = |address: String, asn: u32, import, export| {
         let _ = write!(
@@ -225,7 +228,5 @@ fn frr(feeds: u8) -> String {
     }
     neighbor("10.255.1.2".to_owned(), 65_100, "NONE", "ALL");
     text += &peers;
-    text + &format!(
-        " address-family ipv4 unicast\n{family} exit-address-family\nroute-map ALL permit 10\nroute-map NONE deny 10\n"
-    )
+    text + &format!(" address-family ipv4 unicast\n{family} exit-address-family\n")
 }

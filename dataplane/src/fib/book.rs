@@ -82,7 +82,7 @@ struct Lists<N> {
 #[derive(Debug)]
 enum Table<K> {
     Small(Arc<Ranges<K>>),
-    Large(Editor<K>),
+    Large(Box<Editor<K>>),
 }
 
 impl<N: Prefix> Book<N> {
@@ -151,23 +151,22 @@ impl<N: Prefix> Book<N> {
     pub(super) fn renew(&mut self) -> Fib<N::Key> {
         let mut changed = core::mem::take(&mut self.changed);
         let all_changed = core::mem::take(&mut self.all_changed);
+        let form = form(self.lists.len());
         match &mut self.table {
-            Table::Large(editor)
-                if !all_changed && form(self.lists.len()) == Form::Trie(editor.is_flat()) =>
-            {
+            Table::Large(editor) if !all_changed && form == Form::Trie(editor.is_flat()) => {
                 if changed.iter().any(is_broad) {
                     editor.set_broad(flatten(self.lists.broad()));
                     changed.retain(|prefix| !is_broad(prefix));
                 }
                 editor.patch(&outermost(changed), &self.lists);
             }
-            table => *table = Table::build(self.lists.all()),
+            Table::Small(_) | Table::Large(_) => self.table = Table::build(self.lists.all()),
         }
         self.table.fib()
     }
 
     #[cfg(test)]
-    pub(super) const fn editor(&self) -> Option<&Editor<N::Key>> {
+    pub(super) fn editor(&self) -> Option<&Editor<N::Key>> {
         match &self.table {
             Table::Large(editor) => Some(editor),
             Table::Small(_) => None,
@@ -305,7 +304,7 @@ impl<K: Key> Table<K> {
             }
             Form::Trie(is_flat) => {
                 let (broad, others) = routes.into_iter().partition(Route::is_broad);
-                Self::Large(Editor::build(&flatten(others), flatten(broad), is_flat))
+                Self::Large(Box::new(Editor::build(&flatten(others), flatten(broad), is_flat)))
             }
         }
     }

@@ -55,7 +55,7 @@ fn hop_of(tables: &ConnectionTables, address: &str) -> Option<IpAddr> {
         NextHop::Group(at) => {
             tables.groups()[usize::try_from(at).unwrap()].choose(1, 0).map(|hop| hop.gateway)
         }
-        _ => None,
+        NextHop::Local(_) | NextHop::OnLink(_) | NextHop::Blackhole | NextHop::Unreachable => None,
     }
 }
 
