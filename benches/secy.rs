@@ -31,15 +31,15 @@ fn secy(c: &mut Criterion) {
         let mut seal = c.benchmark_group(format!("secy/seal/{backend}"));
         for size in SIZES {
             seal_raw(&mut seal, backend, size);
-            seal_single(&mut seal, backend, size);
-            seal_batch(&mut seal, backend, size);
+            link(&mut seal, "single", (backend, size), Link::refill, Link::protect);
+            link(&mut seal, "batch64", (backend, size), Link::refill, Link::protect_batch);
         }
         seal.finish();
         let mut open = c.benchmark_group(format!("secy/open/{backend}"));
         for size in SIZES {
             open_raw(&mut open, backend, size);
-            open_single(&mut open, backend, size);
-            open_batch(&mut open, backend, size);
+            link(&mut open, "single", (backend, size), Link::arrive, Link::validate);
+            link(&mut open, "batch64", (backend, size), Link::arrive, Link::validate_batch);
         }
         open.finish();
     }
@@ -57,22 +57,6 @@ fn seal_raw(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: us
     });
 }
 
-fn seal_single(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: usize) {
-    of(group, size);
-    let mut link = Link::new(backend, size);
-    group.bench_function(format!("single/{size}"), |b| {
-        b.iter_custom(|iters| timed(iters, CHUNK, &mut link, Link::refill, Link::protect));
-    });
-}
-
-fn seal_batch(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: usize) {
-    of(group, size);
-    let mut link = Link::new(backend, size);
-    group.bench_function(format!("batch64/{size}"), |b| {
-        b.iter_custom(|iters| timed(iters, CHUNK, &mut link, Link::refill, Link::protect_batch));
-    });
-}
-
 fn open_raw(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: usize) {
     of(group, size);
     let mut raw = Raw::new(backend, size);
@@ -86,19 +70,18 @@ fn open_raw(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: us
     });
 }
 
-fn open_single(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: usize) {
+/// `work` on 64 frames at a time, made ready by `prepare`.
+fn link(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    (backend, size): (Backend, usize),
+    prepare: fn(&mut Link),
+    work: fn(&mut Link),
+) {
     of(group, size);
     let mut link = Link::new(backend, size);
-    group.bench_function(format!("single/{size}"), |b| {
-        b.iter_custom(|iters| timed(iters, CHUNK, &mut link, Link::arrive, Link::validate));
-    });
-}
-
-fn open_batch(group: &mut BenchmarkGroup<'_, WallTime>, backend: Backend, size: usize) {
-    of(group, size);
-    let mut link = Link::new(backend, size);
-    group.bench_function(format!("batch64/{size}"), |b| {
-        b.iter_custom(|iters| timed(iters, CHUNK, &mut link, Link::arrive, Link::validate_batch));
+    group.bench_function(format!("{name}/{size}"), |b| {
+        b.iter_custom(|iters| timed(iters, CHUNK, &mut link, prepare, work));
     });
 }
 

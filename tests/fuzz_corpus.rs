@@ -13,8 +13,9 @@ mod pcap_decode;
 /// What a target does with the octets.
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 10] = [
+const TARGETS: [(&str, Body); 11] = [
     ("bfd", fuzz::bfd),
+    ("bgp_update", fuzz::bgp_update),
     ("config", fuzz::config),
     ("kay", fuzz::kay),
     ("mkpdu", fuzz::mkpdu),

@@ -28,6 +28,8 @@ pub(crate) struct Channel {
     faults: Faults,
     /// When `faults` last changed.
     pub(crate) since: Instant,
+    /// When its SecY last accepted a frame.
+    pub(crate) heard: Option<Instant>,
     /// Frames that wait for the end of the batch to be protected together.
     pub(crate) queue: Vec<Queued>,
     /// Ask for more packet numbers when fewer than this are left; 0: never.
@@ -77,6 +79,7 @@ impl Channel {
             clear_tags: setup.clear_tags.clone(),
             faults: Faults::NONE,
             since: Instant::ZERO,
+            heard: None,
             queue: Vec::with_capacity(queue),
             low: 0,
             asked: false,

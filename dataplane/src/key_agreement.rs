@@ -36,18 +36,19 @@ pub(crate) struct KeyAgreement {
     policy: SecyPolicy,
     known: RateLimiter,
     strangers: RateLimiter,
-    /// Three quarters of the packet numbers are used: the KaY is to hear of it now.
-    urgent: bool,
     /// Until when frames in clear are accepted beside a key.
     upgrade: Option<Instant>,
+    /// What [`due`](Self::due) answers: workers ask it every round, and a KaY would have to look at all its peers.
+    next: Option<Instant>,
 }
 
 impl KeyAgreement {
     pub(crate) fn new(kay: Kay, policy: SecyPolicy, keys: Vec<KeyEntry>, now: Instant) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
         let (known, strangers) = (limiter(KNOWN), limiter(STRANGERS));
-        let mut this = Self { kay, policy, known, strangers, urgent: false, upgrade: None };
+        let mut this = Self { kay, policy, known, strangers, upgrade: None, next: None };
         this.kay.set_keys(keys, now);
+        this.settle();
         this
     }
 
@@ -62,18 +63,22 @@ impl KeyAgreement {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        if self.urgent { Some(Instant::ZERO) } else { earliest(self.kay.poll_timeout(), self.upgrade) }
+    pub(crate) const fn due(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The end of whatever was asked of the KaY, once all of its answers were taken.
+    pub(crate) fn settle(&mut self) {
+        self.next = earliest(self.kay.poll_timeout(), self.upgrade);
     }
 
     /// Packet numbers run out.
     pub(crate) const fn hurry(&mut self) {
-        self.urgent = true;
+        self.next = Some(Instant::ZERO);
     }
 
     /// Does what is due, after a look at the SecY's packet numbers.
     pub(crate) fn handle_timeout(&mut self, secy: &SecY, now: Instant) {
-        self.urgent = false;
         self.kay.note_pns(secy.next_pn(), now);
         self.kay.handle_timeout(now);
     }

@@ -21,7 +21,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bfd;
+#[cfg(test)]
+mod chance;
 mod channel;
+mod closed_list;
 mod crossing;
 mod demux;
 pub mod fib;
@@ -48,7 +51,7 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, PortSnapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
     ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
 pub use channel::ChannelCounters;

@@ -4,6 +4,9 @@
 //! allowed to be in clear), its BFD session (once there is one) is up, and nobody drained it. The worker that
 //! owns the channel decides that from its [`Faults`] and writes one bit to the [`Board`]; all workers look
 //! at the board's epoch once per batch and choose again when it moved.
+//!
+//! A drain or a bad quality does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
+//! what no live one can. So neither a planned work nor a measurement takes the last path away.
 
 use std::sync::{
     Arc,
@@ -101,6 +104,11 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
+    /// True when it carries what nothing live can: at worst it is drained or of bad quality.
+    pub const fn is_reserve(self) -> bool {
+        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit()) == 0
+    }
+
     /// The faults of both.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -118,6 +126,8 @@ impl Faults {
 pub struct Board {
     epoch: AtomicU64,
     live: Vec<AtomicU64>,
+    /// Those that may carry what no live one can; the live ones among them.
+    reserve: Vec<AtomicU64>,
     /// Attachments that were chosen to carry their connection's traffic (`active-standby`).
     chosen: Vec<AtomicU64>,
 }
@@ -127,7 +137,7 @@ impl Board {
     pub fn new(interfaces: usize) -> Arc<Self> {
         let words = interfaces.div_ceil(64);
         let none = || (0..words).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { epoch: AtomicU64::new(0), live: none(), chosen: none() })
+        Arc::new(Self { epoch: AtomicU64::new(0), live: none(), reserve: none(), chosen: none() })
     }
 
     /// Moves whenever a bit moved.
@@ -140,6 +150,11 @@ impl Board {
         read(&self.live, interface)
     }
 
+    /// Whether the interface may carry what no live one can. True of live ones, too.
+    pub fn is_reserve(&self, interface: InterfaceId) -> bool {
+        read(&self.reserve, interface)
+    }
+
     /// Whether the attachment was chosen to carry its connection's traffic. It may have died since.
     pub fn is_chosen(&self, attachment: InterfaceId) -> bool {
         read(&self.chosen, attachment)
@@ -150,9 +165,15 @@ impl Board {
         self.write(&self.chosen, attachment, chosen)
     }
 
-    /// Says whether the interface may carry traffic. True when that is news.
+    /// Says whether the interface may carry traffic; a live one is a reserve, too. True when that is news.
     pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
-        self.write(&self.live, interface, live)
+        self.put(interface, if live { Faults::NONE } else { Faults(u8::MAX) })
+    }
+
+    /// Says what speaks against the interface. True when it becomes live, a reserve, or neither by that.
+    pub fn put(&self, interface: InterfaceId, faults: Faults) -> bool {
+        let moved = self.write(&self.reserve, interface, faults.is_reserve());
+        self.write(&self.live, interface, faults.is_live()) || moved
     }
 
     fn write(&self, words: &[AtomicU64], interface: InterfaceId, set: bool) -> bool {
@@ -189,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_drained_or_bad_is_a_reserve_and_what_is_broken_is_none() {
+        for &fault in Fault::ALL {
+            let mut faults = Faults::NONE;
+            faults.set(fault, true);
+            let soft = matches!(fault, Fault::Drained | Fault::Quality);
+            assert_eq!((faults.is_live(), faults.is_reserve()), (false, soft), "{fault:?}");
+            let board = Board::new(1);
+            assert!(board.set(InterfaceId(0), true) && board.put(InterfaceId(0), faults));
+            assert_eq!((board.is_live(InterfaceId(0)), board.is_reserve(InterfaceId(0))), (false, soft));
+            assert!(!board.put(InterfaceId(0), faults));
+        }
+    }
+
+    #[test]
     fn the_epoch_moves_only_with_news() {
         let board = Board::new(100);
         assert!(board.set(InterfaceId(99), true));
@@ -197,7 +232,7 @@ mod tests {
         assert!(!board.set(InterfaceId(9999), true));
         assert_eq!(
             (board.epoch(), board.is_live(InterfaceId(99)), board.is_live(InterfaceId(98))),
-            (1, true, false)
+            (2, true, false)
         );
     }
 }

@@ -1,165 +1,101 @@
-//! Why frames are dropped: a closed list. One table makes the enum, the label that metrics and the CLI
-//! show, and the text that explains it.
+//! Why frames are dropped: a closed list.
 
-macro_rules! drop_reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
-        /// Why a frame was dropped. Each dropped frame counts under exactly one of these.
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub enum DropReason {
-            $($(#[doc = $doc])+ $name,)+
-        }
+use crate::closed_list::closed_list;
 
-        impl DropReason {
-            /// All reasons, in the order in which they are shown.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// The name in metrics, JSON and tables: stable, lower case.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$name => $label,)+ }
-            }
-
-            /// What it means and what to look at.
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+),)+ }
-            }
-
-            const fn index(self) -> usize {
-                #[expect(clippy::as_conversions, reason = "the discriminants are 0..COUNT")]
-                { self as usize }
-            }
-        }
-
-        const COUNT: usize = [$(DropReason::$name,)+].len();
-    };
-}
-
-drop_reasons! {
-    /// Shorter than an Ethernet header, or than its tags announce.
-    Runt = "runt",
-    /// Longer than any buffer: raise the pool's frame size or lower the sender's MTU.
-    Oversized = "oversized",
-    /// The receive ring's slot was too small and the kernel cut the frame.
-    Truncated = "truncated",
-    /// All buffers are in flight: the gateway is overloaded.
-    NoBuffer = "no_buffer",
-    /// Nothing is configured for this VLAN on this port or channel.
-    UnknownVlan = "unknown_vlan",
-    /// The destination MAC address is another station's.
-    NotOurMac = "not_our_mac",
-    /// The EtherType is not one that the gateway forwards or answers.
-    UnknownEtherType = "unknown_ethertype",
-    /// A channel got a frame that is neither MACsec, MKA nor allowed in clear.
-    NotProtected = "not_protected",
-    /// More MKPDUs came in than a channel takes: somebody floods it, or there is a loop.
-    MkaFlood = "mka_flood",
-    /// MACsec (802.1AE §10.6): no SecTAG although validateFrames is Strict (InPktsNoTag).
-    MacsecNoTag = "macsec_no_tag",
-    /// MACsec §9.12: the SecTAG is not valid (InPktsBadTag).
-    MacsecBadTag = "macsec_bad_tag",
-    /// MACsec §10.6: no receive SA for this SCI and AN (InPktsNoSAError): keys or SCI differ, or are not installed yet.
-    MacsecNoSa = "macsec_no_sa",
-    /// MACsec §10.6.5: replayed, or later than the replay window allows (InPktsLate).
-    MacsecLate = "macsec_late",
-    /// MACsec §10.6: the integrity check failed (InPktsNotValid): the SAK differs, or the frame was altered.
-    MacsecNotValid = "macsec_not_valid",
-    /// MACsec: an E=1 C=0 frame, reserved for the KaY, that no KaY takes.
-    MacsecKayFrame = "macsec_kay_frame",
-    /// MACsec §10.5: no transmit SA, so nothing may be sent (fail closed).
-    MacsecNoTransmitSa = "macsec_no_transmit_sa",
-    /// MACsec §10.5.2: the packet numbers of the SAK are used up (fail closed): a new SAK is needed.
-    MacsecPnExhausted = "macsec_pn_exhausted",
-    /// MACsec §10.5: the protected frame is longer than the channel carries (OutPktsTooLong): lower the MTU in front of it.
-    MacsecTooLong = "macsec_too_long",
-    /// MACsec: the cipher refused to protect the frame, so it was not sent (fail closed). This is a fault of the gateway's.
-    MacsecCipher = "macsec_cipher",
-    /// The IP header is malformed, or its checksum wrong.
-    BadIpHeader = "bad_ip_header",
-    /// The source address is a group, loopback, or the gateway's own.
-    MartianSource = "martian_source",
-    /// Reverse-path sanity: the route back to the source leaves by another kind of interface (RFC 3704).
-    ReversePath = "reverse_path",
-    /// The destination is a group (also of the link layer), loopback or link-local address that is not forwarded.
-    NotForwardable = "not_forwardable",
-    /// No route to the destination; the sender was told by ICMP.
-    NoRoute = "no_route",
-    /// A route says blackhole or unreachable.
-    Blackhole = "blackhole",
-    /// The hop limit ran out; the sender was told by ICMP.
-    HopLimit = "hop_limit",
-    /// Longer than the way on allows; the sender was told the MTU by ICMP.
-    TooBig = "too_big",
-    /// The second copy of a frame on a connection with protection duplicate (frerCpsSeqRcvyDiscardedPackets): as it should be.
-    Duplicate = "duplicate",
-    /// Its redundancy number is farther from the last than the history reaches (frerCpsSeqRcvyRoguePackets): the far end
-    /// began anew, or one path is slower than the other by more than the history.
-    RogueSequence = "rogue_sequence",
-    /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
-    UnexpectedRedundancyTag = "unexpected_redundancy_tag",
-    /// No attachment of the group is live.
-    NoLiveAttachment = "no_live_attachment",
-    /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
-    NeighborUnresolved = "neighbor_unresolved",
-    /// For the gateway itself, but nothing here listens to it.
-    NotForUs = "not_for_us",
-    /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
-    BfdRefused = "bfd_refused",
-    /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
-    BadNeighborMessage = "bad_neighbor_message",
-    /// A super-frame whose headers do not fit together.
-    BadOffload = "bad_offload",
-    /// The port's transmit queue was full, or the kernel refused the frame.
-    PortRefused = "port_refused",
-    /// The port is down or gone.
-    PortDown = "port_down",
-    /// A datagram without a valid VXLAN header (RFC 7348 §5: the I flag must be set), or with no frame behind it.
-    VxlanBadHeader = "vxlan_bad_header",
-    /// A VXLAN frame of a network that is not this tunnel's: the VNIs of the two ends differ.
-    VxlanUnknownVni = "vxlan_unknown_vni",
-    /// A datagram to the tunnel from an address that is not the peer's: see `remote` and `accept_from` of the port.
-    VxlanUnknownSource = "vxlan_unknown_source",
-    /// The path to the tunnel's peer carries less than the frame needs, and fragments are not sent (RFC 7348 §4.3): senders are told the MTU from then on.
-    PathTooNarrow = "path_too_narrow",
-    /// The ring to the worker that owns the channel was full: that worker is overloaded.
-    RingFull = "ring_full",
-}
-
-/// One count per [`DropReason`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DropCounters([u64; COUNT]);
-
-impl Default for DropCounters {
-    fn default() -> Self {
-        Self([0; COUNT])
-    }
-}
-
-impl DropCounters {
-    /// Counts one frame.
-    pub fn count(&mut self, reason: DropReason) {
-        self.add(reason, 1);
+closed_list! {
+    /// Why a frame was dropped. Each dropped frame counts under exactly one of these.
+    pub enum DropReason {
+        /// Shorter than an Ethernet header, or than its tags announce.
+        Runt = "runt",
+        /// Longer than any buffer: raise the pool's frame size or lower the sender's MTU.
+        Oversized = "oversized",
+        /// The receive ring's slot was too small and the kernel cut the frame.
+        Truncated = "truncated",
+        /// All buffers are in flight: the gateway is overloaded.
+        NoBuffer = "no_buffer",
+        /// Nothing is configured for this VLAN on this port or channel.
+        UnknownVlan = "unknown_vlan",
+        /// The destination MAC address is another station's.
+        NotOurMac = "not_our_mac",
+        /// The EtherType is not one that the gateway forwards or answers.
+        UnknownEtherType = "unknown_ethertype",
+        /// A channel got a frame that is neither MACsec, MKA nor allowed in clear.
+        NotProtected = "not_protected",
+        /// More MKPDUs came in than a channel takes: somebody floods it, or there is a loop.
+        MkaFlood = "mka_flood",
+        /// MACsec (802.1AE §10.6): no SecTAG although validateFrames is Strict (InPktsNoTag).
+        MacsecNoTag = "macsec_no_tag",
+        /// MACsec §9.12: the SecTAG is not valid (InPktsBadTag).
+        MacsecBadTag = "macsec_bad_tag",
+        /// MACsec §10.6: no receive SA for this SCI and AN (InPktsNoSAError): keys or SCI differ, or are not installed yet.
+        MacsecNoSa = "macsec_no_sa",
+        /// MACsec §10.6.5: replayed, or later than the replay window allows (InPktsLate).
+        MacsecLate = "macsec_late",
+        /// MACsec §10.6: the integrity check failed (InPktsNotValid): the SAK differs, or the frame was altered.
+        MacsecNotValid = "macsec_not_valid",
+        /// MACsec: an E=1 C=0 frame, reserved for the KaY, that no KaY takes.
+        MacsecKayFrame = "macsec_kay_frame",
+        /// MACsec §10.5: no transmit SA, so nothing may be sent (fail closed).
+        MacsecNoTransmitSa = "macsec_no_transmit_sa",
+        /// MACsec §10.5.2: the packet numbers of the SAK are used up (fail closed): a new SAK is needed.
+        MacsecPnExhausted = "macsec_pn_exhausted",
+        /// MACsec §10.5: the protected frame is longer than the channel carries (OutPktsTooLong): lower the MTU in front of it.
+        MacsecTooLong = "macsec_too_long",
+        /// MACsec: the cipher refused to protect the frame, so it was not sent (fail closed). This is a fault of the gateway's.
+        MacsecCipher = "macsec_cipher",
+        /// The IP header is malformed, or its checksum wrong.
+        BadIpHeader = "bad_ip_header",
+        /// The source address is a group, loopback, or the gateway's own.
+        MartianSource = "martian_source",
+        /// Reverse-path sanity: the route back to the source leaves by another kind of interface (RFC 3704).
+        ReversePath = "reverse_path",
+        /// The destination is a group (also of the link layer), loopback or link-local address that is not forwarded.
+        NotForwardable = "not_forwardable",
+        /// No route to the destination; the sender was told by ICMP.
+        NoRoute = "no_route",
+        /// A route says blackhole or unreachable.
+        Blackhole = "blackhole",
+        /// The hop limit ran out; the sender was told by ICMP.
+        HopLimit = "hop_limit",
+        /// Longer than the way on allows; the sender was told the MTU by ICMP.
+        TooBig = "too_big",
+        /// The second copy of a frame on a connection with protection duplicate (frerCpsSeqRcvyDiscardedPackets): as it should be.
+        Duplicate = "duplicate",
+        /// Its redundancy number is farther from the last than the history reaches (frerCpsSeqRcvyRoguePackets): the far end
+        /// began anew, or one path is slower than the other by more than the history.
+        RogueSequence = "rogue_sequence",
+        /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
+        UnexpectedRedundancyTag = "unexpected_redundancy_tag",
+        /// No attachment of the group is live.
+        NoLiveAttachment = "no_live_attachment",
+        /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
+        NeighborUnresolved = "neighbor_unresolved",
+        /// For the gateway itself, but nothing here listens to it.
+        NotForUs = "not_for_us",
+        /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
+        BfdRefused = "bfd_refused",
+        /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
+        BadNeighborMessage = "bad_neighbor_message",
+        /// A super-frame whose headers do not fit together.
+        BadOffload = "bad_offload",
+        /// The port's transmit queue was full, or the kernel refused the frame.
+        PortRefused = "port_refused",
+        /// The port is down or gone.
+        PortDown = "port_down",
+        /// A datagram without a valid VXLAN header (RFC 7348 §5: the I flag must be set), or with no frame behind it.
+        VxlanBadHeader = "vxlan_bad_header",
+        /// A VXLAN frame of a network that is not this tunnel's: the VNIs of the two ends differ.
+        VxlanUnknownVni = "vxlan_unknown_vni",
+        /// A datagram to the tunnel from an address that is not the peer's: see `remote` and `accept_from` of the port.
+        VxlanUnknownSource = "vxlan_unknown_source",
+        /// The path to the tunnel's peer carries less than the frame needs, and fragments are not sent (RFC 7348 §4.3): senders are told the MTU from then on.
+        PathTooNarrow = "path_too_narrow",
+        /// The ring to the worker that owns the channel was full: that worker is overloaded.
+        RingFull = "ring_full",
     }
 
-    /// Counts `frames` frames.
-    pub fn add(&mut self, reason: DropReason, frames: u64) {
-        if let Some(count) = self.0.get_mut(reason.index()) {
-            *count += frames;
-        }
-    }
-
-    /// Frames dropped for `reason`.
-    pub fn of(&self, reason: DropReason) -> u64 {
-        self.0.get(reason.index()).copied().unwrap_or(0)
-    }
-
-    /// Each reason with its count, zeros included.
-    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.iter().map(|&reason| (reason, self.of(reason)))
-    }
-
-    /// All dropped frames.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
+    /// Dropped frames, one count per [`DropReason`].
+    pub struct DropCounters;
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub mod clock;
 pub mod control;
 pub mod decode;
 pub mod demo;
+pub mod drain;
+pub mod events;
 pub mod key_agreement;
 pub mod keygen;
 pub mod lab;

@@ -9,7 +9,8 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, PortId, Snapshot, Tables,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
+    Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
 };
 use macsec::{
@@ -37,6 +38,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// Something speaks, or no longer speaks, against a channel.
+    ChannelFault(ChannelId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
     Path(PortId, u16),
     /// Use this port from now on.
@@ -58,6 +61,8 @@ pub enum Command {
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
     /// Report counters and states.
     Report(Sender<Report>),
+    /// Report what was forwarded by each attachment, see [`Dataplane::transit`].
+    Transit(Sender<Vec<(InterfaceId, u64)>>),
     /// Report what receive SAs have reached, see [`Dataplane::received`].
     Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
     /// Send what waits and end.
@@ -78,6 +83,8 @@ pub struct Report {
 pub enum News {
     /// The dataplane's own.
     Dataplane(Event),
+    /// Traffic moved, and at this time the first frames had gone their new way.
+    Moved(Moved, Instant),
     /// What the path of a tunnel carries changed: octets behind the Ethernet header of a frame.
     Path(PortId, u16),
     /// A port cannot be used any more. `Gone` ones were let go; a new one is welcome.
@@ -304,7 +311,11 @@ impl Worker {
         self.send_frames();
         self.hand_over();
         while let Some(event) = self.dataplane.poll_event() {
-            (self.news)(News::Dataplane(event));
+            (self.news)(if let Event::Moved(moved) = event {
+                News::Moved(moved, clock::now())
+            } else {
+                News::Dataplane(event)
+            });
         }
     }
 
@@ -370,6 +381,9 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::ChannelFault(channel, fault, present) => {
+                    self.dataplane.set_channel_fault(channel, fault, present, now);
+                }
                 Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
@@ -393,6 +407,9 @@ impl Worker {
                 }
                 Command::Received(reply) => {
                     let _sent = reply.send(self.dataplane.received());
+                }
+                Command::Transit(reply) => {
+                    let _sent = reply.send(self.dataplane.transit());
                 }
                 Command::Stop => self.stop = true,
             }

@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on should stop; a JSON value that is not there is null"
 )]
@@ -19,12 +18,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
-use gateway::lab::{End, Lab, Node, Process, Stop, Topology, missing_privilege};
+use gateway::lab::{End, Lab, Node, Process, Stop, Topology};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
+use support::able;
 use support::gateway::{Folder, Gateway};
-use support::shell::{background, missing, must, sh, until};
-use support::skipped;
+use support::shell::{background, must, sh, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One rig at a time: it is about time.
@@ -86,13 +85,7 @@ impl Rig {
             Peer::Bird => tools.extend(["bird", "birdc"]),
             Peer::Quadspan | Peer::QuadspanBgp | Peer::Router => {}
         }
-        let lacking = missing(&tools);
-        if !lacking.is_empty() {
-            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
-            return None;
-        }
-        if let Some(missing) = missing_privilege() {
-            skipped(test, &missing.to_string());
+        if !able(test, &tools) {
             return None;
         }
         let turn = TURN.lock();

@@ -3,12 +3,7 @@
 //! Each test builds its own network (`support/edge.rs`), one at a time. Needs root and the Debian packages that `./test`
 //! installs; skipped loudly without, and failed under `CI=true`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 

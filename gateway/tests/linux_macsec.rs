@@ -3,12 +3,7 @@
 //! The first test proves the fixture itself: two such kernels, joined by a bridge, understand each other in every
 //! shape that a channel of ours is then held against. When ours fails and that one passes, it is ours.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 
@@ -19,10 +14,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use gateway::lab::{End as LinkEnd, Lab, Node, Topology, missing_privilege};
+use gateway::lab::Lab;
 use support::gateway::{Counted, Folder, Gateway};
-use support::shell::{measured, missing, must, until};
-use support::skipped;
+use support::guest::{boot_at_channel, one_channel, with_guest};
+use support::shell::{measured, must, until};
 use support::vm::{Vm, VmError};
 
 /// One SecY of the guest, as `secy_up` in `vm/guest.sh` takes it; both ends get the same.
@@ -59,11 +54,7 @@ const SHAPES: &[Shape] = &[
 
 #[test]
 fn two_kernels_agree_with_each_other_in_every_shape() {
-    match two_kernels() {
-        Err(VmError::Unavailable(why)) => skipped("linux_macsec::two_kernels_agree_with_each_other", &why),
-        Err(VmError::Failed(why)) => panic!("{why}"),
-        Ok(()) => {}
-    }
+    with_guest("linux_macsec::two_kernels_agree_with_each_other_in_every_shape", &[], two_kernels);
 }
 
 fn two_kernels() -> Result<(), VmError> {
@@ -95,25 +86,12 @@ fn two_kernels() -> Result<(), VmError> {
 #[test]
 fn a_channel_and_a_kernel_agree_in_every_shape() {
     const TEST: &str = "linux_macsec::a_channel_and_a_kernel_agree_in_every_shape";
-    let lacking = missing(&["ip", "ping", "iperf3", "timeout"]);
-    if !lacking.is_empty() {
-        return skipped(TEST, &format!("these programs are missing: {}", lacking.join(", ")));
-    }
-    if let Some(missing) = missing_privilege() {
-        return skipped(TEST, &missing.to_string());
-    }
-    match gateway_and_kernel() {
-        Err(VmError::Unavailable(why)) => skipped(TEST, &why),
-        Err(VmError::Failed(why)) => panic!("{why}"),
-        Ok(()) => {}
-    }
+    with_guest(TEST, &["ip", "ping", "iperf3", "timeout"], gateway_and_kernel);
 }
 
 fn gateway_and_kernel() -> Result<(), VmError> {
     let (folder, lab) = (Folder::new(), Lab::build(&one_channel()).unwrap());
-    must(&lab, "wire", "ip link add br0 type bridge; ip link set br0 up; ip link set ch1 master br0");
-    must(&lab, "wire", "ip tuntap add vm mode tap vnet_hdr; ip link set vm master br0 up");
-    let mut guest = Vm::boot(&format!("/proc/{}/ns/net", lab.pid("wire").unwrap()), "vm", MAC_A)?;
+    let mut guest = boot_at_channel(&lab, MAC_A)?;
     for (at, shape) in SHAPES.iter().enumerate().filter(|(_, shape)| shape.tag != "scb") {
         let what = format!("{} encrypt={} tag={} pn={}", shape.cipher, shape.encrypt, shape.tag, shape.pn);
         eprintln!("{what}");
@@ -174,22 +152,6 @@ fn settled(gateway: &Gateway, guest: &mut Vm, shape: &Shape) -> Result<(Counted,
         (there && here).then_some(Some((ours, theirs)))
     });
     both.ok_or_else(|| failure.unwrap_or_else(|| VmError::Failed("no counters".to_owned())))
-}
-
-/// `wire` (a bridge to the guest) – `gw` – `host`.
-fn one_channel() -> Topology {
-    let net = |text: &str| text.parse().unwrap();
-    let host = Node::new("host")
-        .route(net("169.254.0.0/16"), ["10.1.0.1".parse().unwrap()])
-        .route(net("fd00:ff::/32"), ["fd00:1::1".parse().unwrap()]);
-    let host_end = LinkEnd::new("host", "eth0").address(net("10.1.0.2/24")).address(net("fd00:1::2/64"));
-    let gateway_end = |name: &str, last| LinkEnd::new("gw", name).mac(Topology::gateway_mac(1, last)).quiet();
-    Topology::new()
-        .node(Node::new("wire"))
-        .node(Node::new("gw"))
-        .node(host)
-        .link(LinkEnd::new("wire", "ch1").quiet(), gateway_end("ch1", 1))
-        .link(gateway_end("lan1", 0), host_end)
 }
 
 /// A gateway, not yet started, whose channel is the other end of `shape`.

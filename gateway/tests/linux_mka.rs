@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on should stop; a JSON value that is not there is null"
 )]
@@ -16,11 +15,11 @@ mod support;
 use std::time::Duration;
 
 use gateway::clock;
-use gateway::lab::{End as LinkEnd, Lab, Node, Topology, missing_privilege};
+use gateway::lab::Lab;
 use serde_json::Value;
 use support::gateway::{Folder, Gateway};
-use support::shell::{missing, must, until};
-use support::skipped;
+use support::guest::{boot_at_channel, one_channel, with_guest};
+use support::shell::{must, until};
 use support::vm::{Vm, VmError};
 
 const CKN: &str = "6c696e75782d70656572";
@@ -146,18 +145,7 @@ fn a_wrong_cak_and_a_wrong_ckn_are_told_apart_and_nothing_passes() {
 /// Runs `play` with a fresh rig, or says why it cannot.
 fn scene(name: &str, play: impl FnOnce(&mut Rig) -> Result<(), VmError>) {
     let test = format!("linux_mka::{name}");
-    let lacking = missing(&["ip", "ping", "timeout"]);
-    if !lacking.is_empty() {
-        return skipped(&test, &format!("these programs are missing: {}", lacking.join(", ")));
-    }
-    if let Some(missing) = missing_privilege() {
-        return skipped(&test, &missing.to_string());
-    }
-    match Rig::new().and_then(|mut rig| play(&mut rig)) {
-        Err(VmError::Unavailable(why)) => skipped(&test, &why),
-        Err(VmError::Failed(why)) => panic!("{why}"),
-        Ok(()) => {}
-    }
+    with_guest(&test, &["ip", "ping", "timeout"], || Rig::new().and_then(|mut rig| play(&mut rig)));
 }
 
 /// A gateway with a host behind it, and a guest at the far end of its channel.
@@ -170,15 +158,8 @@ struct Rig {
 
 impl Rig {
     fn new() -> Result<Self, VmError> {
-        let (folder, lab) = (Folder::new(), Lab::build(&topology()).unwrap());
-        // A bridge keeps 01-80-C2-00-00-03 to itself unless told to forward that group (bit 3).
-        must(
-            &lab,
-            "wire",
-            "ip link add br0 type bridge group_fwd_mask 8; ip link set br0 up; ip link set ch1 master br0; \
-             ip tuntap add vm mode tap vnet_hdr; ip link set vm master br0 up",
-        );
-        let guest = Vm::boot(&format!("/proc/{}/ns/net", lab.pid("wire").unwrap()), "vm", GUEST_MAC)?;
+        let (folder, lab) = (Folder::new(), Lab::build(&one_channel()).unwrap());
+        let guest = boot_at_channel(&lab, GUEST_MAC)?;
         let gateway = Gateway::new(&folder, "gw", "gw", 1, &config(true));
         Ok(Self { gateway, guest, lab, folder })
     }
@@ -266,19 +247,6 @@ fn peer(mka: &Value) -> &Value {
 fn codes(mka: &Value) -> Vec<String> {
     let list = mka["diagnoses"].as_array().unwrap().iter();
     list.map(|one| one["code"].as_str().unwrap().to_owned()).collect()
-}
-
-/// `wire` (a bridge to the guest) – `gw` – `host`.
-fn topology() -> Topology {
-    let net = |text: &str| text.parse().unwrap();
-    let host = Node::new("host").route(net("169.254.0.0/16"), ["10.1.0.1".parse().unwrap()]);
-    let gateway_end = |name: &str, last| LinkEnd::new("gw", name).mac(Topology::gateway_mac(1, last)).quiet();
-    Topology::new()
-        .node(Node::new("wire"))
-        .node(Node::new("gw"))
-        .node(host)
-        .link(LinkEnd::new("wire", "ch1").quiet(), gateway_end("ch1", 1))
-        .link(gateway_end("lan1", 0), LinkEnd::new("host", "eth0").address(net("10.1.0.2/24")))
 }
 
 fn config(encrypt: bool) -> String {

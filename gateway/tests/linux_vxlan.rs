@@ -2,34 +2,23 @@
 //!
 //! VM (`vxlan0`, `macsec0`) – `wire` (a router between two subnets) – `gw` – `host`
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
 use std::time::Duration;
 
-use gateway::lab::{End, Lab, Node, Topology, missing_privilege};
+use gateway::lab::{End, Lab, Node, Topology};
 use support::gateway::{Folder, Gateway};
-use support::shell::{measured, missing, must, until};
-use support::skipped;
-use support::vm::{Vm, VmError};
+use support::guest::{boot_in_wire, with_guest};
+use support::shell::{measured, must, until};
+use support::vm::VmError;
 
 const TEST: &str = "linux_vxlan::a_tunnel_and_a_kernel_agree_over_ipv4_and_ipv6";
 
 #[test]
 fn a_tunnel_and_a_kernel_agree_over_ipv4_and_ipv6() {
-    let lacking = missing(&["ip", "ping", "iperf3", "timeout"]);
-    if !lacking.is_empty() {
-        return skipped(TEST, &format!("these programs are missing: {}", lacking.join(", ")));
-    }
-    if let Some(missing) = missing_privilege() {
-        return skipped(TEST, &missing.to_string());
-    }
-    match gateway_and_kernel() {
-        Err(VmError::Unavailable(why)) => skipped(TEST, &why),
-        Err(VmError::Failed(why)) => panic!("{why}"),
-        Ok(()) => {}
-    }
+    with_guest(TEST, &["ip", "ping", "iperf3", "timeout"], gateway_and_kernel);
 }
 
 /// Our end and the guest's, in one family.
@@ -52,7 +41,7 @@ fn gateway_and_kernel() -> Result<(), VmError> {
         "ip tuntap add vm mode tap vnet_hdr; ip link set vm up; ip address add 198.51.100.254/24 dev vm
          ip address add 2001:db8:b::fe/64 dev vm nodad",
     );
-    let mut guest = Vm::boot(&format!("/proc/{}/ns/net", lab.pid("wire").unwrap()), "vm", GUEST_MAC)?;
+    let mut guest = boot_in_wire(&lab, GUEST_MAC)?;
     guest.must(
         "echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6 \
          ; ip link set eth0 up && ip address add 198.51.100.1/24 dev eth0 && ip address add 2001:db8:b::1/64 dev eth0 nodad \

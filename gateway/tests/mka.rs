@@ -2,7 +2,7 @@
 //!
 //! Needs root and the tools; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 

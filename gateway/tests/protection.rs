@@ -3,12 +3,7 @@
 //! Every test builds its own network (`support/sites.rs`), one at a time, and takes it down again. Needs root and the
 //! tools; skipped loudly without, and failed under `CI=true`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 

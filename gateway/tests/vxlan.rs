@@ -3,21 +3,16 @@
 //!
 //! `h-a` – `gw-a` – `r1` – `r2` – `gw-b` – `h-b`
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 
 use std::time::Duration;
 
-use gateway::lab::{End, Lab, Node, Topology, missing_privilege};
+use gateway::lab::{End, Lab, Node, Topology};
+use support::able;
 use support::gateway::{Folder, Gateway};
-use support::shell::{background, iperf, missing, must, ping, sh, until};
-use support::skipped;
+use support::shell::{background, iperf, must, ping, sh, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOOLS: [&str; 6] = ["ip", "ping", "iperf3", "tcpdump", "timeout", "ss"];
@@ -62,13 +57,7 @@ struct Sites {
 impl Sites {
     /// `None`, said loudly, when this machine cannot.
     fn start(test: &str, family: Family) -> Option<Self> {
-        let lacking = missing(&TOOLS);
-        if !lacking.is_empty() {
-            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
-            return None;
-        }
-        if let Some(missing) = missing_privilege() {
-            skipped(test, &missing.to_string());
+        if !able(test, &TOOLS) {
             return None;
         }
         let (folder, lab) = (Folder::new(), Lab::build(&topology()).unwrap());

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod support;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use gateway::lab::traffic::tcp::TcpStreamRun;
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
 use gateway::lab::wire::quantity::{Rate, Share};
 use gateway::lab::wire::{Ends, Impairment, Queue, Way, Wire};
-use gateway::lab::{End, Lab, Node, Stop, Topology, WiredSites, missing_privilege};
+use gateway::lab::{End, Lab, Node, Stop, Topology, WiredSites};
+use support::able;
 
 /// Two hosts and one wire between them.
 struct Bed {
@@ -22,9 +25,7 @@ struct Bed {
 
 impl Bed {
     fn build() -> Option<Self> {
-        if let Some(missing) = missing_privilege() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI nothing is skipped: {missing}");
-            eprintln!("SKIPPED: {missing}");
+        if !able("wire", &[]) {
             return None;
         }
         let host = |node: &str, number: u8| {
@@ -138,7 +139,7 @@ fn delay_adds_to_each_way_and_a_rate_limits() {
 
 #[test]
 fn wired_sites_lose_the_carrier_at_both_gateways_and_get_it_back() {
-    if missing_privilege().is_some() {
+    if !able("wire::wired_sites_lose_the_carrier_at_both_gateways_and_get_it_back", &[]) {
         return;
     }
     let sites = WiredSites::build(2, 1600, 1).unwrap();

@@ -4,7 +4,7 @@ use crate::{
     decision::DecisionRules,
     negotiate::SessionParams,
     peer::PeerTimers,
-    policy::Policy,
+    policy::{Changes, Policy},
     types::{Asn, Family, PerFamily, RouterId},
     wire::{
         attributes::NextHop,
@@ -149,6 +149,9 @@ pub struct PeerConfig {
     pub import: Option<Policy>,
     /// What to announce. An external peer without export policy gets nothing (RFC 8212).
     pub export: Option<Policy>,
+    /// What else is changed in announcements while traffic is moved away from the peer, beside GRACEFUL_SHUTDOWN (RFC 8326),
+    /// which not everybody heeds.
+    pub drain: Changes,
 }
 
 /// What a changed configuration does to the session.
@@ -198,6 +201,7 @@ impl PeerConfig {
             connected: Vec::new(),
             import: None,
             export: None,
+            drain: Changes::default(),
         }
     }
 

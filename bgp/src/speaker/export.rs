@@ -169,6 +169,7 @@ impl ExportContext<'_> {
             out.local_pref = None;
         }
         if self.draining {
+            self.config.drain.apply(&mut out, self.local_asn);
             out.add_community(Community::GRACEFUL_SHUTDOWN);
         }
         Ok(out)

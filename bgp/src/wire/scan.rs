@@ -159,7 +159,13 @@ impl<'a> Scan<'a> {
     pub(super) fn run(mut self, list: &[u8]) -> Result<Found, Reset> {
         let mut reader = Reader::new(list);
         while !reader.is_empty() {
+            let rest = { reader }.rest();
             let Ok(attribute) = next(&mut reader) else {
+                let cut = rest.get(1).copied();
+                if let Some(kind @ (code::MP_REACH | code::MP_UNREACH)) = cut {
+                    // RFC 7606 section 5.3: its prefixes are lost, so they cannot be treated as withdrawn.
+                    return Err(Reset::with_attribute(Fault::new(FaultKind::Multiprotocol, kind), rest));
+                }
                 // RFC 7606 section 4: the rest of the list is lost, the NLRI field is not.
                 self.found.faults.push(Fault::in_message(FaultKind::Overrun));
                 break;

@@ -223,6 +223,20 @@ fn a_fault_in_a_message_without_reachable_prefixes_resets() {
 }
 
 // RFC 7606 section 3 h and j.
+// RFC 7606 sections 4 and 5.3: what an attribute that is cut short held is lost. Prefixes must not be lost.
+#[test]
+fn an_attribute_that_is_cut_short_costs_the_routes_and_a_multiprotocol_one_the_session() {
+    let cut = |kind: u8| read(&[ORIGIN, PATH, HOP, &[0x80, kind, 200, 0, 2, 1]], NET, &external());
+    for kind in [4, 9, 200] {
+        let update = cut(kind).unwrap();
+        assert!(matches!(update.announced, Announced::TreatAsWithdraw(lost) if lost.len() == 1), "{kind}");
+    }
+    for kind in [14, 15] {
+        let reset = cut(kind).unwrap_err();
+        assert_eq!((reset.fault.kind, reset.fault.attribute), (FaultKind::Multiprotocol, Some(kind)));
+    }
+}
+
 #[test]
 fn all_prefixes_of_a_broken_update_are_withdrawn() {
     let v6 = reach([0, 2, 1], &V6_HOP, &[32, 0x20, 1, 0x0d, 0xb8]);

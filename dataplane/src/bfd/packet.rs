@@ -8,6 +8,7 @@ use core::{
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, byteorder::big_endian::U32};
 
 use super::{BfdState, Diagnostic};
+use crate::closed_list::closed_list;
 
 /// How a system names a session of its own (bfd.LocalDiscr): unique on that system, never 0.
 pub type Discriminator = NonZeroU32;
@@ -155,93 +156,40 @@ impl Control {
     }
 }
 
-macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
-        /// Why a packet was refused. Each refused packet counts under exactly one of these.
-        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-        pub enum Refusal {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl Refusal {
-            /// All, in the order in which packets are examined.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// The name in JSON and tables: stable, lower case.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$name => $label,)+ }
-            }
-
-            /// What it means and what to look at.
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+),)+ }
-            }
-
-            const fn index(self) -> usize {
-                #[expect(clippy::as_conversions, reason = "the discriminants are 0..REFUSALS")]
-                { self as usize }
-            }
-        }
-
-        const REFUSALS: usize = [$(Refusal::$name,)+].len();
-    };
-}
-
-refusals! {
-    /// The IP or UDP header around it is malformed, or its checksum wrong.
-    Datagram = "datagram",
-    /// RFC 5881 §5: the TTL or hop limit is not 255, so it may come from beyond the link; or (RFC 5883) below the least.
-    Hops = "hops",
-    /// The version is not 1.
-    Version = "version",
-    /// The Length field is below 24 (26 with the A bit).
-    Length = "length",
-    /// The Length field promises more than UDP delivered.
-    Truncated = "truncated",
-    /// Detect Mult is 0.
-    Multiplier = "multiplier",
-    /// The M bit, which is reserved, is set.
-    Multipoint = "multipoint",
-    /// My Discriminator is 0.
-    MyDiscriminator = "my_discriminator",
-    /// Your Discriminator names no session here: the peer remembers one of before a restart, for a moment.
-    UnknownSession = "unknown_session",
-    /// Your Discriminator names a session with another peer or on another interface.
-    WrongPath = "wrong_path",
-    /// Your Discriminator is 0 although the state is Init or Up.
-    YourDiscriminator = "your_discriminator",
-    /// Your Discriminator is 0, and no session is configured with this peer on this interface.
-    UnknownPeer = "unknown_peer",
-    /// It carries authentication, which is not configured here: MACsec protects the path already.
-    Authentication = "authentication",
-    /// Our side of the session is switched off.
-    AdminDown = "admin_down",
-}
-
-/// One count per [`Refusal`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RefusalCounters([u64; REFUSALS]);
-
-impl RefusalCounters {
-    /// Counts one packet.
-    pub fn count(&mut self, why: Refusal) {
-        if let Some(count) = self.0.get_mut(why.index()) {
-            *count += 1;
-        }
+closed_list! {
+    /// Why a packet was refused, in the order in which packets are examined. Each refused packet counts under exactly
+    /// one of these.
+    pub enum Refusal {
+        /// The IP or UDP header around it is malformed, or its checksum wrong.
+        Datagram = "datagram",
+        /// RFC 5881 §5: the TTL or hop limit is not 255, so it may come from beyond the link; or (RFC 5883) below the least.
+        Hops = "hops",
+        /// The version is not 1.
+        Version = "version",
+        /// The Length field is below 24 (26 with the A bit).
+        Length = "length",
+        /// The Length field promises more than UDP delivered.
+        Truncated = "truncated",
+        /// Detect Mult is 0.
+        Multiplier = "multiplier",
+        /// The M bit, which is reserved, is set.
+        Multipoint = "multipoint",
+        /// My Discriminator is 0.
+        MyDiscriminator = "my_discriminator",
+        /// Your Discriminator names no session here: the peer remembers one of before a restart, for a moment.
+        UnknownSession = "unknown_session",
+        /// Your Discriminator names a session with another peer or on another interface.
+        WrongPath = "wrong_path",
+        /// Your Discriminator is 0 although the state is Init or Up.
+        YourDiscriminator = "your_discriminator",
+        /// Your Discriminator is 0, and no session is configured with this peer on this interface.
+        UnknownPeer = "unknown_peer",
+        /// It carries authentication, which is not configured here: MACsec protects the path already.
+        Authentication = "authentication",
+        /// Our side of the session is switched off.
+        AdminDown = "admin_down",
     }
 
-    /// Packets refused for `why`.
-    pub fn of(&self, why: Refusal) -> u64 {
-        self.0.get(why.index()).copied().unwrap_or(0)
-    }
-
-    /// Each reason with its count, zeros included.
-    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
-        Refusal::ALL.iter().map(|&why| (why, self.of(why)))
-    }
-
-    /// All refused packets.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
+    /// Refused packets, one count per [`Refusal`].
+    pub struct RefusalCounters;
 }

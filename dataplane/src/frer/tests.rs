@@ -3,6 +3,7 @@
 use net::Instant;
 
 use super::*;
+use crate::chance::Rng;
 
 /// §7.4.3 and §7.4.4 word by word: an array that is shifted, ticks that are counted down.
 struct Standard {
@@ -117,21 +118,10 @@ impl Standard {
     }
 }
 
-/// xorshift64*: the same numbers from the same seed.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
-    }
-
-    fn near(&mut self, center: u16, reach: u64) -> u16 {
-        let offset = u16::try_from(self.below(2 * reach + 1)).unwrap_or(0);
-        center.wrapping_add(offset).wrapping_sub(u16::try_from(reach).unwrap_or(0))
-    }
+/// A number within `reach` of `center`, modulo 2^16.
+fn near(rng: &mut Rng, center: u16, reach: u64) -> u16 {
+    let offset = u16::try_from(rng.below(2 * reach + 1)).unwrap_or(0);
+    center.wrapping_add(offset).wrapping_sub(u16::try_from(reach).unwrap_or(0))
 }
 
 fn params(length: u16, reset_ms: u64) -> RecoveryParams {
@@ -145,7 +135,7 @@ fn params(length: u16, reset_ms: u64) -> RecoveryParams {
 
 /// One random life of a stream, step by step beside the model.
 fn agree(seed: u64, length: u16, steps: u32) {
-    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut rng = Rng::new(seed);
     let mut params = params(length, 1 + rng.below(40));
     params.take_no_sequence = rng.below(2) == 0;
     let (mut model, mut now) = (Standard::begin(&params), Instant::ZERO);
@@ -153,7 +143,7 @@ fn agree(seed: u64, length: u16, steps: u32) {
     // Around the wrap as often as anywhere else.
     let mut next = u16::try_from(rng.below(65_536)).unwrap();
     if rng.below(2) == 0 {
-        next = rng.near(0, u64::from(length));
+        next = near(&mut rng, 0, u64::from(length));
     }
     for step in 0..steps {
         let sequence = match rng.below(16) {
@@ -162,12 +152,12 @@ fn agree(seed: u64, length: u16, steps: u32) {
                 Some(next)
             }
             6..=8 => Some(next),
-            9 => Some(rng.near(next, 4)),
-            10 => Some(rng.near(next, u64::from(length) + 2)),
+            9 => Some(near(&mut rng, next, 4)),
+            10 => Some(near(&mut rng, next, u64::from(length) + 2)),
             // The history's edges.
-            11 => Some(rng.near(next.wrapping_sub(length), 2)),
+            11 => Some(near(&mut rng, next.wrapping_sub(length), 2)),
             12 => {
-                next = rng.near(next.wrapping_add(length), 2);
+                next = near(&mut rng, next.wrapping_add(length), 2);
                 Some(next)
             }
             13 => Some(u16::try_from(rng.below(65_536)).unwrap()),

@@ -155,6 +155,7 @@ impl Dataplane {
     }
 
     fn forward(&mut self, facts: &Facts, blame: Blame, mut frame: Frame, exit: Exit, now: Instant) {
+        self.count_through(facts.id, true);
         let Some(out) = self.narrower(&exit) else { return self.drop(blame, DropReason::NoRoute, frame) };
         if !hop(&mut frame) {
             self.send_error(facts, IcmpError::TimeExceeded, &frame, now);

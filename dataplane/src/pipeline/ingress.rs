@@ -136,6 +136,7 @@ impl Dataplane {
         let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
         state.counters.rx_frames += 1;
         state.counters.rx_octets += octets(&frame);
+        state.heard = Some(now);
         match state.inner.claim(&mut frame) {
             Some(Owner::Interface(interface)) => self.enter(interface, Blame::Channel(channel), frame, now),
             Some(Owner::Channel(_)) | None => {

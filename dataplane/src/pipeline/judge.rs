@@ -1,10 +1,10 @@
 //! Which attachments may carry traffic: what speaks against each, and who is chosen then.
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use net::Instant;
 
-use super::{Dataplane, Event, Interface, protection::carriers};
+use super::{Dataplane, Event, Interface, Moved, protection::carriers};
 use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
 
 impl Dataplane {
@@ -90,7 +90,7 @@ impl Dataplane {
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
-        if !self.board.set(interface, faults.is_live()) {
+        if !self.board.put(interface, faults) {
             return;
         }
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
@@ -100,9 +100,17 @@ impl Dataplane {
             .first()
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
+        let silent = self.silence_of(interface, now);
+        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
         if faults.is_live() {
             self.greet_peers(interface, now);
         }
+    }
+
+    /// How long nothing was heard on an attachment's channel.
+    fn silence_of(&self, interface: InterfaceId, now: Instant) -> Option<Duration> {
+        let Place::Attachment { channel, .. } = self.facts(interface)?.place else { return None };
+        Some(now.since(self.channel(channel)?.heard?))
     }
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.

@@ -115,6 +115,9 @@ impl Dataplane {
         {
             self.tell(Event::Mka(id, event));
         }
+        if let Some(mka) = self.channel_mut(id).and_then(|channel| channel.mka.as_mut()) {
+            mka.settle();
+        }
     }
 
     /// Who restarted may have asked for us when we could answer only under a key that it has no more.

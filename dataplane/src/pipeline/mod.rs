@@ -33,7 +33,7 @@ mod snapshot;
 mod underlay;
 mod wire;
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 use std::{collections::VecDeque, sync::Arc};
 
 use macsec::{An, SecY, mka::MkaEvent};
@@ -75,6 +75,8 @@ pub enum Event {
     AttachmentUp(InterfaceId),
     /// The attachment must not carry traffic, for this reason.
     AttachmentDown(InterfaceId, Fault),
+    /// What [`AttachmentUp`](Self::AttachmentUp) and [`AttachmentDown`](Self::AttachmentDown) mean for traffic; follows each of them.
+    Moved(Moved),
     /// The packet numbers reserved for the transmit SA with this AN run low.
     PnReservationLow(ChannelId, An),
     /// The SAK's packet numbers are three quarters used (802.1X PendingPNExhaustion).
@@ -98,6 +100,19 @@ pub enum Event {
     /// Another station, with this MAC address when it told, uses an address of this interface. Told at a
     /// limited rate.
     AddressConflict(InterfaceId, IpAddr, Option<MacAddr>),
+}
+
+/// Traffic leaves an attachment, or may come back to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// When that was decided.
+    pub at: Instant,
+    /// The attachment.
+    pub interface: InterfaceId,
+    /// Why it is left; `None`: it is live.
+    pub fault: Option<Fault>,
+    /// How long no frame had been accepted on its channel; `None`: never was one.
+    pub silent: Option<Duration>,
 }
 
 /// One worker's part of the gateway. No clock, no I/O, no locks.
@@ -193,6 +208,26 @@ pub struct InterfaceCounters {
     pub tx_frames: u64,
     /// Their octets.
     pub tx_octets: u64,
+    /// Of the frames in, those that were on their way through, neither for the gateway nor between it and its neighbours;
+    /// second copies of a `duplicate` connection included.
+    pub rx_transit: u64,
+    /// Packets and super-frames that were sent this way through the gateway.
+    pub tx_transit: u64,
+}
+
+impl InterfaceCounters {
+    /// The frames of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            rx_frames: self.rx_frames + other.rx_frames,
+            rx_octets: self.rx_octets + other.rx_octets,
+            tx_frames: self.tx_frames + other.tx_frames,
+            tx_octets: self.tx_octets + other.tx_octets,
+            rx_transit: self.rx_transit + other.rx_transit,
+            tx_transit: self.tx_transit + other.tx_transit,
+        }
+    }
 }
 
 /// A connection's groups with their members' state.

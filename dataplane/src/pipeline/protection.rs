@@ -87,9 +87,13 @@ impl Protected {
         }
     }
 
+    /// Those that may carry traffic: the live ones, or the reserve.
     fn live(&self, board: &Board) -> u64 {
-        let live = self.attachments.iter().enumerate().filter(|(_, (id, _))| board.is_live(*id));
-        live.fold(0, |bits, (at, _)| bits | 1_u64 << at)
+        let among = |may: &dyn Fn(InterfaceId) -> bool| {
+            let there = self.attachments.iter().enumerate().filter(|(_, (id, _))| may(*id));
+            there.fold(0, |bits, (at, _)| bits | 1_u64 << at)
+        };
+        or_reserve(among(&|id| board.is_live(id)), || among(&|id| board.is_reserve(id)))
     }
 
     pub(super) fn active(&self) -> Option<InterfaceId> {
@@ -192,7 +196,12 @@ impl Dataplane {
     }
 }
 
-/// The members of a group that carry its traffic: the live ones, as far as the protection wants them. LAN interfaces are
+/// What is drained or of bad quality carries what nothing else can.
+fn or_reserve(live: u64, reserve: impl FnOnce() -> u64) -> u64 {
+    if live == 0 { reserve() } else { live }
+}
+
+/// The members of a group that carry its traffic: the live ones (or else the reserve), as far as the protection wants them. LAN interfaces are
 /// always live; attachments are when the board says so.
 pub(super) fn carriers(
     protected: Option<&Protected>,
@@ -201,10 +210,13 @@ pub(super) fn carriers(
     members: impl Iterator<Item = InterfaceId> + Clone,
 ) -> u64 {
     let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
-    let live = members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
-        let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || board.is_live(member));
-        bits | u64::from(live) << at
-    });
+    let among = |may: &dyn Fn(InterfaceId) -> bool| {
+        members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
+            let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || may(member));
+            bits | u64::from(live) << at
+        })
+    };
+    let live = or_reserve(among(&|id| board.is_live(id)), || among(&|id| board.is_reserve(id)));
     protected.map_or(live, |one| one.narrow(board, live, members))
 }
 

@@ -61,8 +61,23 @@ impl Dataplane {
     /// Sends a packet, behind room for an Ethernet header, by all its ways out.
     pub(super) fn send_by(&mut self, exit: Exit, frame: Frame, now: Instant) {
         match exit {
-            Exit::One(interface, gateway) => self.send_to(interface, gateway, frame, now),
-            Exit::Two(first, second) => self.send_twice(first, second, frame, now),
+            Exit::One(interface, gateway) => {
+                self.count_through(interface, false);
+                self.send_to(interface, gateway, frame, now);
+            }
+            Exit::Two(first, second) => {
+                self.count_through(first.interface, false);
+                second.into_iter().for_each(|second| self.count_through(second.interface, false));
+                self.send_twice(first, second, frame, now);
+            }
+        }
+    }
+
+    /// A frame on its way through came in (or leaves) by an interface.
+    pub(super) fn count_through(&mut self, interface: InterfaceId, inward: bool) {
+        if let Some(one) = self.interfaces.get_mut(interface.index()) {
+            one.counters.rx_transit += u64::from(inward);
+            one.counters.tx_transit += u64::from(!inward);
         }
     }
 
@@ -121,7 +136,10 @@ impl Dataplane {
         };
         match redundancy.recovery.recover(Some(sequence), now) {
             Verdict::Pass => {}
-            Verdict::Duplicate => return self.drop(blame, DropReason::Duplicate, frame),
+            Verdict::Duplicate => {
+                self.count_through(facts.id, true);
+                return self.drop(blame, DropReason::Duplicate, frame);
+            }
             Verdict::Rogue | Verdict::Tagless => return self.drop(blame, DropReason::RogueSequence, frame),
         }
         match Ethernet::split(&frame.buf).map(|(header, _)| header.ethertype) {

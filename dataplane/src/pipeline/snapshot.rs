@@ -117,6 +117,13 @@ impl Dataplane {
         received
     }
 
+    /// Frames on their way through the gateway that this worker sent by each attachment. Allocates: not for every batch.
+    pub fn transit(&self) -> Vec<(InterfaceId, u64)> {
+        let attachment = |one: &&super::Interface| matches!(one.facts.place, crate::Place::Attachment { .. });
+        let each = self.interfaces.iter().filter(attachment);
+        each.map(|one| (one.facts.id, one.counters.tx_transit)).collect()
+    }
+
     /// A copy of all counters and states. Allocates: not for every batch.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let channels = self.channels.iter().enumerate().filter_map(|(at, channel)| {
@@ -126,7 +133,7 @@ impl Dataplane {
                 faults: channel.faults(),
                 since: channel.since,
                 counters: channel.counters,
-                drops: channel.drops.clone(),
+                drops: channel.drops,
                 secy: channel.secy.status(),
                 mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
@@ -146,7 +153,7 @@ impl Dataplane {
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
-            drops: port.drops.clone(),
+            drops: port.drops,
             path: port.path,
         };
         Snapshot {

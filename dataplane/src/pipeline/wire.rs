@@ -25,6 +25,8 @@ impl Dataplane {
         if longest(&frame) > room(&out_facts, &frame) {
             return self.drop(blame, DropReason::TooBig, frame);
         }
+        self.count_through(facts.id, true);
+        self.count_through(out, false);
         match self.foreign_owner(out_facts.place) {
             Some(owner) => self.crossings.push((owner, Crossing::Emit { interface: out, frame })),
             None => self.emit(out, frame),

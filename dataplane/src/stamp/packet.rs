@@ -145,16 +145,19 @@ impl Request {
     /// # Errors
     /// [`Refusal`].
     pub fn parse(packet: &[u8], mode: &Mode) -> Result<Self, Refusal> {
+        Ok(Self::begin(packet, mode)?.0)
+    }
+
+    /// What both packets begin with, and a reader that stands behind it.
+    fn begin<'a>(packet: &'a [u8], mode: &Mode) -> Result<(Self, Reader<'a>), Refusal> {
         if packet.len() < mode.octets() {
             return Err(Refusal::Short);
         }
         mode.verify(packet)?;
         let mut reader = Reader::new(packet);
-        let sequence = reader.u32()?;
-        reader.take(mode.gap(12))?;
-        let sent = Ntp(reader.u64()?);
-        let error = error_estimate(&mut reader)?;
-        Ok(Self { sequence, sent, error, ssid: reader.u16()? })
+        let (sequence, sent, error) = stamp(&mut reader, mode)?;
+        let ssid = reader.u16()?;
+        Ok((Self { sequence, sent, error, ssid }, reader))
     }
 
     /// Writes the packet; what is left of it in `packet` behind becomes zeros. The number of octets.
@@ -177,25 +180,13 @@ impl Reply {
     /// # Errors
     /// [`Refusal`].
     pub fn parse(packet: &[u8], mode: &Mode) -> Result<Self, Refusal> {
-        if packet.len() < mode.octets() {
-            return Err(Refusal::Short);
-        }
-        mode.verify(packet)?;
-        let mut reader = Reader::new(packet);
-        let sequence = reader.u32()?;
-        reader.take(mode.gap(12))?;
-        let sent = Ntp(reader.u64()?);
-        let error = error_estimate(&mut reader)?;
-        let ssid = reader.u16()?;
+        let (Request { sequence, sent, error, ssid }, mut reader) = Request::begin(packet, mode)?;
         reader.take(mode.gap(4))?;
         let received = Ntp(reader.u64()?);
         reader.take(mode.gap(8))?;
-        let request_sequence = reader.u32()?;
-        reader.take(mode.gap(12))?;
-        let request_sent = Ntp(reader.u64()?);
-        let request_error = error_estimate(&mut reader)?;
+        let request = stamp(&mut reader, mode)?;
+        let request = Request { sequence: request.0, sent: request.1, error: request.2, ssid };
         reader.take(mode.gap(4) + 2)?;
-        let request = Request { sequence: request_sequence, sent: request_sent, error: request_error, ssid };
         Ok(Self { sequence, sent, error, received, request, ttl: reader.u8()? })
     }
 
@@ -217,8 +208,13 @@ impl Reply {
     }
 }
 
-fn error_estimate(reader: &mut Reader<'_>) -> Result<ErrorEstimate, Refusal> {
-    ErrorEstimate::parse(reader.array()?).ok_or(Refusal::BadErrorEstimate)
+/// A number, the time, and how far that may be off.
+fn stamp(reader: &mut Reader<'_>, mode: &Mode) -> Result<(u32, Ntp, ErrorEstimate), Refusal> {
+    let sequence = reader.u32()?;
+    reader.take(mode.gap(12))?;
+    let sent = Ntp(reader.u64()?);
+    let error = ErrorEstimate::parse(reader.array()?).ok_or(Refusal::BadErrorEstimate)?;
+    Ok((sequence, sent, error))
 }
 
 /// RFC 8972 §4: a reflector that does not know a TLV sends it back with its U flag set; one that is longer than

@@ -6,6 +6,7 @@ use net::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::chance::Rng;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -21,18 +22,6 @@ fn key(port: u16) -> SessionKey {
 
 fn modes() -> [Mode; 2] {
     [Mode::Unauthenticated, Mode::Authenticated(HmacKey::new(&[0x0b; 20]))]
-}
-
-/// xorshift64*.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
-    }
 }
 
 /// What a path does to probes.
@@ -64,7 +53,7 @@ fn run(mode: &Mode, path: Path, seconds: u64, seed: u64) -> (Report, Vec<Report>
     let params = SenderParams { mode: mode.clone(), interval: ms(20), timeout: ms(500), ssid: 7 };
     let (mut sender, mut reflector) = (Sender::new(params, Instant::ZERO), Reflector::new(mode.clone()));
     let (ours, theirs) = (wall(1_800_000_000), wall(1_800_003_600));
-    let (mut rng, mut truth) = (Rng(seed | 1), Truth::default());
+    let (mut rng, mut truth) = (Rng::new(seed), Truth::default());
     let (mut flying, mut reports) = (Vec::<(u64, bool, Vec<u8>)>::new(), vec![]);
     // Steps of 100 microseconds.
     for step in 0..seconds * 10_000 + 20_000 {

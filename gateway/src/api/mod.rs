@@ -1,8 +1,8 @@
 //! The API: HTTP/1.1 over a unix socket, read by the CLI and by anybody else. There is no other way to ask a gateway.
 //!
-//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,macsec,mka,neighbors,config,version}`; answers are the documents
-//! of [`model`], errors are `application/problem+json` (RFC 9457). One thing can be asked for: `POST
-//! /v1/channels/NAME/rekey` makes a fresh SAK. Nothing else can be changed through it.
+//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,macsec,mka,neighbors,events,config,version}`; answers are the documents
+//! of [`model`], errors are `application/problem+json` (RFC 9457). `POST
+//! /v1/channels/NAME/rekey` makes a fresh SAK, `POST /v1/channels/NAME/{drain,undrain}` is for planned work.
 //!
 //! Flow: [`serve`] takes connections from a [`Listener`]; a handler gathers [`Facts`] from its [`Source`], `view`
 //! turns them into a document. [`client`] is the other end.
@@ -14,6 +14,7 @@
 pub mod client;
 mod listener;
 pub mod model;
+mod planned;
 mod routing;
 mod server;
 mod source;
@@ -27,4 +28,6 @@ pub use listener::{ListenError, Listener};
 pub use server::serve;
 pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
 #[cfg(test)]
-pub(crate) use view::{bfd, channels, connections, drops, macsec, mka, neighbors, ports, routes, status};
+pub(crate) use view::{
+    bfd, channels, connections, drops, event, macsec, mka, neighbors, ports, routes, status,
+};

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
-    routing,
+    planned, routing,
     source::{Facts, NoRekey, Source, wall},
     view,
 };
@@ -84,6 +84,9 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/bfd", get(bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
+        .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
+        .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
+        .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
         .fallback(unknown_path)
@@ -177,7 +180,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/channels/NAME/rekey and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/channels/NAME/{rekey,drain,undrain} and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -22,6 +22,8 @@ use crate::{
     },
     clock,
     control::Workers,
+    drain::{Desk, Drain, NoDrain, Order},
+    events::{Log, Record},
     link_monitor::{self, Link, Watched},
     ports,
     secrets::Secrets,
@@ -34,6 +36,12 @@ pub trait Source: Send + Sync + 'static {
     fn facts(&self) -> impl Future<Output = Facts> + Send;
     /// Asks for a fresh SAK on the channel of this name.
     fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    /// Moves traffic off the channel of this name.
+    fn drain(&self, channel: &str, order: Order) -> impl Future<Output = Result<Drain, NoDrain>> + Send;
+    /// Lets traffic use it again.
+    fn undrain(&self, channel: &str) -> impl Future<Output = Result<(), NoDrain>> + Send;
+    /// The failover record above this number, and the last number.
+    fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
@@ -88,6 +96,8 @@ pub struct Facts {
     pub reports: Vec<Report>,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Planned work.
+    pub drains: Vec<Drain>,
     /// What else should be known of the gateway as a whole.
     pub alerts: Vec<Reason>,
     /// When the gateway was started.
@@ -154,6 +164,10 @@ pub struct Running {
     pub started: Timestamp,
     /// The way to BGP, if any connection speaks it.
     pub bgp: Option<Handle>,
+    /// Its planned work.
+    pub drains: Arc<Desk>,
+    /// Its failover record.
+    pub events: Arc<Log>,
 }
 
 impl Running {
@@ -206,6 +220,7 @@ impl Source for Running {
             setup: self.setup.clone(),
             reports,
             devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
+            drains: self.drains.drains(),
             alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
             started: self.started,
             wall: wall(),
@@ -217,6 +232,18 @@ impl Source for Running {
         let id = with_mka(&self.config, channel)?;
         let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
         self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    }
+
+    async fn drain(&self, channel: &str, order: Order) -> Result<Drain, NoDrain> {
+        self.drains.drain(channel, order).await
+    }
+
+    async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
+        self.drains.undrain(channel).await
+    }
+
+    fn events(&self, after: u64) -> (Vec<Record>, u64) {
+        self.events.since(after)
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {

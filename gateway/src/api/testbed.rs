@@ -21,6 +21,8 @@ use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
+    drain::{Drain, NoDrain, Order, allow},
+    events::{Change, Log, Record, Step},
     link_monitor::Link,
     worker::Report,
 };
@@ -152,6 +154,7 @@ pub(crate) fn facts() -> Facts {
         config_file: PathBuf::from("/etc/quadspan/quadspan.toml"),
         setup: Arc::new(plan.setup),
         reports,
+        drains: Vec::new(),
         alerts: vec![],
         started: wall - Duration::from_hours(1),
         wall,
@@ -367,6 +370,24 @@ impl Source for Fixed {
         }
     }
 
+    async fn drain(&self, channel: &str, order: Order) -> Result<Drain, NoDrain> {
+        let facts = facts();
+        let at = facts.config.channels.iter().position(|one| one.name == channel);
+        let channel = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
+        // The first is drained already.
+        let first = Drain::new(ChannelId(0), facts.wall, (None, false), facts.now);
+        allow(&facts.config, &facts.setup, &facts.reports, &[first], channel)?;
+        Ok(Drain::new(channel, facts.wall, (None, order.force), facts.now))
+    }
+
+    async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
+        if channel == "ch1" { Ok(()) } else { Err(NoDrain::NotDrained) }
+    }
+
+    fn events(&self, after: u64) -> (Vec<Record>, u64) {
+        records().since(after)
+    }
+
     async fn bgp(&self, _: Question) -> Option<Answer> {
         None
     }
@@ -456,4 +477,40 @@ fn say(
         while sessions.poll_transmit().is_some() {}
     }
     true
+}
+
+/// A failover, an operator's work, a way back, and two other changes.
+pub(crate) fn records() -> Log {
+    let log = Log::default();
+    let wall = facts().wall;
+    let step = |before, what: &str| Step { before: Duration::from_micros(before), what: what.to_owned() };
+    let changes = [
+        (Change::Left(Fault::BfdDown), Some(0)),
+        (Change::Returned, Some(0)),
+        (Change::Left(Fault::Drained), Some(1)),
+        (Change::ActiveMoved, Some(0)),
+        (Change::RedundancyLost, None),
+    ];
+    for (change, attachment) in changes {
+        let failed = change == Change::Left(Fault::BfdDown);
+        let left = matches!(change, Change::Left(_));
+        log.add(Record {
+            id: 0,
+            at: wall - Duration::from_secs(75),
+            change,
+            connection: ConnectionId(0),
+            attachment: attachment.map(InterfaceId),
+            to: (change == Change::ActiveMoved).then_some(InterfaceId(1)),
+            chain: vec![
+                step(120, "BFD with 169.254.1.2: nothing heard for 151 ms, 150 ms are allowed"),
+                step(0, "attachment blue/ch1: bfd down"),
+            ],
+            detected: failed.then_some(Duration::from_micros(151_200)),
+            switched: left.then_some(Duration::from_micros(90)),
+            rate: 12_500,
+            lost: left.then_some(if failed { 1892 } else { 0 }),
+            live: (1, 2),
+        });
+    }
+    log
 }

@@ -20,7 +20,8 @@ use bgp::{
 use config::{
     Config, Secret,
     model::{
-        self as words, BfdMode, GracefulRestart, LimitAction, RouteFilter, RouteOrigin, RouteSource, Verdict,
+        self as words, BfdMode, GracefulRestart, LimitAction, Profile, RouteFilter, RouteOrigin, RouteSource,
+        Verdict,
     },
 };
 use dataplane::{ConnectionId, InterfaceId, InterfaceSetup, Target};
@@ -94,7 +95,8 @@ fn domain(
     };
     let peer = |neighbor: &words::Neighbor| {
         let interface = interface_id(config, at, neighbor.on);
-        peer(connection, neighbor, interface, interfaces.get(interface.index())?)
+        let profile = config.interconnects.get(connection.interconnect.index()).map(|one| one.profile);
+        peer(connection, neighbor, interface, (profile, interfaces.get(interface.index())?))
     };
     let peers = connection.neighbors.iter().filter_map(peer).collect();
     let own = interfaces.iter().enumerate().filter(|(_, one)| one.connection == ConnectionId::at(at));
@@ -138,7 +140,7 @@ fn peer(
     connection: &words::Connection,
     neighbor: &words::Neighbor,
     interface: InterfaceId,
-    setup: &InterfaceSetup,
+    (profile, setup): (Option<Profile>, &InterfaceSetup),
 ) -> Option<PeerPlan> {
     let mut config = PeerConfig::new(&neighbor.name, neighbor.address, Asn(neighbor.asn));
     config.local_asn = neighbor.local_asn.map(Asn);
@@ -168,6 +170,7 @@ fn peer(
     config.own_addresses =
         setup.addresses.iter().map(IpNet::addr).chain([setup.mac.link_local().into()]).collect();
     config.connected = setup.addresses.iter().map(IpNet::trunc).collect();
+    config.drain = profile.filter(|_| setup.is_attachment()).map(last_choice).unwrap_or_default();
     config.import = neighbor.import.as_ref().and_then(|filter| policy(connection, filter));
     config.export = neighbor.export.as_ref().and_then(|filter| policy(connection, filter));
     Some(PeerPlan {
@@ -179,6 +182,30 @@ fn peer(
         ttl_security: neighbor.ttl_security,
     })
 }
+
+/// What makes our routes a cloud's last choice: none of them says that it heeds GRACEFUL_SHUTDOWN.
+fn last_choice(profile: Profile) -> Changes {
+    let aws = |low: u16| Community((7224 << 16) | u32::from(low));
+    match profile {
+        Profile::Quadspan => Changes::default(),
+        // Direct Connect: 7224:7100 is low, 7200 medium, 7300 high preference, before the AS path is looked at.
+        Profile::AwsDx => Changes {
+            remove_communities: [7200, 7300].map(aws).into(),
+            add_communities: vec![aws(7100)],
+            prepend: PREPEND,
+            ..Changes::default()
+        },
+        // The means is not laid down there; a longer path is understood everywhere.
+        Profile::AwsInterconnect | Profile::AzureErDirect => {
+            Changes { prepend: PREPEND, ..Changes::default() }
+        }
+        // Cloud Router goes by MED; its own base priorities end at 65535.
+        Profile::GcpCci => Changes { med: Some(MedChange::Set(1_000_000)), ..Changes::default() },
+    }
+}
+
+/// How often our AS stands in front more than otherwise: more than anybody does for ordinary reasons.
+const PREPEND: u8 = 4;
 
 /// The address of ours that shares a subnet with the neighbour.
 fn local(setup: &InterfaceSetup, neighbor: IpAddr) -> Option<IpAddr> {

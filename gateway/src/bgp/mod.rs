@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Link(InterfaceId, Result<(), &'static str>),
     /// BFD found a neighbour, or lost it.
     Path(PathNews),
+    /// Move traffic away from the neighbours of an interface, or back.
+    Drain(InterfaceId, bool),
     /// Somebody wants to know, or to have done, something.
     Ask(Question, Sender<Answer>),
     /// Sign with this password from now on, live connections included.
@@ -152,6 +154,11 @@ impl Handle {
     /// The link of an interface may be used (`Ok`), or not, for this reason.
     pub fn link(&self, interface: InterfaceId, link: Result<(), &'static str>) {
         self.send(Command::Link(interface, link));
+    }
+
+    /// Moves traffic away from the neighbours of an interface before planned work, or back (RFC 8326).
+    pub fn drain(&self, interface: InterfaceId, draining: bool) {
+        self.send(Command::Drain(interface, draining));
     }
 
     /// What BFD says of the path to a neighbour.

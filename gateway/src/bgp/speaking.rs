@@ -124,6 +124,13 @@ impl Speaking {
         }
     }
 
+    /// RFC 8326: before planned work on an interface.
+    pub(super) fn drain(&mut self, interface: InterfaceId, draining: bool) {
+        for peer in self.peers.iter().filter(|peer| peer.interface == interface) {
+            self.speaker.drain_peer(peer.id, draining);
+        }
+    }
+
     /// RFC 5882 §4.3.2: with graceful restart, a path that went down together with the neighbour's control plane may
     /// still forward.
     pub(super) fn set_path(&mut self, news: PathNews, now: Instant) {

@@ -348,6 +348,11 @@ impl Loop {
                         one.set_path(news, now);
                     }
                 }
+                Command::Drain(interface, draining) => {
+                    for one in &mut self.speaking {
+                        one.drain(interface, draining);
+                    }
+                }
                 Command::Ask(question, reply) => {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.answer(question, now));

@@ -1,6 +1,6 @@
 //! The grammar of the command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -84,6 +84,10 @@ pub(super) enum Command {
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
     Rekey(RekeyArgs),
+    /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
+    Drain(DrainArgs),
+    /// Let traffic use a drained channel again
+    Undrain(ChannelArgs),
     /// Read MACsec and MKA in a capture with given keys
     Decode(DecodeArgs),
     /// Two sites on this machine, four MACsec channels, real traffic, new keys, a cut, a verdict
@@ -133,6 +137,8 @@ pub(super) enum Noun {
     Mka(Names),
     /// BFD sessions: state, times, and why they were lost
     Bfd(Names),
+    /// Changes of forwarding: what led to them, how long they took, what they cost
+    Events(EventsArgs),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -145,6 +151,20 @@ pub(super) struct Names {
     /// Only these; all when none is given
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+}
+
+/// Which events.
+#[derive(Args, Clone, Debug)]
+pub(super) struct EventsArgs {
+    /// Only those of these connections or channels
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// Only what happened within this time, such as 10m or 2h
+    #[arg(long, value_parser = lasting, value_name = "TIME")]
+    pub(super) since: Option<Duration>,
+    /// Go on telling until interrupted
+    #[arg(short, long)]
+    pub(super) follow: bool,
 }
 
 /// Which routes.
@@ -181,6 +201,39 @@ pub(super) struct NeighborArgs {
 #[derive(Args, Clone, Debug)]
 pub(super) struct RekeyArgs {
     /// The channel; this gateway must be its key server
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+}
+
+/// Options of `drain`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DrainArgs {
+    /// The channel
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+    /// Undrain it by itself after so long, such as 30m or 2h
+    #[arg(long = "for", value_parser = lasting, value_name = "TIME")]
+    pub(super) lasts: Option<Duration>,
+    /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Do not wait until it is safe
+    #[arg(long)]
+    pub(super) no_wait: bool,
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 30m, 90s or 2h".to_owned())?;
+    Duration::try_from(span)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "it must be longer than nothing".to_owned())
+}
+
+/// Which channel.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ChannelArgs {
+    /// The channel
     #[arg(value_name = "CHANNEL")]
     pub(super) channel: String,
 }

@@ -12,6 +12,8 @@ mod ask;
 mod bgp;
 mod check;
 mod decode;
+mod drain;
+mod events;
 mod exit;
 mod explain;
 mod keygen;
@@ -61,6 +63,8 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Show { noun } => ask::show(&global, &noun)?,
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
+        Command::Drain(options) => drain::drain(&global, &options)?,
+        Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,

@@ -40,6 +40,8 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             config_file: file,
             setup: gateway.setup(),
             links: gateway.links(),
+            drains: gateway.drains(),
+            events: gateway.events(),
             started,
         };
         Ok(async move { match api::serve(listener, Arc::new(source)).await {} })

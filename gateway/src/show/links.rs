@@ -44,13 +44,29 @@ pub fn channels(look: &Look, channels: &[Channel]) -> String {
             count(channel.drops.values().sum()),
         ]
     };
-    table(look, &columns, &channels.iter().map(row).collect::<Vec<_>>(), "no channels are configured")
+    let table =
+        table(look, &columns, &channels.iter().map(row).collect::<Vec<_>>(), "no channels are configured");
+    channels.iter().filter_map(|channel| planned(look, channel)).fold(table, |screen, line| screen + &line)
+}
+
+/// Planned work on a channel.
+fn planned(look: &Look, channel: &Channel) -> Option<String> {
+    let drain = channel.drain.as_ref()?;
+    let until = drain.until.map(|until| format!(", until {}", until.strftime("%F %T UTC")));
+    let since = ago(Some(drain.since), look.now);
+    let name = &channel.name;
+    Some(look.paint(&format!(
+        "! {name} was drained {since}{}: {}\n",
+        until.unwrap_or_default(),
+        drain.message
+    )))
 }
 
 /// A state, and the reason when it is not the good one.
 pub(super) fn state(state: ChannelState, reason: Option<&str>) -> String {
     let word = match state {
         ChannelState::Live => return "live".to_owned(),
+        ChannelState::Reserve => "reserve",
         ChannelState::Down => "down",
         ChannelState::Unknown => "unknown",
     };

@@ -29,6 +29,7 @@ const WORDS: &[(&str, &str)] = &[
     ("secured", GREEN),
     ("unknown", YELLOW),
     ("invalid", RED),
+    ("reserve", YELLOW),
     ("down", RED),
     ("live", GREEN),
     ("up", GREEN),

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     api::{
-        self,
+        self, event,
         model::{
             BgpDown, BgpFamily, BgpNeighbor, Hop, Redundancy, Route, RouteAction, RouteExport, RouteOrigin,
             RoutePath, RouteStory, RouteWorker, RunningConfig,
         },
-        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts},
+        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts, records},
     },
     decode::{
         CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
@@ -94,6 +94,14 @@ fn connections_screen_with_protection() {
     all.truncate(1);
     all.push(standby);
     holds("protection", |look| connections(look, &all));
+}
+
+#[test]
+fn events_screen() {
+    let facts = facts();
+    let (records, _) = records().since(0);
+    let all: Vec<_> = records.iter().map(|one| event(&facts.config, &facts.setup, one)).collect();
+    holds("events", |look| events(look, &all));
 }
 
 #[test]

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use gateway::lab::{End, Lab, Node, Topology, missing_privilege};
+use gateway::lab::{End, Lab, Node, Topology};
 use net::MacAddr;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::gateway::{Folder, Gateway};
 use super::peers::{Daemon, PROGRAMS, Peer, Peering};
-use super::shell::{missing, must, until};
-use super::skipped;
+use super::shell::{must, until};
+use super::{able, skipped};
 
 static TURN: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -69,13 +69,7 @@ impl Edge {
 
     /// The whole of it.
     pub(crate) fn start_with(test: &str, setting: Setting<'_>) -> Option<Self> {
-        let lacking = missing(&[&PROGRAMS[..], &["ip", "ping", "timeout"]].concat());
-        if !lacking.is_empty() {
-            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
-            return None;
-        }
-        if let Some(missing) = missing_privilege() {
-            skipped(test, &missing.to_string());
+        if !able(test, &[&PROGRAMS[..], &["ip", "ping", "timeout"]].concat()) {
             return None;
         }
         let turn = TURN.lock();

@@ -1,12 +1,15 @@
 //! What the tests that touch the real world share.
 #![allow(dead_code, reason = "not every test uses every part")]
 #![allow(
+    clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
-    reason = "a JSON value that is not there is null, and no test panics on that"
+    reason = "a test that cannot go on should stop; a JSON value that is not there is null"
 )]
 
 pub(crate) mod edge;
 pub(crate) mod gateway;
+pub(crate) mod guest;
 pub(crate) mod peers;
 pub(crate) mod shell;
 pub(crate) mod sites;
@@ -16,6 +19,8 @@ pub(crate) mod vm;
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+
+use ::gateway::lab::missing_privilege;
 
 /// Says loudly that `test` could not run here and `why`: on standard error past the test harness's capture, and in
 /// the file that `./test` names in `QUADSPAN_SKIPPED`, which it prints at the end.
@@ -31,4 +36,19 @@ pub(crate) fn skipped(test: &str, why: &str) {
         let _ = list.write_all(line.as_bytes());
     }
     assert!(env::var("CI").as_deref() != Ok("true"), "{line}");
+}
+
+/// Whether this machine has the programs and the rights that `test` needs; if not, that is said loudly.
+///
+/// # Panics
+/// As [`skipped`].
+pub(crate) fn able(test: &str, tools: &[&str]) -> bool {
+    let lacking = shell::missing(tools);
+    let why = match missing_privilege() {
+        _ if !lacking.is_empty() => format!("these programs are missing: {}", lacking.join(", ")),
+        Some(privilege) => privilege.to_string(),
+        None => return true,
+    };
+    skipped(test, &why);
+    false
 }

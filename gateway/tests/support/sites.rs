@@ -4,12 +4,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gateway::lab::{Lab, Node, Topology, missing_privilege};
+use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::gateway::{Folder, Gateway};
-use super::shell::{missing, must, sh, until};
-use super::{skipped, vlan};
+use super::shell::{must, sh, until};
+use super::{able, skipped, vlan};
 
 /// What the two sites agree on.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,10 @@ pub(crate) struct Plan {
     pub(crate) mka: Option<&'static str>,
     /// More lines of the connection, such as its protection.
     pub(crate) connection: &'static str,
+    /// More lines of each attachment.
+    pub(crate) attachment: &'static str,
+    /// The sites learn each other's LANs by BGP on each attachment, in each family.
+    pub(crate) bgp: bool,
 }
 
 impl Plan {
@@ -57,6 +61,8 @@ impl Plan {
         channel_tap: false,
         mka: None,
         connection: "",
+        attachment: "",
+        bgp: false,
     };
 }
 
@@ -88,13 +94,7 @@ impl Sites {
 
     /// Builds both sites; their gateways do not run yet.
     pub(crate) fn build(test: &str, plan: Plan) -> Option<Self> {
-        let lacking = missing(&TOOLS);
-        if !lacking.is_empty() {
-            skipped(test, &format!("these programs are missing: {}", lacking.join(", ")));
-            return None;
-        }
-        if let Some(missing) = missing_privilege() {
-            skipped(test, &missing.to_string());
+        if !able(test, &TOOLS) {
             return None;
         }
         let turn = TURN.lock();
@@ -212,7 +212,23 @@ fn configuration(plan: Plan, own: u8) -> String {
     for channel in 1..=plan.channels {
         text += &attachment_text(plan, own, channel);
     }
-    text + &lan_text(plan, own)
+    text + &lan_text(plan, own) + &if plan.bgp { bgp_text(plan, own) } else { String::new() }
+}
+
+fn bgp_text(plan: Plan, own: u8) -> String {
+    let far = 3 - own;
+    let mut text =
+        format!("[connection.bgp]\nasn = 6500{own}\nrouter_id = \"192.0.2.{own}\"\nannounce = [\"lans\"]\n");
+    for channel in 1..=plan.channels {
+        for address in [format!("169.254.{channel}.{far}"), format!("fd00:ff:{channel}::{far}")] {
+            let _ = write!(
+                text,
+                "[[connection.neighbor]]\non = \"ch{channel}\"\naddress = \"{address}\"\nasn = 6500{far}\n\
+                 connect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n"
+            );
+        }
+    }
+    text
 }
 
 fn channel_text(plan: Plan, own: u8, channel: u8) -> String {
@@ -268,7 +284,7 @@ fn attachment_text(plan: Plan, own: u8, channel: u8) -> String {
             let _ = write!(text, "host = true\nhost_device = \"qch{channel}\"\n");
         }
     }
-    text
+    text + plan.attachment
 }
 
 fn lan_text(plan: Plan, own: u8) -> String {
@@ -283,10 +299,13 @@ fn lan_text(plan: Plan, own: u8) -> String {
         text += "host = true\nhost_device = \"qlan\"\n";
     }
     let far = 3 - own;
+    let _ = writeln!(text, "address = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]");
+    if plan.bgp {
+        return text;
+    }
     let _ = write!(
         text,
-        "address = [\"10.{own}.0.1/24\", \"fd00:{own}::1/64\"]\n\
-         [[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
+        "[[connection.route]]\nprefix = \"10.{far}.0.0/24\"\nvia = \"attachments\"\n\
          [[connection.route]]\nprefix = \"fd00:{far}::/64\"\nvia = \"attachments\"\n"
     );
     text

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod bfd;
+mod bgp_update;
 mod mka;
 mod offload;
 mod pipeline;
@@ -19,6 +20,7 @@ use net::VlanTag;
 
 pub use addresses::neighbor;
 pub use bfd::bfd;
+pub use bgp_update::bgp_update;
 pub use mka::{kay, mkpdu};
 pub use offload::offload;
 pub use pipeline::pipeline;

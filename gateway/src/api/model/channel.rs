@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Counts;
+use super::{ChannelDrain, Counts};
 
 /// One MACsec-protected link to one peer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -30,6 +30,9 @@ pub struct Channel {
     pub mtu: u64,
     /// How it is protected.
     pub macsec: ChannelMacsec,
+    /// Planned work on it; null: none.
+    #[serde(default)]
+    pub drain: Option<ChannelDrain>,
     /// Frames protected and handed to the port.
     pub tx_frames: u64,
     /// Their octets, without SecTAG and ICV.
@@ -48,6 +51,8 @@ pub struct Channel {
 pub enum ChannelState {
     /// Nothing speaks against it.
     Live,
+    /// It is drained, or its quality is bad: it carries what no live one can.
+    Reserve,
     /// Something does.
     Down,
     /// Its worker did not answer.

@@ -94,6 +94,12 @@ pub struct Attachment {
     pub tx_frames: u64,
     /// Octets out.
     pub tx_octets: u64,
+    /// Of the frames in, those on their way through the gateway: what a drain moves.
+    #[serde(default)]
+    pub rx_transit: u64,
+    /// The same of the frames out.
+    #[serde(default)]
+    pub tx_transit: u64,
 }
 
 /// Where a connection meets the customer.

@@ -9,6 +9,8 @@ mod bfd;
 mod bgp;
 mod channel;
 mod connection;
+mod drain;
+mod event;
 mod macsec;
 mod mka;
 mod port;
@@ -25,6 +27,8 @@ pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
+pub use drain::{ChannelDrain, DrainDone, DrainState};
+pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,

@@ -22,6 +22,7 @@ fn one(facts: &Facts, at: usize, channel: &words::Channel) -> Channel {
     let setup = facts.setup.channels.get(at);
     let counters = seen.map(|seen| seen.counters).unwrap_or_default();
     let (state, reason) = state(seen.map(|seen| seen.faults));
+    let drain = super::drain::of_channel(facts, ChannelId::at(at));
     let max_frame = setup.map_or(0, |setup| setup.secy.max_frame.saturating_sub(Ethernet::LEN));
     Channel {
         name: channel.name.clone(),
@@ -36,6 +37,7 @@ fn one(facts: &Facts, at: usize, channel: &words::Channel) -> Channel {
             .is_some_and(|seen| !seen.faults.has(Fault::NoCarrier) && !seen.faults.has(Fault::PortDown)),
         mtu: u64::try_from(max_frame).unwrap_or(u64::MAX),
         macsec: protection(channel, seen),
+        drain,
         tx_frames: counters.tx_frames,
         tx_octets: counters.tx_octets,
         rx_frames: counters.rx_frames,
@@ -46,11 +48,13 @@ fn one(facts: &Facts, at: usize, channel: &words::Channel) -> Channel {
 
 /// A state and the most fundamental reason for it; `None` when nobody knows.
 pub(super) fn state(faults: Option<Faults>) -> (ChannelState, Option<String>) {
-    match faults.map(Faults::first) {
-        Some(None) => (ChannelState::Live, None),
-        Some(Some(fault)) => (ChannelState::Down, Some(fault.label().to_owned())),
-        None => (ChannelState::Unknown, Some("worker_silent".to_owned())),
-    }
+    let Some(faults) = faults else { return (ChannelState::Unknown, Some("worker_silent".to_owned())) };
+    let state = match (faults.is_live(), faults.is_reserve()) {
+        (true, _) => ChannelState::Live,
+        (false, true) => ChannelState::Reserve,
+        (false, false) => ChannelState::Down,
+    };
+    (state, faults.first().map(|fault| fault.label().to_owned()))
 }
 
 fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> ChannelMacsec {

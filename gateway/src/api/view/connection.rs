@@ -31,8 +31,9 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
     let lans = connection.lans.iter().enumerate();
     let lans = lans.map(|(place, one)| lan(facts, facts.interface_id(at, first_lan + place), one)).collect();
     let live = attachments.iter().filter(|one| one.state == ChannelState::Live).count();
+    let reserve = attachments.iter().any(|one| one.state == ChannelState::Reserve);
     let state = match live {
-        0 => ConnectionState::Down,
+        0 if !reserve => ConnectionState::Down,
         all if all == attachments.len() => ConnectionState::Up,
         _ => ConnectionState::Degraded,
     };
@@ -89,6 +90,8 @@ fn attachment(facts: &Facts, id: InterfaceId, one: &words::Attachment) -> Attach
         rx_octets: counters.rx_octets,
         tx_frames: counters.tx_frames,
         tx_octets: counters.tx_octets,
+        rx_transit: counters.rx_transit,
+        tx_transit: counters.tx_transit,
     }
 }
 
@@ -113,12 +116,7 @@ fn mac(setup: Option<&InterfaceSetup>) -> String {
 
 /// Every worker counts what it moved itself.
 fn counters(facts: &Facts, id: InterfaceId) -> InterfaceCounters {
-    facts.interface(id).fold(InterfaceCounters::default(), |sum, (_, seen)| InterfaceCounters {
-        rx_frames: sum.rx_frames + seen.counters.rx_frames,
-        rx_octets: sum.rx_octets + seen.counters.rx_octets,
-        tx_frames: sum.tx_frames + seen.counters.tx_frames,
-        tx_octets: sum.tx_octets + seen.counters.tx_octets,
-    })
+    facts.interface(id).fold(InterfaceCounters::default(), |sum, (_, seen)| sum.plus(seen.counters))
 }
 
 /// All neighbours. Each worker has its own table; what one of them knows is known.

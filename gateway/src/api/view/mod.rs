@@ -4,6 +4,8 @@ mod bfd;
 mod bgp;
 mod channel;
 mod connection;
+mod drain;
+mod event;
 mod macsec;
 mod mka;
 mod port;
@@ -20,6 +22,8 @@ pub(crate) use self::{
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
+    drain::one as drain,
+    event::event,
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},

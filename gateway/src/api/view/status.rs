@@ -73,7 +73,13 @@ fn channel_reasons(channel: &Channel) -> Vec<Reason> {
     };
     match (channel.state, channel.reason.as_deref()) {
         (ChannelState::Down, Some(reason)) => add(Severity::Degraded, reason, why_down(channel, reason)),
-        (ChannelState::Down, None) | (ChannelState::Live | ChannelState::Unknown, _) => {}
+        (ChannelState::Reserve, Some("drained")) => {
+            let message = channel.drain.as_ref().map_or_else(String::new, |drain| drain.message.clone());
+            add(Severity::Warning, "drained", format!("drained: {message}"));
+        }
+        (ChannelState::Reserve, Some(reason)) => add(Severity::Degraded, reason, why_down(channel, reason)),
+        (ChannelState::Down | ChannelState::Reserve, None)
+        | (ChannelState::Live | ChannelState::Unknown, _) => {}
     }
     let macsec = &channel.macsec;
     if macsec.clear_text && macsec.policy == "should_secure" {

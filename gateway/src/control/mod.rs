@@ -3,14 +3,15 @@
 //!
 //! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
 
+mod hear;
+
 use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
 use crossbeam::channel::Sender;
 use dataplane::{
-    Board, ChannelId, ConnectionId, Dataplane, Depot, Event, Fault, InterfaceId, Pool, PortId, Setup,
-    WorkerId, port::PortError,
+    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
@@ -22,6 +23,8 @@ use crate::{
     assemble,
     bgp::{self, Bgp},
     clock,
+    drain::Desk,
+    events::{Chronicle, Log, Rates},
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
@@ -63,6 +66,10 @@ pub struct Gateway {
     _pacemaker: Option<Pacemaker>,
     bgp: Option<Bgp>,
     taps: Taps,
+    drains: Arc<Desk>,
+    chronicle: Chronicle,
+    events: Arc<Log>,
+    rates: Arc<Rates>,
 }
 
 struct RunningWorker {
@@ -85,6 +92,11 @@ impl Workers {
         self.ask(Command::Received).await.concat()
     }
 
+    /// What was forwarded by each attachment, see [`Dataplane::transit`].
+    pub async fn transit(&self) -> Vec<(InterfaceId, u64)> {
+        self.ask(Command::Transit).await.concat()
+    }
+
     async fn ask<T: Send + 'static>(&self, question: fn(Sender<T>) -> Command) -> Vec<T> {
         let mailboxes = self.0.clone();
         let ask = move || {
@@ -99,6 +111,13 @@ impl Workers {
             waiting.into_iter().filter_map(|answer| answer.recv_timeout(REPORT_WITHIN).ok()).collect()
         };
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+    }
+
+    /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
+    pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::ChannelFault(channel, fault, present));
+        }
     }
 
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
@@ -154,8 +173,12 @@ impl Gateway {
         let pulses = workers.iter().map(Worker::pulse).collect();
         let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
         let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
-        let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes)?;
+        let mailboxes: Vec<_> = workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes.clone())?;
+        let handle = bgp.as_ref().map(|bgp| bgp.handle().clone());
+        let drains = Desk::open(Arc::new(config.clone()), setup.clone(), Workers(mailboxes), handle);
+        let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
+        let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
         Ok(Self {
@@ -176,6 +199,10 @@ impl Gateway {
             _pacemaker: pacemaker,
             bgp,
             taps,
+            drains: Arc::new(drains),
+            chronicle,
+            events,
+            rates,
         })
     }
 
@@ -187,6 +214,16 @@ impl Gateway {
     /// The way to BGP, if any connection speaks it.
     pub fn bgp(&self) -> Option<bgp::Handle> {
         self.bgp.as_ref().map(|bgp| bgp.handle().clone())
+    }
+
+    /// Its planned work.
+    pub fn drains(&self) -> Arc<Desk> {
+        self.drains.clone()
+    }
+
+    /// Its failover record.
+    pub fn events(&self) -> Arc<Log> {
+        self.events.clone()
     }
 
     /// The configuration that runs.
@@ -215,6 +252,8 @@ impl Gateway {
         let notes =
             Notes { workers: self.workers(), store: self.store.clone(), names: self.received.clone() };
         let noting = tokio::spawn(notes.clone().keep());
+        let rating = tokio::spawn(self.rates.clone().keep(self.workers()));
+        let draining = tokio::spawn(self.drains.clone().keep());
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
@@ -244,6 +283,8 @@ impl Gateway {
         }
         watch.abort();
         noting.abort();
+        draining.abort();
+        rating.abort();
         notes.note().await;
         self.stop();
         Ok(())
@@ -264,115 +305,6 @@ impl Gateway {
             }
             if !worker.thread.is_finished() {
                 warn!(event = "worker.stuck", "a worker does not end; leaving without it");
-            }
-        }
-    }
-
-    fn hear(&mut self, worker: WorkerId, news: News) {
-        match news {
-            News::Port(port, error) => {
-                let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
-                if error == PortError::Gone && self.taps.is_current(device) {
-                    return; // of a TAP that was made again since
-                }
-                let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
-                warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
-                if let Some(known) = self.links.get_mut(port.index()) {
-                    // Look again: when the device is back (or never left), its next state reopens the port. One that
-                    // was down for a moment only may be up again by now, and nobody else would tell the worker.
-                    let lasts = matches!(error, PortError::Down | PortError::NoRoute);
-                    let port_config = self.config.ports.get(port.index());
-                    let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
-                    // A worker may know before the link monitor that a device is gone: that is still to be told then.
-                    if link != Link::Gone {
-                        *known = (!lasts).then_some(Link::Gone);
-                    }
-                    self.link_changed(port.index(), link);
-                }
-            }
-            News::Path(port, octets) => self.path_changed(port, octets),
-            News::Dataplane(event) => self.hear_dataplane(event),
-            News::Retired(tables) => drop(tables),
-        }
-    }
-
-    /// A tunnel's path carries another amount than before: every worker must know what attachments take.
-    fn path_changed(&mut self, port: PortId, octets: u16) {
-        for worker in &self.workers {
-            worker.mailbox.send(Command::Path(port, octets));
-        }
-        let name = self.config.ports.get(port.index()).map_or("?", |port| &port.name);
-        let before = self.paths.insert(port, octets);
-        match before {
-            Some(before) if octets < before => {
-                warn!(
-                    event = "port.path_mtu",
-                    port = name,
-                    carries = octets,
-                    before,
-                    "a router on the way carries less; packets that are too long for it are refused, and their senders told"
-                );
-            }
-            _ => info!(event = "port.path_mtu", port = name, carries = octets),
-        }
-    }
-
-    fn hear_dataplane(&mut self, event: Event) {
-        match event {
-            Event::AttachmentUp(id) => {
-                info!(event = "attachment.up", attachment = self.attachment(id));
-                self.with_bgp(|bgp| bgp.link(id, Ok(())));
-            }
-            Event::AttachmentDown(id, why) => {
-                self.with_bgp(|bgp| bgp.attachment_down(id, why));
-                warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
-            }
-            Event::PnReservationLow(channel, an) => self.extend(channel, an),
-            Event::PnExhaustionPending(channel, an) => {
-                let (name, an) = (self.channel_name(channel), an.get());
-                if self.config.channels.get(channel.index()).is_some_and(|one| one.macsec.mka.is_some()) {
-                    info!(event = "macsec.pn_exhaustion_pending", channel = name, an, "a fresh SAK is due");
-                    return;
-                }
-                warn!(
-                    event = "macsec.pn_exhaustion_pending",
-                    channel = name,
-                    an,
-                    "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
-                );
-            }
-            Event::Bfd(id, peer, event) => {
-                crate::bfd::log(&self.attachment(id), peer, event);
-                if let Some(news) = crate::bfd::news(id, peer, event) {
-                    self.with_bgp(|bgp| bgp.bfd(news));
-                }
-            }
-            Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
-            Event::ActiveMoved { connection, from, to } => {
-                let name =
-                    |id: Option<InterfaceId>| id.map_or_else(|| "none".to_owned(), |id| self.attachment(id));
-                let (from, to) = (name(from), name(to));
-                info!(
-                    event = "connection.active_moved",
-                    connection = self.connection_name(connection),
-                    from,
-                    to
-                );
-            }
-            Event::RedundancyLost(connection, true) => warn!(
-                event = "connection.redundancy_lost",
-                connection = self.connection_name(connection),
-                "second copies of frames are missing: one path is broken, though nothing is lost yet"
-            ),
-            Event::RedundancyLost(connection, false) => {
-                info!(
-                    event = "connection.redundancy_restored",
-                    connection = self.connection_name(connection)
-                );
-            }
-            Event::AddressConflict(id, own, mac) => {
-                let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
-                warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
             }
         }
     }
@@ -422,6 +354,7 @@ impl Gateway {
             state = fault.map_or("up", Fault::label)
         );
         self.settling.remove(&at);
+        self.chronicle.link(id, &port.name, fault, clock::now());
         match fault {
             None if before.is_some() => drop(self.settling.insert(at, clock::now().after(SETTLE))),
             fault => self.tell_fault(id, fault),

@@ -1,0 +1,44 @@
+//! `POST /v1/channels/NAME/{drain,undrain}`, and a channel's `drain` in `/v1/channels`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Planned work on a channel.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ChannelDrain {
+    /// How far it has come.
+    pub state: DrainState,
+    /// The same in a sentence.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself; null: when somebody undrains the channel.
+    pub until: Option<Timestamp>,
+    /// It was forced.
+    pub forced: bool,
+    /// BGP neighbours on the channel, who were told.
+    pub neighbors: usize,
+    /// Frames on their way through the channel now, both directions together.
+    pub frames_per_second: u64,
+}
+
+/// How far a drain has come.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainState {
+    /// Traffic leaves.
+    Moving,
+    /// Nothing was on its way through the channel for a second.
+    Safe,
+    /// Traffic does not leave.
+    Stays,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DrainDone {
+    /// The channel.
+    pub channel: String,
+    /// How it is now; null: it carries traffic as any other.
+    pub drain: Option<ChannelDrain>,
+}

@@ -1,0 +1,109 @@
+//! Paths of the API about planned work: `POST /v1/channels/{channel}/drain?for=SECONDS&force=true`,
+//! `POST /v1/channels/{channel}/undrain`; and about what was not planned: `GET /v1/events?after=ID`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde::Deserialize;
+
+use super::{
+    model::{DrainDone, Events},
+    server::{document, problem},
+    source::{Source, wall},
+    view,
+};
+use crate::drain::{NoDrain, Order};
+
+/// How a channel is to be drained.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    /// Seconds after which it ends by itself.
+    #[serde(rename = "for")]
+    lasts: Option<u64>,
+    /// Whatever speaks against it.
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) async fn drain<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let order = Order { lasts: wanted.lasts.map(Duration::from_secs), force: wanted.force };
+    match source.drain(&channel, order).await {
+        Ok(drain) => {
+            let facts = source.facts().await;
+            let drain = Some(view::drain(&facts.config, &drain));
+            document("Drain", facts.wall, DrainDone { channel, drain })
+        }
+        Err(why) => refused(&channel, &why),
+    }
+}
+
+pub(super) async fn undrain<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+) -> Response {
+    match source.undrain(&channel).await {
+        Ok(()) => document("Drain", wall(), DrainDone { channel, drain: None }),
+        Err(why) => refused(&channel, &why),
+    }
+}
+
+/// From where on.
+#[derive(Debug, Deserialize)]
+pub(super) struct After {
+    /// The number of the last event that is known.
+    #[serde(default)]
+    after: u64,
+}
+
+pub(super) async fn events<S: Source>(State(source): State<Arc<S>>, Query(from): Query<After>) -> Response {
+    let facts = source.facts().await;
+    let (records, last) = source.events(from.after);
+    let items = records.iter().map(|one| view::event(&facts.config, &facts.setup, one)).collect();
+    document("EventList", facts.wall, Events { items, last })
+}
+
+fn refused(channel: &str, why: &NoDrain) -> Response {
+    let name: String = channel.chars().take(100).collect();
+    let (status, code, detail) = match why {
+        NoDrain::UnknownChannel => (
+            StatusCode::NOT_FOUND,
+            "unknown_channel",
+            format!("there is no channel `{name}`; GET /v1/channels lists them"),
+        ),
+        NoDrain::LastLive(connection) => (
+            StatusCode::CONFLICT,
+            "last_live_channel",
+            format!(
+                "`{name}` is the last live channel of connection `{connection}`: mend another one first, or force it"
+            ),
+        ),
+        NoDrain::PlannedWork(other) => (
+            StatusCode::CONFLICT,
+            "planned_work",
+            format!(
+                "`{other}` of the same interconnect is drained already, and two at once are too many: undrain it first, or force it"
+            ),
+        ),
+        NoDrain::NotDrained => (StatusCode::CONFLICT, "not_drained", format!("`{name}` is not drained")),
+        NoDrain::Silent => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "worker_silent",
+            "a worker did not answer in time, so nobody knows what is live: it is overloaded, or stuck"
+                .to_owned(),
+        ),
+        NoDrain::Disk(why) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "not_remembered",
+            format!("it cannot be remembered, and would be forgotten by a restart: {why}"),
+        ),
+    };
+    problem(status, code, detail)
+}

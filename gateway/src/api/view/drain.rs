@@ -1,0 +1,50 @@
+//! Planned work on channels.
+
+use dataplane::ChannelId;
+
+use crate::{
+    api::{
+        model::{ChannelDrain, DrainState},
+        source::Facts,
+    },
+    drain::{Drain, Phase, neighbors},
+};
+
+/// The drain of a channel, if it is drained.
+pub(super) fn of_channel(facts: &Facts, channel: ChannelId) -> Option<ChannelDrain> {
+    facts.drains.iter().find(|one| one.channel == channel).map(|drain| one(&facts.config, drain))
+}
+
+/// A drain.
+pub(crate) fn one(config: &config::Config, drain: &Drain) -> ChannelDrain {
+    let neighbors = neighbors(config, drain.channel);
+    let state = match drain.phase {
+        Phase::Moving => DrainState::Moving,
+        Phase::Safe => DrainState::Safe,
+        Phase::Stays => DrainState::Stays,
+    };
+    ChannelDrain {
+        state,
+        message: message(drain, neighbors),
+        since: drain.since,
+        until: drain.until,
+        forced: drain.forced,
+        neighbors,
+        frames_per_second: drain.rate,
+    }
+}
+
+fn message(drain: &Drain, neighbors: usize) -> String {
+    let far = if neighbors == 0 {
+        "the far end cannot be told, for no BGP neighbour is on the channel: drain it there, too"
+    } else {
+        "either end may know no other way, or the far end does not heed"
+    };
+    match drain.phase {
+        Phase::Moving => {
+            format!("traffic leaves: {} frames a second are still on their way through it", drain.rate)
+        }
+        Phase::Safe => "safe to work on: nothing is on its way through it, in either direction".to_owned(),
+        Phase::Stays => format!("not safe: {} frames a second stay; {far}", drain.rate),
+    }
+}

@@ -1,0 +1,134 @@
+//! What workers tell unasked, and what is done about it.
+
+use dataplane::{Event, InterfaceId, PortId, WorkerId, port::PortError};
+use tracing::{info, warn};
+
+use super::Gateway;
+use crate::{
+    api::wall,
+    clock,
+    link_monitor::{Link, Watched},
+    worker::{Command, News},
+};
+
+impl Gateway {
+    pub(super) fn hear(&mut self, worker: WorkerId, news: News) {
+        match news {
+            News::Port(port, error) => {
+                let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
+                if error == PortError::Gone && self.taps.is_current(device) {
+                    return; // of a TAP that was made again since
+                }
+                let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);
+                warn!(event = "port.lost", port = name, worker = worker.0, why = %error);
+                if let Some(known) = self.links.get_mut(port.index()) {
+                    // Look again: when the device is back (or never left), its next state reopens the port. One that
+                    // was down for a moment only may be up again by now, and nobody else would tell the worker.
+                    let lasts = matches!(error, PortError::Down | PortError::NoRoute);
+                    let port_config = self.config.ports.get(port.index());
+                    let link = port_config.map_or(Link::Gone, |port| Watched::of(port).link());
+                    // A worker may know before the link monitor that a device is gone: that is still to be told then.
+                    if link != Link::Gone {
+                        *known = (!lasts).then_some(Link::Gone);
+                    }
+                    self.link_changed(port.index(), link);
+                }
+            }
+            News::Path(port, octets) => self.path_changed(port, octets),
+            News::Dataplane(event) => self.hear_dataplane(event),
+            News::Moved(moved, told) => {
+                let name = self.attachment(moved.interface);
+                self.chronicle.moved(&moved, &name, told, wall());
+            }
+            News::Retired(tables) => drop(tables),
+        }
+    }
+
+    /// A tunnel's path carries another amount than before: every worker must know what attachments take.
+    fn path_changed(&mut self, port: PortId, octets: u16) {
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Path(port, octets));
+        }
+        let name = self.config.ports.get(port.index()).map_or("?", |port| &port.name);
+        let before = self.paths.insert(port, octets);
+        match before {
+            Some(before) if octets < before => {
+                warn!(
+                    event = "port.path_mtu",
+                    port = name,
+                    carries = octets,
+                    before,
+                    "a router on the way carries less; packets that are too long for it are refused, and their senders told"
+                );
+            }
+            _ => info!(event = "port.path_mtu", port = name, carries = octets),
+        }
+    }
+
+    fn hear_dataplane(&mut self, event: Event) {
+        match event {
+            Event::AttachmentUp(id) => {
+                info!(event = "attachment.up", attachment = self.attachment(id));
+                self.with_bgp(|bgp| bgp.link(id, Ok(())));
+            }
+            Event::AttachmentDown(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
+                warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
+            }
+            Event::PnReservationLow(channel, an) => self.extend(channel, an),
+            Event::PnExhaustionPending(channel, an) => {
+                let (name, an) = (self.channel_name(channel), an.get());
+                if self.config.channels.get(channel.index()).is_some_and(|one| one.macsec.mka.is_some()) {
+                    info!(event = "macsec.pn_exhaustion_pending", channel = name, an, "a fresh SAK is due");
+                    return;
+                }
+                warn!(
+                    event = "macsec.pn_exhaustion_pending",
+                    channel = name,
+                    an,
+                    "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
+                );
+            }
+            Event::Bfd(id, peer, event) => {
+                crate::bfd::log(&self.attachment(id), peer, event);
+                self.chronicle.bfd(id, peer, event, clock::now());
+                if let Some(news) = crate::bfd::news(id, peer, event) {
+                    self.with_bgp(|bgp| bgp.bfd(news));
+                }
+            }
+            Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
+            Event::ActiveMoved { connection, from, to } => {
+                self.chronicle.active_moved(connection, (from, to), (clock::now(), wall()));
+                let name =
+                    |id: Option<InterfaceId>| id.map_or_else(|| "none".to_owned(), |id| self.attachment(id));
+                let (from, to) = (name(from), name(to));
+                info!(
+                    event = "connection.active_moved",
+                    connection = self.connection_name(connection),
+                    from,
+                    to
+                );
+            }
+            Event::Moved(_) => {} // comes with the time at which it took effect
+            Event::RedundancyLost(connection, true) => {
+                self.chronicle.redundancy(connection, true, wall());
+                warn!(
+                    event = "connection.redundancy_lost",
+                    connection = self.connection_name(connection),
+                    "second copies of frames are missing: one path is broken, though nothing is lost yet"
+                );
+            }
+            Event::RedundancyLost(connection, false) => {
+                self.chronicle.redundancy(connection, false, wall());
+                info!(
+                    event = "connection.redundancy_restored",
+                    connection = self.connection_name(connection)
+                );
+            }
+            Event::AddressConflict(id, own, mac) => {
+                let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
+                warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Planned work: a channel is drained before somebody touches it, and nothing is lost.
+//!
+//! `drain` asks everybody to use other channels while this one still works: BGP neighbours on its attachments hear
+//! GRACEFUL_SHUTDOWN (RFC 8326) and whatever else their cloud heeds (`assemble::bgp`), what they announce counts last here, and
+//! our own groups take the attachment as a reserve only ([`dataplane::Faults::is_reserve`]). Then it waits: a channel is *safe* when no packet
+//! crossed it on its way through, in either direction, for [`QUIET`]. What belongs to the channel itself (MKA, BFD, BGP) goes on.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `mod` | what may be drained, and how far a drain has come: pure |
+//! | `desk` | asks workers and BGP, keeps time, remembers on disk |
+//!
+//! # Invariants
+//! 1. Nothing that is drained is cut: it carries what has no other way, and that is told.
+//! 2. Unless forced, no connection loses its last live channel to a drain, and no two channels of one interconnect are drained at
+//!    once.
+//! 3. A drain outlives the process: it is on disk before anybody is asked, and asked for again at the next start.
+
+mod desk;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use config::Config;
+use dataplane::{ChannelId, InterfaceCounters, InterfaceId, Place, Setup};
+use jiff::Timestamp;
+use net::Instant;
+
+pub use desk::Desk;
+
+use crate::worker::Report;
+
+/// A channel is safe when nothing was on its way through it for so long.
+pub const QUIET: Duration = Duration::from_secs(1);
+/// Traffic that is still there after so long stays, as far as anybody can tell.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How far a drain has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// Everybody was asked; traffic leaves.
+    Moving,
+    /// Nothing is on its way through the channel any more.
+    Safe,
+    /// Traffic has not left for [`PATIENCE`]: the far end knows no other way, or was not told.
+    Stays,
+}
+
+/// What somebody wants.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Order {
+    /// Undrain by itself after so long.
+    pub lasts: Option<Duration>,
+    /// Even if it is the last live channel, or another one is drained.
+    pub force: bool,
+}
+
+/// Why a channel is not drained, or not undrained.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoDrain {
+    /// There is no such channel.
+    UnknownChannel,
+    /// It is the last live channel of this connection.
+    LastLive(String),
+    /// This channel of the same interconnect is drained already.
+    PlannedWork(String),
+    /// It is not drained.
+    NotDrained,
+    /// A worker does not answer.
+    Silent,
+    /// It cannot be remembered: why.
+    Disk(String),
+}
+
+/// A channel that is drained.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Drain {
+    /// Which.
+    pub channel: ChannelId,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None`: until somebody undrains it.
+    pub until: Option<Timestamp>,
+    /// It was forced.
+    pub forced: bool,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Frames on their way through it in the last second or so, both directions together, per second.
+    pub rate: u64,
+    /// When watching began, or traffic came back.
+    begun: Instant,
+    /// Frames on their way through it so far, and when that number last grew.
+    seen: Option<(u64, Instant)>,
+    looked: Instant,
+}
+
+impl Drain {
+    /// A drain that begins.
+    pub const fn new(
+        channel: ChannelId,
+        since: Timestamp,
+        order: (Option<Timestamp>, bool),
+        now: Instant,
+    ) -> Self {
+        let (until, forced) = order;
+        Self {
+            channel,
+            since,
+            until,
+            forced,
+            phase: Phase::Moving,
+            rate: 0,
+            begun: now,
+            seen: None,
+            looked: now,
+        }
+    }
+
+    /// Takes the number of frames that were on their way through the channel so far. True when the phase changed.
+    pub fn look(&mut self, frames: u64, now: Instant) -> bool {
+        let (before, moved) = self.seen.unwrap_or((frames, now));
+        let grew = frames.saturating_sub(before);
+        let elapsed = u64::try_from(now.since(self.looked).as_millis()).unwrap_or(u64::MAX);
+        self.rate = (grew * 1000).checked_div(elapsed).unwrap_or(0);
+        self.looked = now;
+        self.seen = Some((frames, if grew > 0 { now } else { moved }));
+        let phase = match self.phase {
+            _ if grew == 0 && now.since(moved) >= QUIET => Phase::Safe,
+            Phase::Safe if grew > 0 => {
+                self.begun = now;
+                Phase::Moving
+            }
+            Phase::Moving if now.since(self.begun) >= PATIENCE => Phase::Stays,
+            phase @ (Phase::Moving | Phase::Safe | Phase::Stays) => phase,
+        };
+        core::mem::replace(&mut self.phase, phase) != phase
+    }
+}
+
+/// The attachments on a channel.
+pub fn attachments(setup: &Setup, channel: ChannelId) -> impl Iterator<Item = InterfaceId> {
+    let all = setup.interfaces.iter().enumerate();
+    all.filter(move |(_, one)| matches!(one.place, Place::Attachment { channel: on, .. } if on == channel))
+        .map(|(at, _)| InterfaceId::at(at))
+}
+
+/// Frames that were on their way through a channel, in either direction; `None` when a worker does not tell.
+pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<u64> {
+    if reports.len() < usize::from(setup.workers) {
+        return None;
+    }
+    let of = |id: InterfaceId| {
+        let seen = reports
+            .iter()
+            .flat_map(|report| &report.snapshot.interfaces)
+            .filter(move |one| one.interface == id);
+        seen.fold(InterfaceCounters::default(), |sum, one| sum.plus(one.counters))
+    };
+    let sums = attachments(setup, channel).map(of);
+    Some(sums.map(|sum| sum.rx_transit + sum.tx_transit).sum())
+}
+
+/// Why a channel should not be drained now, force aside.
+///
+/// # Errors
+/// [`NoDrain::LastLive`] and [`NoDrain::PlannedWork`].
+pub fn allow(
+    config: &Config,
+    setup: &Setup,
+    reports: &[Report],
+    drains: &[Drain],
+    channel: ChannelId,
+) -> Result<(), NoDrain> {
+    let interconnect = |id: ChannelId| config.channels.get(id.index()).map(|one| one.interconnect.index());
+    let same = |one: &&Drain| one.channel != channel && interconnect(one.channel) == interconnect(channel);
+    if let Some(other) = drains.iter().find(same) {
+        let name = config.channels.get(other.channel.index()).map(|one| one.name.clone());
+        return Err(NoDrain::PlannedWork(name.unwrap_or_default()));
+    }
+    for mine in attachments(setup, channel).filter(|&id| is_live(setup, reports, id)) {
+        let Some(connection) = setup.interfaces.get(mine.index()).map(|one| one.connection) else { continue };
+        let others =
+            setup.interfaces.iter().enumerate().filter(|(at, one)| {
+                *at != mine.index() && one.connection == connection && one.is_attachment()
+            });
+        if !others.map(|(at, _)| InterfaceId::at(at)).any(|id| is_live(setup, reports, id)) {
+            let name = config.connections.get(connection.index()).map(|one| one.name.clone());
+            return Err(NoDrain::LastLive(name.unwrap_or_default()));
+        }
+    }
+    Ok(())
+}
+
+/// As the owner of its channel sees it.
+fn is_live(setup: &Setup, reports: &[Report], id: InterfaceId) -> bool {
+    let place = setup.interfaces.get(id.index()).map(|one| one.place);
+    let Some(Place::Attachment { channel, .. }) = place else { return false };
+    let owner = setup.channels.get(channel.index()).map(|one| one.owner);
+    let report = reports.iter().find(|report| Some(report.snapshot.worker) == owner);
+    let seen = report.and_then(|report| report.snapshot.interfaces.iter().find(|one| one.interface == id));
+    seen.is_some_and(|one| one.faults.is_live())
+}
+
+/// BGP neighbours on a channel's attachments: who is told.
+pub fn neighbors(config: &Config, channel: ChannelId) -> usize {
+    let on = |connection: &config::model::Connection| {
+        let there = |at: usize| {
+            connection.attachments.get(at).is_some_and(|one| one.channel.index() == channel.index())
+        };
+        let on = |place| matches!(place, config::model::Interface::Attachment(at) if there(at));
+        connection.neighbors.iter().filter(|one| on(one.on)).count()
+    };
+    config.connections.iter().map(on).sum()
+}

@@ -1,0 +1,184 @@
+//! From what workers, links and people tell to records.
+
+use core::net::IpAddr;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use dataplane::{ChannelId, ConnectionId, Fault, InterfaceId, Moved, Place, PortId, Setup, bfd::BfdEvent};
+use jiff::Timestamp;
+use net::Instant;
+
+use super::{Change, Log, Rates, Record, Step};
+
+/// Causes older than this have nothing to do with a change.
+const RELATED: Duration = Duration::from_secs(10);
+
+/// What happened lately, as far as it may be the cause of something.
+#[derive(Debug)]
+pub struct Chronicle {
+    setup: Arc<Setup>,
+    log: Arc<Log>,
+    rates: Arc<Rates>,
+    ports: BTreeMap<PortId, (Instant, String)>,
+    bfd: BTreeMap<InterfaceId, (Instant, String)>,
+    channels: BTreeMap<ChannelId, (Instant, String)>,
+    left: BTreeMap<ConnectionId, (Instant, String)>,
+    live: Vec<bool>,
+}
+
+impl Chronicle {
+    /// Nothing has happened yet, and nothing is live.
+    pub fn new(setup: Arc<Setup>, log: Arc<Log>, rates: Arc<Rates>) -> Self {
+        let live = vec![false; setup.interfaces.len()];
+        Self {
+            setup,
+            log,
+            rates,
+            ports: BTreeMap::new(),
+            bfd: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            left: BTreeMap::new(),
+            live,
+        }
+    }
+
+    /// The link of a port went down with this fault, or came up.
+    pub fn link(&mut self, port: PortId, name: &str, fault: Option<Fault>, now: Instant) {
+        let what = format!("port {name}: {}", fault.map_or("up", Fault::label).replace('_', " "));
+        self.ports.insert(port, (now, what));
+    }
+
+    /// What a BFD session of an interface told.
+    pub fn bfd(&mut self, interface: InterfaceId, peer: IpAddr, event: BfdEvent, now: Instant) {
+        let what = match event {
+            BfdEvent::Up => format!("BFD with {peer}: up"),
+            BfdEvent::Down { loss, .. } => format!("BFD with {peer}: {loss}"),
+            BfdEvent::PeerAdminDown => return,
+        };
+        self.bfd.insert(interface, (now, what));
+    }
+
+    /// Something about a channel that may move traffic: MKA, a drain, a measurement.
+    pub fn channel(&mut self, channel: ChannelId, what: String, now: Instant) {
+        self.channels.insert(channel, (now, what));
+    }
+
+    /// Traffic left an attachment, or may use it again. `told`: when the worker had sent its next frames.
+    pub fn moved(&mut self, moved: &Moved, name: &str, told: Instant, wall: Timestamp) {
+        let Some(interface) = self.setup.interfaces.get(moved.interface.index()) else { return };
+        let connection = interface.connection;
+        let fault = moved.fault;
+        if let Some(live) = self.live.get_mut(moved.interface.index()) {
+            *live = fault.is_none();
+        }
+        let mut chain = self.causes(moved);
+        let word = fault.map_or("live", Fault::label).replace('_', " ");
+        chain.push(Step { before: Duration::ZERO, what: format!("attachment {name}: {word}") });
+        self.left.insert(connection, (moved.at, format!("attachment {name}: {word}")));
+        let rate = self.rates.of(moved.interface);
+        let failed = fault.filter(|fault| !matches!(fault, Fault::Drained | Fault::Quality));
+        let detected = failed.and(moved.silent);
+        let switched = fault.map(|_| told.since(moved.at));
+        let lost = match (fault, detected.zip(switched)) {
+            (Some(Fault::Drained), _) => Some(0),
+            (_, Some((detected, switched))) => Some(product(rate, detected + switched)),
+            (_, None) => None,
+        };
+        self.log.add(Record {
+            id: 0,
+            at: wall,
+            change: fault.map_or(Change::Returned, Change::Left),
+            connection,
+            attachment: Some(moved.interface),
+            to: None,
+            chain,
+            detected,
+            switched,
+            rate,
+            lost,
+            live: self.live_of(connection),
+        });
+    }
+
+    /// `active-standby` chose another attachment.
+    pub fn active_moved(
+        &self,
+        connection: ConnectionId,
+        (from, to): (Option<InterfaceId>, Option<InterfaceId>),
+        (now, wall): (Instant, Timestamp),
+    ) {
+        let chain = self.left.get(&connection).and_then(|(at, what)| step(*at, what, now));
+        self.add(connection, Change::ActiveMoved, (from, to), chain.into_iter().collect(), wall);
+    }
+
+    /// Second copies of a `duplicate` connection are missing, or come again.
+    pub fn redundancy(&self, connection: ConnectionId, lost: bool, wall: Timestamp) {
+        let change = if lost { Change::RedundancyLost } else { Change::RedundancyRestored };
+        self.add(connection, change, (None, None), Vec::new(), wall);
+    }
+
+    fn add(
+        &self,
+        connection: ConnectionId,
+        change: Change,
+        (attachment, to): (Option<InterfaceId>, Option<InterfaceId>),
+        chain: Vec<Step>,
+        at: Timestamp,
+    ) {
+        let live = self.live_of(connection);
+        self.log.add(Record {
+            id: 0,
+            at,
+            change,
+            connection,
+            attachment,
+            to,
+            chain,
+            detected: None,
+            switched: None,
+            rate: 0,
+            lost: None,
+            live,
+        });
+    }
+
+    /// What was seen before, the oldest first: port, then channel or BFD, as far as it fits the fault.
+    fn causes(&self, moved: &Moved) -> Vec<Step> {
+        let place = self.setup.interfaces.get(moved.interface.index()).map(|one| one.place);
+        let Some(Place::Attachment { channel, .. }) = place else { return Vec::new() };
+        let port = self.setup.channels.get(channel.index()).map(|one| one.port);
+        let (by_port, by_bfd, by_channel) = match moved.fault {
+            None => (true, true, true),
+            Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute) => (true, false, false),
+            Some(Fault::BfdDown) => (false, true, false),
+            Some(Fault::MkaDown | Fault::NotSecured | Fault::Quality | Fault::Drained) => {
+                (false, false, true)
+            }
+        };
+        let seen = [
+            port.filter(|_| by_port).and_then(|port| self.ports.get(&port)),
+            self.bfd.get(&moved.interface).filter(|_| by_bfd),
+            self.channels.get(&channel).filter(|_| by_channel),
+        ];
+        let mut chain: Vec<_> =
+            seen.into_iter().flatten().filter_map(|(at, what)| step(*at, what, moved.at)).collect();
+        chain.sort_by_key(|step| core::cmp::Reverse(step.before));
+        chain
+    }
+
+    fn live_of(&self, connection: ConnectionId) -> (usize, usize) {
+        let all = self.setup.interfaces.iter().zip(&self.live);
+        let own = all.filter(|(one, _)| one.connection == connection && one.is_attachment());
+        own.fold((0, 0), |(live, total), (_, is)| (live + usize::from(*is), total + 1))
+    }
+}
+
+/// A cause, if it is a recent one. What was told a moment later than it was acted on came before.
+fn step(at: Instant, what: &str, now: Instant) -> Option<Step> {
+    let before = now.since(at);
+    (before <= RELATED && at.since(now) <= RELATED).then(|| Step { before, what: what.to_owned() })
+}
+
+fn product(rate: u64, time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    rate.saturating_mul(micros).div_ceil(1_000_000)
+}
