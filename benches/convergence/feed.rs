@@ -36,7 +36,7 @@ pub(crate) fn address(n: u8) -> Ipv4Addr {
 
 /// Prefix `n`: thirteen is odd, so each comes once.
 pub(crate) fn prefix(n: u32) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::from_bits(FIRST + (n * 13 % ROOM << 8)), 24)
+    Ipv4Net::new_assert(Ipv4Addr::from_bits(FIRST + ((n * 13 % ROOM) << 8)), 24)
 }
 
 /// UPDATEs of feed `n` for the first `routes` prefixes.

@@ -176,12 +176,7 @@ fn one_at_a_time(
         sessions.iter().try_for_each(|session| session.send(&gone))?;
         until(sunk, routes - 1)?;
         // It is gone from the forwarding table as well before it comes back.
-        loop {
-            let watch = probe.watch(vec![prefix])?;
-            if watch.arrivals.recv_timeout(Duration::from_millis(30)).is_err() {
-                break;
-            }
-        }
+        while !probe.watch(vec![prefix])?.finds_nothing() {}
         let watch = probe.watch(vec![prefix])?;
         thread::sleep(Duration::from_millis(5));
         let began = Instant::now();

@@ -4,7 +4,7 @@ use std::{
     net::{Ipv4Addr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
         mpsc::{Receiver, channel},
     },
     thread::{self, JoinHandle},
@@ -19,6 +19,10 @@ use crate::lab::{Lab, Node};
 const PORT: u16 = 9;
 /// Between two rounds of datagrams.
 const PACE: Duration = Duration::from_micros(50);
+
+/// So many rounds, and then this long for the last of them, show that nothing gets through.
+const ENOUGH: u32 = 50;
+const LATEST: Duration = Duration::from_millis(40);
 
 /// Both ends of the probe.
 #[derive(Debug)]
@@ -39,8 +43,10 @@ impl Probe {
     pub(crate) fn watch(&self, prefixes: Vec<Ipv4Net>) -> Result<Watch> {
         self.drain()?;
         let (stop, (told, arrivals)) = (Arc::new(AtomicBool::new(false)), channel());
+        let rounds = Arc::new(AtomicU32::new(0));
         let seen: Arc<[AtomicBool]> = prefixes.iter().map(|_| AtomicBool::new(false)).collect();
         let (socket, ended, there) = (self.sender.try_clone()?, stop.clone(), seen.clone());
+        let counted = rounds.clone();
         let send = move || {
             while !ended.load(Relaxed) {
                 let open = prefixes.iter().enumerate().filter(|(at, _)| !there[*at].load(Relaxed));
@@ -49,6 +55,7 @@ impl Probe {
                     // No route yet is what is measured.
                     let _sent = socket.send_to(&u32::try_from(at).unwrap().to_be_bytes(), (host, PORT));
                 }
+                counted.fetch_add(1, Relaxed);
                 thread::sleep(PACE);
             }
         };
@@ -64,7 +71,7 @@ impl Probe {
                 }
             }
         };
-        Ok(Watch { arrivals, stop, threads: vec![thread::spawn(send), thread::spawn(receive)] })
+        Ok(Watch { arrivals, rounds, stop, threads: vec![thread::spawn(send), thread::spawn(receive)] })
     }
 
     /// Forgets what is on its way.
@@ -79,8 +86,21 @@ impl Probe {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) arrivals: Receiver<(usize, Instant)>,
+    rounds: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// True when many datagrams were sent and none arrived: there is no route. False when one did.
+    pub(crate) fn finds_nothing(&self) -> bool {
+        while self.rounds.load(Relaxed) < ENOUGH {
+            if self.arrivals.recv_timeout(PACE).is_ok() {
+                return false;
+            }
+        }
+        self.arrivals.recv_timeout(LATEST).is_err()
+    }
 }
 
 impl Drop for Watch {
