@@ -1,14 +1,15 @@
 //! What a router must do, seen from the hosts.
 
 use std::collections::BTreeMap;
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use net::{Ethernet, icmp::v4, ipv4::Ipv4};
 
-use dataplane::{ConnectionKind, DropReason, Fault, InterfaceId};
+use dataplane::{ConnectionKind, ConnectionTables, DropReason, Fault, InterfaceId, Tables, Target};
 use world::{
+    Plan,
     Side::{Left, Right},
-    World, udp,
+    World, routes, setup, udp,
 };
 
 #[test]
@@ -30,14 +31,6 @@ fn a_packet_crosses_encrypted_and_comes_out_as_it_went_in_but_for_two_hops() {
 #[test]
 fn flows_spread_over_all_channels_and_a_dead_one_moves_only_its_own() {
     let mut world = World::routed(4);
-    let path_of = |world: &mut World, port: u16| {
-        let before: Vec<_> = world.wire.iter().map(Vec::len).collect();
-        let out = world.send(Left, vec![udp(Left, Right.host(), port, b"x")]);
-        assert_eq!(out.len(), 1, "the packet of port {port} is there");
-        (0..4).find(|&at| {
-            world.wire[at].last().is_some_and(|frame| frame.len() > 40) && world.wire[at].len() > before[at]
-        })
-    };
     // Neighbours first, so that only data frames count.
     for port in 0..64 {
         path_of(&mut world, port);
@@ -55,6 +48,51 @@ fn flows_spread_over_all_channels_and_a_dead_one_moves_only_its_own() {
         );
     }
     world.carrier(2, true);
+    for (&port, &path) in &before {
+        assert_eq!(path_of(&mut world, port), path, "port {port} is back");
+    }
+}
+
+/// The channel of the flow with this source port.
+fn path_of(world: &mut World, port: u16) -> Option<usize> {
+    let before: Vec<_> = world.wire.iter().map(Vec::len).collect();
+    let out = world.send(Left, vec![udp(Left, Right.host(), port, b"x")]);
+    assert_eq!(out.len(), 1, "the packet of port {port} is there");
+    (0..4).find(|&at| {
+        world.wire[at].last().is_some_and(|frame| frame.len() > 40) && world.wire[at].len() > before[at]
+    })
+}
+
+/// RFC 5882 §4.3: BGP takes the routes of a dead path back. That moves the path's own flows only, as its death does.
+#[test]
+fn a_route_that_goes_moves_only_the_flows_that_took_it() {
+    let mut world = World::routed(4);
+    for port in 0..64 {
+        path_of(&mut world, port);
+    }
+    let before: BTreeMap<_, _> = (1000..1200).map(|port| (port, path_of(&mut world, port))).collect();
+    let mut generation = 1;
+    let mut with_weight = |world: &mut World, weight| {
+        let setup = setup(Left, &Plan { channels: 4, ..Plan::default() });
+        let mut routes = routes(Left, 4, &setup);
+        for (_, target) in &mut routes {
+            if let Target::Via(hops) = target {
+                hops[1].weight = weight;
+            }
+        }
+        generation += 1;
+        let connections = vec![Arc::new(ConnectionTables::build(routes))];
+        drop(world.at(Left).set_tables(Arc::new(Tables { generation, connections })));
+    };
+    with_weight(&mut world, 0);
+    for (&port, &path) in &before {
+        let now = path_of(&mut world, port);
+        assert!(
+            if path == Some(1) { now != Some(1) } else { now == path },
+            "port {port}: {path:?} became {now:?}"
+        );
+    }
+    with_weight(&mut world, 1);
     for (&port, &path) in &before {
         assert_eq!(path_of(&mut world, port), path, "port {port} is back");
     }

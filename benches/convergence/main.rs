@@ -14,12 +14,7 @@
 //!
 //! Needs root and `ip`; contenders that are not installed are left out, which is said.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a measurement may stop"
-)]
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock, and takes its time")]
 
 mod contender;
 mod feed;

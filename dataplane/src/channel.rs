@@ -4,7 +4,7 @@ use macsec::{An, SecY, clear_tags};
 use net::{EtherType, Instant, PacketBuf, VlanTag};
 
 use crate::{
-    ChannelSetup, Fault, Faults, Frame, InterfaceId, PortId,
+    ChannelSetup, Fault, Faults, Frame, InterfaceId, PortId, Rehearsal,
     demux::Demux,
     key_agreement::KeyAgreement,
     verdict::{DropCounters, DropReason},
@@ -28,6 +28,8 @@ pub(crate) struct Channel {
     faults: Faults,
     /// When `faults` last changed.
     pub(crate) since: Instant,
+    /// The drill that lasts, or the last one.
+    pub(crate) rehearsal: Option<Rehearsal>,
     /// When its SecY last accepted a frame.
     pub(crate) heard: Option<Instant>,
     /// Frames that wait for the end of the batch to be protected together.
@@ -79,6 +81,7 @@ impl Channel {
             clear_tags: setup.clear_tags.clone(),
             faults: Faults::NONE,
             since: Instant::ZERO,
+            rehearsal: None,
             heard: None,
             queue: Vec::with_capacity(queue),
             low: 0,

@@ -52,7 +52,7 @@ mod vlan;
 
 pub use self::pipeline::{
     ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, RedundancySnapshot, Snapshot,
+    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;

@@ -24,6 +24,8 @@ pub enum Fault {
     NoCarrier,
     /// There is no route to the tunnel's peer.
     NoRoute,
+    /// An operator rehearses a failure.
+    Drill,
     /// MACsec is required, and MKA has agreed on no key.
     MkaDown,
     /// MACsec is required and there is no SA to send with.
@@ -42,6 +44,7 @@ impl Fault {
         Self::PortDown,
         Self::NoCarrier,
         Self::NoRoute,
+        Self::Drill,
         Self::MkaDown,
         Self::NotSecured,
         Self::BfdDown,
@@ -55,6 +58,7 @@ impl Fault {
             Self::PortDown => "port_down",
             Self::NoCarrier => "no_carrier",
             Self::NoRoute => "no_route",
+            Self::Drill => "drill",
             Self::MkaDown => "mka_down",
             Self::NotSecured => "not_secured",
             Self::BfdDown => "bfd_down",
@@ -63,7 +67,7 @@ impl Fault {
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         match self {
             Self::PortDown => 1,
             Self::NoCarrier => 2,
@@ -73,13 +77,14 @@ impl Fault {
             Self::Quality => 32,
             Self::Drained => 64,
             Self::NoRoute => 128,
+            Self::Drill => 256,
         }
     }
 }
 
 /// A set of faults. Empty means live.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Faults(u8);
+pub struct Faults(u16);
 
 impl Faults {
     /// Nothing speaks against it.
@@ -102,6 +107,12 @@ impl Faults {
     /// True when this fault is in the set.
     pub const fn has(self, fault: Fault) -> bool {
         self.0 & fault.bit() != 0
+    }
+
+    /// True when nothing at all can be sent: the link is down, or there is no key.
+    pub fn is_cut(self) -> bool {
+        use Fault::{Drill, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
+        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown].iter().any(|fault| self.has(*fault))
     }
 
     /// True when it carries what nothing live can: at worst it is drained or of bad quality.
@@ -167,7 +178,7 @@ impl Board {
 
     /// Says whether the interface may carry traffic; a live one is a reserve, too. True when that is news.
     pub fn set(&self, interface: InterfaceId, live: bool) -> bool {
-        self.put(interface, if live { Faults::NONE } else { Faults(u8::MAX) })
+        self.put(interface, if live { Faults::NONE } else { Faults(u16::MAX) })
     }
 
     /// Says what speaks against the interface. True when it becomes live, a reserve, or neither by that.

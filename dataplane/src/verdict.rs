@@ -70,10 +70,14 @@ closed_list! {
         NoLiveAttachment = "no_live_attachment",
         /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
         NeighborUnresolved = "neighbor_unresolved",
+        /// A drill lasts on the channel: `quadspan drill` makes it behave as if its carrier was lost.
+        Rehearsal = "rehearsal",
         /// For the gateway itself, but nothing here listens to it.
         NotForUs = "not_for_us",
         /// A BFD packet that RFC 5880 §6.8.6 or RFC 5881 §5 tells to discard: `quadspan show bfd` says why.
         BfdRefused = "bfd_refused",
+        /// A probe of a path's quality, or a reply to one, that RFC 8762 tells to discard: another key, too late, or never asked for.
+        ProbeRefused = "probe_refused",
         /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
         BadNeighborMessage = "bad_neighbor_message",
         /// A super-frame whose headers do not fit together.

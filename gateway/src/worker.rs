@@ -12,6 +12,7 @@ use dataplane::{
     BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
     Snapshot, Tables,
     port::{Port, PortCounters, PortError, PortKind},
+    stamp::WallClock,
 };
 use macsec::{
     An, Sci,
@@ -38,6 +39,8 @@ pub enum Command {
     Tables(Arc<Tables>),
     /// A port's device lost or regained carrier, went down or came up.
     PortFault(PortId, Option<Fault>),
+    /// Begin, or end, a drill on a channel.
+    Rehearse(ChannelId, bool),
     /// Something speaks, or no longer speaks, against a channel.
     ChannelFault(ChannelId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
@@ -55,6 +58,8 @@ pub enum Command {
         /// Ask for more when fewer than this are left.
         low: u64,
     },
+    /// Somebody set the time of day.
+    Wall(WallClock),
     /// Use these CAKs on this channel from now on.
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
@@ -381,6 +386,7 @@ impl Worker {
                     }
                     self.dataplane.set_port_fault(port, fault, now);
                 }
+                Command::Rehearse(channel, active) => self.dataplane.rehearse(channel, active, now),
                 Command::ChannelFault(channel, fault, present) => {
                     self.dataplane.set_channel_fault(channel, fault, present, now);
                 }
@@ -393,6 +399,7 @@ impl Worker {
                 Command::PnLimit { channel, an, limit, low } => {
                     self.dataplane.set_pn_limit(channel, an, limit, low)
                 }
+                Command::Wall(wall) => self.dataplane.set_wall(wall),
                 Command::MkaKeys(channel, keys) => {
                     // Only channels with MKA are given keys.
                     let _known = self.dataplane.set_mka_keys(channel, keys, now);

@@ -1,4 +1,4 @@
-//! The demo, as root and as an ordinary user: two real gateways, real traffic, a cut, and every check held.
+//! The demo, as root and as an ordinary user: two real gateways, real traffic, a cut, a silent one, and every check held.
 //!
 //! Skipped loudly where namespaces are forbidden, and failed there under `CI=true`.
 
@@ -46,6 +46,9 @@ fn every_check_holds_as_whoever_runs_the_tests_and_as_nobody() {
         let rolls = document["rolls"].as_array().unwrap();
         assert!(rolls.len() == 8 && rolls.iter().all(|roll| roll["took"].is_f64()), "{rolls:?}");
         assert!(document["first_encrypted"].is_f64(), "{talk}");
+        let found = document["found"].as_array().unwrap();
+        assert!(found.len() == 2 && found.iter().all(|one| one["why"] == "bfd_down"), "{found:?}");
+        assert!(talk.contains("show bgp") && talk.contains("cease, BFD down"), "the story is told: {talk}");
         assert!(std::fs::metadata(&capture).unwrap().len() > 1_000_000, "the capture holds the traffic");
         assert_eq!(names(&folder.0), ["into-b.pcapng", "quadspan"], "nothing is left behind");
     }

@@ -253,3 +253,42 @@ fn other_peoples_routers_hear_graceful_shutdown_and_what_their_cloud_heeds() {
         edge.end();
     }
 }
+
+#[test]
+fn a_drill_tells_who_moves_and_who_does_not() {
+    let bfd = "[connection.attachment.bfd]\nmin_tx = \"50ms\"\n";
+    for attachment in [bfd, ""] {
+        let plan = Plan { channels: 2, attachment, ..Plan::DEFAULT };
+        let Some(sites) = Sites::start("drain::drill", plan) else { return };
+        wait_live(&sites, 2);
+        if !attachment.is_empty() {
+            until("BFD is up", PATIENCE, || {
+                [&sites.a, &sites.b].iter().all(|one| one.events("bfd.up").len() >= 4).then_some(())
+            });
+        }
+        let runs = traffic(&sites);
+        until("the rates of a second are known", PATIENCE, || (through(&sites, "ch1") > 3000).then_some(()));
+        let told = sites.a.cli(&["--json", "drill", "ch1", "--for", "2s"]);
+        // What it says on standard error comes behind.
+        let end = told.text.rfind(']').map_or(0, |at| at + 1);
+        let json = &told.text[..end];
+        let all: Value = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why}: {}", told.text));
+        let seen = &all[0];
+        println!("{seen:#}");
+        assert_eq!((&seen["channel"], &seen["carried_by"][0]["channel"]), (&"ch1".into(), &"ch2".into()));
+        assert!(seen["switched_us"].as_u64() < Some(100_000), "{seen}");
+        assert!(seen["back_after_us"].as_u64().is_some(), "{seen}");
+        let lost: u64 = runs.into_iter().map(|run| run.stop().unwrap().totals().lost).sum();
+        let counted = seen["lost"].as_u64().unwrap();
+        assert!(counted.abs_diff(lost) <= 5, "{counted} counted, {lost} lost");
+        if attachment.is_empty() {
+            // Nobody told the far end, and it has nothing to find out by.
+            assert!(seen["far_end_stayed"] == true && told.status == Some(1) && counted > 50, "{seen}");
+        } else {
+            assert!(seen["far_end_stayed"] == false && told.status == Some(0), "{seen}");
+            assert!(seen["far_end_moved_us"].as_u64() < Some(400_000), "50 ms x 3: {seen}");
+        }
+        wait_live(&sites, 2);
+        sites.end();
+    }
+}

@@ -27,8 +27,12 @@ fn every_act_is_measured_and_the_report_stands_alone() {
     assert_eq!(document["error"], Value::Null, "{talk}");
     assert_eq!(document["ok"], output.status.success(), "the exit code is the verdict: {talk}");
     let scenes = document["scenes"].as_array().unwrap();
-    let acts: Vec<&str> = scenes.iter().map(|scene| scene["act"].as_str().unwrap()).collect();
-    assert_eq!(acts, ["link-down", "kill-and-restart", "three-of-four"]);
+    let names = |scene: &Value| ["mode", "act"].map(|key| scene[key].as_str().unwrap().to_owned());
+    let played: Vec<_> = scenes.iter().map(names).collect();
+    let acts = ["link-down", "black-hole", "drain", "kill-and-restart", "three-of-four"];
+    let modes = ["ecmp", "active-standby", "duplicate"];
+    let wanted = modes.iter().flat_map(|mode| acts.map(|act| [*mode, act].map(str::to_owned)));
+    assert_eq!(played, wanted.collect::<Vec<_>>());
     scenes.iter().for_each(|scene| check(scene, &talk));
     assert_eq!(page.matches("<svg").count(), 2 * scenes.len());
     assert!(!page.contains("http") && page.trim_end().ends_with("</html>"), "nothing from elsewhere");
@@ -36,9 +40,18 @@ fn every_act_is_measured_and_the_report_stands_alone() {
 
 fn check(scene: &Value, talk: &str) {
     let act = scene["act"].as_str().unwrap();
-    let link = act != "kill-and-restart";
+    let (link, mode) = (act != "kill-and-restart", scene["mode"].as_str().unwrap());
     let detected = scene["detected"].as_f64();
-    assert!(detected.is_some_and(|seconds| seconds < LONGEST) == link, "{act}: {detected:?}\n{talk}");
+    // A drain is safe after a second without traffic.
+    let soon = if act == "drain" { 10.0 * LONGEST } else { LONGEST };
+    assert!(detected.is_some_and(|seconds| seconds < soon), "{act}: {detected:?}\n{talk}");
+    let silent = act == "black-hole";
+    assert_eq!(
+        scene["reasons"].to_string().contains("bfd_down"),
+        silent || !link,
+        "{act}: {}",
+        scene["reasons"]
+    );
     for seen in scene["directions"].as_array().unwrap() {
         let number = |name: &str| seen[name].as_u64().unwrap();
         let gap = seen["gap"].as_f64().unwrap();
@@ -46,7 +59,10 @@ fn check(scene: &Value, talk: &str) {
         assert_eq!((number("duplicated"), number("damaged")), (0, 0), "{act}\n{talk}");
         assert!(number("sent") > 10_000 && hurt > 0, "{act}: {seen}\n{talk}");
         if link {
-            assert!(gap < LONGEST && hurt < flows, "{act}: {seen}\n{talk}");
+            assert!(gap < LONGEST && (hurt < flows) == (mode == "ecmp"), "{act} ({mode}): {seen}\n{talk}");
+            // A black hole is found by silence: flows that went there, and there only, were silent, too.
+            let only_there = silent && mode != "duplicate";
+            assert!(!only_there || gap > 0.05, "{act} ({mode}): {seen}\n{talk}");
         } else {
             // A process cannot be started in no time, and while it is away every flow is silent.
             assert!(gap > 0.01 && hurt == flows && number("lost") > 0, "{act}: {seen}\n{talk}");

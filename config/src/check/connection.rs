@@ -6,7 +6,7 @@ use super::{
     channel::profile_of,
     given, mtu,
     names::Names,
-    overlap, profile, protection, route, transparent, values,
+    overlap, profile, protection, quality, route, transparent, values,
 };
 use crate::{
     model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
@@ -40,6 +40,7 @@ fn one(
         transparent::check(connection, report);
     }
     protection::check(connection, report);
+    let quality = quality::check(connection, secrets, report);
     let routes = route::check(connection, &subnets, report);
     let profile = profile_of(document, names, connection.interconnect.as_ref());
     let bgp = bgp::check(connection, profile, secrets, report);
@@ -51,6 +52,7 @@ fn one(
         protection: connection.protection(),
         standby: protection::standby(connection),
         duplicate: protection::duplicate(connection),
+        quality,
         mss_clamp: connection.mss_clamp(),
         attachments: attachments?,
         lans: lans?,

@@ -18,6 +18,7 @@ mod overlap;
 mod port;
 mod profile;
 mod protection;
+mod quality;
 mod route;
 mod transparent;
 mod tunnel;

@@ -6,8 +6,8 @@ use net::{IpNet, MacAddr, VlanId};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Bfd, Bgp, Channel, Interconnect, Mode, Neighbor, Port, Protection, Ref, RoutePolicy, optional_text,
-    optional_vlan,
+    Bfd, Bgp, Channel, Interconnect, Mode, Neighbor, Port, Protection, Quality, Ref, RoutePolicy,
+    optional_text, optional_vlan,
 };
 use crate::raw::time::serialize_period;
 
@@ -28,6 +28,9 @@ pub struct Connection {
     /// With `duplicate`: how copies are told from new frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<Duplicate>,
+    /// How the quality of its paths is measured; off when transparent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// Whether the MSS of TCP is lowered; off when transparent.
     pub mss_clamp: MssClamp,
     /// At least one, each on another channel of the interconnect.

@@ -10,6 +10,7 @@ mod bgp;
 mod connection;
 mod macsec;
 mod mka;
+mod quality;
 mod reference;
 
 use core::net::IpAddr;
@@ -28,12 +29,13 @@ pub use connection::{
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use mka::{Ckn, Mka, MkaKey};
+pub use quality::Quality;
 pub use reference::Ref;
 
 pub use crate::raw::{
     AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
-    Mode, Policy, Profile, Protection, Role, RouteOrigin, RouteSource, RxRing, TagType, UnderlayKind,
-    Validate, Verdict,
+    Mode, Policy, Profile, Protection, QualityAction, Role, RouteOrigin, RouteSource, RxRing, TagType,
+    UnderlayKind, Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 

@@ -175,6 +175,8 @@ codes! {
     Transparent = "QS0405", Error;
     /// A routed connection cannot use an interface that has no address.
     NoAddress = "QS0406", Error;
+    /// Quality is to be measured and there is nobody to measure it with.
+    QualityPeer = "QS0407", Error;
 
     /// Two interfaces of one connection have overlapping subnets.
     AddressOverlap = "QS0501", Error;

@@ -9,6 +9,7 @@ use toml::{Spanned, de::DeValue};
 use super::{
     bgp::{Bfd, Bgp, Neighbor, Policy},
     kinds::{Address, Device, Int, InterfaceAddress, List, Mac, Name, Prefix, Vlan},
+    quality::Quality,
     section::{section, words},
     time::{Lasting, Period},
     tree::{At, Kind, quoted, suggest, wrong_type},
@@ -33,6 +34,8 @@ section! {
         standby: Standby => optional;
         /// How the copies of `duplicate` are told from new frames.
         duplicate: Duplicate => optional;
+        /// How good each path is measured to be, and what follows from it.
+        quality: Quality => optional;
         /// Lower the MSS of TCP connections that pass: to what fits, to a number, or not at all.
         mss_clamp: Mss => default(MssClamp::Off);
         /// Where the connection meets its channels.

@@ -11,6 +11,7 @@ mod kinds;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod section;
 pub(crate) mod time;
 mod tree;
@@ -28,6 +29,7 @@ pub use mka::IcvIndicator;
 pub(crate) use mka::{CknPlace, DESTINATION, LONGEST_CKN, Mka, MkaKey};
 pub use port::{AcceptFrom, Aead, Io, LogFormat, Profile, RxRing, TagType, UnderlayKind};
 pub(crate) use port::{Channel, Interconnect, Port, Runtime, Site, Underlay};
+pub use quality::QualityAction;
 pub(crate) use tree::{At, Kind, suggest};
 
 use crate::problem::{Code, Report, Span};

@@ -53,6 +53,27 @@ pub(crate) const SHAPE: &[Case] = &[
     (Code::NotYet, &[("io = \"af_packet\"", "io = ‸\"af_xdp\"")], "use \"af_packet\""),
     (
         Code::Malformed,
+        &[("name = \"blue\"", "name = \"blue\"\nquality = { loss = ‸\"2\" }")],
+        "is not a share",
+    ),
+    (
+        Code::OutOfRange,
+        &[("name = \"blue\"", "name = \"blue\"\nquality = { leave_after = ‸65 }")],
+        "from 1 to 64",
+    ),
+    (Code::OutOfRange, &[("name = \"blue\"", "name = \"blue\"\nquality = { interval = ‸\"9ms\" }")], "10ms"),
+    (Code::UnknownWord, &[("name = \"blue\"", "name = \"blue\"\nquality = { action = ‸\"flee\" }")], "leave"),
+    (
+        Code::QualityPeer,
+        &[
+            ("name = \"blue\"", "name = \"blue\"\nquality = {}"),
+            ("peer = [\"169.254.11.2\"]\n", ""),
+            ("[[connection.attachment]]\nchannel = \"ch2\"", "‸[[connection.attachment]]\nchannel = \"ch2\""),
+        ],
+        "without a `peer`",
+    ),
+    (
+        Code::Malformed,
         &[("name = \"blue\"", "name = \"blue\"\nduplicate = ‸{ history = 64 }")],
         "without protection = \"duplicate\"",
     ),

@@ -21,9 +21,6 @@ pub const MULTIHOP_PORT: u16 = 4784;
 const HOPS: u8 = 255;
 /// DSCP CS6, network control (RFC 4594 §3.2), above two ECN bits.
 const CS6: u8 = 48 << 2;
-/// Header and control packet.
-const UDP_LEN: u16 = 32;
-const _: () = assert!(Udp::LEN + Control::LEN == 32);
 
 /// A control packet's datagram, its IP header stripped off.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +31,8 @@ pub struct Datagram<'a> {
     pub destination: IpAddr,
     /// TTL or hop limit that was left.
     pub hops: u8,
+    /// UDP port that it was sent from.
+    pub source_port: u16,
     /// UDP port that it was sent to.
     pub port: u16,
     /// All that UDP delivered.
@@ -43,10 +42,14 @@ pub struct Datagram<'a> {
 impl<'a> Datagram<'a> {
     /// The UDP port that the packet `l3` (from its IP header on) is for, if it is one of BFD's. Cheap, and checks no more than that.
     pub fn port_of(l3: &[u8]) -> Option<u16> {
+        Self::udp_port(l3).filter(|port| matches!(*port, SINGLE_HOP_PORT | MULTIHOP_PORT))
+    }
+
+    /// The UDP port that the packet `l3` is for. Cheap, and checks no more than that.
+    pub(crate) fn udp_port(l3: &[u8]) -> Option<u16> {
         let (header, udp) = split(l3)?;
         let port = u16::from_be_bytes(*udp.get(2..)?.first_chunk()?);
-        let first = header.fragment_offset == 0;
-        (first && matches!(port, SINGLE_HOP_PORT | MULTIHOP_PORT)).then_some(port)
+        (header.fragment_offset == 0).then_some(port)
     }
 
     /// Takes the datagram out of `l3`.
@@ -64,7 +67,8 @@ impl<'a> Datagram<'a> {
             return Err(Refusal::Datagram);
         }
         let IpHeader { source, destination, hops, .. } = header;
-        Ok(Self { source, destination, hops, port: head.destination.get(), payload })
+        let (source_port, port) = (head.source.get(), head.destination.get());
+        Ok(Self { source, destination, hops, source_port, port, payload })
     }
 }
 
@@ -72,35 +76,45 @@ impl<'a> Datagram<'a> {
 /// of two families; otherwise the EtherType that it wants.
 pub fn write(
     buf: &mut PacketBuf,
-    (source, source_port): (IpAddr, u16),
-    (destination, port): (IpAddr, u16),
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
     control: &Control,
 ) -> Option<EtherType> {
+    write_udp(buf, from, to, (HOPS, CS6), &control.encode())
+}
+
+/// As [`write`], any datagram, with these hops and this traffic class.
+pub(crate) fn write_udp(
+    buf: &mut PacketBuf,
+    (source, source_port): (IpAddr, u16),
+    (destination, port): (IpAddr, u16),
+    (hops, class): (u8, u8),
+    payload: &[u8],
+) -> Option<EtherType> {
+    let len = Udp::LEN + payload.len();
     let mut udp = Udp {
         source: U16::new(source_port),
         destination: U16::new(port),
-        len: U16::new(UDP_LEN),
+        len: U16::new(u16::try_from(len).ok()?),
         checksum: U16::new(0),
     };
-    let payload = control.encode();
-    let total = sum(source, destination, udp.as_bytes()).with(&payload).finish();
+    let total = sum(source, destination, udp.as_bytes()).with(payload).finish();
     // RFC 768: 0 would say that there is none.
     udp.checksum = U16::new(if total == 0 { u16::MAX } else { total });
-    let len = usize::from(UDP_LEN);
     let (written, ethertype) = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let mut header = Ipv4::new(source, destination, protocol::UDP, HOPS, len);
-            header.set_tos(CS6);
+            let mut header = Ipv4::new(source, destination, protocol::UDP, hops, len);
+            header.set_tos(class);
             (buf.extend_from_slice(header.as_bytes()), EtherType::IPV4)
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let mut header = Ipv6::new(source, destination, protocol::UDP, HOPS, len);
-            header.set_traffic_class(CS6);
+            let mut header = Ipv6::new(source, destination, protocol::UDP, hops, len);
+            header.set_traffic_class(class);
             (buf.extend_from_slice(header.as_bytes()), EtherType::IPV6)
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
     };
-    (written && buf.extend_from_slice(udp.as_bytes()) && buf.extend_from_slice(&payload)).then_some(ethertype)
+    (written && buf.extend_from_slice(udp.as_bytes()) && buf.extend_from_slice(payload)).then_some(ethertype)
 }
 
 struct IpHeader {

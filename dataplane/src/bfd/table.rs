@@ -93,6 +93,12 @@ impl Sessions {
         self.entries.is_empty()
     }
 
+    /// The peers on the link of `interface`.
+    pub fn near_peers(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> {
+        let near = move |one: &&Entry| one.interface == interface && matches!(one.hops, Hops::One);
+        self.entries.iter().filter(near).map(|one| one.peer)
+    }
+
     /// Hears a datagram that came in by `interface` of `connection`.
     ///
     /// # Errors

@@ -140,7 +140,6 @@ impl Dataplane {
 
     /// Sessions make packets only when frames can leave.
     pub(super) fn open_path_for_bfd(&mut self, interface: InterfaceId, faults: Faults) {
-        let closing = [Fault::PortDown, Fault::NoCarrier, Fault::NotSecured, Fault::MkaDown];
-        self.bfd.set_path_open(interface, !closing.iter().any(|fault| faults.has(*fault)));
+        self.bfd.set_path_open(interface, !faults.is_cut());
     }
 }

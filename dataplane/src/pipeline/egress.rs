@@ -93,6 +93,9 @@ impl Dataplane {
     }
 
     fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, mut frame: Frame) {
+        if self.is_rehearsed(channel) {
+            return self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
+        }
         frame.flow = self.flow_for(channel, &frame);
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {

@@ -153,6 +153,13 @@ impl Dataplane {
         one.counters.rx_frames += 1;
         one.counters.rx_octets += octets(&frame);
         let facts = one.facts;
+        let frame = match self.rehearsing {
+            true => match self.miss(&facts, blame, frame, now) {
+                Some(frame) => frame,
+                None => return,
+            },
+            false => frame,
+        };
         match facts.kind {
             ConnectionKind::Transparent => self.over_the_wire(&facts, blame, frame),
             ConnectionKind::Routed => self.by_ethertype(&facts, blame, frame, now),

@@ -90,6 +90,7 @@ impl Dataplane {
     fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
+        self.open_path_for_probes(interface, faults, now);
         if !self.board.put(interface, faults) {
             return;
         }
@@ -129,6 +130,10 @@ impl Dataplane {
         for (_, gateway) in tables.map_or(&[][..], |tables| tables.neighbors_on(interface)) {
             ask(&mut one.neighbors, *gateway);
         }
+        // With BGP no route leads there before its session is up, and that session is with them.
+        for peer in self.bfd.near_peers(interface) {
+            ask(&mut one.neighbors, peer);
+        }
         // The next timeout, which is now, lets them ask.
         self.stirred.push(interface);
         self.neighbor_deadline = Some(now);
@@ -153,10 +158,11 @@ impl Dataplane {
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {
-                carriers(protected, board, &self.interfaces, group.hops.iter().map(|hop| hop.interface))
+                let members = group.hops.iter().map(|hop| (hop.interface, hop.weight > 0));
+                carriers(protected, board, &self.interfaces, members)
             }));
             if let Some(wire) = &mut state.wire {
-                let members = wire.attachments.iter().copied();
+                let members = wire.attachments.iter().map(|one| (*one, true));
                 wire.group.set_live(carriers(protected, board, &self.interfaces, members));
             }
         }

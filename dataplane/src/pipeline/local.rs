@@ -125,6 +125,7 @@ impl Dataplane {
             return self.reply(facts, frame, now);
         }
         let Some(frame) = self.take_bfd(facts, blame, frame, now) else { return };
+        let Some(frame) = self.take_probe(facts, blame, frame, now) else { return };
         if self.facts(owner).is_some_and(|owner| owner.host.is_some()) {
             return self.hand_to_host(owner, frame);
         }
@@ -308,6 +309,14 @@ pub(super) fn push_header(buf: &mut PacketBuf, ethertype: EtherType) -> bool {
         header.ethertype = ethertype;
     }
     true
+}
+
+/// An address that means something on one link only.
+pub(super) const fn is_of_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => is_link_scope(address),
+    }
 }
 
 fn source(frame: &Frame) -> Option<IpAddr> {

@@ -11,6 +11,8 @@
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
+//! | `quality` | probes out and in, and their verdict |
+//! | `rehearsal` | drills |
 //! | `judge` | which attachments are live |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -28,7 +30,9 @@ mod judge;
 mod local;
 mod mka;
 mod protection;
+mod quality;
 mod redundancy;
+mod rehearsal;
 mod snapshot;
 mod underlay;
 mod wire;
@@ -39,6 +43,8 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
+pub use quality::{QualityParams, QualityStatus};
+pub use rehearsal::Rehearsal;
 pub use snapshot::{
     ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
@@ -54,6 +60,7 @@ use crate::{
     liveness::Board,
     neighbor::Neighbors,
     offload::Coalescer,
+    stamp::{Report, WallClock, Why},
 };
 
 /// Frames that may wait on a port's transmit queue within one batch: a batch of super-frames, cut.
@@ -94,6 +101,15 @@ pub enum Event {
         /// The attachment that carries it.
         to: Option<InterfaceId>,
     },
+    /// An attachment's path turned bad, for this reason, or good again; and its last second.
+    Quality {
+        /// The attachment.
+        interface: InterfaceId,
+        /// Why it is bad.
+        bad: Option<Why>,
+        /// What was measured.
+        report: Report,
+    },
     /// Second copies of a `duplicate` connection's frames are missing (true), or come again (false): latent error
     /// detection, IEEE 802.1CB §7.4.4.
     RedundancyLost(ConnectionId, bool),
@@ -129,6 +145,12 @@ pub struct Dataplane {
     channels: Vec<Option<Channel>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
+    /// Attachments whose paths are measured.
+    probing: Vec<quality::Probing>,
+    probe_due: Option<Instant>,
+    wall: WallClock,
+    /// A drill lasts on one of this worker's channels.
+    rehearsing: bool,
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     conflict_limit: RateLimiter,
@@ -291,6 +313,10 @@ impl Dataplane {
             channels,
             interfaces,
             connections: build::connections(&setup),
+            probing: Vec::new(),
+            probe_due: None,
+            wall: quality::NO_WALL,
+            rehearsing: false,
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
@@ -347,6 +373,7 @@ impl Dataplane {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
+        let control = earliest(control, self.quality_deadline());
         earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
     }
 
@@ -354,6 +381,9 @@ impl Dataplane {
     /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_quality(now) {
+            self.finish(now);
+        }
         if self.tend_bfd(now) {
             self.finish(now);
         }

@@ -202,22 +202,22 @@ fn or_reserve(live: u64, reserve: impl FnOnce() -> u64) -> u64 {
 }
 
 /// The members of a group that carry its traffic: the live ones (or else the reserve), as far as the protection wants them. LAN interfaces are
-/// always live; attachments are when the board says so.
+/// always live; attachments are when the board says so. Each member comes with whether it takes part at all.
 pub(super) fn carriers(
     protected: Option<&Protected>,
     board: &Board,
     interfaces: &[Interface],
-    members: impl Iterator<Item = InterfaceId> + Clone,
+    members: impl Iterator<Item = (InterfaceId, bool)> + Clone,
 ) -> u64 {
     let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
     let among = |may: &dyn Fn(InterfaceId) -> bool| {
-        members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, member)| {
+        members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, (member, takes_part))| {
             let live = interfaces.get(member.index()).is_some_and(|one| lan(one) || may(member));
-            bits | u64::from(live) << at
+            bits | u64::from(live && takes_part) << at
         })
     };
     let live = or_reserve(among(&|id| board.is_live(id)), || among(&|id| board.is_reserve(id)));
-    protected.map_or(live, |one| one.narrow(board, live, members))
+    protected.map_or(live, |one| one.narrow(board, live, members.map(|(member, _)| member)))
 }
 
 fn owner(setup: &Setup, attachment: Option<InterfaceId>) -> WorkerId {

@@ -3,7 +3,7 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters, protection::Mode};
+use super::{Dataplane, InterfaceCounters, QualityStatus, Rehearsal, protection::Mode};
 use crate::{
     ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
@@ -48,6 +48,8 @@ pub struct ChannelSnapshot {
     pub drops: DropCounters,
     /// Its SecY.
     pub secy: SecyStatus,
+    /// The drill that lasts, or the last one.
+    pub rehearsal: Option<Rehearsal>,
     /// Its KaY; `None` without MKA.
     pub mka: Option<MkaStatus>,
 }
@@ -67,6 +69,8 @@ pub struct InterfaceSnapshot {
     pub neighbors: Vec<NeighborEntry>,
     /// Its BFD sessions, as far as this worker runs them.
     pub bfd: Vec<BfdStatus>,
+    /// How good its path is, when this worker measures it.
+    pub quality: Option<QualityStatus>,
 }
 
 /// The protection of a connection.
@@ -135,6 +139,7 @@ impl Dataplane {
                 counters: channel.counters,
                 drops: channel.drops,
                 secy: channel.secy.status(),
+                rehearsal: channel.rehearsal,
                 mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
         });
@@ -145,6 +150,7 @@ impl Dataplane {
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
             bfd: self.bfd.statuses(one.facts.id),
+            quality: self.quality_of(one.facts.id),
         });
         let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
             connection,

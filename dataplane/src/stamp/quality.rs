@@ -76,6 +76,11 @@ impl Quality {
         self.bad
     }
 
+    /// The path was not there for a while: what was measured before says nothing about it. The verdict stays.
+    pub fn forget(&mut self) {
+        self.reports.clear();
+    }
+
     /// Takes a report. True when the path turned from good to bad, or back.
     pub fn handle_report(&mut self, report: &Report) -> bool {
         if report.sent == 0 {

@@ -172,6 +172,14 @@ impl Sender {
         }
     }
 
+    /// Begins anew, from number 0: the path was not there for a while, and what is still out does not count.
+    pub fn resume(&mut self, now: Instant) {
+        self.probes.fill(None);
+        (self.next, self.next_at) = (0, now);
+        self.open = Window { first: 0, due: now.after(WINDOW) };
+        (self.closed, self.last, self.counted, self.report) = (None, None, None, None);
+    }
+
     /// Writes the probe that is due into `packet` (the UDP payload); its number of octets, or `None` when none is due.
     pub fn poll_transmit(&mut self, packet: &mut [u8], wall: &WallClock, now: Instant) -> Option<usize> {
         if now < self.next_at {
@@ -198,7 +206,8 @@ impl Sender {
     pub fn handle_packet(&mut self, packet: &[u8], now: Instant) -> Result<(), Refusal> {
         let reply = Reply::parse(packet, &self.params.mode)?;
         let request = &reply.request;
-        if request.ssid != self.params.ssid {
+        // A reflector of RFC 8762 alone does not know the identifier, and sends zeros there.
+        if request.ssid != self.params.ssid && request.ssid != 0 {
             return Err(Refusal::OtherSession);
         }
         let asked = self.probes.get_mut(place(request.sequence)).and_then(Option::as_mut);

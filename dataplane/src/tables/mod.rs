@@ -64,7 +64,8 @@ pub struct Hop {
     pub interface: InterfaceId,
     /// To this neighbour on it.
     pub gateway: IpAddr,
-    /// Its share of the flows relative to the other hops of the group: 1..=255.
+    /// Its share of the flows relative to the other hops of the group: 1..=255. 0: it carries nothing and keeps its seat,
+    /// so that the others keep their flows when it gets a route, or loses it.
     pub weight: u8,
 }
 

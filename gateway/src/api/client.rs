@@ -71,6 +71,17 @@ pub async fn post(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
     within(socket, Method::POST, path).await
 }
 
+/// As [`post`], for what takes so much longer.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn post_patiently(socket: &Path, path: &str, more: Duration) -> Result<Bytes, ClientError> {
+    match tokio::time::timeout(WITHIN + more, ask(socket, Method::POST, path)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ClientError::TooSlow { socket: socket.to_owned() }),
+    }
+}
+
 async fn within(socket: &Path, method: Method, path: &str) -> Result<Bytes, ClientError> {
     match tokio::time::timeout(WITHIN, ask(socket, method, path)).await {
         Ok(answer) => answer,

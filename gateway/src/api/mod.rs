@@ -1,6 +1,6 @@
 //! The API: HTTP/1.1 over a unix socket, read by the CLI and by anybody else. There is no other way to ask a gateway.
 //!
-//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,macsec,mka,neighbors,events,config,version}`; answers are the documents
+//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,macsec,mka,neighbors,quality,events,config,version}`; answers are the documents
 //! of [`model`], errors are `application/problem+json` (RFC 9457). `POST
 //! /v1/channels/NAME/rekey` makes a fresh SAK, `POST /v1/channels/NAME/{drain,undrain}` is for planned work.
 //!
@@ -29,5 +29,5 @@ pub use server::serve;
 pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
 #[cfg(test)]
 pub(crate) use view::{
-    bfd, channels, connections, drops, event, macsec, mka, neighbors, ports, routes, status,
+    bfd, channels, connections, drops, event, macsec, mka, neighbors, ports, quality, routes, status,
 };

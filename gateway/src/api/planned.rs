@@ -1,5 +1,5 @@
 //! Paths of the API about planned work: `POST /v1/channels/{channel}/drain?for=SECONDS&force=true`,
-//! `POST /v1/channels/{channel}/undrain`; and about what was not planned: `GET /v1/events?after=ID`.
+//! `POST /v1/channels/{channel}/undrain`, `POST /v1/channels/{channel}/drill?for=SECONDS&force=true`; and about what was not planned: `GET /v1/events?after=ID`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,10 @@ use super::{
 };
 use crate::drain::{NoDrain, Order};
 
-/// How a channel is to be drained.
+/// How long a drill lasts when nobody says.
+const DRILL: Duration = Duration::from_secs(5);
+
+/// How a channel is to be drained, or drilled.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
     /// Seconds after which it ends by itself.
@@ -51,6 +54,21 @@ pub(super) async fn undrain<S: Source>(
 ) -> Response {
     match source.undrain(&channel).await {
         Ok(()) => document("Drain", wall(), DrainDone { channel, drain: None }),
+        Err(why) => refused(&channel, &why),
+    }
+}
+
+pub(super) async fn drill<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let lasts = wanted.lasts.map_or(DRILL, Duration::from_secs);
+    match source.drill(&channel, lasts, wanted.force).await {
+        Ok(seen) => {
+            let facts = source.facts().await;
+            document("Drill", facts.wall, view::drill(&facts.config, channel, &seen))
+        }
         Err(why) => refused(&channel, &why),
     }
 }
@@ -92,6 +110,10 @@ fn refused(channel: &str, why: &NoDrain) -> Response {
                 "`{other}` of the same interconnect is drained already, and two at once are too many: undrain it first, or force it"
             ),
         ),
+        NoDrain::NotLive => {
+            (StatusCode::CONFLICT, "not_live", format!("`{name}` is not live: there is nothing to rehearse"))
+        }
+        NoDrain::Drill => (StatusCode::CONFLICT, "drill", "another drill lasts".to_owned()),
         NoDrain::NotDrained => (StatusCode::CONFLICT, "not_drained", format!("`{name}` is not drained")),
         NoDrain::Silent => (
             StatusCode::SERVICE_UNAVAILABLE,

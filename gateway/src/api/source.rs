@@ -13,6 +13,7 @@ use dataplane::{ChannelId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
+use tokio::sync::Semaphore;
 
 use super::model::{Reason, Severity};
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     clock,
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
+    drill::{Drill, Drilled},
     events::{Log, Record},
     link_monitor::{self, Link, Watched},
     ports,
@@ -40,6 +42,13 @@ pub trait Source: Send + Sync + 'static {
     fn drain(&self, channel: &str, order: Order) -> impl Future<Output = Result<Drain, NoDrain>> + Send;
     /// Lets traffic use it again.
     fn undrain(&self, channel: &str) -> impl Future<Output = Result<(), NoDrain>> + Send;
+    /// Rehearses a failure on the channel of this name for so long.
+    fn drill(
+        &self,
+        channel: &str,
+        lasts: Duration,
+        force: bool,
+    ) -> impl Future<Output = Result<Drilled, NoDrain>> + Send;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
@@ -168,6 +177,8 @@ pub struct Running {
     pub drains: Arc<Desk>,
     /// Its failover record.
     pub events: Arc<Log>,
+    /// One drill at a time.
+    pub drills: Arc<Semaphore>,
 }
 
 impl Running {
@@ -240,6 +251,22 @@ impl Source for Running {
 
     async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
         self.drains.undrain(channel).await
+    }
+
+    async fn drill(&self, channel: &str, lasts: Duration, force: bool) -> Result<Drilled, NoDrain> {
+        let at = self.config.channels.iter().position(|one| one.name == channel);
+        let id = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
+        let turn = self.drills.clone().try_acquire_owned().map_err(|_| NoDrain::Drill)?;
+        let (workers, config, setup) = (self.workers.clone(), self.config.clone(), self.setup.clone());
+        let drill = Drill { workers, config, setup, events: self.events.clone() };
+        let drains = self.drains.drains();
+        // By itself, so that it ends whatever becomes of who asked.
+        let drill = tokio::spawn(async move {
+            let told = drill.run(id, (lasts, force), drains).await;
+            drop(turn);
+            told
+        });
+        drill.await.map_err(|_| NoDrain::Silent)?
     }
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {

@@ -22,6 +22,7 @@ use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
     drain::{Drain, NoDrain, Order, allow},
+    drill::Drilled,
     events::{Change, Log, Record, Step},
     link_monitor::Link,
     worker::Report,
@@ -382,6 +383,10 @@ impl Source for Fixed {
 
     async fn undrain(&self, channel: &str) -> Result<(), NoDrain> {
         if channel == "ch1" { Ok(()) } else { Err(NoDrain::NotDrained) }
+    }
+
+    async fn drill(&self, channel: &str, _: Duration, _: bool) -> Result<Drilled, NoDrain> {
+        if channel == "ch1" { Err(NoDrain::NotLive) } else { Ok(Drilled::default()) }
     }
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {

@@ -1,10 +1,16 @@
 //! From what a speaker learnt to a forwarding table: next hops are resolved, equal ones are shared, and what the
 //! configuration says goes before what neighbours say.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use bgp::{PeerId, RouteChange, RouteNextHop, wire::attributes::NextHop};
-use dataplane::{ConnectionTables, Hop, InterfaceId, RouteSet, Target, group::Weight, protection::weights};
+use bgp::{PeerId, PerFamily, RouteChange, RouteNextHop, wire::attributes::NextHop};
+use dataplane::{
+    ConnectionTables, Hop, InterfaceId, RouteSet, Target, group::MAX_MEMBERS, protection::weights,
+};
 use net::IpNet;
 
 /// Where a neighbour is.
@@ -12,7 +18,13 @@ use net::IpNet;
 pub(super) struct Place {
     pub(super) interface: InterfaceId,
     pub(super) address: IpAddr,
+    /// Whether it keeps a seat among those that share flows over next hops of a family, also while it has no route: then
+    /// a route that comes or goes moves no flow of the others. For attachments only.
+    pub(super) seats: PerFamily<bool>,
 }
+
+/// Where packets can go, in one order.
+type Way = (InterfaceId, IpAddr);
 
 /// The routes of one connection.
 #[derive(Debug)]
@@ -97,30 +109,49 @@ impl Routes {
     fn target(&self, next_hops: &[RouteNextHop]) -> Option<Target> {
         let ways = next_hops.iter().filter_map(|hop| Some((self.way(hop)?, hop.bandwidth)));
         // In one order whatever the best one is: flows stay where they are when only that changes.
-        let ways: BTreeMap<_, _> = ways.collect();
-        let weights = self.weights(&ways);
-        let hop = |(&(interface, gateway), weight): (&(InterfaceId, IpAddr), Weight)| Hop {
-            interface,
-            gateway,
-            weight: weight.get(),
-        };
-        (!ways.is_empty()).then(|| Target::Via(ways.keys().zip(weights).map(hop).collect()))
+        let ways: BTreeMap<Way, Option<u64>> = ways.collect();
+        let seats: BTreeSet<Way> = ways.keys().copied().chain(self.kept_seats(&ways)).collect();
+        let hop = |(&(interface, gateway), weight): (&Way, u8)| Hop { interface, gateway, weight };
+        let weights = self.weights(&seats, &ways);
+        (!ways.is_empty()).then(|| Target::Via(seats.iter().zip(weights).map(hop).collect()))
     }
 
     /// Shares in proportion to the link bandwidths, when every way tells one; by the capacities of the channels otherwise,
-    /// as static routes have them.
-    fn weights(&self, ways: &BTreeMap<(InterfaceId, IpAddr), Option<u64>>) -> Vec<Weight> {
-        let told: Vec<_> = ways.values().copied().collect();
-        if told.iter().all(|bandwidth| bandwidth.is_some_and(|one| one > 0)) {
-            return weights(&told);
+    /// as static routes have them. A seat that no route leads to carries nothing.
+    fn weights(&self, seats: &BTreeSet<Way>, ways: &BTreeMap<Way, Option<u64>>) -> Vec<u8> {
+        let are_told = ways.values().all(|bandwidth| bandwidth.is_some_and(|one| one > 0));
+        let carries = |seat: &Way| match ways.get(seat) {
+            Some(bandwidth) if are_told => *bandwidth,
+            None if are_told => None,
+            Some(_) | None => self.capacities.get(&seat.0).copied(),
+        };
+        let all = weights(&seats.iter().map(carries).collect::<Vec<_>>());
+        seats
+            .iter()
+            .zip(all)
+            .map(|(seat, weight)| if ways.contains_key(seat) { weight.get() } else { 0 })
+            .collect()
+    }
+
+    /// The attachments without a route when all ways are by such attachments.
+    fn kept_seats(&self, ways: &BTreeMap<Way, Option<u64>>) -> Vec<Way> {
+        let family = |place: &Place| {
+            ways.keys()
+                .all(|(_, gateway)| if gateway.is_ipv4() { place.seats.ipv4 } else { place.seats.ipv6 })
+        };
+        let seats: BTreeMap<_, _> =
+            self.peers.values().filter(|place| family(place)).map(|place| (place.interface, place)).collect();
+        let taken: BTreeSet<_> = ways.keys().map(|(interface, _)| *interface).collect();
+        if !taken.iter().all(|interface| seats.contains_key(interface)) || seats.len() > MAX_MEMBERS {
+            return Vec::new();
         }
-        let capacity = |(interface, _): &(InterfaceId, IpAddr)| self.capacities.get(interface).copied();
-        weights(&ways.keys().map(capacity).collect::<Vec<_>>())
+        let free = seats.into_values().filter(|place| !taken.contains(&place.interface));
+        free.map(|place| (place.interface, place.address)).collect()
     }
 
     /// RFC 4271 §5.1.3: the next hop is on a network we are on. One that is not (an internal neighbour passed it on as
     /// it was) is reached through the neighbour itself.
-    fn way(&self, hop: &RouteNextHop) -> Option<(InterfaceId, IpAddr)> {
+    fn way(&self, hop: &RouteNextHop) -> Option<Way> {
         let place = self.peers.get(&hop.peer)?;
         let gateway = match hop.address {
             // RFC 2545 §3: the link-local address, when there is one, is on the link of the session.
@@ -176,7 +207,8 @@ mod tests {
         ];
         let mut routes = Routes::new(base, subnets, BTreeMap::new());
         for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2"), (3, 1, "fe80::2")] {
-            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap() };
+            let (address, seats) = (address.parse().unwrap(), PerFamily::both(false));
+            let place = Place { interface: InterfaceId(interface), address, seats };
             routes.add_peer(PeerId(id), place);
         }
         routes
@@ -201,6 +233,31 @@ mod tests {
         assert!(!routes.is_changed(), "another best, the same hops: nothing to build");
         routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
         assert!(routes.is_changed() && routes.learned() == 0);
+    }
+
+    #[test]
+    fn an_attachment_without_a_route_keeps_its_seat() {
+        let mut routes = routes();
+        for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2")] {
+            let seats = PerFamily { ipv4: true, ipv6: false };
+            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap(), seats };
+            routes.add_peer(PeerId(id), place);
+        }
+        let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
+        let seat = |interface, address: &str, weight| (interface, address.to_owned(), weight);
+        for (next_hops, found) in [(vec![a.clone(), b.clone()], [1, 1]), (vec![a], [1, 0]), (vec![b], [0, 1])]
+        {
+            routes.apply(&used("10.9.0.0/16", next_hops));
+            let found = [seat(0, "169.254.1.2", found[0]), seat(1, "169.254.2.2", found[1])];
+            assert_eq!(hops(&routes, "10.9.0.0/16"), found);
+        }
+        // A router on the LAN shares with nobody, and the other family has no seats here.
+        routes.apply(&used("10.8.0.0/16", vec![hop(1, "10.1.0.7", None)]));
+        assert_eq!(hops(&routes, "10.8.0.0/16"), [seat(2, "10.1.0.7", 1)]);
+        routes.apply(&used("fd00::/48", vec![hop(1, "fe80::2", None)]));
+        assert_eq!(hops(&routes, "fd00::/48"), [seat(0, "fe80::2", 1)]);
+        routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
+        assert_eq!(hops(&routes, "10.9.0.0/16"), [], "nobody has a route");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use bgp::{
-    Event, PeerId, PeerStatus, RestartMode, SessionEnd, Speaker,
+    Event, PeerId, PeerStatus, PerFamily, RestartMode, SessionEnd, Speaker,
     fsm::State,
     peer::{PathWatch, Standing},
 };
@@ -64,7 +64,8 @@ impl Speaking {
         }
         let mut peers = Vec::new();
         for (plan, name) in domain.peers.into_iter().zip(names) {
-            let place = Place { interface: plan.interface, address: plan.config.address };
+            let place =
+                Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
             let watched = Watched::new(&plan, name, devices.get(&plan.interface), now);
             // 65535 neighbours of one connection are not configured.
             let Ok(id) = speaker.add_peer(plan.config) else { break };
@@ -244,6 +245,14 @@ impl Watched {
             (None, None) => Some(("connecting", "no answer yet".to_owned())),
         }
     }
+}
+
+/// In which families it keeps a seat: those it can have routes of, by the kind of their next hops (RFC 8950).
+fn seats(plan: &PeerPlan) -> PerFamily<bool> {
+    let config = &plan.config;
+    let (ipv4, ipv6) = (config.families.ipv4.is_some(), config.families.ipv6.is_some());
+    let ipv6 = ipv6 || ipv4 && config.ipv4_over_ipv6;
+    PerFamily { ipv4: ipv4 && plan.on_attachment, ipv6: ipv6 && plan.on_attachment }
 }
 
 /// The neighbour that an event is about.

@@ -44,7 +44,12 @@ impl Handle {
     /// not about its link.
     pub fn attachment_down(&self, interface: InterfaceId, fault: Fault) {
         match fault {
-            Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::NotSecured | Fault::MkaDown => {
+            Fault::PortDown
+            | Fault::NoCarrier
+            | Fault::NoRoute
+            | Fault::Drill
+            | Fault::NotSecured
+            | Fault::MkaDown => {
                 self.link(interface, Err(fault.label()));
             }
             Fault::BfdDown | Fault::Quality | Fault::Drained => self.link(interface, Ok(())),

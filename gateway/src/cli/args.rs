@@ -86,6 +86,8 @@ pub(super) enum Command {
     Rekey(RekeyArgs),
     /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
     Drain(DrainArgs),
+    /// Rehearse a failure: make a channel silent for a while, and tell what happened
+    Drill(DrillArgs),
     /// Let traffic use a drained channel again
     Undrain(ChannelArgs),
     /// Read MACsec and MKA in a capture with given keys
@@ -137,6 +139,8 @@ pub(super) enum Noun {
     Mka(Names),
     /// BFD sessions: state, times, and why they were lost
     Bfd(Names),
+    /// How good each path is: loss, round trip, jitter
+    Quality(Names),
     /// Changes of forwarding: what led to them, how long they took, what they cost
     Events(EventsArgs),
     /// Neighbours learnt by ARP and ND
@@ -220,6 +224,20 @@ pub(super) struct DrainArgs {
     /// Do not wait until it is safe
     #[arg(long)]
     pub(super) no_wait: bool,
+}
+
+/// Options of `drill`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DrillArgs {
+    /// The channel, or a connection: its channels one after the other
+    #[arg(value_name = "CHANNEL|CONNECTION")]
+    pub(super) name: String,
+    /// How long the channel is silent, up to 30s
+    #[arg(long = "for", value_parser = lasting, default_value = "5s", value_name = "TIME")]
+    pub(super) lasts: Duration,
+    /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 fn lasting(text: &str) -> Result<Duration, String> {

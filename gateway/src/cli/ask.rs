@@ -47,6 +47,7 @@ pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
         Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
         Noun::Mka(names) => ("/v1/mka", "channel", true, names),
         Noun::Bfd(names) => ("/v1/bfd", "interface", false, names),
+        Noun::Quality(names) => ("/v1/quality", "attachment", false, names),
         Noun::Events(options) => return events::events(global, options),
         Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
         Noun::Config => return config(global),
@@ -71,6 +72,7 @@ fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
         Noun::Macsec(_) => show::macsec(look, &items(body)?),
         Noun::Mka(_) => show::mka(look, &items(body)?),
         Noun::Bfd(_) => show::bfd(look, &items(body)?),
+        Noun::Quality(_) => show::quality(look, &items(body)?),
         Noun::Neighbors(_) => show::neighbors(look, &items(body)?),
         Noun::Config => show::config(&parse::<Document<RunningConfig>>(body)?.content),
     })

@@ -1,16 +1,20 @@
-//! `drain` and `undrain`.
+//! `drain`, `undrain` and `drill`.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    args::{ChannelArgs, DrainArgs, Global},
+    args::{ChannelArgs, DrainArgs, DrillArgs, Global},
     ask::{escaped, get, line, parse, talk},
     exit::{Exit, Failure},
     terminal,
 };
-use crate::api::{
-    client,
-    model::{Channel, ChannelDrain, Document, DrainDone, DrainState, List},
+use crate::{
+    api::{
+        client,
+        model::{Channel, ChannelDrain, Connection, Document, DrainDone, DrainState, DrillDone, List},
+    },
+    drill::LONGEST,
+    show,
 };
 
 /// How often the gateway is asked how far it has come.
@@ -93,4 +97,43 @@ pub(super) fn undrain(global: &Global, options: &ChannelArgs) -> Result<Exit, Fa
         terminal::print(format!("{}: may carry traffic again\n", done.content.channel).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// `drill CHANNEL|CONNECTION [--for TIME] [--force]`.
+pub(super) fn drill(global: &Global, options: &DrillArgs) -> Result<Exit, Failure> {
+    let lasts = options.lasts.min(LONGEST);
+    let mut all = Vec::new();
+    let mut exit = Exit::Done;
+    for channel in meant(global, &options.name)? {
+        terminal::tell(&format!("{channel}: silent for {} s\n", lasts.as_secs().max(1)));
+        let path = format!(
+            "/v1/channels/{}/drill?for={}&force={}",
+            escaped(&channel),
+            lasts.as_secs().max(1),
+            options.force
+        );
+        let body = talk(client::post_patiently(&global.socket, &path, LONGEST * 2))?;
+        let done: Document<DrillDone> = parse(&body)?;
+        if done.content.far_end_stayed || done.content.back_after_us.is_none() {
+            exit = Exit::Failed;
+        }
+        if !global.json {
+            terminal::print(show::drill(&done.content).as_bytes())?;
+        }
+        all.push(done.content);
+    }
+    if global.json {
+        terminal::print_json(&all)?;
+    }
+    Ok(exit)
+}
+
+/// The channels that a name stands for.
+fn meant(global: &Global, name: &str) -> Result<Vec<String>, Failure> {
+    let list: List<Connection> = parse(&get(&global.socket, "/v1/connections")?)?;
+    let connection = list.content.items.into_iter().find(|one| one.name == name);
+    Ok(connection.map_or_else(
+        || vec![name.to_owned()],
+        |one| one.attachments.into_iter().map(|attachment| attachment.channel).collect(),
+    ))
 }

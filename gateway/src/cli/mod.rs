@@ -64,6 +64,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
+        Command::Drill(options) => drain::drill(&global, &options)?,
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,

@@ -42,6 +42,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             links: gateway.links(),
             drains: gateway.drains(),
             events: gateway.events(),
+            drills: Arc::new(tokio::sync::Semaphore::new(1)),
             started,
         };
         Ok(async move { match api::serve(listener, Arc::new(source)).await {} })

@@ -125,6 +125,10 @@ impl Gateway {
                     connection = self.connection_name(connection)
                 );
             }
+            Event::Quality { interface, bad, report } => {
+                let what = crate::quality::tell(&self.attachment(interface), bad, &report);
+                self.chronicle.quality(interface, what, clock::now());
+            }
             Event::AddressConflict(id, own, mac) => {
                 let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
                 warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);

@@ -29,6 +29,7 @@ use crate::{
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
     ports::{self, HandsOff, Taps},
+    quality,
     received::Notes,
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
@@ -113,6 +114,13 @@ impl Workers {
         tokio::task::spawn_blocking(ask).await.unwrap_or_default()
     }
 
+    /// Begins, or ends, a drill on a channel of the worker `owner`.
+    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::Rehearse(channel, active));
+        }
+    }
+
     /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
     pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
         if let Some(mailbox) = self.0.get(owner.index()) {
@@ -164,6 +172,7 @@ impl Gateway {
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
+        quality::start(&config, &setup, &mut workers);
         ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps)?;
         let hosts = ports::open_hosts(&plan, &setup, &mut workers).await?;
         let tables = Arc::new(plan.tables);
@@ -450,6 +459,10 @@ impl Gateway {
     fn follow_clock(&mut self) {
         let Some((by, way)) = self.agreements.clock_stepped() else { return };
         info!(event = "clock.stepped", seconds = by.as_secs_f64(), way);
+        let wall = quality::wall(clock::now());
+        for worker in &self.workers {
+            worker.mailbox.send(Command::Wall(wall));
+        }
         // They were good at the start.
         for (channel, keys) in self.agreements.keys(&self.config).unwrap_or_default() {
             if let Some(worker) = self.owner(channel) {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// A list as the API gives it.
 #[derive(Debug, Deserialize)]
-struct List<T> {
-    items: Vec<T>,
+pub(super) struct List<T> {
+    /// What is in it.
+    pub items: Vec<T>,
 }
 
 /// A channel of a gateway.
@@ -42,6 +43,16 @@ pub(super) struct Channel {
     pub rx_octets: u64,
     /// Frames dropped, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Planned work on it.
+    pub drain: Option<Drain>,
+}
+
+/// Planned work.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Drain {
+    /// `moving`, `safe` or `stays`.
+    pub state: String,
 }
 
 /// A SecY.
@@ -79,6 +90,12 @@ impl Channel {
     #[must_use]
     pub(super) fn is_live(&self) -> bool {
         self.state == "live"
+    }
+
+    /// Whether it is drained, and nothing crosses it any more.
+    #[must_use]
+    pub(super) fn is_safe(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.state == "safe")
     }
 
     /// Frames dropped, for whatever reason.
@@ -167,13 +184,26 @@ pub(super) fn rekey(socket: &Path, channel: &str) -> io::Result<()> {
     ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/rekey")).map(drop)
 }
 
+/// Has the gateway at `socket` drain `channel`, or, with `back`, end that.
+///
+/// # Errors
+/// As for [`rekey`].
+pub(super) fn drain(socket: &Path, channel: &str, back: bool) -> io::Result<()> {
+    let wish = if back { "undrain" } else { "drain" };
+    ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/{wish}")).map(drop)
+}
+
 /// Whether the gateway at `socket` says that it runs.
 #[must_use]
 pub(super) fn answers(socket: &Path) -> bool {
     get::<serde_json::Value>(socket, "/v1/status").is_ok()
 }
 
-fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+/// The document at `path` of the gateway at `socket`.
+///
+/// # Errors
+/// As for [`channels`].
+pub(super) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
     ask(socket, "GET", path)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::api::{self, Channel, KeyAgreement};
+use super::routing;
 use super::site::Site;
 use crate::clock;
 use crate::lab::{Lab, LabError, Process, Stop, in_words};
@@ -70,6 +71,34 @@ impl Gateway {
             .with_context(|| format!("asking the gateway of site {} to rekey {channel}", self.site.letter))
     }
 
+    /// Has it drain one of its channels, and waits until that is safe to work on; returns how long that took.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses, when `patience` is over, or when `stop` was requested.
+    pub(super) fn drain(&self, channel: &str, patience: Duration, stop: &Stop) -> anyhow::Result<Duration> {
+        let begin = clock::now();
+        self.set_drained(channel, true)?;
+        let safe =
+            || self.channels().is_ok_and(|all| all.iter().any(|one| one.name == channel && one.is_safe()));
+        if !stop.poll(patience, POLL, safe) {
+            bail!("traffic does not leave {channel} of site {}", self.site.letter);
+        }
+        Ok(clock::now().since(begin))
+    }
+
+    /// Has it use a drained channel again.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub(super) fn undrain(&self, channel: &str) -> anyhow::Result<()> {
+        self.set_drained(channel, false)
+    }
+
+    fn set_drained(&self, channel: &str, drained: bool) -> anyhow::Result<()> {
+        api::drain(&self.site.socket, channel, !drained)
+            .with_context(|| format!("draining or undraining {channel} at site {}", self.site.letter))
+    }
+
     /// Waits until it answers and `wanted` channels are live; returns how long that took.
     ///
     /// # Errors
@@ -98,6 +127,32 @@ impl Gateway {
             None => format!("has {live} of {wanted} channels live"),
         };
         bail!("the gateway of site {} {what}; the end of its log:\n{}", self.site.letter, self.log_tail())
+    }
+
+    /// Waits until all its workers reach the other site by `wanted` live attachments; returns how long that took.
+    ///
+    /// # Errors
+    /// When `patience` is over or `stop` was requested; with the end of its log.
+    pub(super) fn wait_ways(
+        &self,
+        wanted: usize,
+        patience: Duration,
+        stop: &Stop,
+    ) -> anyhow::Result<Duration> {
+        let begin = clock::now();
+        let Site { letter, socket, .. } = &self.site;
+        let mut ways = 0;
+        let ready = stop.poll(patience, POLL, || {
+            ways = routing::ways(socket, *letter).unwrap_or(0);
+            ways == wanted
+        });
+        if ready {
+            return Ok(clock::now().since(begin));
+        }
+        bail!(
+            "the gateway of site {letter} has {ways} of {wanted} ways to the other site; the end of its log:\n{}",
+            self.log_tail()
+        )
     }
 
     /// Ends it in order (`SIGTERM`).

@@ -1,9 +1,9 @@
-//! `quadspan demo`: two sites on this machine, four MACsec channels between them, real traffic, a cut, and a verdict.
+//! `quadspan demo`: two sites on this machine, four MACsec channels between them, real traffic, a cut, a silent one, and a verdict.
 //!
 //! The demo is a test that talks. It builds the lab of [`crate::lab`], writes the configuration files that a user would
 //! write ([`site`]), runs two gateways as processes of their own ([`gateway`]), sends traffic between two ordinary
 //! Linux hosts, watches the channels with a capture, changes every SAK and every CAK under that traffic, cuts a channel,
-//! heals it, and holds what it saw against what it promises ([`verdict`]). It knows about the gateways only what their API tells anybody ([`api`]).
+//! heals it, has another one fall silent without its link going down, which only BFD can find, and holds what it saw against what it promises ([`verdict`]). It knows about the gateways only what their API tells anybody ([`api`]).
 //!
 //! It needs no other program and no root: without privilege it becomes root of a user namespace of its own. For that it
 //! must be called while the process has one thread.
@@ -12,9 +12,11 @@
 //! allow namespaces. Budgets for times grow with the lateness of timers, which is measured first.
 
 mod api;
+mod detect;
 mod flows;
 mod gateway;
 mod outcome;
+mod routing;
 pub mod site;
 pub mod standing;
 mod story;
@@ -50,7 +52,7 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
     /// About how many seconds it should take, 6 to 600
-    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(6..=600))]
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(6..=600))]
     pub duration: u16,
     /// Keep what crossed the channels into site B in this file (pcapng)
     #[arg(long, value_name = "FILE")]
@@ -61,8 +63,14 @@ pub struct Options {
     /// Write the measurements of --failover to this file (HTML, with plots)
     #[arg(long, value_name = "FILE", requires = "failover")]
     pub report: Option<std::path::PathBuf>,
-    /// How the connection uses its channels in --failover; several modes are played in turn
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "ecmp", requires = "failover")]
+    /// How the connection uses its channels in --failover; without it, all modes are played in turn
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values = ["ecmp", "active-standby", "duplicate"],
+        requires = "failover"
+    )]
     pub mode: Vec<standing::Mode>,
     /// Play only these acts of --failover; some need what this version cannot do, and fail
     #[arg(long, value_enum, value_delimiter = ',', requires = "failover")]

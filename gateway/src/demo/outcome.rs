@@ -7,6 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::api::Channel;
+use super::detect::Noticed;
 use super::flows::Moved;
 use super::verdict::{Check, Verdict};
 use crate::lab::capture::Seen;
@@ -34,6 +35,10 @@ pub(super) struct Outcome {
     pub verdict: Verdict,
     /// From the start of the second gateway to the first encrypted frame on a channel, in seconds.
     pub first_encrypted: Option<f64>,
+    /// From when all channels were live until each site had learnt the other's prefixes on all attachments, in seconds.
+    pub routes_learnt: Option<f64>,
+    /// When each site found the silent cut.
+    pub found: Vec<FoundLine>,
     /// Keys that were changed under traffic.
     pub rolls: Vec<RollLine>,
     /// Echo requests.
@@ -62,6 +67,19 @@ pub(super) struct RollLine {
     pub took: Option<f64>,
 }
 
+/// How a site found out that a channel is silent.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct FoundLine {
+    /// The site.
+    pub site: char,
+    /// The attachment: `blue/ch2`.
+    pub attachment: String,
+    /// How long after the channel fell silent it was taken out of use, in seconds; null: it was not.
+    pub after: Option<f64>,
+    /// Why, as the gateway's log says.
+    pub why: Option<String>,
+}
+
 /// Echo requests to one address.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct PingLine {
@@ -80,7 +98,7 @@ pub(super) struct PingLine {
 pub(super) struct StreamLine {
     /// `h-a -> 10.2.0.2`.
     pub way: String,
-    /// `alone` or `through the cut`.
+    /// `alone` or `through the cuts`.
     pub phase: &'static str,
     /// Octets that arrived and were right.
     pub octets: u64,
@@ -115,8 +133,8 @@ pub(super) struct DatagramLine {
     pub delay_median: f64,
     /// 99th percentile.
     pub delay_p99: f64,
-    /// What the cut did.
-    pub cut: Moved,
+    /// What the cut did, and what the silent cut did.
+    pub cuts: Vec<Moved>,
 }
 
 /// One channel of one site.
@@ -156,6 +174,17 @@ impl Outcome {
     }
 }
 
+impl FoundLine {
+    pub(super) fn new(site: char, attachment: &str, found: Option<&Noticed>) -> Self {
+        Self {
+            site,
+            attachment: attachment.to_owned(),
+            after: found.map(|found| found.after.as_secs_f64()),
+            why: found.map(|found| found.why.clone()),
+        }
+    }
+}
+
 impl PingLine {
     pub(super) fn new(way: String, report: &PingReport) -> Self {
         let median = report.median().map(|m| m.as_secs_f64());
@@ -177,7 +206,7 @@ impl StreamLine {
 }
 
 impl DatagramLine {
-    pub(super) fn new(way: &'static str, report: &UdpReport, cut: Moved) -> Self {
+    pub(super) fn new(way: &'static str, report: &UdpReport, cuts: Vec<Moved>) -> Self {
         let totals = report.totals();
         Self {
             way,
@@ -190,7 +219,7 @@ impl DatagramLine {
             damaged: totals.damaged,
             delay_median: report.delay(50).as_secs_f64(),
             delay_p99: report.delay(99).as_secs_f64(),
-            cut,
+            cuts,
         }
     }
 }

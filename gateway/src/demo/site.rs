@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use net::Instant;
 
+use super::standing::Mode;
 use crate::{clock, keygen};
 
 /// One of the two sites.
@@ -52,6 +53,8 @@ pub struct NextKey {
 /// What the sites agree on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Plan {
+    /// How the connection uses its channels.
+    pub mode: Mode,
     /// How many channels.
     pub channels: u8,
     /// Octets of payload in a frame on the channels.
@@ -216,15 +219,17 @@ cak = {{ file = "keys/ch{channel}.cak" }}
 
 fn connection_section(plan: Plan, number: u8, peer: char) -> String {
     let far = 3 - number;
+    let protection = plan.mode.word();
+    let standby = if plan.mode == Mode::ActiveStandby { STANDBY } else { "" };
     let mut text = format!(
         r#"
 [[connection]]
 name = "blue"
 interconnect = "to-{peer}"
 mode = "routed"
-protection = "ecmp"
+protection = "{protection}"
 mss_clamp = "auto"
-
+{standby}
 [[connection.lan]]
 port = "lan"
 address = ["10.{number}.0.1/24", "fd00:{number}::1/64"]
@@ -232,6 +237,10 @@ mtu = 1500
 "#
     );
     for channel in 1..=plan.channels {
+        let preference = match plan.mode {
+            Mode::ActiveStandby => format!("preference = {}\n", 100 - channel),
+            Mode::Ecmp | Mode::Duplicate => String::new(),
+        };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -242,17 +251,59 @@ vlan = {VLAN}
 address = ["169.254.{channel}.{number}/30", "fd00:100:{channel}::{number}/126"]
 peer = ["169.254.{channel}.{far}", "fd00:100:{channel}::{far}"]
 mtu = 1500
+{preference}
+[connection.attachment.bfd]
+min_tx = "{BFD_INTERVAL}ms"
+multiplier = {BFD_MULTIPLIER}
 "#
         );
     }
-    for prefix in [format!("10.{far}.0.0/24"), format!("fd00:{far}::/64")] {
-        let _ = write!(text, "\n[[connection.route]]\nprefix = \"{prefix}\"\nvia = \"attachments\"\n");
+    text.push_str(&routing_section(plan, number));
+    text
+}
+
+/// Who we are, what we announce, and a neighbour on each attachment: nothing else leads to the other site.
+fn routing_section(plan: Plan, number: u8) -> String {
+    let far = 3 - number;
+    let (own_asn, far_asn) = (FIRST_ASN + u32::from(number), FIRST_ASN + u32::from(far));
+    let mut text = format!("\n[connection.bgp]\nasn = {own_asn}\nannounce = [\"lans\"]\n");
+    for channel in 1..=plan.channels {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#"
+[[connection.neighbor]]
+on = "ch{channel}"
+asn = {far_asn}
+families = ["ipv4", "ipv6"]
+connect_retry = "1s"
+import = "accept"
+export = "accept"
+"#
+        );
     }
     text
 }
 
+/// With `active-standby`: traffic goes back soon, so that somebody who watches sees it.
+const STANDBY: &str = r#"
+[connection.standby]
+hold_down = "500ms"
+revert_delay = "500ms"
+"#;
+
 /// The VLAN of the connection, inside the ciphertext.
 const VLAN: u16 = 100;
+
+/// The sites' AS numbers are this and their own number: of those for private use (RFC 6996).
+const FIRST_ASN: u32 = 65_000;
+
+/// Milliseconds between BFD packets, and how many in a row may be lost.
+const BFD_INTERVAL: u64 = 50;
+const BFD_MULTIPLIER: u64 = 3;
+
+/// How long a path may be silent before BFD calls it dead.
+pub const BFD_DETECTION: Duration = Duration::from_millis(BFD_INTERVAL * BFD_MULTIPLIER);
 
 /// Octets that a frame of the demo's channels has beyond the IP packet in it: addresses, SecTAG with SCI, VLAN tag,
 /// EtherType, ICV.
@@ -279,7 +330,12 @@ mod tests {
 
     use super::*;
 
-    const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: Some(Duration::from_secs(5)) };
+    const PLAN: Plan = Plan {
+        mode: Mode::Ecmp,
+        channels: 4,
+        channel_mtu: 1600,
+        next_key_after: Some(Duration::from_secs(5)),
+    };
 
     struct Beside<'a>(&'a Path);
 
@@ -303,6 +359,23 @@ mod tests {
                 assert_eq!((keys.len(), keys[1].ckn.to_string()), (2, next.ckn.clone()));
                 assert!(keys[0].start.is_none() && keys[1].start.is_some());
             }
+        }
+    }
+
+    #[test]
+    fn each_mode_loads_and_a_standby_knows_its_order() {
+        for mode in [Mode::Ecmp, Mode::ActiveStandby, Mode::Duplicate] {
+            let files = SiteFiles::write(Plan { mode, ..PLAN }).unwrap();
+            let text = fs::read_to_string(&files.sites[1].config).unwrap();
+            let loaded = config::load("site", &text, &Beside(files.directory())).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            let connection = &loaded.config.connections[0];
+            let preferences: Vec<u32> = connection.attachments.iter().map(|one| one.preference).collect();
+            let descending = preferences.is_sorted_by(|one, next| one > next);
+            assert_eq!(descending, mode == Mode::ActiveStandby, "{preferences:?}");
+            assert_eq!(connection.standby.is_some(), mode == Mode::ActiveStandby);
+            assert_eq!((connection.neighbors.len(), connection.routes.len()), (4, 0));
+            assert!(connection.attachments.iter().all(|one| one.bfd.is_some()));
         }
     }
 

@@ -67,6 +67,10 @@ pub enum NoDrain {
     PlannedWork(String),
     /// It is not drained.
     NotDrained,
+    /// It is not live: there is nothing to rehearse.
+    NotLive,
+    /// Another drill lasts.
+    Drill,
     /// A worker does not answer.
     Silent,
     /// It cannot be remembered: why.
@@ -193,7 +197,7 @@ pub fn allow(
 }
 
 /// As the owner of its channel sees it.
-fn is_live(setup: &Setup, reports: &[Report], id: InterfaceId) -> bool {
+pub(crate) fn is_live(setup: &Setup, reports: &[Report], id: InterfaceId) -> bool {
     let place = setup.interfaces.get(id.index()).map(|one| one.place);
     let Some(Place::Attachment { channel, .. }) = place else { return false };
     let owner = setup.channels.get(channel.index()).map(|one| one.owner);

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use dataplane::{ChannelId, ConnectionId, Fault, InterfaceId, Moved, Place, PortId, Setup, bfd::BfdEvent};
+use dataplane::{ConnectionId, Fault, InterfaceId, Moved, Place, PortId, Setup, bfd::BfdEvent};
 use jiff::Timestamp;
 use net::Instant;
 
@@ -20,7 +20,7 @@ pub struct Chronicle {
     rates: Arc<Rates>,
     ports: BTreeMap<PortId, (Instant, String)>,
     bfd: BTreeMap<InterfaceId, (Instant, String)>,
-    channels: BTreeMap<ChannelId, (Instant, String)>,
+    quality: BTreeMap<InterfaceId, (Instant, String)>,
     left: BTreeMap<ConnectionId, (Instant, String)>,
     live: Vec<bool>,
 }
@@ -35,7 +35,7 @@ impl Chronicle {
             rates,
             ports: BTreeMap::new(),
             bfd: BTreeMap::new(),
-            channels: BTreeMap::new(),
+            quality: BTreeMap::new(),
             left: BTreeMap::new(),
             live,
         }
@@ -57,9 +57,9 @@ impl Chronicle {
         self.bfd.insert(interface, (now, what));
     }
 
-    /// Something about a channel that may move traffic: MKA, a drain, a measurement.
-    pub fn channel(&mut self, channel: ChannelId, what: String, now: Instant) {
-        self.channels.insert(channel, (now, what));
+    /// What the measurement of an attachment's path told.
+    pub fn quality(&mut self, interface: InterfaceId, what: String, now: Instant) {
+        self.quality.insert(interface, (now, what));
     }
 
     /// Traffic left an attachment, or may use it again. `told`: when the worker had sent its next frames.
@@ -75,11 +75,12 @@ impl Chronicle {
         chain.push(Step { before: Duration::ZERO, what: format!("attachment {name}: {word}") });
         self.left.insert(connection, (moved.at, format!("attachment {name}: {word}")));
         let rate = self.rates.of(moved.interface);
-        let failed = fault.filter(|fault| !matches!(fault, Fault::Drained | Fault::Quality));
+        let failed = fault.filter(|fault| !matches!(fault, Fault::Drained | Fault::Quality | Fault::Drill));
         let detected = failed.and(moved.silent);
         let switched = fault.map(|_| told.since(moved.at));
         let lost = match (fault, detected.zip(switched)) {
-            (Some(Fault::Drained), _) => Some(0),
+            // A drill counts for itself, and nothing of ours is sent into it.
+            (Some(Fault::Drained | Fault::Drill), _) => Some(0),
             (_, Some((detected, switched))) => Some(product(rate, detected + switched)),
             (_, None) => None,
         };
@@ -141,23 +142,23 @@ impl Chronicle {
         });
     }
 
-    /// What was seen before, the oldest first: port, then channel or BFD, as far as it fits the fault.
+    /// What was seen before, the oldest first: port, BFD or a measurement, as far as it fits the fault.
     fn causes(&self, moved: &Moved) -> Vec<Step> {
         let place = self.setup.interfaces.get(moved.interface.index()).map(|one| one.place);
         let Some(Place::Attachment { channel, .. }) = place else { return Vec::new() };
         let port = self.setup.channels.get(channel.index()).map(|one| one.port);
-        let (by_port, by_bfd, by_channel) = match moved.fault {
+        let (by_port, by_bfd, by_quality) = match moved.fault {
             None => (true, true, true),
             Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute) => (true, false, false),
             Some(Fault::BfdDown) => (false, true, false),
-            Some(Fault::MkaDown | Fault::NotSecured | Fault::Quality | Fault::Drained) => {
-                (false, false, true)
-            }
+            Some(Fault::Quality) => (false, false, true),
+            // The fault says it all.
+            Some(Fault::MkaDown | Fault::NotSecured | Fault::Drained | Fault::Drill) => (false, false, false),
         };
         let seen = [
             port.filter(|_| by_port).and_then(|port| self.ports.get(&port)),
             self.bfd.get(&moved.interface).filter(|_| by_bfd),
-            self.channels.get(&channel).filter(|_| by_channel),
+            self.quality.get(&moved.interface).filter(|_| by_quality),
         ];
         let mut chain: Vec<_> =
             seen.into_iter().flatten().filter_map(|(at, what)| step(*at, what, moved.at)).collect();

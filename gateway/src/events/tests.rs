@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use dataplane::{
-    ChannelId, Moved, PortId, Setup,
+    Moved, PortId, Setup,
     bfd::{BfdEvent, BfdLoss},
 };
 use net::Instant;
@@ -66,7 +66,6 @@ fn causes_fit_the_fault_and_are_recent() {
         (at(20_001), Timestamp::UNIX_EPOCH),
     );
     // Long after that, an operator.
-    chronicle.channel(ChannelId(0), "drained by an operator".to_owned(), at(90_000));
     chronicle.moved(&moved(0, Some(Fault::Drained), 90_000), "blue/ch1", at(90_000), Timestamp::UNIX_EPOCH);
     let (records, _) = log.since(2);
     let chains: Vec<Vec<_>> =
@@ -78,7 +77,7 @@ fn causes_fit_the_fault_and_are_recent() {
         [
             vec![silence, "attachment blue/ch1: bfd down"],
             vec!["attachment blue/ch1: bfd down"],
-            vec!["drained by an operator", "attachment blue/ch1: drained"],
+            vec!["attachment blue/ch1: drained"],
         ]
     );
     let [_, moved, drained] = &records[..] else { panic!("{records:?}") };

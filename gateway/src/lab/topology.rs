@@ -189,9 +189,20 @@ impl Topology {
     /// ([`super::wire::Wire`]).
     #[must_use]
     pub fn two_wired_sites(channels: u8, channel_mtu: u32) -> Self {
+        let all: Vec<u8> = (1..=channels).collect();
+        Self::two_sites_wired_at(channels, channel_mtu, &all)
+    }
+
+    /// [`Topology::two_wired_sites`], but only the channels in `wired` go through the middle; the others are cables.
+    #[must_use]
+    pub fn two_sites_wired_at(channels: u8, channel_mtu: u32, wired: &[u8]) -> Self {
         let mut topology = Self::two_sites(0, channel_mtu).node(Node::new(Self::WIRE));
         for channel in 1..=channels {
             let [a, b] = Self::channel_ends(channel, channel_mtu);
+            if !wired.contains(&channel) {
+                topology = topology.link(a, b);
+                continue;
+            }
             for (gateway, letter) in [(a, 'a'), (b, 'b')] {
                 let end = End::new(Self::WIRE, format!("ch{channel}-{letter}")).mtu(channel_mtu).quiet();
                 topology = topology.link(gateway, end);
@@ -282,6 +293,10 @@ mod tests {
         assert_eq!((topology.nodes.len(), topology.links.len()), (5, 6));
         let ends = topology.links[5].ends.clone().map(|end| format!("{}/{}", end.node, end.device));
         assert_eq!(ends, ["gw-b/ch2", "wire/ch2-b"]);
+        let mixed = Topology::two_sites_wired_at(2, 1600, &[2]);
+        mixed.check().unwrap();
+        assert_eq!(mixed.links.len(), 5);
+        assert_eq!(mixed.links[2].ends.clone().map(|end| end.node), ["gw-a", "gw-b"]);
     }
 
     #[test]

@@ -48,8 +48,18 @@ impl WiredSites {
     /// # Errors
     /// As [`Lab::build`] and [`Wire::start`].
     pub fn build(channels: u8, channel_mtu: u32, seed: u64) -> Result<Self, LabError> {
-        let lab = Lab::build(&Topology::two_wired_sites(channels, channel_mtu))?;
-        let channels: Vec<String> = (1..=channels).map(|channel| format!("ch{channel}")).collect();
+        let all: Vec<u8> = (1..=channels).collect();
+        Self::build_at(channels, channel_mtu, &all, seed)
+    }
+
+    /// As [`build`](Self::build), but only the channels in `wired` have a wire, and can be made bad here; the others are
+    /// cables, and cost nothing.
+    ///
+    /// # Errors
+    /// As [`Lab::build`] and [`Wire::start`].
+    pub fn build_at(channels: u8, channel_mtu: u32, wired: &[u8], seed: u64) -> Result<Self, LabError> {
+        let lab = Lab::build(&Topology::two_sites_wired_at(channels, channel_mtu, wired))?;
+        let channels: Vec<String> = wired.iter().map(|channel| format!("ch{channel}")).collect();
         let ends = |name: &String| Ends { a: format!("{name}-a"), b: format!("{name}-b") };
         let ends: Vec<Ends> = channels.iter().map(ends).collect();
         let wire = Wire::start(lab.namespace(Topology::WIRE)?, &ends, channel_mtu, seed)?;
@@ -63,7 +73,7 @@ impl WiredSites {
         &self.lab
     }
 
-    /// The names of the channels, in order.
+    /// The names of the channels that have a wire, in order.
     #[must_use]
     pub fn channels(&self) -> &[String] {
         &self.channels

@@ -5,7 +5,7 @@ use super::{
     table::{number, table, text},
     units::{ago, count},
 };
-use crate::api::model::Event;
+use crate::api::model::{DrillDone, Event};
 
 /// Events as a table.
 pub fn events(look: &Look, events: &[Event]) -> String {
@@ -85,4 +85,31 @@ fn lost(event: &Event) -> String {
 fn why(event: &Event) -> String {
     let steps: Vec<_> = event.chain.iter().map(|step| step.what.as_str()).collect();
     steps.join("; then ")
+}
+
+/// What a drill showed.
+pub fn drill(done: &DrillDone) -> String {
+    let DrillDone { channel, frames_per_second, lost, .. } = done;
+    let carried: Vec<_> = done
+        .carried_by
+        .iter()
+        .map(|share| format!("{} {}/s", share.channel, count(share.frames_per_second)))
+        .collect();
+    let far = match (done.far_end_moved_us, done.far_end_stayed) {
+        (None, _) => "sent nothing by it".to_owned(),
+        (Some(_), true) => {
+            format!("DID NOT FIND OUT: it sent into the silence to the end, {} frames died", count(*lost))
+        }
+        (moved @ Some(_), false) => format!("had moved after {}, {} frames died", time(moved), count(*lost)),
+    };
+    let back = done.back_after_us.map_or_else(
+        || "is not back yet: see quadspan status".to_owned(),
+        |after| format!("was live again after {}", time(Some(after))),
+    );
+    format!(
+        "{channel}\n  this gateway sent {}/s by it, and moved in {}\n  carried by: {}\n  the far end {far}\n  the channel {back}\n",
+        count(*frames_per_second),
+        time(done.switched_us),
+        if carried.is_empty() { "nothing".to_owned() } else { carried.join(", ") },
+    )
 }

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
-use dataplane::{DropReason, Fault};
+use dataplane::{
+    DropReason, Fault, QualityStatus,
+    stamp::{Report, Why},
+};
 use jiff::Timestamp;
 
 use super::*;
@@ -102,6 +105,46 @@ fn events_screen() {
     let (records, _) = records().since(0);
     let all: Vec<_> = records.iter().map(|one| event(&facts.config, &facts.setup, one)).collect();
     holds("events", |look| events(look, &all));
+}
+
+#[test]
+fn quality_screen() {
+    let mut facts = facts();
+    let last = Report { sent: 20, received: 19, lost_out: 1, ..measured(1_250, 4_800) };
+    let path = |bad, last| QualityStatus {
+        peer: "169.254.1.2".parse().unwrap(),
+        open: true,
+        bad,
+        since: facts.now,
+        leave: bad.is_none(),
+        last,
+        reflected: 12_345,
+        refused: 0,
+    };
+    let [good, bad, closed] = [
+        path(None, Some(measured(310, 900))),
+        path(Some(Why::Loss), Some(last)),
+        QualityStatus { open: false, ..path(None, None) },
+    ];
+    for (at, one) in [good, bad, closed].into_iter().enumerate() {
+        facts.reports[0].snapshot.interfaces[at].quality = Some(one);
+    }
+    holds("quality", |look| quality(look, &api::quality(&facts)));
+}
+
+/// A second of twenty probes, with these round trips.
+fn measured(rtt_us: u64, max_us: u64) -> Report {
+    let us = Duration::from_micros;
+    Report {
+        sent: 20,
+        received: 20,
+        rtt_min: us(rtt_us / 2),
+        rtt_max: us(max_us),
+        rtt_sum: us(rtt_us * 20),
+        jitter_out_sum: us(rtt_us),
+        jitter_count: 19,
+        ..Report::default()
+    }
 }
 
 #[test]

@@ -180,6 +180,11 @@ fn onto_vlan(lab: &Lab, folder: &Folder, link: u8, vlan: u16, setting: Setting<'
 }
 
 fn configuration(setting: Setting<'_>) -> String {
+    // What begins with a section of its own has no BGP.
+    let bgp_head = match setting.bgp.starts_with("[connection.quality]") {
+        true => "",
+        false => "[connection.bgp]\nasn = 65001\nrouter_id = \"192.0.2.1\"\n",
+    };
     let Setting { profile, attachment, bgp, vlan, links, length } = setting;
     let vlan = vlan.map_or_else(String::new, |vlan| format!("vlan = {vlan}\n"));
     let channel = |link: u8| {
@@ -201,7 +206,7 @@ fn configuration(setting: Setting<'_>) -> String {
         "[[interconnect]]\nname = \"x\"\nprofile = \"{profile}\"\n[[port]]\nname = \"lan\"\ndevice = \"lan1\"\n{}\
          [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n{}\
          [[connection.lan]]\nport = \"lan\"\naddress = [\"10.1.0.1/24\", \"fd00:1::1/64\"]\n\
-         [connection.bgp]\nasn = 65001\nrouter_id = \"192.0.2.1\"\n{bgp}",
+         {bgp_head}{bgp}",
         (0..links).map(channel).collect::<String>(),
         (0..links).map(attach).collect::<String>()
     )

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use gateway::lab::wire::{Ends, Wire};
 use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) attachment: &'static str,
     /// The sites learn each other's LANs by BGP on each attachment, in each family.
     pub(crate) bgp: bool,
+    /// Channels go through wires of ours, which can be made bad.
+    pub(crate) wired: bool,
 }
 
 impl Plan {
@@ -63,6 +66,7 @@ impl Plan {
         connection: "",
         attachment: "",
         bgp: false,
+        wired: false,
     };
 }
 
@@ -70,6 +74,7 @@ impl Plan {
 pub(crate) struct Sites {
     pub(crate) a: Gateway,
     pub(crate) b: Gateway,
+    wire: Option<Wire>,
     pub(crate) lab: Lab,
     pub(crate) folder: Folder,
     plan: Plan,
@@ -119,7 +124,13 @@ impl Sites {
             Gateway::new(&folder, &format!("gw-{site}"), site, plan.workers, &configuration(plan, number))
         };
         let (a, b) = (gateway("a", 1), gateway("b", 2));
-        Some(Self { a, b, lab, folder, plan, _turn: turn })
+        let wire = plan.wired.then(|| start_wire(&lab, plan));
+        Some(Self { a, b, wire, lab, folder, plan, _turn: turn })
+    }
+
+    /// The wires of all channels, `ch1` first.
+    pub(crate) fn wire(&self) -> &Wire {
+        self.wire.as_ref().unwrap()
     }
 
     /// The far host's IPv4 address, seen from A.
@@ -161,8 +172,15 @@ impl Sites {
     }
 }
 
+fn start_wire(lab: &Lab, plan: Plan) -> Wire {
+    let ends = |channel| Ends { a: format!("ch{channel}-a"), b: format!("ch{channel}-b") };
+    let ends: Vec<_> = (1..=plan.channels).map(ends).collect();
+    Wire::start(lab.namespace(Topology::WIRE).unwrap(), &ends, plan.channel_mtu, 1).unwrap()
+}
+
 fn topology(plan: Plan) -> Topology {
-    let mut topology = Topology::two_sites(plan.channels, plan.channel_mtu);
+    let build = if plan.wired { Topology::two_wired_sites } else { Topology::two_sites };
+    let mut topology = build(plan.channels, plan.channel_mtu);
     if plan.lan_vlan.is_some() || plan.transparent {
         // Addresses come later, on what `prepare_host` makes.
         for node in topology.nodes.iter_mut().filter(|node| node.name.starts_with("h-")) {

@@ -42,3 +42,34 @@ pub struct DrainDone {
     /// How it is now; null: it carries traffic as any other.
     pub drain: Option<ChannelDrain>,
 }
+
+/// What a drill showed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DrillDone {
+    /// The channel.
+    pub channel: String,
+    /// Frames a second that this gateway had sent by it.
+    pub frames_per_second: u64,
+    /// From the decision until this gateway's frames went another way.
+    pub switched_us: Option<u64>,
+    /// When the far end's last frame on its way through came, since the drill began: how long it took to find out and to move. Null: it
+    /// sent none.
+    pub far_end_moved_us: Option<u64>,
+    /// The far end still sent by the channel when the drill ended: it did not find out.
+    pub far_end_stayed: bool,
+    /// Frames of the far end that died.
+    pub lost: u64,
+    /// Channels that this gateway sent by during the drill.
+    pub carried_by: Vec<DrillShare>,
+    /// How long after the drill the channel was live again; null: not yet.
+    pub back_after_us: Option<u64>,
+}
+
+/// What a channel carried during a drill.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DrillShare {
+    /// The channel.
+    pub channel: String,
+    /// Frames a second.
+    pub frames_per_second: u64,
+}

@@ -14,6 +14,7 @@ mod event;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod status;
 
 use std::collections::BTreeMap;
@@ -27,13 +28,14 @@ pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
     Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction, RouteOrigin,
 };
-pub use drain::{ChannelDrain, DrainDone, DrainState};
+pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
+pub use quality::PathQuality;
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

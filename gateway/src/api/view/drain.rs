@@ -4,10 +4,12 @@ use dataplane::ChannelId;
 
 use crate::{
     api::{
-        model::{ChannelDrain, DrainState},
+        model::{ChannelDrain, DrainState, DrillDone, DrillShare},
         source::Facts,
     },
     drain::{Drain, Phase, neighbors},
+    drill::Drilled,
+    quality::micros,
 };
 
 /// The drain of a channel, if it is drained.
@@ -46,5 +48,25 @@ fn message(drain: &Drain, neighbors: usize) -> String {
         }
         Phase::Safe => "safe to work on: nothing is on its way through it, in either direction".to_owned(),
         Phase::Stays => format!("not safe: {} frames a second stay; {far}", drain.rate),
+    }
+}
+
+/// What a drill showed.
+pub(crate) fn drill(config: &config::Config, channel: String, seen: &Drilled) -> DrillDone {
+    let name =
+        |id: ChannelId| config.channels.get(id.index()).map_or_else(String::new, |one| one.name.clone());
+    let share = |(id, frames_per_second): &(ChannelId, u64)| DrillShare {
+        channel: name(*id),
+        frames_per_second: *frames_per_second,
+    };
+    DrillDone {
+        channel,
+        frames_per_second: seen.rate,
+        switched_us: seen.switched.map(micros),
+        far_end_moved_us: seen.far_moved.map(micros),
+        far_end_stayed: seen.far_stayed,
+        lost: seen.lost,
+        carried_by: seen.carried_by.iter().map(share).collect(),
+        back_after_us: seen.back.map(micros),
     }
 }

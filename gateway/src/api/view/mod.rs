@@ -9,6 +9,7 @@ mod event;
 mod macsec;
 mod mka;
 mod port;
+mod quality;
 mod route;
 mod status;
 #[cfg(test)]
@@ -22,11 +23,12 @@ pub(crate) use self::{
     bgp::{bgp, story},
     channel::channels,
     connection::{connections, neighbors},
-    drain::one as drain,
+    drain::{drill, one as drain},
     event::event,
     macsec::macsec,
     mka::{mka, rekey},
     port::{drops, ports},
+    quality::quality,
     route::routes,
     status::status,
 };

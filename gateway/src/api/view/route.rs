@@ -86,7 +86,7 @@ fn route(facts: &Facts, connection: &words::Connection, prefix: IpNet, target: &
     let (action, at, hops) = match target {
         Target::Local(id) => (RouteAction::Local, interface(*id), Vec::new()),
         Target::OnLink(id) => (RouteAction::Connected, interface(*id), Vec::new()),
-        Target::Via(hops) => (RouteAction::Via, None, hops.iter().map(|one| hop(facts, one)).collect()),
+        Target::Via(hops) => (RouteAction::Via, None, seen(facts, hops)),
         Target::Blackhole => (RouteAction::Blackhole, None, Vec::new()),
         Target::Unreachable => (RouteAction::Unreachable, None, Vec::new()),
     };
@@ -100,6 +100,11 @@ fn route(facts: &Facts, connection: &words::Connection, prefix: IpNet, target: &
         Target::Via(_) | Target::Blackhole => RouteOrigin::Subnet,
     };
     Route { connection: connection.name.clone(), prefix, origin, action, interface: at, hops }
+}
+
+/// Those that carry something.
+fn seen(facts: &Facts, hops: &[PlanHop]) -> Vec<Hop> {
+    hops.iter().filter(|hop| hop.weight > 0).map(|one| hop(facts, one)).collect()
 }
 
 fn hop(facts: &Facts, hop: &PlanHop) -> Hop {

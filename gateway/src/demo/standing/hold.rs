@@ -32,12 +32,10 @@ struct Running {
 impl Held {
     /// Builds the sites and writes their files; starts the gateways when it is asked for, and waits for their channels.
     pub(super) fn begin(place: Place, setup: Setup, entered: Entered, stop: &Stop) -> anyhow::Result<Self> {
-        let plan = Plan { channels: setup.channels, channel_mtu: CHANNEL_MTU, next_key_after: None };
+        let Setup { mode, channels, .. } = setup;
+        let plan = Plan { mode, channels, channel_mtu: CHANNEL_MTU, next_key_after: None };
         let sites = WiredSites::build(setup.channels, CHANNEL_MTU, setup.seed)?;
         let files = SiteFiles::write_in(place.sites(), plan).context("writing the sites' files")?;
-        for site in &files.sites {
-            setup.mode.choose(site).context("choosing the protection")?;
-        }
         let gateways = files.sites.iter().map(|site| Running { site: site.clone(), gateway: None }).collect();
         let mut held = Self { place, setup, entered, gateways, sites, _files: files, stop: stop.clone() };
         if !setup.config_only {

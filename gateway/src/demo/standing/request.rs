@@ -1,13 +1,10 @@
 //! What is said between a `lab` command and the lab's process: a line of JSON each way.
 
-use std::fs;
-use std::io;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::super::site::Site;
 use super::status::Status;
 use crate::lab::wire::quantity::{Rate, Share};
 use crate::lab::wire::{Impairment, Queue, Way};
@@ -48,16 +45,7 @@ impl Mode {
             Self::Duplicate => "duplicate",
         }
     }
-
-    /// Changes a site's configuration, which says `ecmp`, to this.
-    pub(in crate::demo) fn choose(self, site: &Site) -> io::Result<()> {
-        let text = fs::read_to_string(&site.config)?;
-        fs::write(&site.config, text.replace(ECMP, &format!("protection = \"{}\"", self.word())))
-    }
 }
-
-/// What the demo's configurations say.
-const ECMP: &str = r#"protection = "ecmp""#;
 
 /// What the lab is to do.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -1,12 +1,12 @@
-//! The cut: numbered flows and streams both ways, keys changed under them (in [`roll`](super::roll)), a channel taken down
-//! in their middle, and up again.
+//! The cuts: numbered flows and streams both ways, keys changed under them (in [`roll`](super::roll)), a channel taken down
+//! in their middle, and up again, and another one silent for a while (in [`silent`](super::silent)).
 
 use std::time::Duration;
 
 use anyhow::Context;
 use net::Instant;
 
-use super::super::flows::{self, Moved, Period};
+use super::super::flows::{self, Broken, Moved, Period};
 use super::super::outcome::{DatagramLine, Outcome, StreamLine, chart, grouped, short};
 use super::super::timers::{TimerLog, TimerWatch};
 use super::super::watch::{Watch, Watched};
@@ -17,11 +17,10 @@ use crate::lab::traffic::tcp::{TcpReport, TcpStreamRun};
 use crate::lab::traffic::udp::{UdpOptions, UdpReport, UdpRun};
 
 /// What the hosts measured.
-pub(super) struct Cut {
+pub(super) struct Measured {
     began: Instant,
-    healed_at: Instant,
-    /// When the channel was cut, and when the flows had settled after it.
-    cut: (Instant, Instant),
+    /// What was done to channels, in this order.
+    acts: [Act; 2],
     /// When keys were changed.
     rolled: Rolled,
     /// How late timers were all the time.
@@ -30,12 +29,29 @@ pub(super) struct Cut {
     back: (UdpOptions, UdpReport),
 }
 
+/// A channel that was broken under traffic.
+pub(super) struct Act {
+    /// The channel.
+    pub(super) channel: String,
+    /// `the cut`.
+    pub(super) what: &'static str,
+    /// The channel was this: `cut`.
+    pub(super) state: &'static str,
+    pub(super) broken: Broken,
+    pub(super) broke_at: Instant,
+    /// When the flows had settled after that.
+    pub(super) settled_at: Instant,
+    /// How long it takes to find out, on purpose.
+    pub(super) silence: Duration,
+}
+
 impl Story {
-    /// Plays the cut, while `watch` looks.
-    pub(super) fn cut(&mut self, watch: &Watch, outcome: &mut Outcome) -> anyhow::Result<Cut> {
+    /// Changes keys and breaks channels under traffic, while `watch` looks.
+    pub(super) fn cuts(&mut self, watch: &Watch, outcome: &mut Outcome) -> anyhow::Result<Measured> {
         let there = flows::options(&[H_B4, H_B6], FLOWS, RATE, 7000);
         let back = flows::options(&[H_A4, H_A6], FLOWS, RATE, 7000);
-        let (a, b) = (self.lab.namespace("h-a")?, self.lab.namespace("h-b")?);
+        let lab = self.sites.lab();
+        let (a, b) = (lab.namespace("h-a")?, lab.namespace("h-b")?);
         let began = clock::now();
         let timers = TimerWatch::start().context("measuring timers")?;
         let there_run = UdpRun::start(a, b, &there).context("starting the flows from h-a")?;
@@ -46,42 +62,50 @@ impl Story {
             grouped(RATE.into()),
             streams.len()
         ));
-        let total = self.options.total();
         watch.begin_period(Period::Before);
         let rolled = self.roll(outcome)?;
-        self.pause(total / 30)?;
+        self.pause(self.options.total() / 30)?;
+        let acts = [self.cut(watch, outcome)?, self.silent_cut(watch, outcome)?];
+        let there = (there, there_run.stop().context("flows from h-a")?);
+        let back = (back, back_run.stop().context("flows from h-b")?);
+        stop_streams(streams, outcome)?;
+        Ok(Measured { began, acts, rolled, timers: timers.stop(), there, back })
+    }
+
+    /// Takes a channel's link down, and up again.
+    fn cut(&mut self, watch: &Watch, outcome: &mut Outcome) -> anyhow::Result<Act> {
         watch.begin_period(Period::Between);
-        let cut_at = clock::now();
-        self.lab.cut("gw-a", CUT_CHANNEL)?;
+        let broke_at = clock::now();
+        self.sites.lab().cut("gw-a", CUT_CHANNEL)?;
         self.talk.step(format_args!("CUT: {CUT_CHANNEL} taken down at gw-a"));
         self.pause(SETTLE)?;
         let settled_at = clock::now();
         watch.begin_period(Period::Cut);
         self.look_at_cut(outcome)?;
-        self.pause(total / 5)?;
+        self.pause(self.options.total() / 8)?;
         watch.begin_period(Period::Between);
-        let healed_at = clock::now();
-        self.lab.heal("gw-a", CUT_CHANNEL)?;
+        let mended_at = clock::now();
+        self.sites.lab().heal("gw-a", CUT_CHANNEL)?;
         let count = self.channels.len();
         for gateway in &mut self.gateways {
             gateway.wait_live(count, START_PATIENCE, &self.stop).context("after the cut was healed")?;
         }
-        let took = short(clock::now().since(healed_at));
-        self.talk.step(format_args!("HEALED: {CUT_CHANNEL} up again, all channels live after {took}"));
-        self.pause(SETTLE)?;
+        self.wait_healed(CUT_CHANNEL, mended_at)?;
         watch.begin_period(Period::Healed);
-        self.pause(total * 2 / 15)?;
+        self.pause(self.options.total() / 15)?;
         watch.begin_period(Period::Between);
-        let there = (there, there_run.stop().context("flows from h-a")?);
-        let back = (back, back_run.stop().context("flows from h-b")?);
-        stop_streams(streams, outcome)?;
-        Ok(Cut { began, healed_at, cut: (cut_at, settled_at), rolled, timers: timers.stop(), there, back })
+        let place = self.channels.iter().position(|name| name == CUT_CHANNEL).unwrap_or_default();
+        let periods = [Period::Before, Period::Cut, Period::Healed];
+        let broken = Broken { place, periods, mended_at, from: broke_at };
+        let channel = CUT_CHANNEL.to_owned();
+        let silence = Duration::ZERO;
+        Ok(Act { channel, what: "the cut", state: "cut", broken, broke_at, settled_at, silence })
     }
 
     fn start_streams(&self) -> anyhow::Result<Vec<(String, TcpStreamRun)>> {
         let mut streams = Vec::new();
         for (from, to, targets) in [("h-a", "h-b", [H_B4, H_B6]), ("h-b", "h-a", [H_A4, H_A6])] {
-            let (sender, receiver) = (self.lab.namespace(from)?, self.lab.namespace(to)?);
+            let (sender, receiver) = (self.sites.lab().namespace(from)?, self.sites.lab().namespace(to)?);
             for target in targets.into_iter().cycle().take(STREAMS_EACH_WAY) {
                 let run = TcpStreamRun::start(sender, receiver, target, Some(STREAM_RATE), CONNECT);
                 let way = format!("{from} -> {target}");
@@ -117,105 +141,123 @@ impl Story {
     }
 
     /// Holds what the hosts got against what the captures saw.
-    pub(super) fn judge_cut(&self, cut: Cut, watched: &Watched, outcome: &mut Outcome) {
-        let place = self.channels.iter().position(|name| name == CUT_CHANNEL).unwrap_or_default();
-        let starved = cut.timers.latest(cut.began, clock::now());
-        let budget = Budget {
-            outage: outage_budget(self.lateness, cut.timers.latest(cut.cut.0, cut.cut.1)),
-            lost: loss_budget(starved),
-        };
-        let rolled = cut.rolled;
-        let lost: u64 = [&cut.there, &cut.back].map(|(_, report)| lost_in(rolled, report)).iter().sum();
-        let starved_then = cut.timers.latest(rolled.began, rolled.ended);
-        let forgiven = loss_budget(starved_then).saturating_add(rolled.lost_in_queues);
-        outcome.verdict.at_most("datagrams lost while keys changed", lost, forgiven);
-        self.talk.step(format_args!(
-            "{lost} datagrams lost while all SAKs and CAKs changed; full queues in front of the gateways lost {} frames then",
-            grouped(rolled.lost_in_queues)
-        ));
+    pub(super) fn judge_cuts(&self, measured: Measured, watched: &Watched, outcome: &mut Outcome) {
+        let starved = measured.timers.latest(measured.began, clock::now());
+        self.judge_keys(&measured, outcome);
         self.talk.step(format_args!("timers were up to {} late while the flows ran", short(starved)));
+        let budgets = measured.acts.each_ref().map(|act| {
+            let late = measured.timers.latest(act.broke_at, act.settled_at);
+            act.silence.saturating_add(outage_budget(self.lateness, late))
+        });
+        let [_, silent] = budgets;
+        self.judge_found(silent, outcome);
+        let breaks = measured.acts.each_ref().map(|act| act.broken);
         for (way, (options, report), seen) in
-            [("a -> b", cut.there, &watched.at_b), ("b -> a", cut.back, &watched.at_a)]
+            [("a -> b", measured.there, &watched.at_b), ("b -> a", measured.back, &watched.at_a)]
         {
-            let moved = flows::judge(&options, seen, &report, place, cut.healed_at);
-            self.tell_direction(way, &report, &moved);
-            check_direction(way, &report, &moved, place, budget, outcome);
-            outcome.datagrams.push(DatagramLine::new(way, &report, moved));
+            let moves = flows::judge(&options, seen, &report, &breaks);
+            self.tell_direction(way, &report);
+            check_direction(way, &report, &moves, outcome);
+            for ((act, moved), outage) in measured.acts.iter().zip(&moves).zip(budgets) {
+                self.tell_act(way, act, moved);
+                check_act(way, act, moved, Budget { outage, lost: loss_budget(starved) }, outcome);
+            }
+            outcome.datagrams.push(DatagramLine::new(way, &report, moves));
         }
-        let (rows, each) = watched.over_time(cut.began, CHART_COLUMNS);
+        let (rows, each) = watched.over_time(measured.began, CHART_COLUMNS);
         let chart = chart(&rows, speaks_utf8());
         self.talk.block(format_args!("\nframes into site b, {} for each character:\n{chart}", short(each)));
         let longest = outcome.streams.iter().map(|s| s.longest_wait).fold(0.0, f64::max);
         let longest = Duration::from_secs_f64(longest);
         let patience = STREAM_BUDGET.saturating_add(starved.saturating_mul(4));
         outcome.verdict.check(
-            "longest wait of a TCP stream through the cut",
+            "longest wait of a TCP stream through the cuts",
             longest <= patience,
             short(longest),
             format!("at most {}", short(patience)),
         );
     }
 
-    fn tell_direction(&self, way: &str, report: &UdpReport, moved: &Moved) {
-        let totals = report.totals();
-        let spread = |counts: &[usize]| counts.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
+    fn judge_keys(&self, measured: &Measured, outcome: &mut Outcome) {
+        let rolled = measured.rolled;
+        let lost: u64 =
+            [&measured.there, &measured.back].map(|(_, report)| lost_in(rolled, report)).iter().sum();
+        let starved = measured.timers.latest(rolled.began, rolled.ended);
+        let forgiven = loss_budget(starved).saturating_add(rolled.lost_in_queues);
+        outcome.verdict.at_most("datagrams lost while keys changed", lost, forgiven);
         self.talk.step(format_args!(
-            "{way}: {} sent, {} lost, {} reordered, {} twice; flows per channel {} before, {} in the cut, {} healed",
+            "{lost} datagrams lost while all SAKs and CAKs changed; full queues in front of the gateways lost {} frames then",
+            grouped(rolled.lost_in_queues)
+        ));
+    }
+
+    fn tell_direction(&self, way: &str, report: &UdpReport) {
+        let totals = report.totals();
+        self.talk.step(format_args!(
+            "{way}: {} sent, {} lost, {} reordered, {} twice; delay {} median, {} p99",
             grouped(totals.sent),
             totals.lost,
             totals.reordered,
             totals.duplicated,
-            spread(&moved.before),
-            spread(&moved.during),
-            spread(&moved.after)
-        ));
-        self.talk.step(format_args!(
-            "{way}: the cut kept {} flows of {CUT_CHANNEL} from arriving for {} ({} lost) and moved them; delay {} \
-             median, {} p99",
-            moved.moved,
-            short(moved.outage),
-            moved.lost,
             short(report.delay(50)),
             short(report.delay(99))
         ));
     }
+
+    fn tell_act(&self, way: &str, act: &Act, moved: &Moved) {
+        let spread = |counts: &[usize]| counts.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
+        self.talk.step(format_args!(
+            "{way}: {} kept {} flows of {} from arriving for {} ({} lost) and moved them; flows per channel {} \
+             before, {} in it, {} healed",
+            act.what,
+            moved.moved,
+            act.channel,
+            short(moved.outage),
+            moved.lost,
+            spread(&moved.before),
+            spread(&moved.during),
+            spread(&moved.after)
+        ));
+    }
 }
 
-/// What a direction promises; `cut` is the place of the cut channel.
-fn check_direction(
-    way: &str,
-    report: &UdpReport,
-    moved: &Moved,
-    cut: usize,
-    budget: Budget,
-    outcome: &mut Outcome,
-) {
+/// What a direction promises, whatever is broken.
+fn check_direction(way: &str, report: &UdpReport, moves: &[Moved], outcome: &mut Outcome) {
     let totals = report.totals();
     let verdict = &mut outcome.verdict;
     let name = |claim: &str| format!("{way}: {claim}");
     verdict.none(&name("datagrams damaged or duplicated"), totals.damaged + totals.duplicated);
-    verdict.at_most(&name("lost on channels that were not cut"), moved.lost_elsewhere, budget.lost);
-    verdict.none(&name("reordered on channels that were not cut"), moved.reordered_elsewhere);
-    verdict.at_most(&name("lost after the cut was healed"), moved.lost_after, budget.lost);
+    let Some(first) = moves.first() else { return };
+    verdict.none(&name("reordered on channels that were not cut"), first.reordered_elsewhere);
+    let used = first.before.iter().filter(|&&flows| flows > 0).count();
+    let all = first.before.len();
+    verdict.check(&name("channels that shared the flows"), used == all, used.to_string(), all.to_string());
+}
+
+/// What a direction promises when a channel breaks.
+fn check_act(way: &str, act: &Act, moved: &Moved, budget: Budget, outcome: &mut Outcome) {
+    let verdict = &mut outcome.verdict;
+    let Act { what, state, .. } = act;
+    let name = |claim: &str| format!("{way}: {claim}");
+    let elsewhere = name(&format!("lost on channels that were not {state}"));
+    verdict.at_most(&elsewhere, moved.lost_elsewhere, budget.lost);
+    verdict.at_most(&name(&format!("lost after {what} was healed")), moved.lost_after, budget.lost);
     verdict.check(
-        &name("outage of the cut channel's flows"),
+        &name(&format!("outage of the {state} channel's flows")),
         moved.outage <= budget.outage,
         short(moved.outage),
         format!("at most {}", short(budget.outage)),
     );
-    let on_cut = moved.before.get(cut).copied().unwrap_or_default();
-    let whole = on_cut > 0 && moved.moved == on_cut && moved.returned == on_cut;
+    let on_it = moved.before.get(act.broken.place).copied().unwrap_or_default();
+    let whole = on_it > 0 && moved.moved == on_it && moved.returned == on_it;
     verdict.check(
-        &name("flows of the cut channel moved, and returned"),
+        &name(&format!("flows of the {state} channel moved, and returned")),
         whole,
-        format!("{} and {} of {on_cut}", moved.moved, moved.returned),
+        format!("{} and {} of {on_it}", moved.moved, moved.returned),
         "all of some",
     );
-    let stray = moved.strayed + moved.unseen;
-    verdict.none(&name("flows of other channels that moved"), u64::try_from(stray).unwrap_or(u64::MAX));
-    let used = moved.before.iter().filter(|&&flows| flows > 0).count();
-    let all = moved.before.len();
-    verdict.check(&name("channels that shared the flows"), used == all, used.to_string(), all.to_string());
+    let stray = u64::try_from(moved.strayed + moved.unseen).unwrap_or(u64::MAX);
+    verdict.none(&name(&format!("flows of other channels that moved in {what}")), stray);
 }
 
 /// What the flows of one direction may suffer.
@@ -234,17 +276,17 @@ fn loss_budget(starved: Duration) -> u64 {
 fn stop_streams(streams: Vec<(String, TcpStreamRun)>, outcome: &mut Outcome) -> anyhow::Result<()> {
     let mut reports: Vec<(String, TcpReport)> = Vec::new();
     for (way, run) in streams {
-        let report = run.stop().with_context(|| format!("the stream {way} through the cut"))?;
+        let report = run.stop().with_context(|| format!("the stream {way} through the cuts"))?;
         reports.push((way, report));
     }
     let complete = reports.iter().filter(|(_, report)| report.is_complete()).count();
     outcome.verdict.check(
-        "TCP streams through the cut arrived as they were sent",
+        "TCP streams through the cuts arrived as they were sent",
         complete == reports.len(),
         format!("{complete} of {}", reports.len()),
         "all",
     );
-    let line = |(way, report): (String, TcpReport)| StreamLine::new(way, "through the cut", &report);
+    let line = |(way, report): (String, TcpReport)| StreamLine::new(way, "through the cuts", &report);
     outcome.streams.extend(reports.into_iter().map(line));
     Ok(())
 }
@@ -271,7 +313,7 @@ const STREAM_BUDGET: Duration = Duration::from_secs(1);
 /// How long a thread may get no processor before frames must be lost.
 const QUEUES_HOLD: Duration = Duration::from_millis(30);
 /// How long flows may take to settle before they are counted again.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(super) const SETTLE: Duration = Duration::from_millis(300);
 const CHART_COLUMNS: usize = 90;
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! What happens in the demo, step by step: build, start, ping, stream, new keys (in [`roll`]), cut (in [`cut`]), look,
-//! end.
+//! What happens in the demo, step by step: build, start, ping, stream, new keys (in [`roll`]), a cut (in [`cut`]), a cut
+//! that no link tells of (in [`silent`]), look, end.
 
 mod cut;
 mod roll;
+mod silent;
 
 pub(super) use cut::speaks_utf8;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,7 +20,8 @@ use super::gateway::Gateway;
 use super::outcome::{
     CaptureLine, ChannelLine, Outcome, PingLine, StreamLine, channel_table, grouped, rate, short,
 };
-use super::site::{Plan, SiteFiles};
+use super::site::{BFD_DETECTION, Plan, SiteFiles};
+use super::standing::Mode;
 use super::talk::Talk;
 use super::timers::usual_lateness;
 use super::verdict::Verdict;
@@ -28,7 +31,7 @@ use crate::clock;
 use crate::lab::capture::{Capture, CaptureOptions};
 use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::tcp::TcpStreamRun;
-use crate::lab::{Entered, Lab, Stop, Topology, in_words, way_in};
+use crate::lab::{Entered, Stop, WiredSites, in_words, way_in};
 
 /// The two sites, and what tells their story.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub(super) struct Story {
     stop: Stop,
     /// Before the lab, so that they end in order while their namespaces are there.
     gateways: Vec<Gateway>,
-    lab: Lab,
+    sites: WiredSites,
     entered: Entered,
     files: SiteFiles,
     channels: Vec<String>,
@@ -62,7 +65,7 @@ impl Story {
             short(lateness),
             short(budget)
         ));
-        let lab = Lab::build(&Topology::two_sites(PLAN.channels, PLAN.channel_mtu))?;
+        let sites = WiredSites::build_at(PLAN.channels, PLAN.channel_mtu, &[silent::CHANNEL], SEED)?;
         let plan = Plan { next_key_after: Some(keys_start_after(options.total(), lateness)), ..PLAN };
         let files = SiteFiles::write(plan).context("writing the sites' files")?;
         talk.step(format_args!(
@@ -78,7 +81,7 @@ impl Story {
             talk,
             stop,
             gateways,
-            lab,
+            sites,
             entered,
             files,
             channels,
@@ -91,19 +94,20 @@ impl Story {
     pub(super) fn tell(&mut self, outcome: &mut Outcome) -> anyhow::Result<()> {
         outcome.timer_lateness = self.lateness.as_secs_f64();
         self.start_gateways(outcome)?;
-        let watch = Watch::start(&self.lab, &self.channels, self.options.capture.clone())?;
+        self.learn_routes(outcome)?;
+        let watch = Watch::start(self.sites.lab(), &self.channels, self.options.capture.clone())?;
         self.ping(outcome)?;
         // On a machine so slow that the next keys would start before the flows do, this comes last.
         let early = self.time_to_keys() > self.options.total() / 6 + ENOUGH;
         if early {
             self.stream(outcome)?;
         }
-        let cut = self.cut(&watch, outcome)?;
+        let measured = self.cuts(&watch, outcome)?;
         let watched = watch.stop()?;
         if !early {
             self.stream(outcome)?;
         }
-        self.judge_cut(cut, &watched, outcome);
+        self.judge_cuts(measured, &watched, outcome);
         self.judge_channels(outcome)?;
         self.judge_captures(&watched, outcome);
         if !self.options.keep {
@@ -129,9 +133,11 @@ impl Story {
             let _ = writeln!(text, "  {program} -s {socket} status");
             let _ = writeln!(text, "  {program} -s {socket} show channels");
             let _ = writeln!(text, "  {program} -s {socket} show mka");
+            let _ = writeln!(text, "  {program} -s {socket} show bgp");
+            let _ = writeln!(text, "  {program} -s {socket} show bfd");
         }
         for node in ["h-a", "gw-a", "gw-b", "h-b"] {
-            let pid = self.lab.pid(node).unwrap_or_default();
+            let pid = self.sites.lab().pid(node).unwrap_or_default();
             let _ = writeln!(text, "  {}    # a shell in {node}", way_in(self.entered, pid));
         }
         let _ = writeln!(text, "Cut a channel from within gw-a: ip link set ch2 down (and up again).");
@@ -147,12 +153,12 @@ impl Story {
 
     fn start_gateways(&mut self, outcome: &mut Outcome) -> anyhow::Result<()> {
         let looking = CaptureOptions::new(&self.channels);
-        let look = |node: &str| Ok(Capture::start(self.lab.namespace(node)?, &looking)?);
+        let look = |node: &str| Ok(Capture::start(self.sites.lab().namespace(node)?, &looking)?);
         let looking = ["gw-a", "gw-b"].map(look);
         let mut begin = clock::now();
         for site in &self.files.sites {
             begin = clock::now();
-            self.gateways.push(Gateway::start(&self.lab, site)?);
+            self.gateways.push(Gateway::start(self.sites.lab(), site)?);
         }
         for gateway in &mut self.gateways {
             gateway.wait_live(self.channels.len(), START_PATIENCE, &self.stop)?;
@@ -182,6 +188,24 @@ impl Story {
         Ok(())
     }
 
+    /// Until each site has learnt the way to the other by all attachments, and BFD watches them.
+    fn learn_routes(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let begin = clock::now();
+        let wanted = self.channels.len();
+        for gateway in &self.gateways {
+            gateway.wait_ways(wanted, START_PATIENCE, &self.stop)?;
+        }
+        let took = clock::now().since(begin);
+        outcome.routes_learnt = Some(took.as_secs_f64());
+        self.talk.step(format_args!(
+            "BGP: each site has learnt the other's prefixes by all {wanted} attachments {} later; BFD watches each, and \
+             {} of silence are allowed",
+            short(took),
+            short(BFD_DETECTION)
+        ));
+        Ok(())
+    }
+
     /// When the first frame was sent under a key that MKA agreed on.
     fn tell_first_frame(
         &self,
@@ -208,12 +232,12 @@ impl Story {
     }
 
     fn ping(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
-        let control = Capture::start(self.lab.namespace("gw-a")?, &CaptureOptions::new(["lan1"]))?;
+        let control = Capture::start(self.sites.lab().namespace("gw-a")?, &CaptureOptions::new(["lan1"]))?;
         let begin = clock::now();
         for (node, target) in FAR_HOSTS {
             let one =
                 PingOptions { count: 1, patience: Duration::from_millis(200), ..PingOptions::new(target) };
-            let from = self.lab.namespace(node)?;
+            let from = self.sites.lab().namespace(node)?;
             let mut answered = Ok(false);
             let first = self.stop.poll(FIRST_ANSWER, Duration::ZERO, || {
                 answered = ping(from, &one).map(|report| report.is_complete());
@@ -226,7 +250,7 @@ impl Story {
         let first = clock::now().since(begin);
         let mut complete = 0;
         for (node, target) in FAR_HOSTS.into_iter().chain(OWN_GATEWAYS) {
-            let report = ping(self.lab.namespace(node)?, &PingOptions::new(target))?;
+            let report = ping(self.sites.lab().namespace(node)?, &PingOptions::new(target))?;
             complete += usize::from(report.is_complete());
             outcome.pings.push(PingLine::new(format!("{node} -> {target}"), &report));
             self.interrupted()?;
@@ -254,10 +278,10 @@ impl Story {
 
     fn stream(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
         for (from, to, target) in STREAMS {
-            let (sender, receiver) = (self.lab.namespace(from)?, self.lab.namespace(to)?);
+            let (sender, receiver) = (self.sites.lab().namespace(from)?, self.sites.lab().namespace(to)?);
             let run = TcpStreamRun::start(sender, receiver, target, None, CONNECT)
                 .with_context(|| format!("connecting {from} to {target}"))?;
-            self.pause(self.options.total() / 12)?;
+            self.pause(self.options.total() / 15)?;
             let report = run.stop().with_context(|| format!("streaming from {from} to {target}"))?;
             let way = format!("{from} -> {target}");
             self.talk.step(format_args!(
@@ -280,9 +304,10 @@ impl Story {
     /// The channels at the end: the table, and what the two sites must agree on.
     fn judge_channels(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
         let mut apart = Vec::new();
-        // The last frames may still be on their way through the far gateway.
-        self.stop.poll(Duration::from_secs(1), Duration::from_millis(20), || {
-            apart = self.packet_numbers_apart().unwrap_or_else(|e| vec![format!("{e:#}")]);
+        let mut agreed = BTreeSet::new();
+        // BFD and BGP go on: between two questions a frame may be sent, or be on its way through the far gateway.
+        self.stop.poll(Duration::from_secs(1), Duration::from_millis(10), || {
+            apart = self.packet_numbers_apart(&mut agreed).unwrap_or_else(|e| vec![format!("{e:#}")]);
             apart.is_empty()
         });
         for gateway in &self.gateways {
@@ -300,8 +325,11 @@ impl Story {
         Ok(())
     }
 
-    /// Channels whose next packet number at one site is not what the other has seen.
-    fn packet_numbers_apart(&self) -> anyhow::Result<Vec<String>> {
+    /// Channels whose next packet number at one site is not what the other has seen, without those that `agreed` before.
+    fn packet_numbers_apart(
+        &self,
+        agreed: &mut BTreeSet<(&'static str, String)>,
+    ) -> anyhow::Result<Vec<String>> {
         let [a, b] = self.gateways.as_slice() else { bail!("there are not two gateways") };
         let (a, b) = (a.channels()?, b.channels()?);
         let mut apart = Vec::new();
@@ -311,7 +339,9 @@ impl Story {
                 let an = sender.macsec.as_ref().and_then(|m| m.encoding_an);
                 let receives = receiver.macsec.iter().flat_map(|m| &m.rx).find(|sa| Some(sa.an) == an);
                 let accepted = receives.map(|sa| sa.next_pn);
-                if sent.is_none() || sent != accepted {
+                if sent.is_some() && sent == accepted {
+                    agreed.insert((way, sender.name.clone()));
+                } else if !agreed.contains(&(way, sender.name.clone())) {
                     let name = &sender.name;
                     let shown = |pn: Option<u64>| pn.map_or_else(|| "none".to_owned(), |pn| pn.to_string());
                     apart.push(format!("{name} {way}: {} / {}", shown(sent), shown(accepted)));
@@ -393,7 +423,9 @@ fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
 
 /// What rolling the SAKs and starting the flows takes.
 const ENOUGH: Duration = Duration::from_millis(700);
-const PLAN: Plan = Plan { channels: 4, channel_mtu: 1600, next_key_after: None };
+const PLAN: Plan = Plan { mode: Mode::Ecmp, channels: 4, channel_mtu: 1600, next_key_after: None };
+/// The silent cut leaves nothing to chance, and nothing else does.
+const SEED: u64 = 1;
 const SUITE: &str = "gcm-aes-xpn-256";
 
 pub(super) const H_A4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::super::site::BFD_DETECTION;
+use super::super::standing::Mode;
 use crate::lab::wire::quantity::Share;
 use crate::lab::wire::{Impairment, Way};
 use crate::lab::{LabError, WiredSites};
@@ -19,15 +21,17 @@ pub enum Act {
     BlackHole,
     /// One channel loses one frame in twenty, and its link stays up
     Lossy,
+    /// One channel is drained, its link is taken down, brought back, and it is undrained
+    Drain,
     /// One gateway's process is killed and started again
     KillAndRestart,
     /// Three channels' links go down at once
     ThreeOfFour,
 }
 
-/// The acts that today's gateways can stand, in order. A black hole needs BFD to be found, and a lossy channel needs
-/// the measured quality of a path.
-pub(super) const PROGRAMME: &[Act] = &[Act::LinkDown, Act::KillAndRestart, Act::ThreeOfFour];
+/// The acts that today's gateways can stand, in order. A lossy channel needs the measured quality of a path.
+pub(super) const PROGRAMME: &[Act] =
+    &[Act::LinkDown, Act::BlackHole, Act::Drain, Act::KillAndRestart, Act::ThreeOfFour];
 
 impl Act {
     /// What the audience reads.
@@ -36,17 +40,20 @@ impl Act {
             Self::LinkDown => "link down",
             Self::BlackHole => "black hole",
             Self::Lossy => "5 % lost",
+            Self::Drain => "drain, then down",
             Self::KillAndRestart => "kill -9, restart",
             Self::ThreeOfFour => "three of four down",
         }
     }
 
-    /// The channels that it breaks.
-    pub(super) const fn channels(self) -> &'static [&'static str] {
-        match self {
-            Self::LinkDown | Self::BlackHole | Self::Lossy => &["ch1"],
-            Self::KillAndRestart => &[],
-            Self::ThreeOfFour => &["ch1", "ch2", "ch3"],
+    /// The channels that it breaks: some that carry traffic. Of three channels, `duplicate` keeps one of the two that
+    /// carry copies: what both lose at once, nothing brings back.
+    pub(super) const fn channels(self, mode: Mode) -> &'static [&'static str] {
+        match (self, mode) {
+            (Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain, _) => &["ch1"],
+            (Self::KillAndRestart, _) => &[],
+            (Self::ThreeOfFour, Mode::Ecmp | Mode::ActiveStandby) => &["ch1", "ch2", "ch3"],
+            (Self::ThreeOfFour, Mode::Duplicate) => &["ch2", "ch3", "ch4"],
         }
     }
 
@@ -54,38 +61,42 @@ impl Act {
     pub(super) const fn kills(self) -> Option<char> {
         match self {
             Self::KillAndRestart => Some('a'),
-            Self::LinkDown | Self::BlackHole | Self::Lossy | Self::ThreeOfFour => None,
+            Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain | Self::ThreeOfFour => None,
         }
     }
 
     /// Breaks the channels.
-    pub(super) fn hurt(self, sites: &WiredSites) -> Result<(), LabError> {
+    pub(super) fn hurt(self, mode: Mode, sites: &WiredSites) -> Result<(), LabError> {
         match self {
-            Self::LinkDown | Self::ThreeOfFour => sites.cut(self.channels()),
-            Self::BlackHole => self.impair(sites, |impairment| impairment.blackhole = true),
-            Self::Lossy => self.impair(sites, |impairment| impairment.loss = Share::percent(5)),
+            Self::LinkDown | Self::Drain | Self::ThreeOfFour => sites.cut(self.channels(mode)),
+            Self::BlackHole => self.impair(mode, sites, |impairment| impairment.blackhole = true),
+            Self::Lossy => self.impair(mode, sites, |impairment| impairment.loss = Share::percent(5)),
             Self::KillAndRestart => Ok(()),
         }
     }
 
-    fn impair(self, sites: &WiredSites, change: impl Fn(&mut Impairment)) -> Result<(), LabError> {
-        self.channels().iter().try_for_each(|channel| sites.impair(channel, Way::Both, &change))
+    fn impair(
+        self,
+        mode: Mode,
+        sites: &WiredSites,
+        change: impl Fn(&mut Impairment),
+    ) -> Result<(), LabError> {
+        self.channels(mode).iter().try_for_each(|channel| sites.impair(channel, Way::Both, &change))
     }
 
     /// Mends the channels.
-    pub(super) fn mend(self, sites: &WiredSites) -> Result<(), LabError> {
-        sites.heal(self.channels())
+    pub(super) fn mend(self, mode: Mode, sites: &WiredSites) -> Result<(), LabError> {
+        sites.heal(self.channels(mode))
     }
 
     /// How long traffic may be silent, on a machine whose timers are on time.
     pub(super) const fn longest_gap(self) -> Duration {
         match self {
-            Self::LinkDown | Self::ThreeOfFour => Duration::from_millis(5),
-            // BFD at 50 ms, three lost.
-            Self::BlackHole => Duration::from_millis(150),
+            Self::LinkDown | Self::Drain | Self::ThreeOfFour => Duration::from_millis(5),
+            Self::BlackHole => BFD_DETECTION,
             // A second to measure, one more to be sure.
             Self::Lossy => Duration::from_millis(2500),
-            // The process, its ports, its packet numbers, and its neighbours' addresses.
+            // The process, its ports, its keys, its BFD and BGP sessions.
             Self::KillAndRestart => Duration::from_millis(1500),
         }
     }
@@ -94,10 +105,21 @@ impl Act {
     pub(super) const fn lasts(self) -> Duration {
         match self {
             Self::Lossy => Duration::from_secs(4),
-            Self::LinkDown | Self::BlackHole | Self::KillAndRestart | Self::ThreeOfFour => {
+            Self::LinkDown | Self::BlackHole | Self::Drain | Self::KillAndRestart | Self::ThreeOfFour => {
                 Duration::from_millis(1200)
             }
         }
+    }
+
+    /// Whether nothing may be lost at all: traffic has moved before, or a copy of everything goes over a channel that
+    /// lives.
+    pub(super) const fn loses_nothing(self, mode: Mode) -> bool {
+        self.is_planned() || matches!(mode, Mode::Duplicate) && self.kills().is_none()
+    }
+
+    /// Whether the gateways are asked before, and have traffic move.
+    pub(super) const fn is_planned(self) -> bool {
+        matches!(self, Self::Drain)
     }
 
     /// Whether flows of the channels that it does not break must not notice anything.
@@ -113,10 +135,12 @@ mod tests {
     #[test]
     fn every_act_breaks_channels_or_a_gateway_and_leaves_a_path() {
         for act in Act::value_variants() {
-            assert_ne!(act.channels().is_empty(), act.kills().is_none(), "{act:?}");
-            assert!(act.channels().len() < 4 && !act.longest_gap().is_zero());
+            for mode in Mode::value_variants() {
+                let channels = act.channels(*mode);
+                assert_eq!(channels.is_empty(), act.kills().is_some(), "{act:?}");
+                assert!(channels.len() < 4 && !act.longest_gap().is_zero());
+            }
             assert!(act.kills().is_some() || act.lasts() > act.longest_gap(), "it can be found in time");
         }
-        assert!(!PROGRAMME.contains(&Act::BlackHole), "until BFD finds it");
     }
 }

@@ -4,6 +4,7 @@
 //! first of the two datagrams and the one that was sent next. So a sender that got no processor for a while makes no gap,
 //! and neither does a flow that is slow by intention.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use net::Instant;
@@ -70,17 +71,17 @@ struct Silence {
 }
 
 /// Puts together what became of the flows. `homes` are their channels before the failure by place, `broken` says which
-/// places were broken; without any, all were.
+/// places were broken; without any, all were. A flow over two channels is hurt when one of them is.
 pub(super) fn direction(
     way: &'static str,
     report: &UdpReport,
-    homes: &[Option<usize>],
+    homes: &[Home],
     broken: &[usize],
     at: Moments,
 ) -> Direction {
     let mut sum = Direction { way, flows: report.flows.len(), ..Direction::default() };
     for (flow, home) in report.flows.iter().zip(homes) {
-        let hurt = broken.is_empty() || home.is_some_and(|home| broken.contains(&home));
+        let hurt = broken.is_empty() || home.iter().any(|home| broken.contains(home));
         add_counts(&mut sum, flow, hurt, at);
         for silence in silences(flow) {
             let longest = if silence.to <= at.hurt {
@@ -139,11 +140,14 @@ fn silences(flow: &Flow) -> impl Iterator<Item = Silence> {
     pairs.into_iter().chain(last)
 }
 
-/// The channel of each flow, from the lengths of frames that each channel passed: frames are encrypted, but encryption
+/// The channels that a flow goes over, by place: one, or two that carry the same, or none that is known.
+pub(super) type Home = Vec<usize>;
+
+/// The channels of each flow, from the lengths of frames that each channel passed: frames are encrypted, but encryption
 /// keeps lengths, and each flow has its own. `passed` are frames by length, channel by channel.
 ///
 /// What is around a packet is the same for all: the number of octets that explains the most frames.
-pub(super) fn homes(options: &UdpOptions, passed: &[Vec<u64>]) -> Vec<Option<usize>> {
+pub(super) fn homes(options: &UdpOptions, passed: &[Vec<u64>]) -> Vec<Home> {
     let frames = |channel: &Vec<u64>, packet: u16, around: usize| {
         channel.get(usize::from(packet).saturating_add(around)).copied().unwrap_or(0)
     };
@@ -153,25 +157,25 @@ pub(super) fn homes(options: &UdpOptions, passed: &[Vec<u64>]) -> Vec<Option<usi
     };
     let around = (LEAST_AROUND..MOST_AROUND).max_by_key(|&around| explained(around)).unwrap_or_default();
     let home = |packet: u16| {
-        let counts = passed.iter().map(|channel| frames(channel, packet, around));
-        let (place, most) = counts.enumerate().max_by_key(|&(_, count)| count)?;
-        (most >= FEWEST).then_some(place)
+        let counts: Vec<u64> = passed.iter().map(|channel| frames(channel, packet, around)).collect();
+        let most = counts.iter().max().copied().unwrap_or(0);
+        let carries = |count: u64| count >= FEWEST && count > most / 2;
+        counts.into_iter().enumerate().filter_map(|(at, count)| carries(count).then_some(at)).collect()
     };
     options.flows.iter().map(|flow| home(flow.packet)).collect()
 }
 
-/// Arrivals of the flows of each home, in pieces of `step` from `from` on.
+/// Arrivals of the flows of each home, in pieces of `step` from `from` on; homes without flows are left out.
 pub(super) fn arrivals(
     report: &UdpReport,
-    homes: &[Option<usize>],
-    channels: usize,
+    homes: &[Home],
     from: Instant,
     step: Duration,
     pieces: usize,
-) -> Vec<Vec<u64>> {
-    let mut rows = vec![vec![0; pieces]; channels];
-    for (flow, home) in report.flows.iter().zip(homes) {
-        let Some(row) = home.and_then(|home| rows.get_mut(home)) else { continue };
+) -> BTreeMap<Home, Vec<u64>> {
+    let mut rows = BTreeMap::new();
+    for (flow, home) in report.flows.iter().zip(homes).filter(|(_, home)| !home.is_empty()) {
+        let row = rows.entry(home.clone()).or_insert_with(|| vec![0; pieces]);
         for at in flow.arrived_at.iter().flatten().filter(|&&at| at >= from) {
             let piece = at.since(from).as_nanos() / step.as_nanos().max(1);
             if let Some(count) = usize::try_from(piece).ok().and_then(|piece| row.get_mut(piece)) {
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn a_gap_is_what_is_beyond_the_spacing_and_belongs_to_its_time() {
         let report = report(vec![flow(200, 100..150), flow(200, 310..314)]);
-        let seen = direction("a -> b", &report, &[Some(0), Some(1)], &[0], MOMENTS);
+        let seen = direction("a -> b", &report, &[vec![0], vec![1]], &[0], MOMENTS);
         assert_eq!((seen.gap, seen.gap_before, seen.gap_after), (MS * 50, Duration::ZERO, MS * 4));
         assert_eq!((seen.flows, seen.flows_hurt, seen.sent), (2, 1, 400));
         assert_eq!((seen.lost, seen.lost_after, seen.lost_elsewhere), (25, 2, 0));
@@ -239,21 +243,23 @@ mod tests {
     #[test]
     fn losses_of_other_channels_are_told_apart_and_without_channels_all_are_hurt() {
         let report = report(vec![flow(200, 100..150), flow(200, 200..204)]);
-        let one = direction("a -> b", &report, &[Some(0), Some(1)], &[0], MOMENTS);
+        let one = direction("a -> b", &report, &[vec![0], vec![1]], &[0], MOMENTS);
         assert_eq!((one.lost, one.lost_elsewhere), (25, 2));
-        let all = direction("a -> b", &report, &[Some(0), None], &[], MOMENTS);
+        let both = direction("a -> b", &report, &[vec![0], vec![0, 1]], &[1], MOMENTS);
+        assert_eq!((both.flows_hurt, both.lost, both.lost_elsewhere), (1, 2, 25));
+        let all = direction("a -> b", &report, &[vec![0], vec![]], &[], MOMENTS);
         assert_eq!((all.lost, all.lost_elsewhere, all.flows_hurt), (27, 0, 2));
     }
 
     #[test]
     fn a_flow_that_never_comes_back_is_silent_to_the_end_and_a_slow_sender_is_not() {
         let dead = report(vec![flow(200, 100..1000)]);
-        let seen = direction("a -> b", &dead, &[Some(0)], &[0], MOMENTS);
+        let seen = direction("a -> b", &dead, &[vec![0]], &[0], MOMENTS);
         assert_eq!(seen.gap, MS * (398 - 98 - 2));
         let mut slow = flow(4, 0..0);
         slow.sent_at = [0, 2, 200, 202].map(at).to_vec();
         slow.arrived_at = slow.sent_at.iter().map(|s| Some(s.after(MS))).collect();
-        let seen = direction("a -> b", &report(vec![slow]), &[Some(0)], &[0], MOMENTS);
+        let seen = direction("a -> b", &report(vec![slow]), &[vec![0]], &[0], MOMENTS);
         assert_eq!(seen.gap, Duration::ZERO);
     }
 
@@ -266,14 +272,18 @@ mod tests {
                 passed[home][usize::from(flow.packet) + around] = 100;
             }
             passed[0][60] = 1000;
-            assert_eq!(homes(&options, &passed), [Some(0), Some(1), Some(1), None], "{around}");
+            let one = [vec![0], vec![1], vec![1], vec![]];
+            assert_eq!(homes(&options, &passed), one, "{around}");
+            passed[0][usize::from(options.flows[1].packet) + around] = 98;
+            let two = [vec![0], vec![0, 1], vec![1], vec![]];
+            assert_eq!(homes(&options, &passed), two, "a flow over two channels, {around}");
         }
     }
 
     #[test]
     fn arrivals_are_counted_in_pieces_of_time_by_home() {
         let report = report(vec![flow(10, 4..8), flow(10, 0..0)]);
-        let rows = arrivals(&report, &[Some(1), None], 2, at(1), MS * 4, 3);
-        assert_eq!(rows, [vec![0, 0, 0], vec![2, 0, 2]]);
+        let rows = arrivals(&report, &[vec![1], vec![]], at(1), MS * 4, 3);
+        assert_eq!(rows, BTreeMap::from([(vec![1], vec![2, 0, 2])]));
     }
 }

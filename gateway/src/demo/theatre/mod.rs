@@ -4,7 +4,7 @@
 //! Each [`Act`](act::Act) has its own traffic, so that its numbers are its own: flows each way, one thing broken in
 //! their middle, mended after a while. What the receiving kernels stamped is held against what was sent
 //! ([`measure`]): the longest silence of any flow beyond its own spacing, what was lost, came twice or out of order,
-//! and whether flows of other channels were touched. When the gateways noticed is in their logs ([`detect`]). Which flow
+//! and whether flows of other channels were touched. When the gateways noticed is in their logs ([`detect`](super::detect)). Which flow
 //! went over which channel is seen on the wires, by length, without any key.
 //!
 //! Budgets are for a machine whose timers are on time. They grow with the lateness that was measured before the first
@@ -16,7 +16,6 @@
 
 mod act;
 mod budget;
-mod detect;
 mod measure;
 mod outcome;
 mod plot;

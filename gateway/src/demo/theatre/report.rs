@@ -112,7 +112,7 @@ const EXPLANATION: &str = "<h2>How it was measured</h2>
 <p>Each direction has its own flows of numbered datagrams, sent at a fixed rate; the receiving kernel stamps each
 arrival. <b>Silent</b> is the longest time between two arrivals of one flow, minus the time after which that flow sent
 its next datagram. <b>Detected</b> is when the later of the two gateways logged that it took the first channel out of
-use. <b>Flows hit</b> are those that went over a broken channel, as the wires saw by the lengths of the encrypted frames.
+use; of a drain, when the channel was safe to work on. <b>Flows hit</b> are those that went over a broken channel, as the wires saw by the lengths of the encrypted frames.
 </p>
 ";
 

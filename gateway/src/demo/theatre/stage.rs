@@ -7,19 +7,21 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use net::Instant;
 
+use super::super::detect;
 use super::super::flows::options;
 use super::super::gateway::Gateway;
 use super::super::outcome::short;
+use super::super::routing::active;
 use super::super::site::{Plan, SiteFiles};
 use super::super::standing::Mode;
 use super::super::story::{H_A4, H_A6, H_B4, H_B6};
 use super::super::talk::Talk;
 use super::super::timers::{TimerLog, TimerWatch};
 use super::act::Act;
-use super::measure::{Direction, Moments, arrivals, direction, homes};
+use super::budget;
+use super::measure::{Direction, Home, Moments, arrivals, direction, homes};
 use super::outcome::Scene;
 use super::plot::Plot;
-use super::{budget, detect};
 use crate::clock;
 use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::udp::{UdpOptions, UdpReport, UdpRun};
@@ -46,6 +48,8 @@ struct Traces {
     timers: TimerLog,
     /// What passed before the failure.
     passed: Passed,
+    /// How long it took until a drained channel was safe.
+    drained: Option<Duration>,
     noticed: Vec<(char, Vec<detect::Noticed>)>,
     reports: [(UdpOptions, UdpReport); 2],
 }
@@ -54,16 +58,14 @@ impl Stage {
     /// Builds the sites, starts the gateways, and waits until everybody reaches everybody.
     pub(super) fn build(mode: Mode, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
         let sites = WiredSites::build(CHANNELS, CHANNEL_MTU, SEED)?;
-        let files =
-            SiteFiles::write(Plan { channels: CHANNELS, channel_mtu: CHANNEL_MTU, next_key_after: None })
-                .context("writing the sites' files")?;
+        let plan = Plan { mode, channels: CHANNELS, channel_mtu: CHANNEL_MTU, next_key_after: None };
+        let files = SiteFiles::write(plan).context("writing the sites' files")?;
         let mut gateways = Vec::new();
         for site in &files.sites {
-            mode.choose(site).context("choosing the protection")?;
             gateways.push(Gateway::start(sites.lab(), site)?);
         }
         let mut stage = Self { mode, talk, stop: stop.clone(), gateways, sites, files };
-        stage.wait_live()?;
+        stage.wait_well()?;
         stage.wait_reachable()?;
         talk.step(format_args!("two sites, {CHANNELS} channels over our own wires, {}", mode.word()));
         Ok(stage)
@@ -82,7 +84,7 @@ impl Stage {
         let broken: Vec<usize> = names
             .iter()
             .enumerate()
-            .filter_map(|(at, name)| act.channels().contains(name).then_some(at))
+            .filter_map(|(at, name)| act.channels(self.mode).contains(name).then_some(at))
             .collect();
         let mut directions = Vec::new();
         let mut plots = Vec::new();
@@ -113,20 +115,40 @@ impl Stage {
         let passed = since(self.passed()?, &begin);
         let wall = clock::wall();
         let hurt = clock::now();
-        act.hurt(&self.sites)?;
-        if let Some(site) = act.kills() {
-            self.kill_and_start(site)?;
-        }
+        let drained = self.hurt(act)?;
         self.pause(act.lasts())?;
         let noticed = self.noticed(wall);
         let mended = clock::now();
-        act.mend(&self.sites)?;
-        self.wait_live()?;
+        self.mend(act)?;
         self.pause(AFTER)?;
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
         let at = Moments { hurt, mended };
-        Ok(Traces { at, wall, timers: timers.stop(), passed, noticed, reports: [there, back] })
+        Ok(Traces { at, wall, timers: timers.stop(), passed, drained, noticed, reports: [there, back] })
+    }
+
+    /// Breaks what the act breaks. Where it asks before: how long it took until that was safe.
+    fn hurt(&mut self, act: Act) -> anyhow::Result<Option<Duration>> {
+        let mut drained = None;
+        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
+            for channel in act.channels(self.mode) {
+                drained = Some(gateway.drain(channel, PATIENCE, &self.stop)?);
+            }
+        }
+        act.hurt(self.mode, &self.sites)?;
+        if let Some(site) = act.kills() {
+            self.kill_and_start(site)?;
+        }
+        Ok(drained)
+    }
+
+    /// Mends it, and waits until all is as before.
+    fn mend(&mut self, act: Act) -> anyhow::Result<()> {
+        act.mend(self.mode, &self.sites)?;
+        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
+            act.channels(self.mode).iter().try_for_each(|channel| gateway.undrain(channel))?;
+        }
+        self.wait_well()
     }
 
     fn scene(
@@ -137,10 +159,11 @@ impl Stage {
         directions: Vec<Direction>,
         plots: Vec<Plot>,
     ) -> Scene {
-        // The later of the two gateways decides when both directions are moved.
+        // The later of the gateways that live decides when both directions are moved.
+        let lives = |(site, _): &&(char, Vec<detect::Noticed>)| Some(*site) != act.kills();
         let first = |(_, all): &(char, Vec<detect::Noticed>)| all.first().map(|one| one.after);
-        let both: Option<Vec<Duration>> = traces.noticed.iter().map(first).collect();
-        let detected = both.and_then(|both| both.into_iter().max()).filter(|_| act.kills().is_none());
+        let all: Option<Vec<Duration>> = traces.noticed.iter().filter(lives).map(first).collect();
+        let detected = traces.drained.or_else(|| all.and_then(|all| all.into_iter().max()));
         let reasons = traces.noticed.iter().flat_map(|(site, all)| {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
@@ -211,9 +234,17 @@ impl Stage {
         self.gateways.iter().map(of).collect()
     }
 
-    fn wait_live(&mut self) -> anyhow::Result<()> {
+    /// Until everything is as at the beginning of an act.
+    fn wait_well(&mut self) -> anyhow::Result<()> {
         for gateway in &mut self.gateways {
             gateway.wait_live(CHANNELS.into(), PATIENCE, &self.stop)?;
+            gateway.wait_ways(CHANNELS.into(), PATIENCE, &self.stop)?;
+        }
+        for gateway in self.gateways.iter().filter(|_| self.mode == Mode::ActiveStandby) {
+            let active = || active(&gateway.site().socket).is_ok_and(|active| active == MOST_PREFERRED);
+            if !self.stop.poll(PATIENCE, STEP, active) {
+                bail!("site {} does not go back to {MOST_PREFERRED}", gateway.site().letter);
+            }
         }
         Ok(())
     }
@@ -254,7 +285,7 @@ fn plot(
     way: &'static str,
     names: &[&str],
     report: &UdpReport,
-    homes: &[Option<usize>],
+    homes: &[Home],
     at: Moments,
     gap: Duration,
 ) -> Plot {
@@ -263,8 +294,10 @@ fn plot(
     let lead = span / 4;
     let from = Instant::ZERO.after(at.hurt.since(Instant::ZERO.after(lead)));
     let pieces = usize::try_from(PIECES).unwrap_or_default();
-    let rows = arrivals(report, homes, names.len(), from, step, pieces);
-    let rows = names.iter().map(|name| (*name).to_owned()).zip(rows).collect();
+    let name =
+        |home: Home| home.iter().filter_map(|place| names.get(*place).copied()).collect::<Vec<_>>().join("+");
+    let rows = arrivals(report, homes, from, step, pieces);
+    let rows = rows.into_iter().map(|(home, row)| (name(home), row)).collect();
     let mended = at.mended.since(from);
     Plot { way, step, hurt: at.hurt.since(from), mended: (mended < span).then_some(mended), rows }
 }
@@ -278,6 +311,9 @@ const FLOWS: u16 = 24;
 /// Datagrams per second each way: a datagram of each flow every 3 ms.
 const RATE: u32 = 8000;
 const PORT: u16 = 7000;
+/// With `active-standby`, the channel that carries everything as long as it can.
+const MOST_PREFERRED: &str = "ch1";
+const STEP: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 const A_LITTLE: Duration = Duration::from_millis(200);
 /// Until flows have found their way.
