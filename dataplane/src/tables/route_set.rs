@@ -86,17 +86,17 @@ impl RouteSet {
 
     /// Where the learnt route for exactly this prefix leads, whether it counts or not.
     pub fn learned(&self, prefix: &IpNet) -> Option<&Target> {
-        self.targets.of(match prefix {
-            IpNet::V4(prefix) => self.v4.learned(prefix)?,
-            IpNet::V6(prefix) => self.v6.learned(prefix)?,
+        self.targets.of(match prefix.trunc() {
+            IpNet::V4(prefix) => self.v4.learned(&prefix)?,
+            IpNet::V6(prefix) => self.v6.learned(&prefix)?,
         })
     }
 
     /// Whether the configuration says what is done with packets to this prefix.
     pub fn is_fixed(&self, prefix: &IpNet) -> bool {
-        match prefix {
-            IpNet::V4(prefix) => self.v4.is_fixed(prefix),
-            IpNet::V6(prefix) => self.v6.is_fixed(prefix),
+        match prefix.trunc() {
+            IpNet::V4(prefix) => self.v4.is_fixed(&prefix),
+            IpNet::V6(prefix) => self.v6.is_fixed(&prefix),
         }
     }
 
