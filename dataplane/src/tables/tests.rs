@@ -74,6 +74,7 @@ fn a_set_of_routes_hands_out_tables_that_stay_as_they_are() {
     let fixed = second.lookup("10.1.0.9".parse().unwrap());
     assert_eq!(fixed, Some(NextHop::OnLink(InterfaceId(1))), "what is fixed goes before");
     assert_eq!((set.len(), set.learned(&net("10.1.0.0/24"))), (2, Some(&via(1))));
+    assert!(set.is_fixed(&net("10.1.0.77/24")) && set.learned(&net("10.9.0.77/16")) == Some(&via(2)));
     assert!(
         set.forget(net("10.9.0.0/16")) && set.forget(net("10.1.0.0/24")) && !set.forget(net("10.9.0.0/16"))
     );
