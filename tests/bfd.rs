@@ -219,7 +219,13 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 10);
 
 /// A LAN that two workers serve, with a customer's router that speaks BFD.
 fn shared_lan() -> [Dataplane; 2] {
-    let bfd = BfdParams { peer: ROUTER.into(), timers: fast(), mode: BfdMode::Follow, hops: Hops::One };
+    let bfd = BfdParams {
+        peer: ROUTER.into(),
+        timers: fast(),
+        mode: BfdMode::Follow,
+        hops: Hops::One,
+        independent: true,
+    };
     let setup = Arc::new(Setup {
         workers: 2,
         ports: vec![PortSetup { owner: None, caps: PortCaps::default() }],

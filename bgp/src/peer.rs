@@ -259,6 +259,13 @@ impl Peer {
         }
     }
 
+    /// Timers were changed: what was waited for may not be needed any more.
+    pub fn reconsider(&mut self, now: Instant) {
+        if self.standing == Standing::AwaitsPath {
+            self.resume(true, now);
+        }
+    }
+
     /// The path to the peer came up or went down (BFD). Going down ends the session (RFC 9384) unless the
     /// path is not watched.
     pub fn handle_path(&mut self, up: bool, now: Instant) {

@@ -16,7 +16,7 @@
 
 mod world;
 
-use bgp::{Event, PeerId, RestartMode, SessionEnd, wire::notification::Cause};
+use bgp::{Event, PeerId, RestartMode, Restarting, SessionEnd, wire::notification::Cause};
 use std::collections::{BTreeMap, BTreeSet};
 use world::{World, ms, secs};
 
@@ -85,6 +85,20 @@ impl Story {
                 self.world.act(node, |speaker, now| speaker.reset_peer(peer, "drill", now));
             }
         }
+    }
+
+    /// A speaker begins anew: as one that lost everything, or as one whose data plane went on.
+    fn restart(&mut self) {
+        let node = self.pick(self.world.nodes.len());
+        let life = match self.pick(3) {
+            0 => None,
+            kept => Some(Restarting { longest: secs(15), forwarding: kept == 1 }),
+        };
+        let mine =
+            |(prefix, origins): (&String, &BTreeSet<usize>)| origins.contains(&node).then(|| prefix.clone());
+        let own: Vec<_> = self.routes.iter().filter_map(mine).collect();
+        let silently = self.pick(2) == 0;
+        self.world.restart(node, life, &own, silently);
     }
 
     fn check(&self, seed: u64) {
@@ -156,6 +170,27 @@ fn after_any_accidents_all_speakers_agree_with_the_model() {
         story.world.start();
         for _ in 0..60 {
             story.incident();
+            let pause = story.world.random(2000);
+            story.world.run(ms(pause));
+        }
+        (0..story.links.len()).for_each(|link| story.world.cut(link, false));
+        story.world.run(secs(180));
+        story.check(seed);
+    }
+}
+
+// RFC 4724: restarts of any node, at any moment of any other's, with help and without.
+#[test]
+fn speakers_that_restart_amid_accidents_agree_with_the_model_in_the_end() {
+    for seed in 100..130 {
+        let mut story = story(seed);
+        story.world.start();
+        for _ in 0..60 {
+            if story.pick(6) == 0 {
+                story.restart();
+            } else {
+                story.incident();
+            }
             let pause = story.world.random(2000);
             story.world.run(ms(pause));
         }

@@ -10,15 +10,13 @@
     reason = "a test fails by panicking, and counts small numbers"
 )]
 
+mod lab;
+
 use bgp::{
-    Asn, ConnectionId, Io, PeerConfig, PeerId, RouterId, Speaker, SpeakerConfig,
-    decision::DecisionRules,
     fsm::State,
-    policy::Policy,
     wire::header::{self, MessageType},
 };
-use net::{Instant, IpNet};
-use std::{net::Ipv4Addr, time::Duration};
+use lab::{Lab, keepalive, unhex};
 
 const CASES: &str = include_str!("vectors/malformed.tsv");
 
@@ -43,105 +41,9 @@ fn cases() -> Vec<Case<'static>> {
         .collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter_map(|c| c.to_digit(16)).map(|d| u8::try_from(d).expect("a digit")).collect();
-    digits.chunks(2).map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit)).collect()
-}
-
-/// The tester's side of the session, with nothing but octets.
-struct Lab {
-    speaker: Speaker,
-    peer: PeerId,
-    connection: ConnectionId,
-    now: Instant,
-    heard: Vec<u8>,
-    closed: bool,
-}
-
-impl Lab {
-    fn connect() -> Self {
-        let now = Instant::ZERO.after(Duration::from_secs(1));
-        let router_id = RouterId::new(Ipv4Addr::new(192, 0, 2, 2)).expect("not zero");
-        let config = SpeakerConfig {
-            asn: Asn(65002),
-            router_id,
-            decision: DecisionRules::default(),
-            restarting: None,
-        };
-        let mut speaker = Speaker::new(config, 1, now);
-        let mut tester = PeerConfig::new("tester", Ipv4Addr::new(10, 255, 0, 1).into(), Asn(65001));
-        tester.timers.passive = true;
-        tester.own_addresses = vec![Ipv4Addr::new(10, 255, 0, 2).into()];
-        tester.import = Some(Policy::accept_all());
-        let peer = speaker.add_peer(tester).expect("room for one");
-        speaker.start_peer(peer, now);
-        let connection = speaker.accept(peer, now).expect("welcome");
-        let mut lab = Self { speaker, peer, connection, now, heard: Vec::new(), closed: false };
-        lab.listen();
-        assert_eq!(lab.messages().first(), Some(&(MessageType::Open, vec![])), "our OPEN comes first");
-        lab
-    }
-
-    fn say(&mut self, octets: &[u8]) {
-        // In pieces: where TCP cuts must not matter.
-        for piece in octets.chunks(7) {
-            self.speaker.handle_bytes(self.connection, piece, self.now);
-        }
-        self.listen();
-    }
-
-    fn listen(&mut self) {
-        while let Some(octets) = self.speaker.poll_transmit(self.connection, self.now) {
-            self.heard.extend(octets);
-        }
-        while let Some(io) = self.speaker.poll_io() {
-            if let Io::Close(connection, last_words) = io
-                && connection == self.connection
-            {
-                self.heard.extend(last_words);
-                self.closed = true;
-            }
-        }
-    }
-
-    /// What was heard: types, with the body for NOTIFICATIONs.
-    fn messages(&self) -> Vec<(MessageType, Vec<u8>)> {
-        let (mut rest, mut all) = (&self.heard[..], Vec::new());
-        while let Some(frame) = header::split(rest, header::MAX_LEN).expect("we send good headers") {
-            let body = if frame.kind == MessageType::Notification { frame.body.to_vec() } else { vec![] };
-            all.push((frame.kind, body));
-            rest = rest.get(frame.len()..).unwrap_or_default();
-        }
-        all
-    }
-
-    fn reset(&self) -> Option<String> {
-        let messages = self.messages();
-        let note = messages.iter().find(|(kind, _)| *kind == MessageType::Notification);
-        match note.map(|(_, body)| &body[..]) {
-            Some([code, subcode, ..]) => Some(format!("reset {code}/{subcode}")),
-            _ => self.closed.then(|| "reset -".to_owned()),
-        }
-    }
-
-    fn state(&self) -> State {
-        self.speaker.status(self.peer).expect("the peer is there").state
-    }
-
-    fn uses(&self, prefix: &str) -> bool {
-        let prefix: IpNet = prefix.parse().expect("a prefix");
-        self.speaker.rib().get(&prefix).is_some_and(|destination| destination.best().is_some())
-    }
-}
-
 /// The tester's good OPEN is one of the cases: the one that is wrong only in its state.
 fn good_open() -> Vec<u8> {
     cases().into_iter().find(|case| case.name == "open-in-established").expect("it is there").octets
-}
-
-fn keepalive() -> Vec<u8> {
-    header::emit(MessageType::Keepalive, &[])
 }
 
 /// A good route to 100.96.0.1/32.

@@ -13,7 +13,7 @@ mod world;
 
 use ::net::Instant;
 use bgp::{
-    Asn, Event, Family, RestartMode, SessionEnd,
+    Asn, Event, Family, RestartMode, Restarting, SessionEnd,
     fsm::State,
     peer::{PathWatch, Standing},
     wire::{
@@ -350,11 +350,15 @@ fn a_dead_path_drops_stale_routes_unless_it_may_be_a_restart() {
     }
 }
 
+fn restarting(longest: u64) -> Option<Restarting> {
+    Some(Restarting { longest: secs(longest), forwarding: true })
+}
+
 // RFC 4724 section 4.1: our own restart, with the data plane still forwarding.
 #[test]
 fn after_our_restart_nothing_is_chosen_before_all_have_spoken() {
     let mut world = World::new(15);
-    let a = world.node_with(65001, 1, |config| config.restarting = Some(secs(60)));
+    let a = world.node_with(65001, 1, |config| config.restarting = restarting(60));
     let (b, c) = (world.node(65002, 2), world.node(65003, 3));
     world.join(a, b, |_, config| config.restart = RestartMode::Full(120));
     world.join(a, c, |_, config| config.restart = RestartMode::Full(120));
@@ -372,7 +376,7 @@ fn after_our_restart_nothing_is_chosen_before_all_have_spoken() {
     assert_eq!(world.fib(b, "10.1.0.0/16").len(), 1);
     // When one never speaks, the deferral timer ends the waiting.
     let mut lonely = World::new(16);
-    let a = lonely.node_with(65001, 1, |config| config.restarting = Some(secs(30)));
+    let a = lonely.node_with(65001, 1, |config| config.restarting = restarting(30));
     let (b, c) = (lonely.node(65002, 2), lonely.node(65003, 3));
     lonely.join(a, b, |_, config| config.restart = RestartMode::Full(120));
     lonely.join(a, c, |_, config| config.restart = RestartMode::Full(120));
@@ -383,6 +387,52 @@ fn after_our_restart_nothing_is_chosen_before_all_have_spoken() {
     assert!(lonely.nodes[a].fib.is_empty());
     lonely.run(secs(2));
     assert_eq!(lonely.fib(a, "10.2.0.0/16").len(), 1);
+}
+
+// A peer that the earlier life had no session with has nothing to bring back.
+#[test]
+fn peers_that_were_not_up_before_a_restart_are_not_waited_for() {
+    let mut world = World::new(18);
+    let a = world.node_with(65001, 1, |config| config.restarting = restarting(60));
+    let (b, c) = (world.node(65002, 2), world.node(65003, 3));
+    world.join(a, b, |_, config| config.restart = RestartMode::Full(120));
+    let (ac, _) = world.join(a, c, |_, config| config.restart = RestartMode::Full(120));
+    world.announce(b, "10.2.0.0/16");
+    world.cut(1, true);
+    world.act(a, |speaker, _| speaker.do_not_await(ac));
+    world.start();
+    assert!(world.run_until(secs(10), |world| !world.nodes[0].fib.is_empty()));
+}
+
+// RFC 4724 section 3: what the bits say at each turn of a life.
+#[test]
+fn a_restart_is_told_and_forwarding_is_claimed_only_where_it_is_true() {
+    for (life, told) in [
+        (None, (false, Some(false))),
+        (Some(Restarting { longest: secs(60), forwarding: false }), (true, Some(false))),
+        (restarting(60), (true, Some(true))),
+    ] {
+        let mut world = World::new(19);
+        let a = world.node_with(65001, 1, |config| config.restarting = life);
+        let b = world.node(65002, 2);
+        let (_, ba) = world.join(a, b, |node, config| {
+            calm(node, config);
+            config.restart = RestartMode::Full(120);
+        });
+        world.start();
+        let bits = |world: &World| {
+            let restart =
+                world.status(b, ba).agreed.and_then(|agreed| agreed.graceful_restart).expect("both can");
+            (restart.restarting, restart.families.ipv4)
+        };
+        assert!(world.run_until(secs(10), World::all_up));
+        assert_eq!(bits(&world), told, "{life:?}");
+        // The next session of the same life: routes are complete, and forwarding went on meanwhile.
+        world.run(secs(5));
+        world.reset(0);
+        assert!(world.run_until(secs(20), World::all_up));
+        assert_eq!(bits(&world), (false, Some(true)), "{life:?}");
+    }
 }
 
 // RFC 4724 section 5: the peer is back before we noticed that it was gone.

@@ -330,6 +330,24 @@ fn neighbours_get_what_the_file_and_the_profile_leave_open() {
 }
 
 #[test]
+fn bfd_of_a_lan_is_for_its_neighbours_and_none_of_them_is_a_cloud() {
+    use config::model::{BfdMode, GracefulRestart};
+    use core::time::Duration;
+    let lan = ("[[connection.lan]]\n", "[[connection.lan]]\nbfd = { multiplier = 5 }\n");
+    let neighbor = (
+        "[[connection.neighbor]]\non = \"ch1\"\naddress = \"fd00:10::2\"",
+        "[[connection.neighbor]]\non = \"lan1\"\naddress = \"10.1.0.2\"\nasn = 65010\nimport = \"accept\"\nexport = \"accept\"\n\
+         graceful_restart = \"unplanned\"\n[[connection.neighbor]]\non = \"ch1\"\naddress = \"fd00:10::2\"",
+    );
+    let built = config(&base_with(&[lan, neighbor]));
+    let connection = &built.connections[0];
+    let bfd = connection.lans[0].bfd.expect("it has BFD");
+    assert_eq!((bfd.min_tx, bfd.multiplier, bfd.mode), (Duration::from_millis(300), 5, BfdMode::Follow));
+    let customer = &connection.neighbors[1];
+    assert_eq!((customer.bfd, customer.graceful_restart), (BfdMode::Follow, GracefulRestart::Unplanned));
+}
+
+#[test]
 fn bgp_serialises_without_the_password() {
     let json = serde_json::to_value(config(BASE)).expect("it serialises");
     let neighbor = &json["connection"][0]["neighbor"][0];

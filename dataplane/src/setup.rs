@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The whole gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Setup {
     /// How many workers share the work, at least 1.
     pub workers: u16,
@@ -30,7 +30,7 @@ pub struct Setup {
 }
 
 /// A port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PortSetup {
     /// The only worker that opens it (ports with channels, TAPs to the host), or `None`: every worker does.
     pub owner: Option<WorkerId>,
@@ -39,7 +39,7 @@ pub struct PortSetup {
 }
 
 /// A channel: a port, perhaps clear tags, and a SecY.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChannelSetup {
     /// Its port.
     pub port: PortId,
@@ -54,7 +54,7 @@ pub struct ChannelSetup {
 }
 
 /// An interface of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InterfaceSetup {
     /// Whose it is.
     pub connection: ConnectionId,
@@ -117,7 +117,7 @@ impl MssClamp {
 }
 
 /// A connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConnectionSetup {
     /// Routed, or a transparent wire.
     pub kind: ConnectionKind,

@@ -20,6 +20,12 @@ pub fn interface(config: &Config, id: InterfaceId) -> String {
     format!("interface {}", id.0)
 }
 
+/// The names of all interfaces, by their ids.
+pub fn interfaces(config: &Config) -> Vec<String> {
+    let count = config.connections.iter().map(|one| one.attachments.len() + one.lans.len()).sum();
+    (0..count).map(|at| interface(config, InterfaceId::at(at))).collect()
+}
+
 /// The BGP neighbours of a connection: `connection/neighbour`.
 pub fn neighbors(config: &Config, connection: usize) -> Vec<String> {
     let Some(connection) = config.connections.get(connection) else { return Vec::new() };

@@ -7,14 +7,14 @@ use config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::control::Gateway;
+use crate::{control::Gateway, reload::Reloader};
 
-/// Starts the gateway that `config` describes, calls `serve` with it once it runs, and ends on SIGTERM or SIGINT.
-/// SIGHUP is reserved for reloading and only logged.
+/// Starts the gateway that `config`, read from `file`, describes, calls `serve` with it once it runs, and ends on SIGTERM or
+/// SIGINT. SIGHUP has the file read again.
 ///
 /// # Errors
 /// What keeps the gateway from starting, each with what to do about it; or that a worker died.
-pub fn run<S, F>(config: Config, serve: S) -> Result<()>
+pub fn run<S, F>(config: Config, file: &Path, serve: S) -> Result<()>
 where
     S: FnOnce(&Gateway) -> Result<F>,
     F: Future<Output = ()> + 'static,
@@ -26,11 +26,13 @@ where
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let site = config.site.name.clone();
-        let gateway = Gateway::start(config).await?;
+        let gateway = Gateway::start(config, file).await?;
+        let hang_ups = tokio::task::spawn_local(reload_on_hang_up(gateway.reloader()));
         let api = tokio::task::spawn_local(serve(&gateway)?);
         info!(event = "gateway.started", site, version = env!("CARGO_PKG_VERSION"));
         let ended = gateway.run(stop()).await;
         api.abort();
+        hang_ups.abort();
         info!(event = "gateway.stopped", site);
         ended
     })
@@ -39,18 +41,25 @@ where
 /// Done when somebody asks the process to end.
 async fn stop() {
     let listen = |kind| signal(kind).context("cannot listen to signals");
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
-        (listen(SignalKind::terminate()), listen(SignalKind::interrupt()), listen(SignalKind::hangup()))
+    let (Ok(mut term), Ok(mut int)) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()))
     else {
         warn!(event = "gateway.no_signals", "signals cannot be heard; only SIGKILL ends this process");
         return std::future::pending().await;
     };
-    loop {
-        tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = hup.recv() => warn!(event = "gateway.reload", "reloading comes in a later version; restart to apply changes"),
-        }
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// What comes of it is in the log and in `status`.
+async fn reload_on_hang_up(reloader: Reloader) {
+    let Ok(mut hang_ups) = signal(SignalKind::hangup()) else {
+        warn!(event = "gateway.no_signals", "SIGHUP cannot be heard; `quadspan reload` works");
+        return;
+    };
+    while hang_ups.recv().await.is_some() {
+        let _told = reloader.reload(false).await;
     }
 }
 

@@ -5,12 +5,13 @@
 //! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
 //! what does not fit is dropped and counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
     BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
     Snapshot, Tables,
+    bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
     stamp::WallClock,
 };
@@ -64,6 +65,10 @@ pub enum Command {
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
+    /// Switch the BFD session on this interface with this peer off (true) or on, if it runs here.
+    SwitchBfd((InterfaceId, IpAddr), bool),
+    /// Run the BFD session on this interface with this peer as it is configured now, if it runs here.
+    SetBfd(InterfaceId, BfdParams),
     /// Report counters and states.
     Report(Sender<Report>),
     /// Report what was forwarded by each attachment, see [`Dataplane::transit`].
@@ -403,6 +408,13 @@ impl Worker {
                 Command::MkaKeys(channel, keys) => {
                     // Only channels with MKA are given keys.
                     let _known = self.dataplane.set_mka_keys(channel, keys, now);
+                }
+                Command::SwitchBfd(session, down) => {
+                    // Not ours: another worker has it.
+                    let _known = self.dataplane.set_bfd_admin_down(session, down, now);
+                }
+                Command::SetBfd(interface, params) => {
+                    let _known = self.dataplane.set_bfd_params(interface, &params, now);
                 }
                 Command::Rekey(channel, reply) => {
                     // Whoever asked may have given up.

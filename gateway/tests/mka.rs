@@ -158,6 +158,33 @@ fn a_key_that_starts_takes_over_and_loses_nothing() {
     sites.end();
 }
 
+/// A key chain grows while it is used: no restart, and the new key takes over when it starts.
+#[test]
+fn a_key_that_a_reload_brings_takes_over_and_loses_nothing() {
+    let Some(sites) = Sites::start("mka::a_key_that_a_reload_brings", PLAN) else { return };
+    let runs = traffic(&sites);
+    flows(&sites);
+    sites.folder.key("next.cak", &"0e".repeat(32));
+    let start = jiff::Timestamp::try_from(clock::wall()).unwrap() + Duration::from_secs(5);
+    for gateway in [&sites.a, &sites.b] {
+        gateway.configure(&format!(
+            "[[channel.macsec.key]]\nckn = \"1234\"\ncak = {{ file = \"next.cak\" }}\nstart = \"{start}\"\n"
+        ));
+        let told = gateway.says("reload");
+        assert!(told.contains("channel ch1 its key chain changes: 2 instead of 1 CAKs"), "{told}");
+    }
+    for gateway in [&sites.a, &sites.b] {
+        until("the new key carries", PATIENCE, || (gateway.mka("ch1")["key"]["ckn"] == "1234").then_some(()));
+    }
+    flows(&sites);
+    for report in runs.map(|run| run.stop().unwrap()) {
+        let totals = report.totals();
+        assert_eq!((totals.lost, totals.duplicated, totals.damaged), (0, 0, 0), "{totals:?}");
+    }
+    sites.assert_clean();
+    sites.end();
+}
+
 #[test]
 fn a_gateway_that_was_killed_forwards_again_within_a_second() {
     let Some(mut sites) = Sites::start("mka::a_gateway_that_was_killed", PLAN) else { return };

@@ -384,8 +384,13 @@ pub fn setup(side: Side, plan: &Plan) -> Setup {
         for (at, one) in interfaces.iter_mut().enumerate() {
             let you = side.other().number();
             let peers = [format!("169.254.{at}.{you}"), format!("fd00:ff:{at}::{you}")];
-            let params =
-                |peer: String| BfdParams { peer: peer.parse().unwrap(), timers, mode, hops: Hops::One };
+            let params = |peer: String| BfdParams {
+                peer: peer.parse().unwrap(),
+                timers,
+                mode,
+                hops: Hops::One,
+                independent: true,
+            };
             one.bfd = peers.map(params).to_vec();
         }
     }

@@ -23,10 +23,19 @@ pub struct SpeakerConfig {
     pub router_id: RouterId,
     /// How to choose among routes.
     pub decision: DecisionRules,
-    /// Set when this process starts again and the data plane went on forwarding meanwhile: no route is
-    /// chosen or announced before all peers have sent theirs, or this time has passed (RFC 4724 section
-    /// 4.1, Selection_Deferral_Timer).
-    pub restarting: Option<Duration>,
+    /// Set when this process starts again after one that had sessions, which its peers may keep routes of.
+    pub restarting: Option<Restarting>,
+}
+
+/// A start after a life that ended without a word (RFC 4724 section 4.1): no route is chosen or announced
+/// before all peers have sent theirs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Restarting {
+    /// Or until this time has passed (Selection_Deferral_Timer).
+    pub longest: Duration,
+    /// The data plane forwards by the routes of the earlier life until then: said to peers by the Forwarding
+    /// State bits. Without it they drop what they kept as soon as the session is back.
+    pub forwarding: bool,
 }
 
 /// What happens when a peer sends more prefixes than it may.

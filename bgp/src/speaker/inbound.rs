@@ -61,6 +61,7 @@ impl Speaker {
         was_up: Option<Box<Negotiated>>,
         now: Instant,
     ) {
+        let (restarting, forwarding) = self.restart_bits(true);
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         neighbor.last_end = Some((now, end.clone()));
         let mut routes_kept = false;
@@ -68,8 +69,7 @@ impl Speaker {
             neighbor.agreed = None;
             neighbor.forget_told();
             // From now on we restart without having lost our forwarding state.
-            let restarting = self.deferred_until.is_some();
-            *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, true);
+            *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
             let keep = end.keeps_routes(agreed.restart_over_notification) && !neighbor.drop_routes;
             neighbor.drop_routes = false;
             let restart = agreed.graceful_restart.filter(|_| keep);
@@ -343,7 +343,7 @@ impl Speaker {
         }
         let complete = |neighbor: &Neighbor| match (&neighbor.agreed, neighbor.peer.standing()) {
             (_, crate::peer::Standing::Stopped) => true,
-            (None, _) => false,
+            (None, _) => !neighbor.awaited,
             (Some(agreed), _) => {
                 let waits = agreed.graceful_restart.is_some_and(|restart| !restart.restarting);
                 let done = |family| !*agreed.families.of(family) || neighbor.inbound.of(family).end_of_rib;
@@ -357,8 +357,10 @@ impl Speaker {
 
     pub(super) fn end_deferral(&mut self) {
         if self.deferred_until.take().is_some() {
+            let (restarting, preserved) = self.restart_bits(false);
             for neighbor in self.neighbors.values_mut() {
-                *neighbor.peer.params_mut() = neighbor.config.session(&self.config, false, true);
+                let forwarding = preserved || neighbor.has_been_up;
+                *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
             }
             self.events.push_back(Event::SelectionDone);
         }

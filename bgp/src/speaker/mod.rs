@@ -33,7 +33,8 @@ mod outbound;
 mod status;
 
 pub use config::{
-    FamilyConfig, Impact, InLimit, InLimitAction, OutLimit, PeerConfig, RestartMode, SpeakerConfig,
+    FamilyConfig, Impact, InLimit, InLimitAction, OutLimit, PeerConfig, RestartMode, Restarting,
+    SpeakerConfig,
 };
 pub use event::{ConnectionId, Event, Io, LimitDirection, LimitLevel, RouteChange, RouteNextHop};
 pub use export::NotSent;
@@ -90,7 +91,7 @@ impl Speaker {
             changed: PrefixMap::default(),
             events: VecDeque::new(),
             io: VecDeque::new(),
-            deferred_until: config.restarting.map(|longest| now.after(longest)),
+            deferred_until: config.restarting.map(|restart| now.after(restart.longest)),
             jitter: Jitter::new(seed),
             config,
         }
@@ -103,8 +104,8 @@ impl Speaker {
     pub fn add_peer(&mut self, config: PeerConfig) -> Result<PeerId, TooManyPeers> {
         let id = PeerId(self.next_peer);
         self.next_peer = self.next_peer.checked_add(1).ok_or(TooManyPeers)?;
-        let restarting = self.deferred_until.is_some();
-        let params = config.session(&self.config, restarting, restarting);
+        let (restarting, forwarding) = self.restart_bits(false);
+        let params = config.session(&self.config, restarting, forwarding);
         let local_asn = params.local_asn;
         let peer = Peer::new(params, config.timers, self.jitter.next());
         self.rib.know(id, facts_of(&config, local_asn));
@@ -124,12 +125,21 @@ impl Speaker {
                 draining: false,
                 drop_routes: false,
                 has_been_up: false,
+                awaited: true,
                 faults: BTreeMap::new(),
                 last_end: None,
                 sessions: 0,
             },
         );
         Ok(id)
+    }
+
+    /// The earlier life had no session with this peer: nothing waits for its routes now.
+    pub fn do_not_await(&mut self, peer: PeerId) {
+        if let Some(neighbor) = self.neighbors.get_mut(&peer) {
+            neighbor.awaited = false;
+        }
+        self.check_deferral();
     }
 
     /// Ends the session and forgets the peer and its routes.
@@ -160,14 +170,16 @@ impl Speaker {
 
     /// Changes a peer's configuration; gives what that did to its session.
     pub fn change_peer(&mut self, peer: PeerId, config: PeerConfig, now: Instant) -> Impact {
-        let speaker = self.config.clone();
+        let (speaker, bits) = (self.config.clone(), self.restart_bits(false));
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return Impact::None };
         let impact = neighbor.config.impact_of(&config, &speaker);
         if impact == Impact::None {
             return impact;
         }
         *neighbor.peer.timers_mut() = config.timers;
-        *neighbor.peer.params_mut() = config.session(&speaker, false, neighbor.has_been_up);
+        let (restarting, forwarding) = bits;
+        *neighbor.peer.params_mut() =
+            config.session(&speaker, restarting, forwarding || neighbor.has_been_up);
         neighbor.local_asn = neighbor.peer.params().local_asn;
         let router_id = self.rib.facts().get(peer.index()).map_or(0, |facts| facts.router_id);
         self.rib.know(peer, PeerFacts { router_id, ..facts_of(&config, neighbor.local_asn) });
@@ -176,6 +188,7 @@ impl Speaker {
             let note = Notification::cease(Cease::ConfigurationChange);
             self.with_peer(peer, now, |neighbor| neighbor.peer.reset(note, now));
         }
+        self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
         impact
     }
@@ -442,6 +455,13 @@ impl Speaker {
         for family in Family::ALL {
             self.drop_routes(peer, family, |_| true);
         }
+    }
+
+    /// Restart State and Forwarding State (RFC 4724 section 3) towards a peer that `has_been_up` in this life: from
+    /// then on the data plane forwards whatever happens to the session.
+    fn restart_bits(&self, has_been_up: bool) -> (bool, bool) {
+        let preserved = self.config.restarting.is_some_and(|restart| restart.forwarding);
+        (self.deferred_until.is_some(), has_been_up || preserved)
     }
 
     fn standing(&self, peer: PeerId) -> Option<Standing> {

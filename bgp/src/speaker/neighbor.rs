@@ -67,6 +67,8 @@ pub(super) struct Neighbor {
     pub(super) drop_routes: bool,
     /// There was a session since this process started.
     pub(super) has_been_up: bool,
+    /// After a restart of ours, its routes are waited for.
+    pub(super) awaited: bool,
     pub(super) faults: BTreeMap<FaultKind, u64>,
     pub(super) last_end: Option<(Instant, SessionEnd)>,
     pub(super) sessions: u64,

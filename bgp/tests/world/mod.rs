@@ -13,13 +13,13 @@
 )]
 
 use bgp::{
-    Asn, ConnectionId, Event, FamilyConfig, Io, PeerConfig, PeerId, PeerStatus, RouteChange, RouterId,
-    SessionEnd, Speaker, SpeakerConfig, decision::DecisionRules, fsm::State, own_route, policy::Policy,
-    wire::attributes::NextHop,
+    Asn, ConnectionId, Event, FamilyConfig, Io, PeerConfig, PeerId, PeerStatus, Restarting, RouteChange,
+    RouterId, SessionEnd, Speaker, SpeakerConfig, decision::DecisionRules, fsm::State, own_route,
+    policy::Policy, wire::attributes::NextHop,
 };
 use net::{Instant, IpNet};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -42,6 +42,22 @@ pub struct Node {
     pub events: Vec<(Instant, Event)>,
     /// The forwarding table, as route changes left it.
     pub fib: BTreeMap<IpNet, Vec<String>>,
+    /// What an earlier life of the speaker put there and this one has not confirmed yet.
+    pub restored: BTreeSet<IpNet>,
+}
+
+impl Node {
+    fn forward(&mut self, change: RouteChange) {
+        match change {
+            RouteChange::Gone { prefix } => {
+                self.fib.remove(&prefix);
+            }
+            RouteChange::Use { prefix, next_hops } => {
+                let hops = next_hops.iter().map(|hop| hop.address.to_string()).collect();
+                self.fib.insert(prefix, hops);
+            }
+        }
+    }
 }
 
 /// A TCP connection, or an attempt at one.
@@ -110,7 +126,8 @@ impl World {
         change(&mut config);
         let seed = self.random(u64::MAX);
         let speaker = Speaker::new(config, seed, self.now);
-        self.nodes.push(Node { speaker, events: Vec::new(), fib: BTreeMap::new() });
+        let (events, fib, restored) = Default::default();
+        self.nodes.push(Node { speaker, events, fib, restored });
         self.nodes.len() - 1
     }
 
@@ -182,6 +199,40 @@ impl World {
                 self.kill(wire);
             }
         }
+    }
+
+    /// A node's speaker dies and another one begins in its place, with the same peers, announcing `own`. It forwards by
+    /// what was learnt before, if it is to say so. Its connections end: the other sides hear of it, or (`silently`) do not
+    /// before they write.
+    pub fn restart(&mut self, node: usize, life: Option<Restarting>, own: &[String], silently: bool) {
+        for wire in 0..self.wires.len() {
+            let Some(end) = self.wires[wire].ends.iter().position(|end| end.node == node) else { continue };
+            self.wires[wire].ends[end].connection = None;
+            if !silently && !self.wires[wire].dead {
+                self.arrive(wire, 1 - end, None);
+            }
+        }
+        let mine = |peering: &Peering, end: usize| peering.ends[end].0 == node;
+        let peerings = self.peerings.clone();
+        self.dials.retain(|(_, at, end, _)| !mine(&peerings[*at], *end));
+        let (now, seed) = (self.now, self.random(u64::MAX));
+        let before = &self.nodes[node].speaker;
+        let config = SpeakerConfig { restarting: life, ..before.config().clone() };
+        let peers: Vec<_> =
+            before.peer_ids().into_iter().filter_map(|id| before.peer_config(id).cloned()).collect();
+        let mut speaker = Speaker::new(config, seed, now);
+        for peer in peers {
+            let id = speaker.add_peer(peer).expect("room");
+            speaker.start_peer(id, now);
+        }
+        own.iter().for_each(|prefix| speaker.announce(net(prefix), own_route(), now));
+        let place = &mut self.nodes[node];
+        place.speaker = speaker;
+        if life.is_none_or(|life| !life.forwarding) {
+            place.fib.clear();
+        }
+        place.restored = place.fib.keys().copied().collect();
+        self.settle(node);
     }
 
     fn kill(&mut self, wire: usize) {
@@ -277,7 +328,13 @@ impl World {
             for end in 0..2 {
                 while let Some((_, octets)) = self.pop_due(wire, end) {
                     let End { node, connection, .. } = self.wires[wire].ends[end].clone();
-                    let Some(connection) = connection else { continue };
+                    let Some(connection) = connection else {
+                        // Nobody is there any more: who writes is told so (RFC 9293 §3.10.7.1).
+                        if octets.is_some() && !self.wires[wire].dead {
+                            self.arrive(wire, 1 - end, None);
+                        }
+                        continue;
+                    };
                     match octets {
                         Some(octets) => {
                             self.act(node, |speaker, now| speaker.handle_bytes(connection, &octets, now));
@@ -381,18 +438,14 @@ impl World {
         let now = self.now;
         let node = &mut self.nodes[node];
         while let Some(event) = node.speaker.poll_event() {
+            if event == Event::SelectionDone {
+                let restored = core::mem::take(&mut node.restored);
+                restored.iter().for_each(|prefix| node.forward(node.speaker.route(prefix)));
+            }
             node.events.push((now, event));
         }
         while let Some(change) = node.speaker.poll_route_change() {
-            match change {
-                RouteChange::Gone { prefix } => {
-                    node.fib.remove(&prefix);
-                }
-                RouteChange::Use { prefix, next_hops } => {
-                    let hops = next_hops.iter().map(|hop| hop.address.to_string()).collect();
-                    node.fib.insert(prefix, hops);
-                }
-            }
+            node.forward(change);
         }
     }
 

@@ -133,6 +133,7 @@ impl Context<'_> {
                 mtu,
                 mac: given(lan.mac.as_ref()),
                 host: host(lan.host(), lan.host_device.as_ref()),
+                bfd: bgp::lan_bfd(self.connection, lan, report),
             })
         };
         items(&self.connection.lan).iter().map(build).collect::<Vec<_>>().into_iter().collect()

@@ -19,6 +19,7 @@ pub(super) fn check(connection: &raw::Connection, report: &mut Report) {
     for At { value: lan, .. } in items(&connection.lan) {
         note(place(&lan.address), "addresses");
         note(place(&lan.mac), "a MAC address of its own");
+        note(place(&lan.bfd), "BFD");
         note(lan.host.as_ref().filter(|at| at.value).map(|at| at.span), "a host device");
     }
     for route in items(&connection.route) {

@@ -122,7 +122,7 @@ pub struct Neighbor {
     pub ipv4_over_ipv6: bool,
     /// Offer messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: bool,
-    /// What BFD of its attachment does to the session; off when there is none.
+    /// What BFD of its attachment or LAN does to the session; off when there is none.
     pub bfd: BfdMode,
 }
 
@@ -180,7 +180,7 @@ pub struct MaxOut {
     pub warn_percent: u8,
 }
 
-/// BFD with the peers of an attachment.
+/// BFD with the peers of an attachment, or with the BGP neighbours on a LAN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Bfd {
     /// Shortest time between packets we send: 10 ms to 30 s.

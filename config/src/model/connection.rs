@@ -160,6 +160,9 @@ pub struct Lan {
     pub mac: Option<MacAddr>,
     /// The host's own stack gets this interface.
     pub host: Option<HostDevice>,
+    /// BFD with the BGP neighbours there; it speaks to BGP only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<Bfd>,
 }
 
 /// A TAP device through which the host's stack owns an interface's addresses.

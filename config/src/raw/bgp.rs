@@ -90,7 +90,7 @@ section! {
         strict_role: bool => default(false);
         /// How much of graceful restart (RFC 4724) to do. Default: `helper`, but `off` where the profile advises it.
         graceful_restart: GracefulRestart => optional;
-        /// How long it shall keep our routes while we restart (`full` only).
+        /// How long it shall keep our routes while we restart (`unplanned` and `full`).
         restart_time: Lasting<1_000, 4_095_000> => optional;
         /// Keep routes over a NOTIFICATION too (RFC 8538).
         restart_over_notification: bool => default(false);
@@ -112,7 +112,7 @@ section! {
         ipv4_over_ipv6: bool => default(false);
         /// Offer messages of up to 65,535 octets (RFC 8654).
         extended_messages: bool => default(false);
-        /// What BFD of the attachment does to the session. Default: the mode of the attachment's BFD.
+        /// What BFD does to the session. Default: the mode of the BFD of its attachment or LAN.
         bfd: BfdMode => optional;
     }
 }
@@ -146,9 +146,9 @@ section! {
 }
 
 section! {
-    /// BFD with the peers of an attachment (RFC 5880, 5881).
+    /// BFD with the peers of an attachment, or with the BGP neighbours on a LAN (RFC 5880, 5881).
     pub(crate) Bfd = "[connection.attachment.bfd]" {
-        /// What a session does to the attachment and to BGP.
+        /// What a session does to the attachment and to BGP; on a LAN to BGP only.
         mode: BfdMode => default(BfdMode::Follow);
         /// Shortest time between packets we send. Default: what the profile says, 300 ms otherwise.
         min_tx: Lasting<10, 30_000> => optional;
@@ -238,7 +238,7 @@ words! {
 }
 
 words! {
-    /// What BFD does to an attachment and its BGP sessions.
+    /// What BFD does to an attachment and to BGP sessions.
     pub enum BfdMode {
         /// There is none, or it does nothing.
         Off = "off",
@@ -256,7 +256,9 @@ words! {
         Off = "off",
         /// Keep the neighbour's routes while it restarts.
         Helper = "helper",
-        /// Also ask it to keep ours.
+        /// Also ask it to keep ours when this gateway dies; one that is stopped says goodbye.
+        Unplanned = "unplanned",
+        /// Also ask it to keep ours when this gateway is stopped.
         Full = "full",
     }
 }

@@ -144,6 +144,8 @@ section! {
         host: bool => default(false);
         /// Name of that device.
         host_device: Device => optional;
+        /// BFD with the BGP neighbours there: ends their sessions when they fall silent.
+        bfd: Bfd => optional;
     }
 }
 

@@ -98,6 +98,11 @@ pub(crate) const BGP: &[Case] = &[
     ),
     (Code::BfdPeer, &[(CH2, "‸[connection.attachment.bfd]\n")], "without a `peer`"),
     (
+        Code::BfdPeer,
+        &[("[[connection.lan]]\n", "[[connection.lan]]\nbfd = ‸{}\n")],
+        "without a BGP neighbour",
+    ),
+    (
         Code::OutOfRange,
         &[(CH2, "peer = [\"169.254.11.2\"]\n[connection.attachment.bfd]\nmin_tx = ‸\"9ms\"\n")],
         "10ms",

@@ -112,6 +112,9 @@ pub struct BfdParams {
     pub mode: BfdMode,
     /// How far away the peer is.
     pub hops: Hops,
+    /// What we say in the C bit: that a silence of ours is the death of forwarding, and nothing to wait for. False where
+    /// the peer is to keep routes while this gateway, its BFD included, restarts (RFC 5882 §4.3).
+    pub independent: bool,
 }
 
 // What we send always fits the 32 bits of microseconds that a packet has.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use net::{Instant, earliest};
 
 use super::{
-    BfdChange, BfdCounters, BfdEvent, BfdLoss, BfdMode, BfdState, BfdTimers, Control, Diagnostic,
+    BfdChange, BfdCounters, BfdEvent, BfdLoss, BfdMode, BfdParams, BfdState, BfdTimers, Control, Diagnostic,
     Discriminator, Guard, Received, Refusal,
     timing::{Intervals, Negotiation, Pace, SLOW},
 };
@@ -28,6 +28,8 @@ pub struct Session {
     discriminator: Discriminator,
     timers: BfdTimers,
     mode: BfdMode,
+    /// The C bit that we send.
+    independent: bool,
     /// bfd.SessionState
     state: BfdState,
     since: Instant,
@@ -88,8 +90,7 @@ impl Session {
     /// A session that begins at once to look for its peer. `discriminator` is this system's own and unique on it;
     /// `seed` decides the jitter.
     pub fn new(
-        timers: BfdTimers,
-        mode: BfdMode,
+        BfdParams { timers, mode, independent, .. }: BfdParams,
         discriminator: Discriminator,
         now: Instant,
         seed: u64,
@@ -99,6 +100,7 @@ impl Session {
             discriminator,
             timers,
             mode,
+            independent,
             state: BfdState::Down,
             since: now,
             diagnostic: Diagnostic::None,
@@ -116,6 +118,11 @@ impl Session {
             history: VecDeque::with_capacity(HISTORY),
             events: VecDeque::with_capacity(EVENTS),
         }
+    }
+
+    /// Says from now on that our silence is the death of forwarding, or that it may be a restart (C bit).
+    pub const fn set_independent(&mut self, independent: bool) {
+        self.independent = independent;
     }
 
     /// Hears a packet that names this session, or comes from its peer and names none (§6.8.6).
@@ -356,9 +363,7 @@ impl Session {
             state: self.state,
             poll,
             is_final,
-            // It shares the fate of the worker that forwards and of nothing else: when it is silent, nobody forwards
-            // here, and a peer that helps a graceful restart should not wait (RFC 5882 §4.3.1).
-            control_plane_independent: true,
+            control_plane_independent: self.independent,
             demand: false,
             multiplier: self.timers.multiplier,
             my_discriminator: self.discriminator,

@@ -5,7 +5,7 @@ use core::{net::IpAddr, num::NonZeroU32};
 use net::{Instant, earliest};
 
 use super::{
-    BfdEvent, BfdMode, BfdStatus, BfdTimers, Control, Datagram, Discriminator, Hops, Refusal,
+    BfdEvent, BfdMode, BfdParams, BfdStatus, BfdTimers, Control, Datagram, Discriminator, Hops, Refusal,
     RefusalCounters, SINGLE_HOP_PORT, Session,
 };
 use crate::{ConnectionId, InterfaceId, Setup, WorkerId, neighbor::Dice};
@@ -71,8 +71,7 @@ impl Sessions {
                 continue;
             }
             let (discriminator, source_port) = names(at, &mut dice);
-            let session =
-                Session::new(params.timers, params.mode, discriminator, Instant::ZERO, dice.roll(u64::MAX));
+            let session = Session::new(*params, discriminator, Instant::ZERO, dice.roll(u64::MAX));
             this.touched.push(this.entries.len());
             this.entries.push(Entry {
                 interface,
@@ -239,6 +238,14 @@ impl Sessions {
         now: Instant,
     ) -> bool {
         self.change((interface, peer), |session| session.set_timers(timers, mode, now))
+    }
+
+    /// As configured anew, but for who the peer is and how far away. False when there is no session with it.
+    pub fn set_params(&mut self, interface: InterfaceId, params: &BfdParams, now: Instant) -> bool {
+        self.change((interface, params.peer), |session| {
+            session.set_independent(params.independent);
+            session.set_timers(params.timers, params.mode, now);
+        })
     }
 
     /// Switches the session with `peer` off or on. False when there is none.

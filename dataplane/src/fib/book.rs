@@ -96,26 +96,25 @@ impl<N: Prefix> Book<N> {
         }
     }
 
-    /// Sets what is fixed for `prefix`; gives what was.
-    pub(crate) fn fix(&mut self, prefix: N, id: NextHopId) -> Option<NextHopId> {
-        self.note(prefix);
-        let before = self.lists.fixed.insert(prefix, id);
-        self.lists.index(prefix);
+    /// Sets what is fixed for `prefix`, or that nothing is; gives what was.
+    pub(crate) fn fix(&mut self, prefix: N, id: Option<NextHopId>) -> Option<NextHopId> {
+        let before = replace(&mut self.lists.fixed, prefix, id);
+        self.follow(prefix, before != id);
         before
     }
 
     /// Sets what was learnt of `prefix`, or that it is gone; gives what was known before.
     pub(crate) fn learn(&mut self, prefix: N, id: Option<NextHopId>) -> Option<NextHopId> {
-        let learned = &mut self.lists.learned;
-        let before = match id {
-            Some(id) => learned.insert(prefix, id),
-            None => learned.remove(&prefix),
-        };
-        if before != id {
+        let before = replace(&mut self.lists.learned, prefix, id);
+        self.follow(prefix, before != id);
+        before
+    }
+
+    fn follow(&mut self, prefix: N, changed: bool) {
+        if changed {
             self.note(prefix);
             self.lists.index(prefix);
         }
-        before
     }
 
     pub(crate) const fn is_changed(&self) -> bool {
@@ -134,6 +133,11 @@ impl<N: Prefix> Book<N> {
 
     pub(crate) fn learned_len(&self) -> usize {
         self.lists.learned.len()
+    }
+
+    /// All prefixes for which something is fixed.
+    pub(crate) fn all_fixed(&self) -> impl Iterator<Item = N> {
+        self.lists.fixed.keys().copied()
     }
 
     pub(crate) fn is_fixed(&self, prefix: &N) -> bool {
@@ -242,6 +246,17 @@ impl<N: Prefix> Source<N::Key> for Lists<N> {
         // Of two for one prefix the fixed one, which comes last.
         let longer = [learned, fixed].into_iter().flatten().max_by_key(|(prefix, _)| *prefix);
         longer.map_or(NONE, |(_, id)| id.get())
+    }
+}
+
+fn replace<N: Prefix>(
+    list: &mut BTreeMap<N, NextHopId>,
+    prefix: N,
+    id: Option<NextHopId>,
+) -> Option<NextHopId> {
+    match id {
+        Some(id) => list.insert(prefix, id),
+        None => list.remove(&prefix),
     }
 }
 

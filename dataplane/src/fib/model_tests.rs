@@ -78,7 +78,7 @@ fn play<N: Prefix>(many: &[N], steps: &[Step<N>], keys: impl Fn(&[N]) -> Vec<N::
                 touched.push(prefix);
             }
             Step::Fix(prefix, hop) => {
-                book.fix(*prefix, id(*hop));
+                book.fix(*prefix, Some(id(*hop)));
                 fixed.insert(*prefix, *hop);
                 touched.push(*prefix);
             }

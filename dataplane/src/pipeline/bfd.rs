@@ -10,8 +10,8 @@ use net::{Ethernet, Instant};
 
 use super::{Blame, Dataplane, Event, Facts, blame_of, local::push_header};
 use crate::{
-    Crossing, DropReason, Fault, Faults, Frame, InterfaceId, InterfaceSetup, WorkerId,
-    bfd::{BfdMode, BfdTimers, Datagram, Hops, Outgoing, SINGLE_HOP_PORT, write_datagram},
+    Crossing, DropReason, Fault, Faults, Frame, InterfaceId, InterfaceSetup, Place, WorkerId,
+    bfd::{BfdMode, BfdParams, BfdTimers, Datagram, Hops, Outgoing, SINGLE_HOP_PORT, write_datagram},
     offload::finish_checksum,
 };
 
@@ -26,6 +26,13 @@ impl Dataplane {
         now: Instant,
     ) -> bool {
         let known = self.bfd.set_timers(session, timers, mode, now);
+        self.finish(now);
+        known
+    }
+
+    /// Runs a session of this worker's as it is configured anew. False when there is none with this peer.
+    pub fn set_bfd_params(&mut self, interface: InterfaceId, params: &BfdParams, now: Instant) -> bool {
+        let known = self.bfd.set_params(interface, params, now);
         self.finish(now);
         known
     }
@@ -115,7 +122,10 @@ impl Dataplane {
             self.tell(Event::Bfd(interface, peer, event));
         }
         while let Some((interface, fault)) = self.bfd.poll_verdict() {
-            let known = self.interfaces.get(interface.index()).map(|one| one.faults.has(Fault::BfdDown));
+            // On a LAN there may be others beside the peer that is lost: only its routes go.
+            let attachment = self.interfaces.get(interface.index());
+            let attachment = attachment.filter(|one| matches!(one.facts.place, Place::Attachment { .. }));
+            let known = attachment.map(|one| one.faults.has(Fault::BfdDown));
             if known.is_some_and(|known| known != fault) {
                 self.set_attachment_fault(interface, Fault::BfdDown, fault, now);
             }

@@ -1,7 +1,7 @@
 //! A connection's routes as the control plane keeps them.
 
 use core::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use net::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -28,16 +28,34 @@ impl RouteSet {
         let mut set =
             Self { v4: Book::new(), v6: Book::new(), targets: Targets::default(), newest: Arc::default() };
         for (prefix, target) in fixed {
-            let id = set.targets.take(target);
-            let before = match prefix.trunc() {
-                IpNet::V4(prefix) => set.v4.fix(prefix, id),
-                IpNet::V6(prefix) => set.v6.fix(prefix, id),
-            };
-            if let Some(before) = before {
-                set.targets.release(before);
-            }
+            set.fix(prefix.trunc(), Some(target));
         }
         set
+    }
+
+    /// Another configuration: this is fixed from now on, and nothing else. Of two routes for one prefix the later counts.
+    pub fn rebase(&mut self, fixed: impl IntoIterator<Item = (IpNet, Target)>) {
+        let fixed: BTreeMap<_, _> =
+            fixed.into_iter().map(|(prefix, target)| (prefix.trunc(), target)).collect();
+        let v4 = self.v4.all_fixed().map(IpNet::V4);
+        let before: Vec<_> = v4.chain(self.v6.all_fixed().map(IpNet::V6)).collect();
+        for prefix in before.into_iter().filter(|prefix| !fixed.contains_key(prefix)) {
+            self.fix(prefix, None);
+        }
+        for (prefix, target) in fixed {
+            self.fix(prefix, Some(target));
+        }
+    }
+
+    fn fix(&mut self, prefix: IpNet, target: Option<Target>) {
+        let id = target.map(|target| self.targets.take(target));
+        let before = match prefix {
+            IpNet::V4(prefix) => self.v4.fix(prefix, id),
+            IpNet::V6(prefix) => self.v6.fix(prefix, id),
+        };
+        if let Some(before) = before {
+            self.targets.release(before);
+        }
     }
 
     /// A neighbour's routes lead packets to `prefix` there from now on. True when that is new.

@@ -85,6 +85,25 @@ fn a_set_of_routes_hands_out_tables_that_stay_as_they_are() {
 }
 
 #[test]
+fn another_configuration_fixes_other_prefixes_and_leaves_what_was_learnt() {
+    let net = |text: &str| text.parse::<IpNet>().unwrap();
+    let fixed = |tables: &ConnectionTables, address: &str| tables.lookup(address.parse().unwrap());
+    let on_link = |interface| Target::OnLink(InterfaceId(interface));
+    let mut set = RouteSet::new([(net("10.1.0.0/24"), on_link(1)), (net("10.2.0.0/24"), on_link(2))]);
+    set.learn(net("10.1.0.0/24"), via(1));
+    let before = set.tables();
+    set.rebase([(net("10.1.0.0/24"), on_link(1)), (net("10.2.0.0/24"), on_link(2))]);
+    assert!(!set.is_changed(), "the same");
+    set.rebase([(net("10.2.0.0/24"), on_link(3)), (net("fd00::/64"), on_link(3))]);
+    let after = set.tables();
+    assert_eq!(fixed(&before, "10.1.0.9"), Some(NextHop::OnLink(InterfaceId(1))));
+    assert_eq!(hop_of(&after, "10.1.0.9"), Some([192, 0, 2, 1].into()), "what was learnt counts now");
+    for address in ["10.2.0.9", "fd00::9"] {
+        assert_eq!(fixed(&after, address), Some(NextHop::OnLink(InterfaceId(3))));
+    }
+}
+
+#[test]
 fn a_number_that_is_used_again_is_another_target_in_newer_tables_only() {
     let prefix: IpNet = "2001:db8::/32".parse().unwrap();
     let mut set = RouteSet::new([]);

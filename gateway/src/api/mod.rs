@@ -26,7 +26,7 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::serve;
-pub use source::{DeviceFacts, Facts, NoRekey, NoWish, Running, Source, Wish, wall};
+pub use source::{DeviceFacts, Facts, NoBfd, NoRekey, NoWish, Running, Source, Wish, wall};
 #[cfg(test)]
 pub(crate) use view::{
     bfd, channels, connections, drops, event, macsec, mka, neighbors, ports, quality, routes, status,

@@ -1,5 +1,5 @@
 //! Paths of the API about routes and BGP: `GET /v1/routes`, `GET /v1/routes/why?prefix=`, `GET /v1/bgp`,
-//! `POST /v1/bgp/{neighbor}/{clear,refresh,rekey}`.
+//! `POST /v1/bgp/{neighbor}/{clear,refresh,rekey,shutdown,enable}`, `POST /v1/bfd/{interface}/{disable,enable}`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,9 +11,9 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    model::{BgpDone, Items},
+    model::{BfdDone, BgpDone, Items},
     server::{document, problem},
-    source::{NoWish, Source, Wish, wall},
+    source::{NoBfd, NoWish, Source, Wish, wall},
     view,
 };
 use crate::bgp::report::{Answer, Question, RoutesReport, Wanted};
@@ -77,17 +77,30 @@ pub(super) async fn bgp<S: Source>(State(source): State<Arc<S>>) -> Response {
     document("BgpList", facts.wall, Items::all(view::bgp(&facts, &reports)))
 }
 
+/// What is said with a wish.
+#[derive(Debug, Deserialize)]
+pub(super) struct Words {
+    /// Words for the neighbour's operator (RFC 9003); what does not fit into 255 octets is cut off.
+    text: Option<String>,
+}
+
 pub(super) async fn wish<S: Source>(
     State(source): State<Arc<S>>,
     Path((neighbor, wish)): Path<(String, String)>,
+    Query(words): Query<Words>,
 ) -> Response {
     let name: String = neighbor.chars().take(100).collect();
     let (wish, message) = match wish.as_str() {
         "clear" => (Wish::Clear, "the session ends and starts again"),
         "refresh" => (Wish::Refresh, "asked for its routes again"),
         "rekey" => (Wish::Rekey, "signed with the password that stands in its file now"),
+        "shutdown" => (
+            Wish::Shutdown(words.text.unwrap_or_default()),
+            "shut down, until `quadspan bgp enable` or a restart of the gateway",
+        ),
+        "enable" => (Wish::Enable, "runs again"),
         _ => {
-            let detail = "a neighbour can be asked to clear, refresh or rekey".to_owned();
+            let detail = "a neighbour can be asked to clear, refresh, rekey, shutdown or enable".to_owned();
             return problem(StatusCode::NOT_FOUND, "unknown_path", detail);
         }
     };
@@ -105,6 +118,35 @@ pub(super) async fn wish<S: Source>(
         Err(NoWish::Silent) => {
             let detail = "BGP did not answer in time: it is overloaded".to_owned();
             problem(StatusCode::SERVICE_UNAVAILABLE, "bgp_silent", detail)
+        }
+    }
+}
+
+pub(super) async fn bfd<S: Source>(
+    State(source): State<Arc<S>>,
+    Path((interface, wish)): Path<(String, String)>,
+) -> Response {
+    let name: String = interface.chars().take(100).collect();
+    let (down, message) = match wish.as_str() {
+        "disable" => (
+            true,
+            "switched off, until `quadspan bfd enable` or a restart of the gateway; the peer is told that nothing failed (some, BIRD 2.0 for one, end their BGP session all the same)",
+        ),
+        "enable" => (false, "switched on"),
+        _ => {
+            let detail = "a BFD session can be disabled and enabled".to_owned();
+            return problem(StatusCode::NOT_FOUND, "unknown_path", detail);
+        }
+    };
+    match source.switch_bfd(&interface, down) {
+        Ok(interfaces) => document("BfdDone", wall(), BfdDone { interfaces, message: message.to_owned() }),
+        Err(NoBfd::Unknown) => {
+            let detail = format!("there is no channel and no interface `{name}`; GET /v1/bfd lists sessions");
+            problem(StatusCode::NOT_FOUND, "unknown_interface", detail)
+        }
+        Err(NoBfd::None) => {
+            let detail = format!("no BFD session runs on `{name}`; GET /v1/bfd lists them");
+            problem(StatusCode::CONFLICT, "no_bfd", detail)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,7 +15,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -82,8 +82,10 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
         .route("/v1/macsec", get(macsec::<S>))
         .route("/v1/bfd", get(bfd::<S>))
+        .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
+        .route("/v1/reload", post(reload::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
         .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
@@ -166,6 +168,20 @@ async fn quality<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "QualityList", view::quality).await
 }
 
+/// Whether only to say what would happen.
+#[derive(Debug, Deserialize)]
+struct Reloading {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn reload<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Reloading>) -> Response {
+    match source.reload(how.dry_run).await {
+        Some(outcome) => document("Reload", wall(), view::reload(outcome, how.dry_run)),
+        None => problem(StatusCode::SERVICE_UNAVAILABLE, "ending", "the gateway is ending".to_owned()),
+    }
+}
+
 async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "BfdList", view::bfd).await
 }
@@ -186,7 +202,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/channels/NAME/{rekey,drain,undrain,drill} and /v1/bgp/NEIGHBOR/{clear,refresh,rekey} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,drain,undrain,drill}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

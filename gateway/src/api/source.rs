@@ -3,13 +3,13 @@
 //! A [`Source`] gathers [`Facts`]; everything that the API says is computed from them (`view`), so it can be
 //! tested without a gateway. Facts are copies: nothing in here holds a worker up.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, Setup, underlay::Tunnel};
+use dataplane::{ChannelId, InterfaceId, Setup, underlay::Tunnel};
 use jiff::Timestamp;
 use macsec::mka::RekeyAnswer;
 use net::{Instant, MacAddr};
@@ -27,7 +27,8 @@ use crate::{
     drill::{Drill, Drilled},
     events::{Log, Record},
     link_monitor::{self, Link, Watched},
-    ports,
+    names, ports,
+    reload::{Current, Outcome, Reloader, Shared},
     secrets::Secrets,
     worker::Report,
 };
@@ -36,6 +37,9 @@ use crate::{
 pub trait Source: Send + Sync + 'static {
     /// The facts of this moment.
     fn facts(&self) -> impl Future<Output = Facts> + Send;
+    /// Reads the configuration file again and runs what it says, or (`dry_run`) says what that would do. `None`: the gateway
+    /// is ending.
+    fn reload(&self, dry_run: bool) -> impl Future<Output = Option<Outcome>> + Send;
     /// Asks for a fresh SAK on the channel of this name.
     fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
     /// Moves traffic off the channel of this name.
@@ -53,12 +57,15 @@ pub trait Source: Send + Sync + 'static {
     fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
+    /// Switches the BFD sessions of an interface (`connection/channel`, `connection/port`), or of all attachments of a channel,
+    /// off or on; gives the names of the interfaces.
+    fn switch_bfd(&self, name: &str, down: bool) -> Result<Vec<String>, NoBfd>;
     /// Has something done about the BGP neighbour of this name (or address, or `connection/name`); gives its full name.
     fn wish(&self, neighbor: &str, wish: Wish) -> impl Future<Output = Result<String, NoWish>> + Send;
 }
 
 /// What may be wished of a BGP neighbour.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wish {
     /// End the session and start it again.
     Clear,
@@ -66,6 +73,10 @@ pub enum Wish {
     Refresh,
     /// Read its password again and sign with it, without ending the session.
     Rekey,
+    /// End the session with these words and keep it down, until the gateway restarts at the latest.
+    Shutdown(String),
+    /// Let it run again after that.
+    Enable,
 }
 
 /// Why a wish was not fulfilled.
@@ -79,6 +90,15 @@ pub enum NoWish {
     Refused(String),
     /// BGP does not answer.
     Silent,
+}
+
+/// Why no BFD session was switched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoBfd {
+    /// Nothing has this name.
+    Unknown,
+    /// It is there, and no BFD session runs on it.
+    None,
 }
 
 /// Why nobody was asked for a fresh SAK.
@@ -161,12 +181,12 @@ impl Facts {
 pub struct Running {
     /// The way to its workers.
     pub workers: Workers,
-    /// Its configuration.
-    pub config: Arc<Config>,
+    /// Its configuration, and what it is made of.
+    pub current: Shared,
     /// The file it was read from.
     pub config_file: PathBuf,
-    /// What it is made of.
-    pub setup: Arc<Setup>,
+    /// The way to have that file read again.
+    pub reloader: Reloader,
     /// How its link monitor does.
     pub links: Arc<link_monitor::Health>,
     /// When it was started.
@@ -182,9 +202,18 @@ pub struct Running {
 }
 
 impl Running {
+    fn config(&self) -> Arc<Config> {
+        self.current.lock().config.clone()
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        self.current.lock().setup.clone()
+    }
+
     /// Reads a neighbour's password where it stands, and has it used from now on.
     fn sign_anew(&self, handle: &Handle, (connection, neighbor): (usize, usize)) -> Result<(), NoWish> {
-        let configured = self.config.connections.get(connection).and_then(|one| one.neighbors.get(neighbor));
+        let config = self.config();
+        let configured = config.connections.get(connection).and_then(|one| one.neighbors.get(neighbor));
         let password = configured.and_then(|one| one.password.as_ref());
         let refused = |why: String| NoWish::Refused(why);
         let from = &password.ok_or_else(|| refused("the neighbour has no `password`".to_owned()))?.from;
@@ -209,6 +238,17 @@ pub(super) fn monitor_alert(links: &link_monitor::Health) -> Option<Reason> {
     })
 }
 
+/// The file is not what runs.
+fn reload_alert(current: &Current) -> Option<Reason> {
+    let (since, why) = current.refused.as_ref()?;
+    Some(Reason {
+        severity: Severity::Warning,
+        subject: "config".to_owned(),
+        reason: "reload_failed".to_owned(),
+        message: format!("not reloaded at {since:.0}: {why}; what ran before runs on"),
+    })
+}
+
 /// Devices on which the kernel has addresses of its own. A TAP's kernel end, and the device of a tunnel, are meant to.
 fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
     config.ports.iter().filter(|port| port.io != Io::Tap && port.underlay.is_none()).filter_map(|port| {
@@ -225,23 +265,31 @@ fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
 impl Source for Running {
     async fn facts(&self) -> Facts {
         let reports = self.workers.reports().await;
+        let current = self.current.lock().clone();
+        let alerts = monitor_alert(&self.links).into_iter().chain(kernel_alerts(&current.config));
+        let alerts = alerts.chain(reload_alert(&current)).collect();
+        let devices = current.config.ports.iter().map(DeviceFacts::read).collect();
         Facts {
-            config: self.config.clone(),
+            config: current.config,
             config_file: self.config_file.clone(),
-            setup: self.setup.clone(),
+            setup: current.setup,
             reports,
-            devices: self.config.ports.iter().map(DeviceFacts::read).collect(),
+            devices,
             drains: self.drains.drains(),
-            alerts: monitor_alert(&self.links).into_iter().chain(kernel_alerts(&self.config)).collect(),
+            alerts,
             started: self.started,
             wall: wall(),
             now: clock::now(),
         }
     }
 
+    async fn reload(&self, dry_run: bool) -> Option<Outcome> {
+        self.reloader.reload(dry_run).await
+    }
+
     async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
-        let id = with_mka(&self.config, channel)?;
-        let owner = self.setup.channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
+        let id = with_mka(&self.config(), channel)?;
+        let owner = self.setup().channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
         self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
     }
 
@@ -254,10 +302,10 @@ impl Source for Running {
     }
 
     async fn drill(&self, channel: &str, lasts: Duration, force: bool) -> Result<Drilled, NoDrain> {
-        let at = self.config.channels.iter().position(|one| one.name == channel);
+        let at = self.config().channels.iter().position(|one| one.name == channel);
         let id = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
         let turn = self.drills.clone().try_acquire_owned().map_err(|_| NoDrain::Drill)?;
-        let (workers, config, setup) = (self.workers.clone(), self.config.clone(), self.setup.clone());
+        let (workers, config, setup) = (self.workers.clone(), self.config(), self.setup());
         let drill = Drill { workers, config, setup, events: self.events.clone() };
         let drains = self.drains.drains();
         // By itself, so that it ends whatever becomes of who asked.
@@ -277,13 +325,25 @@ impl Source for Running {
         self.bgp.as_ref()?.ask(question).await
     }
 
+    fn switch_bfd(&self, name: &str, down: bool) -> Result<Vec<String>, NoBfd> {
+        let sessions = bfd_called(&self.config(), &self.setup(), name)?;
+        for (interface, peer, _) in &sessions {
+            self.workers.switch_bfd((*interface, *peer), down);
+        }
+        let mut names: Vec<_> = sessions.into_iter().map(|(_, _, name)| name).collect();
+        names.dedup();
+        Ok(names)
+    }
+
     async fn wish(&self, neighbor: &str, wish: Wish) -> Result<String, NoWish> {
-        let (place, name) = neighbor_called(&self.config, neighbor)?;
+        let (place, name) = neighbor_called(&self.config(), neighbor)?;
         let handle = self.bgp.as_ref().ok_or(NoWish::Silent)?;
         let question = match wish {
             Wish::Clear => Question::Clear(place.0, place.1),
             Wish::Refresh => Question::Refresh(place.0, place.1),
             Wish::Rekey => return self.sign_anew(handle, place).map(|()| name),
+            Wish::Shutdown(words) => Question::Shutdown(place.0, place.1, words),
+            Wish::Enable => Question::Enable(place.0, place.1),
         };
         match handle.ask(question).await {
             Some(Answer::Done(Ok(()))) => Ok(name),
@@ -309,6 +369,26 @@ pub(super) fn neighbor_called(config: &Config, name: &str) -> Result<((usize, us
         0 | 1 => found.pop().ok_or(NoWish::Unknown),
         _ => Err(NoWish::Ambiguous(found.into_iter().map(|(_, full)| full).collect())),
     }
+}
+
+/// The BFD sessions that a name means: interface, peer, and the name of the interface.
+pub(super) fn bfd_called(
+    config: &Config,
+    setup: &Setup,
+    name: &str,
+) -> Result<Vec<(InterfaceId, IpAddr, String)>, NoBfd> {
+    let all = names::interfaces(config).into_iter().enumerate();
+    let is = |full: &str| full == name || full.split_once('/').is_some_and(|(_, on)| on == name);
+    let meant: Vec<_> = all.filter(|(_, full)| is(full)).collect();
+    if meant.is_empty() && !config.channels.iter().any(|channel| channel.name == name) {
+        return Err(NoBfd::Unknown);
+    }
+    let sessions = |(at, full): &(usize, String)| {
+        let bfd = setup.interfaces.get(*at).map_or(&[][..], |one| &one.bfd);
+        bfd.iter().map(|one| (InterfaceId::at(*at), one.peer, full.clone())).collect::<Vec<_>>()
+    };
+    let found: Vec<_> = meant.iter().flat_map(sessions).collect();
+    if found.is_empty() { Err(NoBfd::None) } else { Ok(found) }
 }
 
 /// The channel of this name, if MKA gives it its keys.

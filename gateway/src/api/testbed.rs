@@ -17,7 +17,7 @@ use macsec::{
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoRekey, NoWish, Source, Wish, neighbor_called};
+use super::source::{DeviceFacts, Facts, NoBfd, NoRekey, NoWish, Source, Wish, bfd_called, neighbor_called};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
@@ -25,6 +25,7 @@ use crate::{
     drill::Drilled,
     events::{Change, Log, Record, Step},
     link_monitor::Link,
+    reload::{self, Outcome},
     worker::Report,
 };
 
@@ -163,7 +164,7 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
-trait Ports {
+pub(crate) trait Ports {
     fn ports(&self) -> &[config::model::Port];
 }
 
@@ -179,7 +180,7 @@ impl Ports for [config::model::Port] {
     }
 }
 
-fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
+pub(crate) fn devices(of: &(impl Ports + ?Sized)) -> BTreeMap<String, Device> {
     let device = |port: &config::model::Port| {
         let last = port.device.as_bytes().last().copied().unwrap_or(b'0') - b'0';
         let mtu = if port.role == config::model::PortRole::Channel { 1600 } else { 1500 };
@@ -362,6 +363,19 @@ impl Source for Fixed {
         facts()
     }
 
+    async fn reload(&self, dry_run: bool) -> Option<Outcome> {
+        let step = reload::Step {
+            subject: "neighbor blue/r1".to_owned(),
+            message: "is added".to_owned(),
+            resets: false,
+        };
+        Some(if dry_run {
+            Outcome::Done(vec![step])
+        } else {
+            Outcome::Invalid(vec!["q.toml:3:1: QS0001 no".to_owned()])
+        })
+    }
+
     async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
         match channel {
             "ch9" => Err(NoRekey::UnknownChannel),
@@ -397,6 +411,12 @@ impl Source for Fixed {
         None
     }
 
+    fn switch_bfd(&self, name: &str, _: bool) -> Result<Vec<String>, NoBfd> {
+        let facts = bfd_facts();
+        let found = bfd_called(&facts.config, &facts.setup, name)?;
+        Ok(found.into_iter().map(|(_, _, name)| name).collect())
+    }
+
     async fn wish(&self, neighbor: &str, _: Wish) -> Result<String, NoWish> {
         neighbor_called(&facts().config, neighbor).map(|(_, name)| name)
     }
@@ -412,6 +432,7 @@ pub(crate) fn bfd_facts() -> Facts {
         timers: BfdTimers::new(Duration::from_millis(50), Duration::from_millis(300), 3).unwrap(),
         mode: if peer == "169.254.2.2" { BfdMode::Strict } else { BfdMode::Follow },
         hops: Hops::One,
+        independent: true,
     };
     setup.interfaces[0].bfd = vec![params("169.254.1.2"), params("fd00:100:1::2")];
     setup.interfaces[1].bfd = vec![params("169.254.2.2")];

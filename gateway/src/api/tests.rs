@@ -134,6 +134,48 @@ fn a_fresh_sak_is_asked_for_with_post() {
 
 // RFC 9457.
 #[test]
+fn reloads_and_bfd_switches_are_asked_for_with_post() {
+    let folder = Folder::new("wishes");
+    with_api(&folder, |socket| {
+        let ask = |path: &str| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(post(&socket, path))
+        };
+        for (path, dry_run, outcome) in [
+            ("/v1/reload", false, model::ReloadOutcome::Invalid),
+            ("/v1/reload?dry_run=false", false, model::ReloadOutcome::Invalid),
+            ("/v1/reload?dry_run=true", true, model::ReloadOutcome::Done),
+        ] {
+            let told: Document<model::Reload> = serde_json::from_slice(&ask(path).unwrap()).unwrap();
+            assert_eq!((told.content.dry_run, told.content.outcome), (dry_run, outcome), "{path}");
+            assert_eq!(
+                (told.content.changes.len(), told.content.problems.len()),
+                (dry_run.into(), (!dry_run).into())
+            );
+        }
+        for (path, interface) in
+            [("/v1/bfd/ch1/disable", "blue/ch1"), ("/v1/bfd/blue%2Fch2/enable", "blue/ch2")]
+        {
+            let told: Document<model::BfdDone> = serde_json::from_slice(&ask(path).unwrap()).unwrap();
+            assert!(told.content.interfaces.iter().all(|one| one == interface), "{path}: {told:?}");
+        }
+        for (path, status, code) in [
+            ("/v1/bfd/ch9/disable", 404, "unknown_interface"),
+            ("/v1/bfd/blue%2Flan1/disable", 409, "no_bfd"),
+            ("/v1/bfd/ch1/explode", 404, "unknown_path"),
+        ] {
+            let Err(ClientError::Refused(problem)) = ask(path) else { panic!("{path}") };
+            assert_eq!((problem.status, problem.code.as_str()), (status, code), "{path}");
+        }
+        // Reading changes nothing.
+        for path in ["/v1/reload", "/v1/bfd/ch1/disable"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            assert!(raw(&socket, request.as_bytes()).starts_with("HTTP/1.1 405 "), "{path}");
+        }
+    });
+}
+
+#[test]
 fn errors_are_problem_documents() {
     let folder = Folder::new("problems");
     with_api(&folder, |socket| {

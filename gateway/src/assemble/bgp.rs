@@ -63,6 +63,15 @@ pub struct PeerPlan {
     pub password: Option<Secret>,
     /// Generalized TTL security (RFC 5082).
     pub ttl_security: bool,
+    /// It keeps our routes over a planned stop too, and so hears nothing of it.
+    pub silent_stop: bool,
+}
+
+impl PeerPlan {
+    /// Whether a connection to it has to begin in another way than to `other`.
+    pub fn is_reached_otherwise(&self, other: &Self) -> bool {
+        (self.local, self.ttl_security) != (other.local, other.ttl_security)
+    }
 }
 
 /// All connections that speak BGP.
@@ -180,6 +189,7 @@ fn peer(
         local: local(setup, neighbor.address),
         password: neighbor.password.as_ref().map(|password| password.secret.clone()),
         ttl_security: neighbor.ttl_security,
+        silent_stop: neighbor.graceful_restart == GracefulRestart::Full,
     })
 }
 
@@ -288,7 +298,7 @@ fn restart(neighbor: &words::Neighbor) -> RestartMode {
     match neighbor.graceful_restart {
         GracefulRestart::Off => RestartMode::Off,
         GracefulRestart::Helper => RestartMode::Helper,
-        GracefulRestart::Full => {
+        GracefulRestart::Unplanned | GracefulRestart::Full => {
             RestartMode::Full(u16::try_from(neighbor.restart_time.as_secs()).unwrap_or(4095))
         }
     }

@@ -200,7 +200,7 @@ fn add_interfaces(
         config::model::MssClamp::Auto => MssClamp::Auto,
         config::model::MssClamp::Limit(mss) => MssClamp::Fixed(mss),
     };
-    for one in &connection.attachments {
+    for (at, one) in connection.attachments.iter().enumerate() {
         let Some(channel) = config.channel(&one.channel) else { continue };
         let device = device_of(config, devices, channel.port.index())?;
         let carries =
@@ -225,10 +225,10 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
-            bfd: bfd::sessions(one),
+            bfd: bfd::of_attachment(connection, at),
         });
     }
-    for one in &connection.lans {
+    for (at, one) in connection.lans.iter().enumerate() {
         let device = device_of(config, devices, one.port.index())?;
         interfaces.push(InterfaceSetup {
             connection: id,
@@ -238,7 +238,7 @@ fn add_interfaces(
             addresses: one.addresses.clone(),
             mss_clamp,
             host: None,
-            bfd: Vec::new(),
+            bfd: bfd::of_lan(connection, at),
         });
     }
     Ok(())

@@ -13,6 +13,8 @@
 //! | `signatures` | what the kernel's counters say of passwords that do not match |
 //! | `tell` | events of the speakers to lines of the log |
 //! | `report` | what the API asks |
+//! | `reload` | another configuration for what runs |
+//! | `memory` | what one life leaves to the next: graceful restart |
 //! | `start` | how it begins, and what links mean to it |
 //!
 //! # Invariants
@@ -24,6 +26,8 @@
 //! 4. A listener takes connections from configured neighbours over their own device only.
 //! 5. No password is logged or shown.
 
+mod memory;
+mod reload;
 pub mod report;
 mod routes;
 mod signatures;
@@ -33,13 +37,16 @@ mod tell;
 mod thread;
 mod wires;
 
-use std::{collections::BTreeMap, io, net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    collections::BTreeMap, io, net::IpAddr, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration,
+};
 
 use config::Secret;
 use crossbeam::channel::{Sender, bounded};
-use dataplane::{InterfaceId, Tables};
+use dataplane::{ConnectionTables, InterfaceId, Tables};
 use sys::{Poller, Waker};
 
+pub use memory::{Keeper, Past};
 pub use start::start;
 
 use crate::{assemble::Domain, clock};
@@ -66,6 +73,8 @@ pub(crate) enum Command {
     Ask(Question, Sender<Answer>),
     /// Sign with this password from now on, live connections included.
     Password { connection: usize, neighbor: usize, password: Option<Secret> },
+    /// Run as these say from now on, with the names of their neighbours and the tables of all other connections.
+    Reload(Vec<Domain>, Vec<Vec<String>>, Vec<(usize, Arc<ConnectionTables>)>),
     /// Say goodbye and end.
     Stop,
 }
@@ -104,6 +113,14 @@ pub struct Start {
     pub domains: Vec<Domain>,
     /// Names of domains and neighbours for people, as the log says them: by place in `domains`, by neighbour.
     pub names: Vec<Vec<String>>,
+    /// Names of interfaces, by their ids.
+    pub interfaces: Vec<String>,
+    /// By place in `domains`: what the earlier life of this gateway left, if neighbours may have kept our routes.
+    pub past: Vec<Option<Past>>,
+    /// Writes down what the next life needs, when neighbours would keep our routes.
+    pub keeper: Option<Keeper>,
+    /// The state folder.
+    pub folder: PathBuf,
     /// The TAP device of each interface that a neighbour is on.
     pub devices: BTreeMap<InterfaceId, String>,
     /// The tables that the workers have.
@@ -169,6 +186,17 @@ impl Handle {
     /// Signs with another password from now on; sessions that are up stay, if the neighbour does the same in time.
     pub fn set_password(&self, connection: usize, neighbor: usize, password: Option<Secret>) {
         self.send(Command::Password { connection, neighbor, password });
+    }
+
+    /// Runs as `domains` say from now on, whose neighbours have these names; `others` are the tables of connections that do
+    /// not speak BGP. Which connections speak it does not change.
+    pub fn reload(
+        &self,
+        domains: Vec<Domain>,
+        names: Vec<Vec<String>>,
+        others: Vec<(usize, Arc<ConnectionTables>)>,
+    ) {
+        self.send(Command::Reload(domains, names, others));
     }
 
     /// Asks, and waits a while for the answer.

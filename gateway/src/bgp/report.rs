@@ -7,7 +7,7 @@ use dataplane::Target;
 use net::{Instant, IpNet};
 
 /// A question, or a wish.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Question {
     /// How all neighbours are.
     Neighbors,
@@ -19,6 +19,10 @@ pub enum Question {
     Clear(usize, usize),
     /// Ask a neighbour for its routes again, and tell it ours again.
     Refresh(usize, usize),
+    /// End the session of a neighbour with these words (RFC 9003), and keep it down.
+    Shutdown(usize, usize, String),
+    /// Let a neighbour that was shut down run again.
+    Enable(usize, usize),
 }
 
 /// Which prefix is meant.

@@ -48,6 +48,11 @@ impl Routes {
         Self { set: RouteSet::new(base), subnets, capacities, peers: BTreeMap::new(), last: None }
     }
 
+    /// The configuration says something else.
+    pub(super) fn rebase(&mut self, base: Vec<(IpNet, Target)>) {
+        self.set.rebase(base);
+    }
+
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
         self.last = None;

@@ -1,25 +1,34 @@
 //! One connection that speaks BGP: its speaker, its neighbours as links, paths and people see them, its routes.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use bgp::{
-    Event, PeerId, PeerStatus, PerFamily, RestartMode, SessionEnd, Speaker,
+    Event, Family, PeerId, PeerStatus, PerFamily, SessionEnd, Speaker,
     fsm::State,
     peer::{PathWatch, Standing},
 };
 use dataplane::InterfaceId;
-use net::Instant;
+use net::{Instant, IpNet, earliest};
 use sys::tcp::Hops;
 
 use super::{
     PathNews,
+    memory::{self, Life, Past},
     report::{Explained, LearnedRoutes, NeighborReport, Wanted},
     routes::{Place, Routes},
     signatures::Mismatch,
+    start::keeps_ours,
     tell,
     wires::Dial,
 };
 use crate::assemble::{Domain, PeerPlan};
+
+/// How long a neighbour that kept our routes is left alone for BFD to be up.
+const BFD_WITHIN: Duration = Duration::from_secs(5);
 
 /// One connection of the configuration.
 #[derive(Debug)]
@@ -28,6 +37,16 @@ pub(super) struct Speaking {
     pub(super) speaker: Speaker,
     pub(super) peers: Vec<Watched>,
     pub(super) routes: Routes,
+    /// Our own prefixes.
+    pub(super) announced: Vec<IpNet>,
+    /// What is forwarded as an earlier life of this gateway did.
+    restored: Vec<IpNet>,
+    /// Whose sessions that life had, until they have told all their routes.
+    awaited: BTreeSet<PeerId>,
+    /// The speaker chooses among what it has heard.
+    selects: bool,
+    /// So long at most.
+    restored_until: Instant,
 }
 
 /// One neighbour, as the sockets see it.
@@ -36,6 +55,7 @@ pub(super) struct Watched {
     pub(super) id: PeerId,
     pub(super) name: String,
     pub(super) interface: InterfaceId,
+    pub(super) address: IpAddr,
     /// How to reach it; `None` when its TAP is not there.
     pub(super) dial: Option<Dial>,
     pub(super) link: Result<(), &'static str>,
@@ -44,9 +64,18 @@ pub(super) struct Watched {
     pub(super) failure: Option<String>,
     pub(super) signatures: Option<Mismatch>,
     pub(super) last_down: Option<(Instant, String)>,
+    /// After a restart, until BFD is up, but not for longer: a peer that helps takes the end of our earlier BFD for a
+    /// restart only while it has no new session (BIRD drops what it kept otherwise).
+    pub(super) awaits_bfd: Option<Instant>,
+    /// BFD said last that nothing arrives from it.
+    pub(super) silent: bool,
+    /// An operator shut it down, with these words.
+    pub(super) shut: Option<String>,
     pub(super) watches_path: bool,
-    /// Asks for graceful restart: closed without a word when the gateway ends.
-    pub(super) restarts: bool,
+    /// It keeps our routes when we are gone without a word.
+    pub(super) keeps_ours: bool,
+    /// Closed without a word when the gateway is stopped.
+    pub(super) silent_stop: bool,
 }
 
 impl Speaking {
@@ -54,13 +83,14 @@ impl Speaking {
         domain: Domain,
         names: Vec<String>,
         devices: &BTreeMap<InterfaceId, String>,
-        seed: u64,
-        now: Instant,
+        past: Option<Past>,
+        (seed, now): (u64, Instant),
     ) -> Self {
+        let longest = domain.speaker.restarting.map_or(Duration::ZERO, |restart| restart.longest);
         let mut speaker = Speaker::new(domain.speaker, seed, now);
         let mut routes = Routes::new(domain.base, domain.subnets, domain.capacities);
-        for prefix in domain.announce {
-            speaker.announce(prefix, bgp::own_route(), now);
+        for prefix in &domain.announce {
+            speaker.announce(*prefix, bgp::own_route(), now);
         }
         let mut peers = Vec::new();
         for (plan, name) in domain.peers.into_iter().zip(names) {
@@ -74,7 +104,90 @@ impl Speaking {
             speaker.start_peer(id, now);
             peers.push(Watched { id, ..watched });
         }
-        Self { connection: domain.connection, speaker, peers, routes }
+        let mut this = Self {
+            connection: domain.connection,
+            speaker,
+            peers,
+            routes,
+            announced: domain.announce,
+            restored: Vec::new(),
+            awaited: BTreeSet::new(),
+            selects: false,
+            restored_until: now.after(longest),
+        };
+        this.go_on(past.unwrap_or_default(), now);
+        this
+    }
+
+    /// Forwards as the earlier life did, and waits for those who kept our routes.
+    fn go_on(&mut self, past: Past, now: Instant) {
+        let peer_on =
+            |id: InterfaceId| self.peers.iter().find(|peer| peer.interface == id).map(|peer| peer.id);
+        for (prefix, hops) in &past.routes {
+            self.routes.apply(&memory::as_learnt(*prefix, hops, peer_on));
+        }
+        self.restored = past.routes.into_iter().map(|(prefix, _)| prefix).collect();
+        for (peer, awaited) in self.peers.iter_mut().zip(past.awaited) {
+            if awaited {
+                peer.awaits_bfd = peer.watches_path.then(|| now.after(BFD_WITHIN));
+                self.awaited.insert(peer.id);
+            } else {
+                self.speaker.do_not_await(peer.id);
+            }
+        }
+    }
+
+    /// Replaces what the earlier life left by what the speaker chose, once all whose routes were kept have told them
+    /// again, or have had long enough. A speaker that waits for nobody (a neighbour that says that it restarts itself
+    /// is not waited for, RFC 4724 §4.1) may choose before they have.
+    pub(super) fn settle_restored(&mut self, now: Instant) {
+        if self.selects && (self.awaited.is_empty() || self.restored_until <= now) {
+            self.awaited.clear();
+            for prefix in core::mem::take(&mut self.restored) {
+                self.routes.apply(&self.speaker.route(&prefix));
+            }
+        }
+    }
+
+    /// Lets neighbours run that have waited for BFD for long enough.
+    pub(super) fn wait_no_longer(&mut self, now: Instant) {
+        let due = |peer: &Watched| peer.awaits_bfd.is_some_and(|until| until <= now);
+        for at in 0..self.peers.len() {
+            if self.peers.get(at).is_some_and(due) {
+                self.let_run(at, now);
+            }
+        }
+    }
+
+    fn let_run(&mut self, at: usize, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(at)
+            && peer.awaits_bfd.take().is_some()
+        {
+            self.speaker.handle_link(peer.id, peer.link.is_ok(), now);
+        }
+    }
+
+    /// When [`settle_restored`](Self::settle_restored) or [`wait_no_longer`](Self::wait_no_longer) has something to do
+    /// whatever is heard.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let settle = (!self.restored.is_empty() && self.selects).then_some(self.restored_until);
+        self.peers.iter().map(|peer| peer.awaits_bfd).fold(settle, earliest)
+    }
+
+    fn note_end_of_rib(&mut self, peer: PeerId) {
+        let Some(status) = self.speaker.status(peer) else { return };
+        let Some(agreed) = status.agreed else { return };
+        if Family::ALL.iter().all(|of| !*agreed.families.of(*of) || status.families.of(*of).end_of_rib) {
+            self.awaited.remove(&peer);
+        }
+    }
+
+    /// What the next life needs, of sessions with those neighbours of whom `is_kept` is true.
+    pub(super) fn life(&self, interfaces: &[String], is_kept: impl Fn(&Watched) -> bool) -> Life {
+        let is_up = |id| self.speaker.status(id).is_some_and(|status| status.state == State::Established);
+        let up = |peer: &&Watched| is_kept(peer) && (self.awaited.contains(&peer.id) || is_up(peer.id));
+        let sessions: BTreeSet<_> = self.peers.iter().filter(up).map(|peer| peer.name.clone()).collect();
+        Life::of(sessions, self.routes.learned(), self.routes.iter(), interfaces)
     }
 
     pub(super) fn watched(&mut self, peer: PeerId) -> Option<&mut Watched> {
@@ -82,14 +195,11 @@ impl Speaking {
     }
 
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
-        let link = |peers: &[Watched], peer: PeerId| {
-            peers.iter().find(|one| one.id == peer).and_then(|one| one.link.err())
-        };
-        let of = peer_of(event).and_then(|peer| link(&self.peers, peer));
+        let of = peer_of(event).and_then(|peer| self.watched(peer)?.way_lost());
         let name = |peer: PeerId| {
             self.peers.iter().find(|one| one.id == peer).map_or_else(String::new, |one| one.name.clone())
         };
-        tell::tell(event, name, of);
+        tell::tell(event, name, of.as_deref());
         match event {
             Event::State { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
@@ -103,23 +213,23 @@ impl Speaking {
             }
             Event::Down { peer, end, was_up: true, .. } => {
                 if let Some(one) = self.watched(*peer) {
-                    one.last_down = Some((now, tell::why(end, of)));
+                    one.last_down = Some((now, tell::why(end, of.as_deref())));
                 }
             }
             Event::Down { .. }
             | Event::Fault { .. }
             | Event::Limit { .. }
-            | Event::EndOfRib { .. }
             | Event::StaleDropped { .. }
-            | Event::TooLarge { .. }
-            | Event::SelectionDone => {}
+            | Event::TooLarge { .. } => {}
+            Event::EndOfRib { peer, .. } => self.note_end_of_rib(*peer),
+            Event::SelectionDone => self.selects = true,
         }
     }
 
     pub(super) fn set_link(&mut self, interface: InterfaceId, link: Result<(), &'static str>, now: Instant) {
         for peer in self.peers.iter_mut().filter(|peer| peer.interface == interface) {
             let was = core::mem::replace(&mut peer.link, link).is_ok();
-            if was != link.is_ok() {
+            if was != link.is_ok() && peer.awaits_bfd.is_none() {
                 self.speaker.handle_link(peer.id, link.is_ok(), now);
             }
         }
@@ -135,14 +245,19 @@ impl Speaking {
     /// RFC 5882 §4.3.2: with graceful restart, a path that went down together with the neighbour's control plane may
     /// still forward.
     pub(super) fn set_path(&mut self, news: PathNews, now: Instant) {
-        let at = |peer: &&Watched| {
-            peer.watches_path && peer.interface == news.interface && peer.calls_from(news.peer)
+        let is = |peer: &Watched| {
+            peer.watches_path && (peer.interface, peer.address) == (news.interface, news.peer)
         };
-        for peer in self.peers.iter().filter(at) {
+        for at in 0..self.peers.len() {
+            let Some(peer) = self.peers.get_mut(at).filter(|peer| is(peer)) else { continue };
+            peer.silent = !news.up;
             let restart = self.speaker.status(peer.id).and_then(|status| status.agreed);
             let restart = restart.is_some_and(|agreed| agreed.graceful_restart.is_some());
             let may_live = restart && !news.control_plane_independent;
             self.speaker.handle_path(peer.id, news.up, may_live, now);
+            if news.up {
+                self.let_run(at, now);
+            }
         }
     }
 
@@ -204,15 +319,27 @@ impl Watched {
             id: PeerId::LOCAL,
             name,
             interface: plan.interface,
+            address: plan.config.address,
             dial,
             link: Err("not looked at yet"),
             since: now,
             failure: None,
             signatures: None,
             last_down: None,
+            awaits_bfd: None,
+            silent: false,
+            shut: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
-            restarts: matches!(plan.config.restart, RestartMode::Full(_)),
+            keeps_ours: keeps_ours(plan).is_some(),
+            silent_stop: plan.silent_stop,
         }
+    }
+
+    /// Why nothing reaches it, when its end was no more than that of a connection.
+    fn way_lost(&self) -> Option<String> {
+        let silent = "BFD lost it; its forwarding may live on while it restarts";
+        let link = self.link.err().map(|why| format!("the link is down: {why}"));
+        link.or_else(|| self.silent.then(|| silent.to_owned()))
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -225,6 +352,10 @@ impl Watched {
 
     /// Why there is no session, the most fundamental reason first.
     pub(super) fn reason(&self, status: &PeerStatus) -> Option<(&'static str, String)> {
+        if let Some(words) = &self.shut {
+            let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+            return Some(("shut_down", format!("shut down by an operator{words}")));
+        }
         if let Err(link) = self.link {
             return Some(("link_down", format!("the link is down: {link}")));
         }
@@ -248,7 +379,7 @@ impl Watched {
 }
 
 /// In which families it keeps a seat: those it can have routes of, by the kind of their next hops (RFC 8950).
-fn seats(plan: &PeerPlan) -> PerFamily<bool> {
+pub(super) fn seats(plan: &PeerPlan) -> PerFamily<bool> {
     let config = &plan.config;
     let (ipv4, ipv6) = (config.families.ipv4.is_some(), config.families.ipv6.is_some());
     let ipv6 = ipv6 || ipv4 && config.ipv4_over_ipv6;

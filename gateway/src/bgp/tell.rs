@@ -3,8 +3,8 @@
 use bgp::{Event, LimitDirection, LimitLevel, PeerId, SessionEnd};
 use tracing::{info, warn};
 
-/// Tells an event of a speaker. `name` is how people call the neighbour, `link` why its link is down, if it is.
-pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, link: Option<&'static str>) {
+/// Tells an event of a speaker. `name` is how people call the neighbour, `lost` why nothing reaches it, if that is so.
+pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<&str>) {
     match event {
         Event::Up { peer, agreed } => info!(
             event = "bgp.up",
@@ -16,7 +16,7 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, link: Option<
             ipv6 = agreed.families.ipv6,
         ),
         Event::Down { peer, end, was_up: true, routes_kept } => {
-            warn!(event = "bgp.down", neighbor = name(*peer), why = why(end, link), routes_kept);
+            warn!(event = "bgp.down", neighbor = name(*peer), why = why(end, lost), routes_kept);
         }
         Event::Down { peer, end, was_up: false, .. } => failed(&name(*peer), end),
         Event::Fault { peer, fault } => {
@@ -44,9 +44,9 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, link: Option<
 }
 
 /// Why a session ended, in words.
-pub(super) fn why(end: &SessionEnd, link: Option<&'static str>) -> String {
-    match (end, link) {
-        (SessionEnd::Closed, Some(link)) => format!("the link is down: {link}"),
+pub(super) fn why(end: &SessionEnd, lost: Option<&str>) -> String {
+    match (end, lost) {
+        (SessionEnd::Closed, Some(lost)) => lost.to_owned(),
         _ => end.to_string(),
     }
 }

@@ -1,25 +1,27 @@
 //! The loop: octets first, then timers, then what is to be written, then tables.
 
-use std::{collections::BTreeMap, net::TcpStream, sync::Arc, time::Duration};
+use std::{net::TcpStream, path::PathBuf, sync::Arc, time::Duration};
 
 use bgp::{
-    Family, Io, PeerId, Speaker,
+    Event, Family, Io, Speaker,
     fsm::State,
     wire::notification::{Cease, Notification},
 };
 use config::Secret;
 use crossbeam::channel::Receiver;
-use dataplane::{InterfaceId, Tables};
+use dataplane::{ConnectionTables, Tables};
 use net::{Instant, earliest};
-use sys::{Poller, Ready, Waker, tcp::Hops};
-use tracing::{debug, error, warn};
+use sys::{Poller, Ready, Waker};
+use tracing::{debug, warn};
 
 use super::{
     Command, Start, WAKE,
+    memory::{Keeper, Lives},
+    reload::{Places, listen, sign},
     report::{Answer, Question, RoutesReport},
     signatures::Signatures,
     speaking::{Speaking, Watched},
-    wires::{Found, WireId, Wires},
+    wires::{Found, Wires},
 };
 use crate::clock;
 
@@ -30,11 +32,14 @@ const MESSAGES: usize = 64;
 /// Route changes taken over before the sockets are looked at again.
 const CHANGES: usize = 50_000;
 
+/// Shortest time between two notes for the next life.
+const NOTE: Duration = Duration::from_millis(200);
+
 /// All that the thread has.
 pub(super) struct Loop {
-    speaking: Vec<Speaking>,
-    wires: Wires,
-    poller: Poller,
+    pub(super) speaking: Vec<Speaking>,
+    pub(super) wires: Wires,
+    pub(super) poller: Poller,
     waker: Waker,
     commands: Receiver<Command>,
     publish: Box<dyn Fn(Arc<Tables>) + Send>,
@@ -43,9 +48,19 @@ pub(super) struct Loop {
     retired: Vec<Arc<Tables>>,
     next_build: Instant,
     signatures: Signatures,
+    pub(super) places: Places,
+    /// New tables of connections that do not speak BGP: the next ones that are published have them.
+    pub(super) others: Vec<(usize, Arc<ConnectionTables>)>,
+    interfaces: Vec<String>,
+    pub(super) keeper: Option<Keeper>,
+    /// Where it writes.
+    pub(super) folder: PathBuf,
+    /// Something changed that the next life should know; not written before this time.
+    pub(super) noteworthy: bool,
+    next_note: Instant,
     found: Vec<Found>,
     /// There is more to do before waiting.
-    busy: bool,
+    pub(super) busy: bool,
     stop: bool,
 }
 
@@ -59,11 +74,13 @@ impl Loop {
     ) -> Self {
         let mut wires = Wires::default();
         let mut speaking = Vec::new();
-        for (at, (domain, names)) in start.domains.into_iter().zip(start.names).enumerate() {
+        let domains = start.domains.into_iter().zip(start.names).zip(start.past);
+        for (at, ((domain, names), past)) in domains.enumerate() {
             let seed = start.seed.wrapping_add(u64::try_from(at).unwrap_or(0));
-            speaking.push(Speaking::new(domain, names, &start.devices, seed, now));
+            speaking.push(Speaking::new(domain, names, &start.devices, past, (seed, now)));
         }
         listen(&mut wires, &poller, &speaking);
+        sign(&wires, &speaking);
         Self {
             speaking,
             wires,
@@ -75,6 +92,13 @@ impl Loop {
             retired: Vec::new(),
             next_build: now,
             signatures: Signatures::default(),
+            places: Places { devices: start.devices, ..Places::default() },
+            others: Vec::new(),
+            interfaces: start.interfaces,
+            keeper: start.keeper,
+            folder: start.folder,
+            noteworthy: false,
+            next_note: now,
             found: Vec::new(),
             busy: true,
             stop: false,
@@ -103,6 +127,7 @@ impl Loop {
             self.settle(now);
             self.look_at_signatures(now);
             self.renew_tables();
+            self.note(now);
         }
         self.say_goodbye();
     }
@@ -112,9 +137,15 @@ impl Loop {
             return Some(Duration::ZERO);
         }
         let speakers = self.speaking.iter().fold(None, |due, one| earliest(due, one.speaker.poll_timeout()));
-        let changed = self.speaking.iter().any(|one| one.routes.is_changed());
-        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build)];
+        let changed = self.is_changed();
+        let note = (self.noteworthy && self.keeper.is_some()).then_some(self.next_note);
+        let speakers = self.speaking.iter().map(Speaking::due).fold(speakers, earliest);
+        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build), note];
         own.into_iter().fold(speakers, earliest).map(|due| due.since(now))
+    }
+
+    fn is_changed(&self) -> bool {
+        !self.others.is_empty() || self.speaking.iter().any(|one| one.routes.is_changed())
     }
 
     /// Looks at the sockets until they have nothing more, or for long enough.
@@ -204,6 +235,8 @@ impl Loop {
                 }
             }
             let Some(one) = self.speaking.get_mut(at) else { continue };
+            one.wait_no_longer(now);
+            one.settle_restored(now);
             let mut taken = 0;
             while let Some(change) = one.speaker.poll_route_change() {
                 one.routes.apply(&change);
@@ -216,14 +249,15 @@ impl Loop {
         }
     }
 
-    fn tell_events(&mut self, at: usize, now: Instant) {
+    pub(super) fn tell_events(&mut self, at: usize, now: Instant) {
         let Some(one) = self.speaking.get_mut(at) else { return };
         while let Some(event) = one.speaker.poll_event() {
+            self.noteworthy |= matches!(event, Event::Up { .. } | Event::Down { was_up: true, .. });
             one.note(&event, now);
         }
     }
 
-    fn move_connections(&mut self, at: usize, now: Instant) {
+    pub(super) fn move_connections(&mut self, at: usize, now: Instant) {
         loop {
             let Some(one) = self.speaking.get_mut(at) else { return };
             let Some(io) = one.speaker.poll_io() else { return };
@@ -282,10 +316,15 @@ impl Loop {
     fn renew_tables(&mut self) {
         self.retired.retain(|tables| Arc::strong_count(tables) > 1);
         let began = clock::now();
-        if began < self.next_build || !self.speaking.iter().any(|one| one.routes.is_changed()) {
+        if began < self.next_build || !self.is_changed() {
             return;
         }
         let mut connections = self.tables.connections.clone();
+        for (at, tables) in self.others.drain(..) {
+            if let Some(place) = connections.get_mut(at) {
+                *place = tables;
+            }
+        }
         for one in &mut self.speaking {
             if one.routes.is_changed()
                 && let Some(place) = connections.get_mut(one.connection)
@@ -294,6 +333,7 @@ impl Loop {
             }
         }
         let tables = Arc::new(Tables { generation: self.tables.generation + 1, connections });
+        self.noteworthy = true;
         self.retired.push(core::mem::replace(&mut self.tables, Arc::clone(&tables)));
         (self.publish)(tables);
         let took = clock::now().since(began);
@@ -301,6 +341,17 @@ impl Loop {
         if took > Duration::from_millis(50) {
             debug!(event = "bgp.tables", generation = self.tables.generation, took_ms = took.as_millis());
         }
+    }
+
+    /// Leaves word for the next life, when something changed.
+    fn note(&mut self, now: Instant) {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| self.noteworthy && self.next_note <= now) else {
+            return;
+        };
+        let lives = self.speaking.iter().map(|one| one.life(&self.interfaces, |peer| peer.keeps_ours));
+        // One that still waits to be written is followed by this one later.
+        self.noteworthy = !keeper.note(Lives { connections: lives.collect() });
+        self.next_note = now.after(NOTE.max(clock::now().since(now).saturating_mul(8)));
     }
 
     fn look_at_signatures(&mut self, now: Instant) {
@@ -339,16 +390,23 @@ impl Loop {
             let now = clock::now();
             match command {
                 Command::Link(interface, link) => {
+                    self.places.links.insert(interface, link);
                     for one in &mut self.speaking {
                         one.set_link(interface, link, now);
                     }
                 }
                 Command::Path(news) => {
+                    self.places.paths.insert((news.interface, news.peer), news);
                     for one in &mut self.speaking {
                         one.set_path(news, now);
                     }
                 }
                 Command::Drain(interface, draining) => {
+                    if draining {
+                        self.places.drained.insert(interface);
+                    } else {
+                        self.places.drained.remove(&interface);
+                    }
                     for one in &mut self.speaking {
                         one.drain(interface, draining);
                     }
@@ -360,6 +418,7 @@ impl Loop {
                 Command::Password { connection, neighbor, password } => {
                     self.set_password(connection, neighbor, password);
                 }
+                Command::Reload(domains, names, others) => self.reload(domains, names, others),
                 Command::Stop => self.stop = true,
             }
         }
@@ -374,12 +433,8 @@ impl Loop {
         let Some(peer) = one.peers.get_mut(neighbor) else { return };
         let Some(dial) = &mut peer.dial else { return };
         dial.password = password;
-        let (id, interface, dial, name) = (peer.id, peer.interface, dial.clone(), peer.name.clone());
-        let key = dial.password.as_ref().map_or(&[][..], Secret::expose);
-        let live = |(of, wire): WireId| of == at && wire.peer == id;
-        if let Err(why) = self.wires.set_password(interface, dial.peer, key, live) {
-            error!(event = "bgp.password", neighbor = name, why = %why, "the old password stays");
-        }
+        let id = peer.id;
+        self.sign(at, id);
     }
 
     fn answer(&mut self, question: Question, now: Instant) -> Answer {
@@ -398,19 +453,37 @@ impl Loop {
             },
             Question::Clear(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    speaker.reset_peer(peer, "cleared by the operator", now);
-                    speaker.start_peer(peer, now);
+                    if peer.shut.is_some() {
+                        return Err("it is shut down; `quadspan bgp enable` lets it run again");
+                    }
+                    speaker.reset_peer(peer.id, "cleared by the operator", now);
+                    speaker.start_peer(peer.id, now);
                     Ok(())
                 }))
             }
             Question::Refresh(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    let asked = Family::ALL.map(|family| speaker.ask_again(peer, family, now));
+                    let asked = Family::ALL.map(|family| speaker.ask_again(peer.id, family, now));
                     if asked.contains(&true) {
                         Ok(())
                     } else {
                         Err("no session, or it cannot refresh routes")
                     }
+                }))
+            }
+            Question::Shutdown(connection, neighbor, text) => {
+                Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
+                    let note = Notification::cease_with_text(Cease::AdminShutdown, &text);
+                    speaker.stop_peer(peer.id, note, now);
+                    peer.shut = Some(text);
+                    Ok(())
+                }))
+            }
+            Question::Enable(connection, neighbor) => {
+                Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
+                    peer.shut.take().ok_or("it is not shut down")?;
+                    speaker.start_peer(peer.id, now);
+                    Ok(())
                 }))
             }
         }
@@ -420,18 +493,24 @@ impl Loop {
         &mut self,
         connection: usize,
         neighbor: usize,
-        act: impl FnOnce(&mut Speaker, PeerId) -> Result<(), &'static str>,
+        act: impl FnOnce(&mut Speaker, &mut Watched) -> Result<(), &'static str>,
     ) -> Result<(), &'static str> {
         let (_, one) = self.of(connection).ok_or("the connection does not speak BGP")?;
-        let peer = one.peers.get(neighbor).ok_or("no such neighbour")?.id;
+        let peer = one.peers.get_mut(neighbor).ok_or("no such neighbour")?;
         act(&mut one.speaker, peer)
     }
 
     /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1).
     fn say_goodbye(&mut self) {
         let now = clock::now();
+        if let Some(keeper) = self.keeper.take() {
+            let lives = self.speaking.iter().map(|one| one.life(&self.interfaces, |peer| peer.silent_stop));
+            let connections: Vec<_> = lives.collect();
+            let any = connections.iter().any(|life| !life.sessions.is_empty());
+            keeper.end(any.then_some(Lives { connections }));
+        }
         for one in &mut self.speaking {
-            for peer in one.peers.iter().filter(|peer| !peer.restarts) {
+            for peer in one.peers.iter().filter(|peer| !peer.silent_stop) {
                 one.speaker.stop_peer(peer.id, Notification::cease(Cease::AdminShutdown), now);
             }
         }
@@ -444,27 +523,4 @@ impl Loop {
 
 fn has_wire(ready: &[Ready]) -> bool {
     ready.iter().any(|one| one.token != WAKE)
-}
-
-/// One listener for each device and family that a neighbour has. It answers with a TTL that every neighbour there takes.
-fn listen(wires: &mut Wires, poller: &Poller, speaking: &[Speaking]) {
-    let mut places: BTreeMap<(InterfaceId, bool), (String, bool)> = BTreeMap::new();
-    let peers = || speaking.iter().flat_map(|one| &one.peers);
-    for (peer, dial) in peers().filter_map(|peer| Some((peer, peer.dial.as_ref()?))) {
-        let place = places.entry((peer.interface, dial.peer.is_ipv6()));
-        place.or_insert_with(|| (dial.device.clone(), false)).1 |= dial.hops == Hops::GTSM;
-    }
-    for ((interface, v6), (device, gtsm)) in places {
-        let hops = if gtsm { Hops { ttl: 255, min_ttl: 0 } } else { Hops::ONE };
-        if let Err(why) = wires.listen(poller, (interface, &device), v6, hops) {
-            error!(event = "bgp.listen_failed", device, why = %why, "neighbours there cannot call; they are called");
-        }
-    }
-    for (peer, dial) in peers().filter_map(|peer| Some((peer, peer.dial.as_ref()?))) {
-        let Some(password) = &dial.password else { continue };
-        let set = wires.set_password(peer.interface, dial.peer, password.expose(), |_| false);
-        if let Err(why) = set {
-            error!(event = "bgp.password", neighbor = peer.name, why = %why, "TCP-MD5 cannot be used: nobody is let in");
-        }
-    }
 }

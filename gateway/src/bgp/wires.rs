@@ -90,7 +90,7 @@ pub(super) struct Wires {
 }
 
 impl Wires {
-    /// Waits on the device of an interface for connections of one family.
+    /// Waits on the device of an interface for connections of one family, if nobody does so yet.
     pub(super) fn listen(
         &mut self,
         poller: &Poller,
@@ -98,6 +98,16 @@ impl Wires {
         v6: bool,
         hops: Hops,
     ) -> io::Result<()> {
+        let there = |socket: &Socket| match socket {
+            Socket::Listener { listener, interface: at } if *at == interface => {
+                listener.local_addr().is_ok_and(|address| address.is_ipv6() == v6).then_some(())?;
+                Some(tcp::set_hops(listener, v6, hops))
+            }
+            Socket::Listener { .. } | Socket::Wire(_) | Socket::Lingering { .. } => None,
+        };
+        if let Some(known) = self.sockets.values().find_map(there) {
+            return known;
+        }
         let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let listener = tcp::listen(device, SocketAddr::new(any, PORT), hops)?;
         let token = self.token();

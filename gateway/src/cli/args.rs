@@ -74,12 +74,21 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: BgpVerb,
     },
+    /// Switch BFD of a channel off, which the peer is told and does not take for a failure, or on again
+    #[command(infer_subcommands = true)]
+    Bfd {
+        /// What.
+        #[command(subcommand)]
+        verb: BfdVerb,
+    },
     /// Say what is wrong with a configuration file; needs neither root nor a running gateway
     Check(FileArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Run a gateway in the foreground until SIGTERM
     Run(RunArgs),
+    /// Have the running gateway read its configuration file again: all of it, or nothing
+    Reload(ReloadArgs),
     /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
@@ -191,6 +200,38 @@ pub(super) enum BgpVerb {
     Refresh(NeighborArgs),
     /// Read the neighbour's password again and sign with it; the session stays if it does the same in time
     Rekey(NeighborArgs),
+    /// End the session and keep it down, until `enable` or a restart of the gateway
+    Shutdown(ShutdownArgs),
+    /// Let a neighbour that was shut down run again
+    Enable(NeighborArgs),
+}
+
+/// A BGP neighbour to shut down.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ShutdownArgs {
+    /// Its name, its address, or connection/name
+    #[arg(value_name = "NEIGHBOR")]
+    pub(super) neighbor: String,
+    /// Why, for its operator, who sees these words (RFC 9003)
+    #[arg(long, default_value = "", value_name = "WORDS")]
+    pub(super) text: String,
+}
+
+/// What can be done to BFD sessions.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum BfdVerb {
+    /// Switch them off, until `enable` or a restart of the gateway
+    Disable(BfdArgs),
+    /// Switch them on
+    Enable(BfdArgs),
+}
+
+/// Which BFD sessions.
+#[derive(Args, Clone, Debug)]
+pub(super) struct BfdArgs {
+    /// A channel, connection/channel, or connection/port
+    #[arg(value_name = "CHANNEL|INTERFACE")]
+    pub(super) interface: String,
 }
 
 /// Which BGP neighbour.
@@ -270,6 +311,14 @@ pub(super) struct RunArgs {
     /// The configuration file
     #[arg(short, long, env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+/// Options of `reload`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ReloadArgs {
+    /// Only say what would change, which sessions would be reset, and what needs a restart
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 const DEFAULT_CONFIG: &str = "/etc/quadspan/quadspan.toml";

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use net::IpNet;
 
 use super::{
-    args::{BgpVerb, Global, Names, RoutesArgs},
+    args::{BfdVerb, BgpVerb, Global, Names, RoutesArgs},
     ask::{choose, escaped, get, line, parse, talk},
     exit::{Exit, Failure},
     explain::nearest,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         client,
-        model::{BgpDone, BgpNeighbor, Document, Items, List, Route, RouteStory},
+        model::{BfdDone, BgpDone, BgpNeighbor, Document, Items, List, Route, RouteStory},
     },
     show,
 };
@@ -99,14 +99,18 @@ pub(super) fn neighbors(global: &Global, names: &Names) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// `bgp clear|refresh|rekey NEIGHBOR`.
+/// `bgp clear|refresh|rekey|shutdown|enable NEIGHBOR`.
 pub(super) fn wish(global: &Global, verb: &BgpVerb) -> Result<Exit, Failure> {
-    let (wish, options) = match verb {
-        BgpVerb::Clear(options) => ("clear", options),
-        BgpVerb::Refresh(options) => ("refresh", options),
-        BgpVerb::Rekey(options) => ("rekey", options),
+    let (wish, neighbor) = match verb {
+        BgpVerb::Clear(options) => ("clear".to_owned(), &options.neighbor),
+        BgpVerb::Refresh(options) => ("refresh".to_owned(), &options.neighbor),
+        BgpVerb::Rekey(options) => ("rekey".to_owned(), &options.neighbor),
+        BgpVerb::Shutdown(options) => {
+            (format!("shutdown?text={}", escaped(&options.text)), &options.neighbor)
+        }
+        BgpVerb::Enable(options) => ("enable".to_owned(), &options.neighbor),
     };
-    let path = format!("/v1/bgp/{}/{wish}", escaped(&options.neighbor));
+    let path = format!("/v1/bgp/{}/{wish}", escaped(neighbor));
     let body = talk(client::post(&global.socket, &path))?;
     let done: Document<BgpDone> = parse(&body)?;
     if global.json {
@@ -114,6 +118,24 @@ pub(super) fn wish(global: &Global, verb: &BgpVerb) -> Result<Exit, Failure> {
     } else {
         let BgpDone { neighbor, message } = done.content;
         terminal::print(format!("{neighbor}: {message}\n").as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `bfd disable|enable INTERFACE`.
+pub(super) fn switch_bfd(global: &Global, verb: &BfdVerb) -> Result<Exit, Failure> {
+    let (wish, options) = match verb {
+        BfdVerb::Disable(options) => ("disable", options),
+        BfdVerb::Enable(options) => ("enable", options),
+    };
+    let path = format!("/v1/bfd/{}/{wish}", escaped(&options.interface));
+    let body = talk(client::post(&global.socket, &path))?;
+    let done: Document<BfdDone> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    } else {
+        let BfdDone { interfaces, message } = done.content;
+        terminal::print(format!("{}: {message}\n", interfaces.join(", ")).as_bytes())?;
     }
     Ok(Exit::Done)
 }

@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod keygen;
 mod lab;
+mod reload;
 mod run;
 mod terminal;
 
@@ -62,6 +63,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Status(options) => ask::status(&global, options)?,
         Command::Show { noun } => ask::show(&global, &noun)?,
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
+        Command::Bfd { verb } => bgp::switch_bfd(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
         Command::Drill(options) => drain::drill(&global, &options)?,
@@ -69,6 +71,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
+        Command::Reload(options) => reload::reload(&global, &options)?,
         Command::Keygen(options) => keygen::keygen(&global, &options)?,
         Command::Decode(options) => decode::decode(&global, &options)?,
         Command::Explain(options) => explain::explain(&global, &options.what)?,

@@ -28,17 +28,17 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
     }
     // Before anything is opened, so that a second gateway cannot disturb the first.
     Listener::ensure_free(&runtime.socket).map_err(|why| Failure::new(Exit::Failed, why))?;
-    let (started, file) = (wall(), file.to_owned());
+    let (started, origin) = (wall(), file.to_owned());
     let serve = move |gateway: &Gateway| {
-        let config = Arc::new(gateway.config().clone());
-        let listener = Listener::bind(&config.runtime.socket)?;
-        info!(event = "api.listening", socket = %config.runtime.socket.display());
+        let socket = &gateway.config().runtime.socket;
+        let listener = Listener::bind(socket)?;
+        info!(event = "api.listening", socket = %socket.display());
         let source = Running {
             workers: gateway.workers(),
             bgp: gateway.bgp(),
-            config,
-            config_file: file,
-            setup: gateway.setup(),
+            current: gateway.current(),
+            config_file: origin,
+            reloader: gateway.reloader(),
             links: gateway.links(),
             drains: gateway.drains(),
             events: gateway.events(),
@@ -47,7 +47,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
         };
         Ok(async move { match api::serve(listener, Arc::new(source)).await {} })
     };
-    crate::run::run(loaded.config, serve).map_err(|error| failure(&error))?;
+    crate::run::run(loaded.config, file, serve).map_err(|error| failure(&error))?;
     Ok(Exit::Done)
 }
 

@@ -5,13 +5,14 @@
 
 mod hear;
 
-use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use config::{Config, model::Io};
 use crossbeam::channel::Sender;
 use dataplane::{
     Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
+    bfd::BfdParams,
 };
 use macsec::{An, mka::RekeyAnswer};
 use net::Instant;
@@ -31,6 +32,7 @@ use crate::{
     ports::{self, HandsOff, Taps},
     quality,
     received::Notes,
+    reload::{Reloader, Reloads, Shared},
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
@@ -47,14 +49,15 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running gateway.
 pub struct Gateway {
-    config: Config,
-    setup: Arc<Setup>,
+    pub(crate) config: Config,
+    pub(crate) setup: Arc<Setup>,
     store: Arc<Mutex<PnStore>>,
-    workers: Vec<RunningWorker>,
+    pub(crate) workers: Vec<RunningWorker>,
     /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
-    agreements: KeyAgreements,
+    pub(crate) agreements: KeyAgreements,
+    pub(crate) reloads: Reloads,
     links: Vec<Option<Link>>,
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
@@ -65,7 +68,7 @@ pub struct Gateway {
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
     hands_off: Vec<HandsOff>,
     _pacemaker: Option<Pacemaker>,
-    bgp: Option<Bgp>,
+    pub(crate) bgp: Option<Bgp>,
     taps: Taps,
     drains: Arc<Desk>,
     chronicle: Chronicle,
@@ -73,8 +76,8 @@ pub struct Gateway {
     rates: Arc<Rates>,
 }
 
-struct RunningWorker {
-    mailbox: Mailbox,
+pub(crate) struct RunningWorker {
+    pub(crate) mailbox: Mailbox,
     thread: JoinHandle<()>,
 }
 
@@ -121,6 +124,23 @@ impl Workers {
         }
     }
 
+    /// Switches a BFD session off or on, on whatever worker it runs.
+    pub fn switch_bfd(&self, session: (InterfaceId, IpAddr), down: bool) {
+        self.tell(|| Command::SwitchBfd(session, down));
+    }
+
+    /// Runs a BFD session as it is configured now, on whatever worker it is.
+    pub fn set_bfd(&self, interface: InterfaceId, params: BfdParams) {
+        self.tell(|| Command::SetBfd(interface, params));
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for mailbox in &self.0 {
+            // A worker that is gone ends the gateway.
+            let _sent = mailbox.send(command());
+        }
+    }
+
     /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
     pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
         if let Some(mailbox) = self.0.get(owner.index()) {
@@ -142,16 +162,17 @@ impl Workers {
 }
 
 impl Gateway {
-    /// Opens everything that `config` names and starts the workers.
+    /// Opens everything that `config`, which was read from `file`, names and starts the workers.
     ///
     /// # Errors
     /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
     /// says what to do.
-    pub async fn start(config: Config) -> Result<Self> {
+    pub async fn start(config: Config, file: &Path) -> Result<Self> {
         // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let mut store = PnStore::open(&config.runtime.state_dir)?;
         let mut taps = Taps::prepare(&config)?;
-        let plan = assemble::plan(&config, &ports::devices(&config, &taps))?;
+        let devices = ports::devices(&config, &taps);
+        let plan = assemble::plan(&config, &devices)?;
         let hands_off = config.ports.iter().filter_map(ports::take_over).collect::<Vec<_>>();
         let setup = Arc::new(plan.setup.clone());
         let board = Board::new(setup.interfaces.len());
@@ -190,6 +211,7 @@ impl Gateway {
         let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
         let links = vec![None; config.ports.len()];
         let (reserved, received) = (keys.reserved, Arc::new(keys.received));
+        let reloads = Reloads::new(file, devices, &config, &setup);
         Ok(Self {
             config,
             setup,
@@ -198,6 +220,7 @@ impl Gateway {
             reserved,
             received,
             agreements,
+            reloads,
             links,
             monitor: Arc::default(),
             settling: BTreeMap::new(),
@@ -240,9 +263,14 @@ impl Gateway {
         &self.config
     }
 
-    /// What it is made of.
-    pub fn setup(&self) -> Arc<Setup> {
-        self.setup.clone()
+    /// What runs, as reloads change it.
+    pub fn current(&self) -> Shared {
+        self.reloads.current.clone()
+    }
+
+    /// The way to have the configuration file read again.
+    pub fn reloader(&self) -> Reloader {
+        self.reloads.reloader.clone()
     }
 
     /// How its link monitor does.
@@ -271,6 +299,10 @@ impl Gateway {
                 () = &mut stop => break,
                 Some((worker, news)) = self.news.recv() => self.hear(worker, news),
                 Some((port, link)) = changes.recv() => self.link_changed(port, link),
+                Some(order) = self.reloads.orders.recv() => {
+                    // Whoever asked may have given up.
+                    let _sent = order.reply.send(self.reload(order.dry_run));
+                }
                 () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => {
                     self.hold();
@@ -471,7 +503,7 @@ impl Gateway {
         }
     }
 
-    fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
+    pub(crate) fn owner(&self, channel: ChannelId) -> Option<&RunningWorker> {
         self.workers.get(self.setup.channels.get(channel.index())?.owner.index())
     }
 

@@ -120,6 +120,18 @@ impl Gateway {
         file.write_all(more.as_bytes()).unwrap();
     }
 
+    /// Writes `after` in place of `before` in its configuration, which takes a reload or a start to count.
+    pub(crate) fn rewrite(&self, before: &str, after: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert_eq!(text.matches(before).count(), 1, "{before}\n{text}");
+        fs::write(&self.config, text.replace(before, after)).unwrap();
+    }
+
+    /// Asks it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().unwrap().signal(Signal::SIGHUP).unwrap();
+    }
+
     /// Starts it and waits until it says that it runs. Its log goes on where an earlier run ended.
     pub(crate) fn start(&mut self, lab: &Lab) {
         let before = self.log().len();

@@ -129,6 +129,7 @@ fn setup() -> Setup {
         timers: BfdTimers::new(Duration::from_millis(50), Duration::from_millis(300), 3).unwrap(),
         mode: BfdMode::Follow,
         hops: Hops::One,
+        independent: true,
     };
     Setup {
         workers: 1,

@@ -1,6 +1,8 @@
-//! `[connection.attachment.bfd]`: timers, and what the peer's cloud does.
+//! `[connection.attachment.bfd]` and `[connection.lan.bfd]`: timers, and what the peer's cloud does.
 
 use core::time::Duration;
+
+use net::VlanId;
 
 use super::{
     super::{given, lasting, span_of},
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     model::{Bfd, BfdMode, Profile},
     problem::{Code, Report},
-    raw::{self, items, time::Period},
+    raw::{self, At, items, time::Period},
 };
 
 /// BFD of an attachment, with the defaults of the peer's profile.
@@ -25,6 +27,34 @@ pub(in crate::check) fn bfd(
             .add(Code::BfdPeer, section.span, "BFD on an attachment without a `peer`")
             .help("add peer = [\"169.254.10.2\"], the address of the router at the far end");
     }
+    Some(settings(bfd, profile, report))
+}
+
+/// BFD with the BGP neighbours on a LAN: none of them is a cloud.
+pub(in crate::check) fn lan_bfd(
+    connection: &raw::Connection,
+    lan: &raw::Lan,
+    report: &mut Report,
+) -> Option<Bfd> {
+    let section = lan.bfd.as_ref()?;
+    let port = lan.port.as_ref()?;
+    let on = |at: &At<raw::Neighbor>| {
+        let vlan: Option<VlanId> = given(at.value.vlan.as_ref());
+        let here = vlan.is_none() || vlan == given(lan.vlan.as_ref());
+        here && at.value.on.as_ref().is_some_and(|on| on.value == port.value)
+    };
+    if !items(&connection.neighbor).iter().any(on)
+        && !connection.is_wrong("neighbor")
+        && section.value.mode() != BfdMode::Off
+    {
+        report
+            .add(Code::BfdPeer, section.span, "BFD on a LAN without a BGP neighbour")
+            .help(format!("add [[connection.neighbor]] with on = \"{}\", or remove it", port.value));
+    }
+    Some(settings(&section.value, Profile::Quadspan, report))
+}
+
+fn settings(bfd: &raw::Bfd, profile: Profile, report: &mut Report) -> Bfd {
     let defaults = profile::defaults(profile);
     let min_tx = lasting(bfd.min_tx.as_ref()).unwrap_or(defaults.bfd_interval);
     let min_rx = lasting(bfd.min_rx.as_ref()).unwrap_or(min_tx);
@@ -32,7 +62,7 @@ pub(in crate::check) fn bfd(
     if bfd.mode() != BfdMode::Off {
         refuse(bfd, profile, (min_tx, min_rx, multiplier), report);
     }
-    Some(Bfd { min_tx, min_rx, multiplier, mode: bfd.mode() })
+    Bfd { min_tx, min_rx, multiplier, mode: bfd.mode() }
 }
 
 /// The ranges that a peer cloud lets one configure, and how fast its own end goes.

@@ -12,7 +12,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use net::IpNet;
 
-pub(super) use bfd::bfd;
+pub(super) use bfd::{bfd, lan_bfd};
 
 use super::{given, route::stray_bits};
 use crate::{

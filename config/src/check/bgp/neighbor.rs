@@ -78,7 +78,7 @@ fn place(connection: &raw::Connection, neighbor: &raw::Neighbor, report: &mut Re
             on: Interface::Lan(*at),
             addresses: values(&one.value.address),
             peers: Vec::new(),
-            bfd: None,
+            bfd: one.value.bfd.as_ref().map(|at| at.value.mode()),
         }),
         [] => {
             nowhere(connection, neighbor, on, report);
@@ -349,9 +349,9 @@ impl Context<'_> {
         let there = place.bfd.unwrap_or(BfdMode::Off);
         let Some(wish) = &self.neighbor.bfd else { return there };
         if wish.value != BfdMode::Off && there == BfdMode::Off {
-            report
-                .add(Code::BfdMissing, wish.span, "the interface of this neighbour has no BFD")
-                .help("add [connection.attachment.bfd] to its attachment");
+            report.add(Code::BfdMissing, wish.span, "the interface of this neighbour has no BFD").help(
+                "add [connection.attachment.bfd] to its attachment, or [connection.lan.bfd] to its LAN",
+            );
         }
         wish.value
     }

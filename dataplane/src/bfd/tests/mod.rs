@@ -58,7 +58,8 @@ impl One {
 
     fn of(timers: BfdTimers, mode: BfdMode) -> Self {
         let now = Instant::ZERO.after(Duration::from_secs(100));
-        Self { session: Session::new(timers, mode, name(MINE), now, 7), now }
+        let params = BfdParams { timers, mode, ..table::params("10.0.0.2") };
+        Self { session: Session::new(params, name(MINE), now, 7), now }
     }
 
     /// Up, its Poll answered, nothing left to send.

@@ -175,7 +175,7 @@ fn down_is_a_fault_only_after_up_and_only_if_nobody_switched_it_off() {
     }
 }
 
-/// §6.8.1: all initial values, as far as they are on the wire; RFC 5882 §4.3.1 for C; echo is not offered (§6.8.9).
+/// §6.8.1: all initial values, as far as they are on the wire; echo is not offered (§6.8.9).
 #[test]
 fn the_first_packet_says_the_initial_values() {
     let mut one = One::new(timers(50, 300, 5));
@@ -196,6 +196,21 @@ fn the_first_packet_says_the_initial_values() {
         required_min_echo_rx: Duration::ZERO,
     };
     assert_eq!(one.sent(), [first]);
+}
+
+/// RFC 5882 §4.3: where the peer keeps our routes over a restart, a silence of ours may be no more than that.
+#[test]
+fn our_c_bit_says_what_the_configuration_asks_of_the_peer() {
+    let mut one = One::up(timers(50, 50, 3));
+    for independent in [false, true] {
+        one.session.set_independent(independent);
+        one.session.handle_timeout(one.now.after(ms(50)));
+        one.now = one.now.after(ms(50));
+        let sent = one.sent();
+        assert!(
+            !sent.is_empty() && sent.iter().all(|packet| packet.control_plane_independent == independent)
+        );
+    }
 }
 
 /// RFC 5882 §4.3.2: whether forwarding may go on at a peer that fell silent, its last C bit says.

@@ -16,7 +16,7 @@ const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 pub(super) fn params(peer: &str) -> BfdParams {
     let peer = peer.parse().unwrap();
-    BfdParams { peer, timers: timers(50, 50, 3), mode: BfdMode::Follow, hops: Hops::One }
+    BfdParams { peer, timers: timers(50, 50, 3), mode: BfdMode::Follow, hops: Hops::One, independent: true }
 }
 
 /// One attachment for each list of sessions, on a channel of its own; channel `n` is worker `n % workers`'s.

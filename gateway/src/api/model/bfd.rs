@@ -90,3 +90,12 @@ pub struct BfdTransition {
     /// The same in words.
     pub why: Option<String>,
 }
+
+/// What was done to BFD sessions.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BfdDone {
+    /// The interfaces that they are on.
+    pub interfaces: Vec<String>,
+    /// What.
+    pub message: String,
+}

@@ -15,6 +15,7 @@ mod macsec;
 mod mka;
 mod port;
 mod quality;
+mod reload;
 mod status;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use bfd::{BfdSession, BfdTransition};
+pub use bfd::{BfdDone, BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
@@ -36,6 +37,7 @@ pub use mka::{
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;
+pub use reload::{Reload, ReloadOutcome};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

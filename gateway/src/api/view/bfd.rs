@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dataplane::{
-    InterfaceId,
+    InterfaceId, InterfaceSetup,
     bfd::{BfdChange, BfdMode, BfdState, BfdStatus, Hops},
 };
 
@@ -38,7 +38,8 @@ fn session(facts: &Facts, id: InterfaceId, one: &BfdStatus) -> BfdSession {
         state: one.state.label().to_owned(),
         reason: reason(one),
         since: facts.wall_of(one.since),
-        fault: one.fault,
+        // On a LAN it speaks to BGP only.
+        fault: one.fault && facts.setup.interfaces.get(id.index()).is_some_and(InterfaceSetup::is_attachment),
         guard: one.guard.label().to_owned(),
         diagnostic: one.diagnostic.name().to_owned(),
         remote_state: one.remote_state.label().to_owned(),

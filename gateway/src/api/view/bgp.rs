@@ -107,7 +107,7 @@ fn restart(configured: &words::Neighbor, agreed: Option<&bgp::Negotiated>) -> &'
         words::GracefulRestart::Off => "off",
         _ if !helped => "off",
         words::GracefulRestart::Helper => "helper",
-        words::GracefulRestart::Full => "both",
+        words::GracefulRestart::Unplanned | words::GracefulRestart::Full => "both",
     }
 }
 

@@ -10,6 +10,7 @@ mod macsec;
 mod mka;
 mod port;
 mod quality;
+mod reload;
 mod route;
 mod status;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
+pub(crate) use self::reload::reload;
 pub(crate) use self::{
     bfd::bfd,
     bgp::{bgp, story},

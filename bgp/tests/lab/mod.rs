@@ -1,0 +1,144 @@
+//! A tester at the other end of a session, with nothing but octets: AS 65001 at 10.255.0.1 (or in our own AS), towards a
+//! speaker with AS 65002 at 10.255.0.2.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part of the lab")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, and counts small numbers"
+)]
+
+use bgp::{
+    Asn, ConnectionId, Io, PeerConfig, PeerId, RouterId, Speaker, SpeakerConfig,
+    decision::DecisionRules,
+    fsm::State,
+    policy::Policy,
+    wire::{
+        capability::Capability,
+        header::{self, MessageType},
+        open::Open,
+    },
+};
+use net::{Instant, IpNet};
+use std::{net::Ipv4Addr, time::Duration};
+
+/// Octets from hexadecimal digits; anything else between them is for the reader.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().filter_map(|c| c.to_digit(16)).map(|d| u8::try_from(d).expect("a digit")).collect();
+    digits.chunks(2).map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit)).collect()
+}
+
+pub fn keepalive() -> Vec<u8> {
+    header::emit(MessageType::Keepalive, &[])
+}
+
+/// The tester's side of the session, with nothing but octets.
+pub struct Lab {
+    pub speaker: Speaker,
+    peer: PeerId,
+    connection: ConnectionId,
+    now: Instant,
+    heard: Vec<u8>,
+    pub closed: bool,
+}
+
+impl Lab {
+    pub fn connect() -> Self {
+        Self::connect_as(65001, |_| {})
+    }
+
+    /// As a neighbour in AS `asn` that is configured with `change`.
+    pub fn connect_as(asn: u32, change: impl FnOnce(&mut PeerConfig)) -> Self {
+        let now = Instant::ZERO.after(Duration::from_secs(1));
+        let router_id = RouterId::new(Ipv4Addr::new(192, 0, 2, 2)).expect("not zero");
+        let config = SpeakerConfig {
+            asn: Asn(65002),
+            router_id,
+            decision: DecisionRules::default(),
+            restarting: None,
+        };
+        let mut speaker = Speaker::new(config, 1, now);
+        let mut tester = PeerConfig::new("tester", Ipv4Addr::new(10, 255, 0, 1).into(), Asn(asn));
+        tester.timers.passive = true;
+        tester.own_addresses = vec![Ipv4Addr::new(10, 255, 0, 2).into()];
+        tester.import = Some(Policy::accept_all());
+        change(&mut tester);
+        let peer = speaker.add_peer(tester).expect("room for one");
+        speaker.start_peer(peer, now);
+        let connection = speaker.accept(peer, now).expect("welcome");
+        let mut lab = Self { speaker, peer, connection, now, heard: Vec::new(), closed: false };
+        lab.listen();
+        assert_eq!(lab.messages().first(), Some(&(MessageType::Open, vec![])), "our OPEN comes first");
+        lab
+    }
+
+    /// An established session with these capabilities.
+    pub fn established(
+        asn: u32,
+        capabilities: Vec<Capability>,
+        change: impl FnOnce(&mut PeerConfig),
+    ) -> Self {
+        let mut lab = Self::connect_as(asn, change);
+        let router_id = RouterId::new(Ipv4Addr::new(192, 0, 2, 1)).expect("not zero");
+        let open = Open { asn: Asn(asn), hold_time: 90, router_id, capabilities };
+        lab.say(&header::emit(MessageType::Open, &open.emit()));
+        lab.say(&keepalive());
+        assert_eq!(lab.state(), State::Established);
+        lab
+    }
+
+    pub fn say(&mut self, octets: &[u8]) {
+        // In pieces: where TCP cuts must not matter.
+        for piece in octets.chunks(7) {
+            self.speaker.handle_bytes(self.connection, piece, self.now);
+        }
+        self.listen();
+    }
+
+    fn listen(&mut self) {
+        while let Some(octets) = self.speaker.poll_transmit(self.connection, self.now) {
+            self.heard.extend(octets);
+        }
+        while let Some(io) = self.speaker.poll_io() {
+            if let Io::Close(connection, last_words) = io
+                && connection == self.connection
+            {
+                self.heard.extend(last_words);
+                self.closed = true;
+            }
+        }
+    }
+
+    /// What was heard: types, with the body for NOTIFICATIONs.
+    pub fn messages(&self) -> Vec<(MessageType, Vec<u8>)> {
+        let (mut rest, mut all) = (&self.heard[..], Vec::new());
+        while let Some(frame) = header::split(rest, header::MAX_LEN).expect("we send good headers") {
+            let body = if frame.kind == MessageType::Notification { frame.body.to_vec() } else { vec![] };
+            all.push((frame.kind, body));
+            rest = rest.get(frame.len()..).unwrap_or_default();
+        }
+        all
+    }
+
+    pub fn reset(&self) -> Option<String> {
+        let messages = self.messages();
+        let note = messages.iter().find(|(kind, _)| *kind == MessageType::Notification);
+        match note.map(|(_, body)| &body[..]) {
+            Some([code, subcode, ..]) => Some(format!("reset {code}/{subcode}")),
+            _ => self.closed.then(|| "reset -".to_owned()),
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.speaker.status(self.peer).expect("the peer is there").state
+    }
+
+    pub fn uses(&self, prefix: &str) -> bool {
+        let prefix: IpNet = prefix.parse().expect("a prefix");
+        self.speaker.rib().get(&prefix).is_some_and(|destination| destination.best().is_some())
+    }
+}
