@@ -143,6 +143,13 @@ proptest! {
             }
             let known = plain.values().filter(|paths| !paths.is_empty()).count();
             prop_assert_eq!(rib.len(Family::Ipv4), known);
+            for peer in (1..=PEERS).map(PeerId) {
+                let accepts = |paths: &&BTreeMap<PeerId, (Attributes, bool)>| {
+                    paths.get(&peer).is_some_and(|(_, accepted)| *accepted)
+                };
+                let accepted = plain.values().filter(accepts).count();
+                prop_assert_eq!(rib.accepted(peer, Family::Ipv4) as usize, accepted, "{} after {:?}", peer, op);
+            }
         }
     }
 }

@@ -364,3 +364,13 @@ fn bgp_serialises_without_the_password() {
     );
     assert_eq!(json["connection"][0]["policy"][0]["rule"][0]["prefixes"][0], "10.0.0.0/8 le 24");
 }
+
+#[test]
+fn metrics_have_an_address_of_their_own_or_none() {
+    assert_eq!(config(BASE).runtime.metrics, None);
+    for address in ["127.0.0.1:9477", "[::1]:9477", "192.0.2.7:80"] {
+        let line = format!("workers = 2\nmetrics = \"{address}\"");
+        let text = base_with(&[("workers = 2", line.as_str())]);
+        assert_eq!(config(&text).runtime.metrics, Some(address.parse().expect("an address")));
+    }
+}

@@ -4,9 +4,9 @@
 //! and watches everything, [`key_agreement`] gives KaYs their keys and tells what becomes of them, [`state`] keeps packet
 //! numbers from being used twice and [`received`] from being accepted twice, [`ports`] and [`link_monitor`] are the
 //! kernel's devices, [`clock`] is the only clock, [`reload`] changes what runs. [`bgp`] speaks with routers, and [`pacemaker`] keeps BFD in time on a busy machine.
-//! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`logging`]
-//! tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
-//! gateway. [`lab`] builds networks on this machine, and [`demo`] shows two gateways in one.
+//! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`metrics`]
+//! are the same as numbers; [`logging`] tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
+//! gateway. [`doctor`] looks whether the machine is fit, [`lab`] builds networks on it, and [`demo`] shows two gateways in one.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod control;
 pub mod decode;
 pub mod demo;
+pub mod doctor;
 pub mod drain;
 pub mod drill;
 pub mod events;
@@ -26,6 +27,7 @@ pub mod keygen;
 pub mod lab;
 pub mod link_monitor;
 pub mod logging;
+pub mod metrics;
 pub mod names;
 pub mod pacemaker;
 pub mod ports;

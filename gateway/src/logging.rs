@@ -72,6 +72,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "Three quarters of a SAK's packet numbers are used. With MKA a fresh SAK follows by itself.",
     ),
     ("macsec.reservation_failed", "Packet numbers could not be reserved on disk."),
+    ("metrics.listening", "Metrics are served at the address of `runtime.metrics`."),
     (
         "mka.clear_text",
         "A should-secure channel has no key: its frames are sent and accepted in clear until MKA has one.",
@@ -83,8 +84,14 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("mka.peer_up", "A peer proved that it is alive and has our CAK."),
     ("mka.principal", "Another CAK carries a channel's key agreement."),
     ("mka.rekeyed", "A channel sends with a fresh SAK."),
+    ("mka.resumed", "A suspension of MKA is over: peers that are silent are given up again."),
     ("mka.sak_made", "As key server we made a SAK, for the reason given."),
     ("mka.secured", "MKA has agreed on a key: a channel's frames are protected."),
+    ("mka.suspended", "MKA is suspended: a channel keeps its key for a while though its peer may be silent."),
+    (
+        "port.host_pair",
+        "The host's stack has an interface by a veth pair, since /dev/net/tun cannot be opened.",
+    ),
     (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",

@@ -17,7 +17,7 @@ use dataplane::{
 };
 use macsec::{
     An, Sci,
-    mka::{KeyEntry, RekeyAnswer},
+    mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
 use net::Instant;
 use rtrb::{Consumer, Producer};
@@ -65,6 +65,8 @@ pub enum Command {
     MkaKeys(ChannelId, Vec<KeyEntry>),
     /// Make a fresh SAK on this channel; `None` answers that it has no KaY here.
     Rekey(ChannelId, Sender<Option<RekeyAnswer>>),
+    /// Suspend MKA on this channel for so long; `None` answers that it has no KaY here.
+    Suspend(ChannelId, Duration, Sender<Option<SuspendAnswer>>),
     /// Switch the BFD session on this interface with this peer off (true) or on, if it runs here.
     SwitchBfd((InterfaceId, IpAddr), bool),
     /// Run the BFD session on this interface with this peer as it is configured now, if it runs here.
@@ -419,6 +421,9 @@ impl Worker {
                 Command::Rekey(channel, reply) => {
                     // Whoever asked may have given up.
                     let _sent = reply.send(self.dataplane.rekey(channel, now));
+                }
+                Command::Suspend(channel, time, reply) => {
+                    let _sent = reply.send(self.dataplane.suspend_mka(channel, time, now));
                 }
                 Command::Report(reply) => {
                     // Whoever asked may have given up.

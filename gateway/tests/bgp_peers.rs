@@ -155,6 +155,9 @@ fn both_ends_change_the_password_and_the_session_stays() {
     let mut other = Gateway::new(&far, "peer", "far", 1, text);
     other.start(&edge.lab);
     edge.await_that("routes cross", || edge.uses("203.0.113.0/24"));
+    // Both call: the first session may have been one half of a collision.
+    let count = || edge.neighbor("r1")["sessions"].as_u64().unwrap();
+    let first = count();
     for folder in [&edge.folder, &far] {
         folder.key("md5", "the-next-one\n");
     }
@@ -163,10 +166,10 @@ fn both_ends_change_the_password_and_the_session_stays() {
     let heard = || edge.neighbor("r1")["messages_in"].as_u64().unwrap();
     let before = heard();
     edge.await_that("keepalives cross", || heard() >= before + 3);
-    assert_eq!(edge.neighbor("r1")["sessions"], 1, "{}", edge.gateway.log());
+    assert_eq!(count(), first, "{}", edge.gateway.log());
     // The next session is signed with it from its first segment on.
     other.says("bgp clear 10.255.0.1");
-    edge.await_that("a second session", || edge.neighbor("r1")["sessions"] == 2);
+    edge.await_that("another session", || count() == first + 1);
     other.end();
     edge.end();
 }

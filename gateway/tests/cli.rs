@@ -433,3 +433,27 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn the_doctor_says_what_is_wrong_with_the_machine_and_with_the_file() {
+    let folder = Folder::new("doctor");
+    folder.config();
+    let file = folder.path("quadspan.toml");
+    let file = file.to_str().unwrap();
+    let told = quadspan(&["doctor", file]);
+    // The devices of the example are not there.
+    assert_eq!(told.code, 8, "{told:?}");
+    assert!(told.out.contains("FAIL  port") && told.out.contains("there is no device"), "{told:?}");
+    assert!(told.out.contains("ok    config") && told.out.contains("looked at"), "{told:?}");
+    let json = quadspan(&["doctor", file, "--json"]).json();
+    assert_eq!((&json["kind"], &json["result"]), (&"Doctor".into(), &"fail".into()));
+    let items = json["items"].as_array().unwrap();
+    assert!(items.iter().any(|one| one["check"] == "rights") && items.len() > 8, "{json}");
+    for one in items {
+        assert_eq!(one["result"] == "ok", one["remedy"].is_null(), "{one}");
+    }
+    folder.put("broken.toml", "schema = 1\n");
+    let broken = quadspan(&["doctor", folder.path("broken.toml").to_str().unwrap()]);
+    assert!(broken.code == 8 && broken.out.contains("nothing else was looked at"), "{broken:?}");
+    assert_eq!(quadspan(&["doctor", "/nowhere.toml"]).code, 1);
+}

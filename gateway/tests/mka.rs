@@ -260,6 +260,76 @@ fn a_peer_that_is_not_there_is_named_too() {
     sites.a.end();
 }
 
+// 802.1X-2020 §9.18.
+#[test]
+fn a_suspended_channel_carries_on_without_mka_and_takes_it_up_again() {
+    let plan = Plan { mka: Some("hello = \"500ms\"\nlife = \"2s\""), bridged: true, ..PLAN };
+    let Some(sites) = Sites::start("mka::a_suspended_channel", plan) else { return };
+    let unknown = sites.a.cli(&["mka", "suspend", "ch7"]);
+    assert!(unknown.status == Some(1) && unknown.text.contains("no channel `ch7`"), "{unknown:?}");
+    let runs = traffic(&sites);
+    flows(&sites);
+    // The key server begins a suspension, another member asks it to.
+    for (asker, words) in [(&sites.a, "is suspended for 12 s"), (&sites.b, "is asked to suspend MKA")] {
+        until("both have settled", PATIENCE, || {
+            [&sites.a, &sites.b].iter().all(|one| one.mka("ch1")["state"] == "retired").then_some(())
+        });
+        let key = sites.a.mka("ch1")["key"]["key_id"].clone();
+        let done = asker.cli(&["mka", "suspend", "ch1", "--for", "12s"]);
+        assert!(done.status == Some(0) && done.text.contains(words), "{done:?}");
+        until("both know of it", PATIENCE, || {
+            let suspended = |one: &support::gateway::Gateway| one.mka("ch1")["suspended_ms"].is_u64();
+            (suspended(&sites.a) && suspended(&sites.b)).then_some(())
+        });
+        assert!(sites.b.cli(&["show", "mka"]).text.contains("suspended for "));
+        sites.pass_eapol(1, false);
+        let heard = || [&sites.a, &sites.b].map(|one| one.mka("ch1")["participants"][0]["in_mkpdu"].clone());
+        let before = until("the last MKPDU is through", PATIENCE, || {
+            let now = heard();
+            (sites.a.mka("ch1")["suspended_ms"].as_u64().unwrap() < 9500).then_some(now)
+        });
+        // Three life times in silence.
+        until("most of it has passed", PATIENCE, || {
+            (sites.a.mka("ch1")["suspended_ms"].as_u64().unwrap() < 3500).then_some(())
+        });
+        assert_eq!(heard(), before, "the bridge eats EAPOL");
+        flows(&sites);
+        sites.pass_eapol(1, true);
+        for one in [&sites.a, &sites.b] {
+            until("MKA is taken up", PATIENCE, || one.mka("ch1")["suspended_ms"].is_null().then_some(()));
+            until("a life time goes by", PATIENCE, || {
+                let count = |value: &serde_json::Value| value.as_u64().unwrap();
+                (heard().iter().zip(&before).all(|(now, then)| count(now) > count(then) + 6)).then_some(())
+            });
+            let mka = one.mka("ch1");
+            assert!(mka["secured"] == true && mka["key"]["key_id"] == key, "{mka}");
+            assert!(
+                !one.log().contains("mka.peer_down") && one.log().contains("mka.resumed"),
+                "{}",
+                one.log()
+            );
+        }
+    }
+    let before = sites.a.mka("ch1")["key"]["key_id"].clone();
+    assert_eq!(sites.a.cli(&["rekey", "ch1"]).status, Some(0));
+    until("another SAK", PATIENCE, || (sites.a.mka("ch1")["key"]["key_id"] != before).then_some(()));
+    // While a rollover is on its way nothing is suspended.
+    let early = sites.a.cli(&["mka", "suspend", "ch1"]);
+    assert!(early.status == Some(1) && early.text.contains("just being agreed on"), "{early:?}");
+    for report in runs.map(|run| run.stop().unwrap()) {
+        let totals = report.totals();
+        assert!(totals.sent > 5000, "{totals:?}");
+        assert_eq!((totals.lost, totals.duplicated, totals.damaged), (0, 0, 0), "{totals:?}");
+    }
+    sites.assert_clean();
+    // Without a suspension the same silence is the end of the channel.
+    sites.pass_eapol(1, false);
+    until("the channel is given up", PATIENCE, || sites.a.log().contains("mka.lost").then_some(()));
+    let alone = sites.a.cli(&["mka", "suspend", "ch1"]);
+    assert!(alone.status == Some(1) && alone.text.contains("no live peer"), "{alone:?}");
+    sites.end();
+}
+
 #[test]
 fn a_timer_rekeys_by_itself() {
     let Some(sites) =

@@ -3,7 +3,7 @@
 //! Linux keeps capabilities, the bounding set and `no_new_privs` per thread. A thread inherits them from the thread
 //! that starts it, so [`keep_capabilities`] and [`set_no_new_privs`] belong at the start of a program, before it has
 //! threads, or at the start of each thread.
-#![expect(unsafe_code, reason = "capset, capget and sched_setscheduler have no wrapper")]
+#![expect(unsafe_code, reason = "adjtimex, capset, capget and sched_setscheduler have no wrapper")]
 
 use std::ffi::CString;
 use std::io;
@@ -117,6 +117,21 @@ pub fn kernel_version() -> io::Result<(u32, u32)> {
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, text)),
+    }
+}
+
+/// Whether something, such as an NTP client, keeps the time of day right.
+///
+/// # Errors
+/// Whatever the kernel answers; none is expected.
+pub fn is_clock_synchronized() -> io::Result<bool> {
+    // SAFETY: a structure of integers only, for which zeros are values.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: with `modes` 0 the kernel writes into the structure, as long as the call lasts, and changes nothing else.
+    let code = unsafe { libc::adjtimex(&raw mut clock) };
+    match code {
+        -1 => Err(io::Error::last_os_error()),
+        code => Ok(code != libc::TIME_ERROR && clock.status & libc::STA_UNSYNC == 0),
     }
 }
 
@@ -282,6 +297,11 @@ mod tests {
     /// Capabilities belong to threads: what a claim changes dies with its thread.
     fn on_a_thread(claim: impl FnOnce() + Send) {
         std::thread::scope(|s| s.spawn(claim).join().unwrap());
+    }
+
+    #[test]
+    fn the_kernel_says_whether_the_clock_is_kept() {
+        is_clock_synchronized().unwrap();
     }
 
     #[test]

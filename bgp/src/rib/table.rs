@@ -8,7 +8,7 @@ use crate::{
 };
 use core::net::{IpAddr, Ipv4Addr};
 use net::IpNet;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The table of destinations.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Rib {
     attributes: AttributeTable,
     facts: Vec<PeerFacts>,
     rules: DecisionRules,
+    /// Accepted paths by peer and family.
+    accepted: BTreeMap<(PeerId, Family), u32>,
 }
 
 /// What an operation did to a prefix.
@@ -24,6 +26,8 @@ pub struct Rib {
 pub struct Effect {
     /// Paths the peer has more now (or fewer, when negative).
     pub added: i8,
+    /// The same of those that were accepted.
+    pub accepted: i8,
     /// The paths in use changed: others must hear of it.
     pub changed: bool,
 }
@@ -36,6 +40,7 @@ impl Rib {
             attributes: AttributeTable::default(),
             facts: vec![NOBODY],
             rules,
+            accepted: BTreeMap::new(),
         }
     }
 
@@ -70,24 +75,33 @@ impl Rib {
     /// Puts a path in.
     pub fn insert(&mut self, prefix: IpNet, path: Path) -> Effect {
         let ranking = Ranking { facts: &self.facts, rules: &self.rules };
-        self.destinations.upsert(prefix, |destination| match destination {
+        let (peer, new) = (path.peer, path.accepted.is_some());
+        let effect = self.destinations.upsert(prefix, |destination| match destination {
             Some(destination) => {
-                let added = i8::from(destination.of(path.peer).is_none());
-                (Effect { added, changed: destination.insert(path, ranking) }, None)
+                let added = i8::from(destination.of(peer).is_none());
+                let accepted = i8::from(new).saturating_sub(i8::from(is_accepted(destination, peer)));
+                (Effect { added, accepted, changed: destination.insert(path, ranking) }, None)
             }
-            None => (Effect { added: 1, changed: path.accepted.is_some() }, Some(Destination::new(path))),
-        })
+            None => {
+                (Effect { added: 1, accepted: i8::from(new), changed: new }, Some(Destination::new(path)))
+            }
+        });
+        self.note_accepted(peer, Family::of(&prefix), effect.accepted.into());
+        effect
     }
 
     /// Takes the path of `peer` out.
     pub fn remove(&mut self, prefix: &IpNet, peer: PeerId) -> Effect {
         let ranking = Ranking { facts: &self.facts, rules: &self.rules };
         let effect = self.destinations.update(prefix, |destination| {
+            let accepted = if is_accepted(destination, peer) { -1 } else { 0 };
             let (count, changed) = destination.remove(|path| path.peer == peer, ranking);
             let added = if count > 0 { -1 } else { 0 };
-            (Effect { added, changed }, !destination.is_empty())
+            (Effect { added, accepted, changed }, !destination.is_empty())
         });
-        effect.unwrap_or_default()
+        let effect = effect.unwrap_or_default();
+        self.note_accepted(peer, Family::of(prefix), effect.accepted.into());
+        effect
     }
 
     /// Takes every path of `peer` and `family` out that `condemned` names. Gives each prefix that lost
@@ -99,14 +113,17 @@ impl Rib {
         condemned: impl Fn(&Path) -> bool,
     ) -> Vec<(IpNet, bool)> {
         let ranking = Ranking { facts: &self.facts, rules: &self.rules };
-        let mut swept = Vec::new();
+        let (mut swept, mut accepted) = (Vec::new(), 0_i64);
         self.destinations.retain(family, |prefix, destination| {
+            let was = is_accepted(destination, peer);
             let (count, changed) = destination.remove(|path| path.peer == peer && condemned(path), ranking);
             if count > 0 {
                 swept.push((prefix, changed));
+                accepted = accepted.saturating_sub(i64::from(was));
             }
             !destination.is_empty()
         });
+        self.note_accepted(peer, family, accepted);
         swept
     }
 
@@ -118,13 +135,21 @@ impl Rib {
         mut import: impl FnMut(&IpNet, &Path, &mut AttributeTable) -> Option<Arc<Attributes>>,
     ) -> Vec<IpNet> {
         let ranking = Ranking { facts: &self.facts, rules: &self.rules };
-        let (mut changed, attributes) = (Vec::new(), &mut self.attributes);
+        let (mut changed, mut accepted, attributes) = (Vec::new(), 0_i64, &mut self.attributes);
         self.destinations.retain(family, |prefix, destination| {
-            if destination.reconsider(peer, |path| import(&prefix, path, attributes), ranking) {
+            let import = |path: &Path| {
+                let now = import(&prefix, path, attributes);
+                accepted = accepted
+                    .saturating_add(i64::from(now.is_some()))
+                    .saturating_sub(i64::from(path.accepted.is_some()));
+                now
+            };
+            if destination.reconsider(peer, import, ranking) {
                 changed.push(prefix);
             }
             true
         });
+        self.note_accepted(peer, family, accepted);
         changed
     }
 
@@ -142,6 +167,18 @@ impl Rib {
             });
         }
         changed
+    }
+
+    /// How many paths of `peer` and `family` are accepted.
+    pub fn accepted(&self, peer: PeerId, family: Family) -> u32 {
+        self.accepted.get(&(peer, family)).copied().unwrap_or(0)
+    }
+
+    fn note_accepted(&mut self, peer: PeerId, family: Family, more: i64) {
+        if more != 0 {
+            let known = self.accepted.entry((peer, family)).or_default();
+            *known = u32::try_from(i64::from(*known).saturating_add(more)).unwrap_or(0);
+        }
     }
 
     /// What is known about `prefix`.
@@ -168,6 +205,10 @@ impl Rib {
     pub fn len(&self, family: Family) -> usize {
         self.destinations.len(family)
     }
+}
+
+fn is_accepted(destination: &Destination, peer: PeerId) -> bool {
+    destination.of(peer).is_some_and(|path| path.accepted.is_some())
 }
 
 /// Our own routes need no facts: they win by being ours.

@@ -27,7 +27,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct FamilyStatus {
     /// Prefixes received and kept, refused ones included.
     pub received: u32,
-    /// The limit for them.
+    /// Those among them that the policy accepted.
+    pub accepted: u32,
+    /// The limit for what is received.
     pub received_max: Option<u32>,
     /// Some were left out because of it.
     pub overflowed: bool,
@@ -139,8 +141,8 @@ impl Speaker {
             messages_out,
             faults: neighbor.faults.clone(),
             families: PerFamily {
-                ipv4: family_status(neighbor, Family::Ipv4),
-                ipv6: family_status(neighbor, Family::Ipv6),
+                ipv4: self.family_status(peer, neighbor, Family::Ipv4),
+                ipv6: self.family_status(peer, neighbor, Family::Ipv6),
             },
             draining: neighbor.draining,
         })
@@ -249,19 +251,20 @@ impl Speaker {
         }
         Ok(ruling)
     }
-}
 
-fn family_status(neighbor: &Neighbor, family: Family) -> FamilyStatus {
-    let (inbound, config) = (neighbor.inbound.of(family), neighbor.config.family(family));
-    FamilyStatus {
-        received: inbound.count,
-        received_max: config.in_limit.map(|limit| limit.max),
-        overflowed: inbound.overflowed,
-        stale_until: inbound.stale_until,
-        end_of_rib: inbound.end_of_rib,
-        announced: neighbor.told.len(family),
-        announced_max: config.out_limit.map(|limit| limit.max),
-        held_back: neighbor.held.len(family),
-        pending: neighbor.pending.len(family),
+    fn family_status(&self, peer: PeerId, neighbor: &Neighbor, family: Family) -> FamilyStatus {
+        let (inbound, config) = (neighbor.inbound.of(family), neighbor.config.family(family));
+        FamilyStatus {
+            received: inbound.count,
+            accepted: self.rib.accepted(peer, family),
+            received_max: config.in_limit.map(|limit| limit.max),
+            overflowed: inbound.overflowed,
+            stale_until: inbound.stale_until,
+            end_of_rib: inbound.end_of_rib,
+            announced: neighbor.told.len(family),
+            announced_max: config.out_limit.map(|limit| limit.max),
+            held_back: neighbor.held.len(family),
+            pending: neighbor.pending.len(family),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Ports, interconnects and the process.
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names::Names, tunnel, values};
@@ -178,10 +179,30 @@ pub(super) fn runtime(document: &Document, report: &mut Report) -> Option<Runtim
         pin: values(&runtime.pin),
         state_dir: runtime.state_dir(),
         socket: runtime.socket(),
+        metrics: metrics(runtime, report),
         log: runtime.log(),
         log_format: runtime.log_format(),
         aead: runtime.aead(),
     })
+}
+
+/// Everywhere, a group and port 0 are no addresses to be reached at.
+fn metrics(runtime: &raw::Runtime, report: &mut Report) -> Option<SocketAddr> {
+    let at = runtime.metrics.as_ref()?;
+    let (ip, port) = (at.value.ip(), at.value.port());
+    let what = if ip.is_unspecified() {
+        "means every address of this machine"
+    } else if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        "is the address of a group"
+    } else if port == 0 {
+        "has no port"
+    } else {
+        return Some(at.value);
+    };
+    report.add(Code::MetricsAddress, at.span, format!("{} {what}", at.value)).help(
+        "metrics are served without a password: name one address, 127.0.0.1:9477 or one of a network for management",
+    );
+    None
 }
 
 fn pins(runtime: &raw::Runtime, report: &mut Report) {

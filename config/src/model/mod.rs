@@ -13,7 +13,7 @@ mod mka;
 mod quality;
 mod reference;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -78,6 +78,9 @@ pub struct Runtime {
     pub state_dir: PathBuf,
     /// Unix socket of the API; absolute.
     pub socket: PathBuf,
+    /// Where metrics are served over TCP: one address of this machine and a port; `None`: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
     /// A filter for `tracing`.
     pub log: String,
     /// How log events look.

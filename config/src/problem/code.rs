@@ -94,6 +94,8 @@ codes! {
     TunnelOverlap = "QS0111", Error;
     /// A tunnel leads through a network that others read: only the frames of channels, which are protected, may use it.
     TunnelRole = "QS0112", Error;
+    /// Metrics cannot be served there: everywhere, a group, or port 0.
+    MetricsAddress = "QS0113", Error;
 
     /// Two channels cannot be told apart: same port, same tags in clear.
     ChannelOverlap = "QS0201", Error;

@@ -1,7 +1,12 @@
 //! The kinds of values that keys take. Each is a type without values: it only says how to read and
 //! how to describe.
 
-use core::{any::type_name, marker::PhantomData, net::IpAddr, str::FromStr};
+use core::{
+    any::type_name,
+    marker::PhantomData,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 use std::{borrow::Cow, path::PathBuf};
 
 use net::{IpNet, MacAddr, VlanId};
@@ -125,10 +130,16 @@ texts! {
     Prefix: IpNet = "\"10.2.0.0/24\"", network;
     /// An IPv4 or IPv6 address.
     Address: IpAddr = "\"169.254.10.2\"", address;
+    /// An address and a port.
+    Endpoint: SocketAddr = "\"127.0.0.1:9477\"", endpoint;
     /// A secure channel identifier.
     SciText: Sci = "\"02005e100001:0001\"", |text| Sci::from_str(text).map_err(|why| why.to_string());
     /// Twelve octets for the nonces of an XPN suite.
     Salt: [u8; 12] = "\"0102030405060708090a0b0c\"", salt;
+}
+
+fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "is not an address with a port: write 127.0.0.1:9477 or [::1]:9477".to_owned())
 }
 
 fn name(text: &str) -> Result<String, String> {

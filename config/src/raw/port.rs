@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    kinds::{AbsolutePath, Address, Device, Filter, Int, List, Mac, Name, Vlan},
+    kinds::{AbsolutePath, Address, Device, Endpoint, Filter, Int, List, Mac, Name, Vlan},
     macsec::Macsec,
     section::{section, words},
 };
@@ -27,6 +27,9 @@ section! {
         state_dir: AbsolutePath => default(PathBuf::from("/var/lib/quadspan"));
         /// Unix socket of the API.
         socket: AbsolutePath => default(PathBuf::from("/run/quadspan/api.sock"));
+        /// Address and TCP port where `/metrics` is served to Prometheus, such as `127.0.0.1:9477`, to whoever reaches it. Without it, only
+        /// the API's socket has it.
+        metrics: Endpoint => optional;
         /// Which log events are written: a level, or a filter such as `info,dataplane=debug`.
         log: Filter => default("info".to_owned());
         /// How log events look.

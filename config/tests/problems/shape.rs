@@ -91,6 +91,10 @@ pub(crate) const SHAPE: &[Case] = &[
 ];
 
 pub(crate) const NAMES: &[Case] = &[
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"0.0.0.0:9477\"")], "every address"),
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"[ff02::1]:9477\"")], "group"),
+    (Code::MetricsAddress, &[("workers = 2", "workers = 2\nmetrics = ‸\"127.0.0.1:0\"")], "no port"),
+    (Code::Malformed, &[("workers = 2", "workers = 2\nmetrics = ‸\"localhost\"")], "address with a port"),
     (Code::DuplicateName, &[("name = \"wan2\"", "name = ‸\"wan1\"")], "two ports"),
     (Code::DuplicateName, &[("name = \"ch2\"", "name = ‸\"ch1\"")], "two channels"),
     (

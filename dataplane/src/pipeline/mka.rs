@@ -4,7 +4,9 @@
 //! decided, judges the channel by it, and queues the MKPDUs that are due; they pass beside the SecY (802.1X §6.3), under
 //! the channel's clear tags.
 
-use macsec::mka::{Kay, KeyEntry, RekeyAnswer, Rng};
+use core::time::Duration;
+
+use macsec::mka::{Kay, KeyEntry, RekeyAnswer, Rng, SuspendAnswer};
 use net::{Ethernet, Instant, PacketBuf, earliest};
 
 use super::{Blame, Dataplane, Event, Facts};
@@ -37,6 +39,11 @@ impl Dataplane {
     /// Makes a fresh SAK, if we are key server. `None` when the channel has no KaY here.
     pub fn rekey(&mut self, id: ChannelId, now: Instant) -> Option<RekeyAnswer> {
         self.with_kay(id, now, |kay| kay.rekey(now))
+    }
+
+    /// Suspends MKA for `time`, or asks the key server to (802.1X-2020 §9.18). `None` when the channel has no KaY here.
+    pub fn suspend_mka(&mut self, id: ChannelId, time: Duration, now: Instant) -> Option<SuspendAnswer> {
+        self.with_kay(id, now, |kay| kay.suspend(time, now))
     }
 
     fn with_kay<T>(&mut self, id: ChannelId, now: Instant, ask: impl FnOnce(&mut Kay) -> T) -> Option<T> {

@@ -1,6 +1,6 @@
 //! The server: a document for each path.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -15,19 +15,30 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
+use macsec::mka::SUSPENSION_LIMIT;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+};
 
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
     planned, routing,
-    source::{Facts, NoRekey, Source, wall},
+    source::{Facts, NoKay, Source, wall},
     view,
+};
+use crate::{
+    bgp::report::{Answer, Question},
+    metrics,
 };
 
 /// Connections at a time; further ones wait in the socket's backlog.
 const MOST_CONNECTIONS: usize = 64;
+/// The same on the address for metrics.
+const MOST_SCRAPERS: usize = 8;
 /// How long a request's header may take to arrive, and how long an idle connection is kept.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection is served at all.
@@ -41,12 +52,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the API until the returned future is dropped.
 pub async fn serve<S: Source>(listener: Listener, source: Arc<S>) -> Infallible {
-    let service = router(source);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let accept = async || Ok(listener.socket.accept().await?.0);
+    serve_each(accept, MOST_CONNECTIONS, &router(source)).await
+}
+
+/// Serves `/metrics`, and nothing else, to whoever reaches `listener`, until the returned future is dropped.
+pub async fn serve_metrics<S: Source>(listener: TcpListener, source: Arc<S>) -> Infallible {
+    let elsewhere = async || {
+        let detail = "only /metrics is here; the rest of the API is on the gateway's socket".to_owned();
+        problem(StatusCode::NOT_FOUND, "unknown_path", detail)
+    };
+    let router = Router::new()
+        .route("/metrics", get(metrics::<S>))
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(other_method)
+        .with_state(source);
+    let accept = async || Ok(listener.accept().await?.0);
+    serve_each(accept, MOST_SCRAPERS, &router).await
+}
+
+/// Serves each connection on a task of its own, so many at a time.
+async fn serve_each<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    accept: impl AsyncFn() -> io::Result<T>,
+    most: usize,
+    service: &Router,
+) -> Infallible {
+    let places = Arc::new(Semaphore::new(most));
     loop {
         let place = places.clone().acquire_owned().await;
-        let stream = match listener.socket.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match accept().await {
+            Ok(stream) => stream,
             Err(why) => {
                 tracing::warn!(event = "api.failed", why = %why, "cannot take a connection");
                 tokio::time::sleep(PAUSE).await;
@@ -85,6 +120,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
+        .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
         .route("/v1/reload", post(reload::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
@@ -93,6 +129,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
+        .route("/metrics", get(metrics::<S>))
         .fallback(unknown_path)
         .method_not_allowed_fallback(other_method)
         .with_state(source)
@@ -144,20 +181,48 @@ async fn mka<S: Source>(State(source): State<Arc<S>>) -> Response {
 }
 
 async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<String>) -> Response {
-    let name: String = channel.chars().take(100).collect();
     match source.rekey(&channel).await {
         Ok(answer) => document("Rekey", wall(), view::rekey(&channel, answer)),
-        Err(NoRekey::UnknownChannel) => {
+        Err(why) => no_kay(&channel, why),
+    }
+}
+
+async fn suspend<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+    Query(wanted): Query<Suspending>,
+) -> Response {
+    let longest = SUSPENSION_LIMIT.as_secs();
+    if !(1..=longest).contains(&wanted.seconds) {
+        let detail = format!("`seconds` must be from 1 to {longest}");
+        return problem(StatusCode::BAD_REQUEST, "bad_time", detail);
+    }
+    match source.suspend(&channel, Duration::from_secs(wanted.seconds)).await {
+        Ok(answer) => document("Suspension", wall(), view::suspension(&channel, wanted.seconds, answer)),
+        Err(why) => no_kay(&channel, why),
+    }
+}
+
+/// For how long.
+#[derive(Debug, Deserialize)]
+struct Suspending {
+    seconds: u64,
+}
+
+fn no_kay(channel: &str, why: NoKay) -> Response {
+    let name: String = channel.chars().take(100).collect();
+    match why {
+        NoKay::UnknownChannel => {
             let detail = format!("there is no channel `{name}`; GET /v1/channels lists them");
             problem(StatusCode::NOT_FOUND, "unknown_channel", detail)
         }
-        Err(NoRekey::NoMka) => {
+        NoKay::NoMka => {
             let detail = format!(
                 "channel `{name}` has no MKA: its keys stand in the configuration; give it [[channel.macsec.key]]"
             );
             problem(StatusCode::CONFLICT, "no_mka", detail)
         }
-        Err(NoRekey::Silent) => {
+        NoKay::Silent => {
             let detail = "the channel's worker did not answer in time: it is overloaded, or stuck".to_owned();
             problem(StatusCode::SERVICE_UNAVAILABLE, "worker_silent", detail)
         }
@@ -190,6 +255,16 @@ async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "NeighborList", view::neighbors).await
 }
 
+async fn metrics<S: Source>(State(source): State<Arc<S>>) -> Response {
+    let facts = source.facts().await;
+    let neighbors = match source.bgp(Question::Neighbors).await {
+        Some(Answer::Neighbors(reports)) => reports,
+        _ => Vec::new(),
+    };
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &neighbors, &source.changes()))
+        .into_response()
+}
+
 async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {
     let facts = source.facts().await;
     document(kind, facts.wall, Items::all(view(&facts)))
@@ -202,7 +277,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,drain,undrain,drill}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -9,9 +9,9 @@ use config::{
     Config, SecretSource,
     model::{Io, Port},
 };
-use dataplane::{ChannelId, InterfaceId, Setup, underlay::Tunnel};
+use dataplane::{ChannelId, InterfaceId, Setup, WorkerId, underlay::Tunnel};
 use jiff::Timestamp;
-use macsec::mka::RekeyAnswer;
+use macsec::mka::{RekeyAnswer, SuspendAnswer};
 use net::{Instant, MacAddr};
 use tokio::sync::Semaphore;
 
@@ -25,7 +25,7 @@ use crate::{
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
     drill::{Drill, Drilled},
-    events::{Log, Record},
+    events::{Log, Record, Sums},
     link_monitor::{self, Link, Watched},
     names, ports,
     reload::{Current, Outcome, Reloader, Shared},
@@ -41,7 +41,13 @@ pub trait Source: Send + Sync + 'static {
     /// is ending.
     fn reload(&self, dry_run: bool) -> impl Future<Output = Option<Outcome>> + Send;
     /// Asks for a fresh SAK on the channel of this name.
-    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoRekey>> + Send;
+    fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoKay>> + Send;
+    /// Asks for a suspension of MKA on the channel of this name.
+    fn suspend(
+        &self,
+        channel: &str,
+        time: Duration,
+    ) -> impl Future<Output = Result<SuspendAnswer, NoKay>> + Send;
     /// Moves traffic off the channel of this name.
     fn drain(&self, channel: &str, order: Order) -> impl Future<Output = Result<Drain, NoDrain>> + Send;
     /// Lets traffic use it again.
@@ -55,6 +61,8 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Drilled, NoDrain>> + Send;
     /// The failover record above this number, and the last number.
     fn events(&self, after: u64) -> (Vec<Record>, u64);
+    /// All changes of forwarding since the start, added up.
+    fn changes(&self) -> Sums;
     /// Asks BGP. `None` when no connection speaks it, or it does not answer.
     fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
     /// Switches the BFD sessions of an interface (`connection/channel`, `connection/port`), or of all attachments of a channel,
@@ -101,9 +109,9 @@ pub enum NoBfd {
     None,
 }
 
-/// Why nobody was asked for a fresh SAK.
+/// Why no KaY was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoRekey {
+pub enum NoKay {
     /// There is no such channel.
     UnknownChannel,
     /// Its keys are static, or it has none.
@@ -202,6 +210,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// The channel of this name, if MKA gives it its keys, and the worker whose it is.
+    fn with_mka(&self, name: &str) -> Result<(ChannelId, WorkerId), NoKay> {
+        let id = with_mka(&self.config(), name)?;
+        let owner = self.setup().channels.get(id.index()).ok_or(NoKay::UnknownChannel)?.owner;
+        Ok((id, owner))
+    }
+
     fn config(&self) -> Arc<Config> {
         self.current.lock().config.clone()
     }
@@ -287,10 +302,14 @@ impl Source for Running {
         self.reloader.reload(dry_run).await
     }
 
-    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
-        let id = with_mka(&self.config(), channel)?;
-        let owner = self.setup().channels.get(id.index()).ok_or(NoRekey::UnknownChannel)?.owner;
-        self.workers.rekey(owner, id).await.ok_or(NoRekey::Silent)
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.rekey(owner, id).await.ok_or(NoKay::Silent)
+    }
+
+    async fn suspend(&self, channel: &str, time: Duration) -> Result<SuspendAnswer, NoKay> {
+        let (id, owner) = self.with_mka(channel)?;
+        self.workers.suspend(owner, id, time).await.ok_or(NoKay::Silent)
     }
 
     async fn drain(&self, channel: &str, order: Order) -> Result<Drain, NoDrain> {
@@ -319,6 +338,10 @@ impl Source for Running {
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
         self.events.since(after)
+    }
+
+    fn changes(&self) -> Sums {
+        self.events.sums()
     }
 
     async fn bgp(&self, question: Question) -> Option<Answer> {
@@ -392,11 +415,10 @@ pub(super) fn bfd_called(
 }
 
 /// The channel of this name, if MKA gives it its keys.
-pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoRekey> {
-    let at =
-        config.channels.iter().position(|channel| channel.name == name).ok_or(NoRekey::UnknownChannel)?;
+pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoKay> {
+    let at = config.channels.iter().position(|channel| channel.name == name).ok_or(NoKay::UnknownChannel)?;
     let mka = config.channels.get(at).is_some_and(|channel| channel.macsec.mka.is_some());
-    if mka { Ok(ChannelId::at(at)) } else { Err(NoRekey::NoMka) }
+    if mka { Ok(ChannelId::at(at)) } else { Err(NoKay::NoMka) }
 }
 
 /// This moment, on the wall clock.

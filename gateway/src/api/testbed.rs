@@ -12,18 +12,18 @@ use dataplane::{
 use jiff::Timestamp;
 use macsec::{
     Cak, Ckn, KeyId, ReceiveSaParams, Sci, TransmitSaParams,
-    mka::{Kay, KayParams, KeyEntry, KeyStart, MkaStatus, RekeyAnswer},
+    mka::{Kay, KayParams, KeyEntry, KeyStart, MkaStatus, RekeyAnswer, SuspendAnswer},
 };
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoBfd, NoRekey, NoWish, Source, Wish, bfd_called, neighbor_called};
+use super::source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
     drain::{Drain, NoDrain, Order, allow},
     drill::Drilled,
-    events::{Change, Log, Record, Step},
+    events::{Change, Log, Record, Step, Sums},
     link_monitor::Link,
     reload::{self, Outcome},
     worker::Report,
@@ -133,7 +133,26 @@ impl SecretSource for Keys {
 }
 
 fn config() -> Config {
-    match config::load("test.toml", CONFIG, &Keys) {
+    load(CONFIG)
+}
+
+/// The configuration of [`facts`], with a BGP neighbour on the first attachment.
+pub(crate) fn config_with_bgp() -> Config {
+    const BGP: &str = "[connection.bgp]\nasn = 65001\n[[connection.neighbor]]\nname = \"dx\"\naddress = \"169.254.1.2\"\nasn = 64512\non = \"ch1\"\nimport = \"accept\"\nexport = \"accept\"\n";
+    const WIRE: &str = "[[connection]]\nname = \"wire\"";
+    load(&CONFIG.replace(WIRE, &format!("{BGP}{WIRE}")))
+}
+
+/// The configuration of [`facts`], with one key for MKA instead of static ones on the first channel.
+pub(crate) fn config_with_keys() -> Config {
+    let at = |words: &str| CONFIG.find(words).unwrap();
+    let (from, to) = (at("[[channel.macsec.static.tx]]"), at("[[channel]]\nname = \"ch2\""));
+    let key = "[[channel.macsec.key]]\nckn = \"c1\"\ncak = { file = \"a\" }\n";
+    load(&format!("{}{key}{}", &CONFIG[..from], &CONFIG[to..]))
+}
+
+fn load(text: &str) -> Config {
+    match config::load("test.toml", text, &Keys) {
         Ok(loaded) => loaded.config,
         Err(problems) => panic!("{}", problems.render(100, false)),
     }
@@ -376,12 +395,21 @@ impl Source for Fixed {
         })
     }
 
-    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoRekey> {
+    async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {
         match channel {
-            "ch9" => Err(NoRekey::UnknownChannel),
+            "ch9" => Err(NoKay::UnknownChannel),
             "a/b c" => Ok(RekeyAnswer::NotKeyServer("02005ebb00010001".parse().unwrap())),
-            "static" => Err(NoRekey::NoMka),
+            "static" => Err(NoKay::NoMka),
             _ => Ok(RekeyAnswer::Started),
+        }
+    }
+
+    async fn suspend(&self, channel: &str, _: Duration) -> Result<SuspendAnswer, NoKay> {
+        match channel {
+            "ch9" => Err(NoKay::UnknownChannel),
+            "old" => Ok(SuspendAnswer::Unsupported("02005ebb00010001".parse().unwrap())),
+            "member" => Ok(SuspendAnswer::Asked("02005ebb00010001".parse().unwrap())),
+            _ => Ok(SuspendAnswer::Started),
         }
     }
 
@@ -405,6 +433,10 @@ impl Source for Fixed {
 
     fn events(&self, after: u64) -> (Vec<Record>, u64) {
         records().since(after)
+    }
+
+    fn changes(&self) -> Sums {
+        records().sums()
     }
 
     async fn bgp(&self, _: Question) -> Option<Answer> {

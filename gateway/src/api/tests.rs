@@ -132,6 +132,87 @@ fn a_fresh_sak_is_asked_for_with_post() {
     });
 }
 
+#[test]
+fn a_suspension_is_asked_for_with_post_and_has_a_limit() {
+    let folder = Folder::new("suspend");
+    with_api(&folder, |socket| {
+        let ask = |name: &str, seconds: &str| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let path = format!("/v1/channels/{name}/suspend?seconds={seconds}");
+            let body = runtime.block_on(post(&socket, &path));
+            body.map(|body| serde_json::from_slice::<Document<model::Suspension>>(&body).unwrap().content)
+        };
+        let started = ask("ch1", "30").unwrap();
+        assert_eq!((started.answer, started.seconds), (model::SuspendAnswer::Started, 30));
+        for (name, answer) in
+            [("member", model::SuspendAnswer::Asked), ("old", model::SuspendAnswer::Unsupported)]
+        {
+            let told = ask(name, "1").unwrap();
+            assert!(told.answer == answer && told.message.contains(&told.member.unwrap()), "{name}");
+        }
+        for (name, seconds, status, code) in [
+            ("ch9", "30", 404, "unknown_channel"),
+            ("ch1", "0", 400, "bad_time"),
+            ("ch1", "121", 400, "bad_time"),
+        ] {
+            let Err(ClientError::Refused(problem)) = ask(name, seconds) else { panic!("{name} {seconds}") };
+            assert_eq!((problem.status, problem.code.as_str()), (status, code));
+        }
+        let wordy = raw(&socket, b"POST /v1/channels/ch1/suspend?seconds=x HTTP/1.0\r\n\r\n");
+        assert!(wordy.starts_with("HTTP/1.0 400"), "{wordy}");
+    });
+}
+
+/// What comes back for a request over TCP.
+fn over_tcp(address: std::net::SocketAddr, request: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there() {
+    let folder = Folder::new("metrics");
+    with_api(&folder, |socket| {
+        let body = ask(&socket, "/metrics").unwrap();
+        assert_eq!(body, crate::metrics::text(&facts(), &[], &super::testbed::records().sums()));
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let story = tokio::task::spawn_blocking(move || {
+            let page = over_tcp(address, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let (head, body) = page.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.starts_with("HTTP/1.1 200")
+                    && head.contains("application/openmetrics-text; version=1.0.0")
+            );
+            assert!(body.ends_with("# EOF\n"));
+            for (request, status) in [
+                ("GET /v1/status HTTP/1.0\r\n\r\n", "404"),
+                ("GET /v1/config HTTP/1.0\r\n\r\n", "404"),
+                ("POST /v1/channels/ch1/rekey HTTP/1.0\r\n\r\n", "404"),
+                ("POST /metrics HTTP/1.0\r\n\r\n", "405"),
+            ] {
+                let answer = over_tcp(address, request);
+                assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{request}: {answer}");
+            }
+            // As many as are served at a time say nothing: the next one waits, and is served when one hangs up.
+            let idle: Vec<_> = (0..8).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+            let late = std::thread::spawn(move || over_tcp(address, "GET /metrics HTTP/1.0\r\n\r\n"));
+            drop(idle);
+            assert!(late.join().unwrap().starts_with("HTTP/1.0 200"));
+        });
+        tokio::select! {
+            never = super::serve_metrics(listener, Arc::new(Fixed)) => match never {},
+            told = story => told.unwrap(),
+        }
+    });
+}
+
 // RFC 9457.
 #[test]
 fn reloads_and_bfd_switches_are_asked_for_with_post() {

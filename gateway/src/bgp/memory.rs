@@ -87,7 +87,10 @@ impl Life {
             Some(Way { on, gateway: hop.gateway, weight: hop.weight })
         };
         let ways = |(prefix, target): (IpNet, &Target)| match target {
-            Target::Via(hops) => Some((prefix, hops.iter().filter_map(way).collect())),
+            // A seat that is only kept carries nothing.
+            Target::Via(hops) => {
+                Some((prefix, hops.iter().filter(|hop| hop.weight > 0).filter_map(way).collect()))
+            }
             Target::Local(_) | Target::OnLink(_) | Target::Blackhole | Target::Unreachable => None,
         };
         let routes =
@@ -245,7 +248,7 @@ mod tests {
     fn life() -> Life {
         let targets = [
             ("10.9.0.0/16", Target::Via(vec![hop(0, "169.254.1.2", 255), hop(1, "169.254.2.2", 127)])),
-            ("2001:db8::/32", Target::Via(vec![hop(1, "fe80::2", 1)])),
+            ("2001:db8::/32", Target::Via(vec![hop(0, "fe80::1", 0), hop(1, "fe80::2", 1)])),
         ];
         let routes = targets.iter().map(|(prefix, target)| (prefix.parse().unwrap(), target));
         Life::of(

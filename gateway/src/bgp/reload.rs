@@ -82,7 +82,10 @@ impl Loop {
         self.tell_events(at, now);
         self.move_connections(at, now);
         let Some(one) = self.speaking.get_mut(at) else { return };
-        ids.iter().for_each(|id| one.speaker.remove_peer(*id, now));
+        for id in &ids {
+            one.speaker.remove_peer(*id, now);
+            one.routes.remove_peer(*id);
+        }
         one.peers.retain(|peer| !ids.contains(&peer.id));
         for (interface, address) in places {
             // Nobody calls from there any more: a key that stays would only be in the way of another neighbour.

@@ -53,6 +53,12 @@ impl Routes {
         self.set.rebase(base);
     }
 
+    /// Whose routes are gone already.
+    pub(super) fn remove_peer(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+        self.last = None;
+    }
+
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
         self.last = None;

@@ -83,6 +83,8 @@ pub(super) enum Command {
     },
     /// Say what is wrong with a configuration file; needs neither root nor a running gateway
     Check(FileArgs),
+    /// Say whether this machine is fit for a configuration, and what to do; changes nothing
+    Doctor(FileArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Run a gateway in the foreground until SIGTERM
@@ -93,6 +95,13 @@ pub(super) enum Command {
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
     Rekey(RekeyArgs),
+    /// Do something to a channel's key agreement
+    #[command(infer_subcommands = true)]
+    Mka {
+        /// What.
+        #[command(subcommand)]
+        verb: MkaVerb,
+    },
     /// Move traffic off a channel before planned work, losing nothing, and say when it is safe
     Drain(DrainArgs),
     /// Rehearse a failure: make a channel silent for a while, and tell what happened
@@ -106,7 +115,7 @@ pub(super) enum Command {
     /// Keep the demo's two sites up, and break their channels in every way
     #[command(infer_subcommands = true)]
     Lab(super::lab::LabArgs),
-    /// Explain a drop reason, a problem of a configuration, or an event
+    /// Explain a drop reason, a problem of a configuration, an event, or a metric
     Explain(ExplainArgs),
     /// Print the version
     Version,
@@ -250,6 +259,38 @@ pub(super) struct RekeyArgs {
     pub(super) channel: String,
 }
 
+/// What can be done to a channel's key agreement.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum MkaVerb {
+    /// Keep the channel's key for a while though no MKPDU comes through (in-service suspension)
+    Suspend(SuspendArgs),
+}
+
+/// Options of `mka suspend`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = SUSPEND_HELP)]
+pub(super) struct SuspendArgs {
+    /// The channel
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: String,
+    /// For how long: 1s to 120s
+    #[arg(long = "for", value_parser = suspension, default_value = "30s", value_name = "TIME")]
+    pub(super) time: u64,
+}
+
+const SUSPEND_HELP: &str = "\
+For work on the control plane at one end or between: the peer's routing engine is switched over, or equipment of the carrier
+that passes MKPDUs on by software is restarted. For so long nobody is given up for being silent, no new SAK is made that can wait,
+and frames go on under the SAK in use. Both ends must speak MKA version 2 or later; a peer grants no more than its own limit.
+A gateway that is itself restarted needs none of this: it agrees on a fresh SAK in well under a second.";
+
+fn suspension(text: &str) -> Result<u64, String> {
+    let longest = macsec::mka::SUSPENSION_LIMIT.as_secs();
+    let refused = || format!("write a time from 1s to {longest}s, such as 30s");
+    let time = lasting(text).ok().filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs());
+    time.filter(|seconds| (1..=longest).contains(seconds)).ok_or_else(refused)
+}
+
 /// Options of `drain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct DrainArgs {
@@ -297,7 +338,7 @@ pub(super) struct ChannelArgs {
     pub(super) channel: String,
 }
 
-/// Options of `check`.
+/// Options of `check` and `doctor`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct FileArgs {
     /// The configuration file
@@ -413,7 +454,7 @@ A capture that is cut or damaged gives what was readable, and code 1.";
 /// Options of `explain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ExplainArgs {
-    /// `drop:REASON`, `event:NAME`, or a code such as QS0102
+    /// `drop:REASON`, `event:NAME`, `metric:NAME`, or a code such as QS0102
     #[arg(value_name = "WHAT")]
     pub(super) what: String,
 }
@@ -437,6 +478,7 @@ mod tests {
             ("sho mac ch1", "Show { noun: Macsec("),
             ("sho mk", "Show { noun: Mka("),
             ("rek ch1", "Rekey("),
+            ("mka sus ch1 --for 1m", "Mka { verb: Suspend("),
             ("stat --exit-code", "Status("),
             ("chec x.toml", "Check("),
             ("e drop:runt", "error"),
@@ -449,6 +491,16 @@ mod tests {
             assert!(text.starts_with(expected), "{line}: {text}");
         }
         assert!(Cli::try_parse_from(["quadspan"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_suspension_has_whole_seconds_and_a_limit() {
+        for (text, expected) in [("30s", Some(30)), ("2m", Some(120)), ("120s", Some(120)), ("1s", Some(1))] {
+            assert_eq!(suspension(text).ok(), expected, "{text}");
+        }
+        for text in ["0s", "121s", "3m", "30", "1.5s", "s", "", "-1s", "99999999999999999999m"] {
+            assert!(suspension(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Commands that ask a running gateway: `status`, `show` and `rekey`.
+//! Commands that ask a running gateway: `status`, `show`, `rekey` and `mka suspend`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Global, Names, Noun, RekeyArgs, StatusArgs},
+    args::{Global, Names, Noun, RekeyArgs, StatusArgs, SuspendArgs},
     bgp, events,
     exit::{Exit, Failure},
     explain::nearest,
@@ -16,7 +16,9 @@ use super::{
 use crate::{
     api::{
         client::{self, ClientError},
-        model::{Document, Health, List, Rekey, RekeyAnswer, RunningConfig, Status},
+        model::{
+            Document, Health, List, Rekey, RekeyAnswer, RunningConfig, Status, SuspendAnswer, Suspension,
+        },
     },
     show::{self, Look},
 };
@@ -107,6 +109,28 @@ pub(super) fn rekey(global: &Global, options: &RekeyArgs) -> Result<Exit, Failur
             Exit::Failed,
             format_args!("{}: {}", told.content.channel, told.content.message),
         )),
+    }
+}
+
+/// `mka suspend CHANNEL`.
+pub(super) fn suspend(global: &Global, options: &SuspendArgs) -> Result<Exit, Failure> {
+    let (name, seconds) = (escaped(&options.channel), options.time);
+    let body = talk(client::post(&global.socket, &format!("/v1/channels/{name}/suspend?seconds={seconds}")))?;
+    let told: Document<Suspension> = parse(&body)?;
+    if global.json {
+        terminal::print(&line(&body))?;
+    }
+    let sentence = format!("{}: {}", told.content.channel, told.content.message);
+    match told.content.answer {
+        SuspendAnswer::Started | SuspendAnswer::Asked => {
+            if !global.json {
+                terminal::print(format!("{sentence}\n").as_bytes())?;
+            }
+            Ok(Exit::Done)
+        }
+        SuspendAnswer::NoPeer | SuspendAnswer::Unsettled | SuspendAnswer::Unsupported => {
+            Err(Failure::new(Exit::Failed, sentence))
+        }
     }
 }
 

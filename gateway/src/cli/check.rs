@@ -44,7 +44,7 @@ pub(super) fn load(global: &Global, file: &Path) -> Result<Loaded, Failure> {
     })
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let octets = std::fs::read(file).map_err(|why| {
         let exit =
             if why.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };

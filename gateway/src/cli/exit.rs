@@ -56,7 +56,7 @@ impl Exit {
             Self::ConfigInvalid => "the configuration is invalid",
             Self::Unreachable => "no gateway answers on the socket",
             Self::NotPermitted => "not permitted",
-            Self::Degraded => "degraded; only with status --exit-code",
+            Self::Degraded => "degraded; only with status --exit-code, and with doctor",
         }
     }
 

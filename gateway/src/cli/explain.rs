@@ -8,7 +8,7 @@ use super::{
     exit::{Exit, Failure},
     terminal,
 };
-use crate::logging::EVENTS;
+use crate::{logging::EVENTS, metrics};
 
 /// Something that can be explained.
 struct Entry {
@@ -23,7 +23,10 @@ fn entries() -> Vec<Entry> {
     let codes =
         Code::ALL.iter().map(|code| Entry { name: code.as_str().to_owned(), meaning: code.meaning() });
     let events = EVENTS.iter().map(|(name, meaning)| Entry { name: format!("event:{name}"), meaning });
-    drops.chain(codes).chain(events).collect()
+    let metrics = metrics::ALL
+        .iter()
+        .map(|metric| Entry { name: format!("metric:{}", metric.name()), meaning: metric.help });
+    drops.chain(codes).chain(events).chain(metrics).collect()
 }
 
 /// Explains `what`.
@@ -38,7 +41,7 @@ pub(super) fn explain(global: &Global, what: &str) -> Result<Exit, Failure> {
         return Err(match nearest(what, entries.iter().map(|entry| entry.name.as_str())) {
             Some(near) => failure.help(format!("did you mean `{near}`?")),
             None => failure.help(
-                "give drop:REASON as in `show drops`, event:NAME as in the log, or a code such as QS0102",
+                "give drop:REASON as in `show drops`, event:NAME as in the log, metric:NAME, or a code such as QS0102",
             ),
         });
     };

@@ -12,6 +12,7 @@ mod ask;
 mod bgp;
 mod check;
 mod decode;
+mod doctor;
 mod drain;
 mod events;
 mod exit;
@@ -26,7 +27,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cli, Color, Command, Global, StatusArgs};
+use args::{Cli, Color, Command, Global, MkaVerb, StatusArgs};
 pub use exit::{Exit, Failure};
 
 /// Does what the command line says.
@@ -65,10 +66,12 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Bgp { verb } => bgp::wish(&global, &verb)?,
         Command::Bfd { verb } => bgp::switch_bfd(&global, &verb)?,
         Command::Rekey(options) => ask::rekey(&global, &options)?,
+        Command::Mka { verb: MkaVerb::Suspend(options) } => ask::suspend(&global, &options)?,
         Command::Drain(options) => drain::drain(&global, &options)?,
         Command::Drill(options) => drain::drill(&global, &options)?,
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
+        Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
         Command::Reload(options) => reload::reload(&global, &options)?,

@@ -14,7 +14,10 @@ use dataplane::{
     Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
     bfd::BfdParams,
 };
-use macsec::{An, mka::RekeyAnswer};
+use macsec::{
+    An,
+    mka::{RekeyAnswer, SuspendAnswer},
+};
 use net::Instant;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -101,7 +104,10 @@ impl Workers {
         self.ask(Command::Transit).await.concat()
     }
 
-    async fn ask<T: Send + 'static>(&self, question: fn(Sender<T>) -> Command) -> Vec<T> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Vec<T> {
         let mailboxes = self.0.clone();
         let ask = move || {
             let waiting: Vec<_> = mailboxes
@@ -151,13 +157,25 @@ impl Workers {
     /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
     /// not answer.
     pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
-        let mailbox = self.0.get(owner.index())?.clone();
-        let ask = move || {
-            let (reply, answer) = crossbeam::channel::bounded(1);
-            mailbox.send(Command::Rekey(channel, reply));
-            answer.recv_timeout(REPORT_WITHIN).ok().flatten()
-        };
-        tokio::task::spawn_blocking(ask).await.ok().flatten()
+        self.ask_one(owner, move |reply| Command::Rekey(channel, reply)).await.flatten()
+    }
+
+    /// Asks the worker `owner` to suspend MKA on a channel. `None` as for [`rekey`](Self::rekey).
+    pub async fn suspend(
+        &self,
+        owner: WorkerId,
+        channel: ChannelId,
+        time: Duration,
+    ) -> Option<SuspendAnswer> {
+        self.ask_one(owner, move |reply| Command::Suspend(channel, time, reply)).await.flatten()
+    }
+
+    async fn ask_one<T: Send + 'static>(
+        &self,
+        worker: WorkerId,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Option<T> {
+        Self(vec![self.0.get(worker.index())?.clone()]).ask(question).await.pop()
     }
 }
 

@@ -128,6 +128,15 @@ impl Histogram {
     }
 }
 
+/// All changes since the start, added up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// How long failovers took: attachments that failed while packets were forwarded.
+    pub failovers: Histogram,
+    /// How often attachments were left, for each reason.
+    pub left: Vec<(Fault, u64)>,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     records: VecDeque<Record>,
@@ -167,13 +176,10 @@ impl Log {
         (kept.records.iter().filter(|one| one.id > after).cloned().collect(), kept.last)
     }
 
-    /// How long all failovers since the start took: attachments that failed while packets were forwarded.
-    pub fn failovers(&self) -> Histogram {
-        self.0.lock().failovers.clone()
-    }
-
-    /// How often attachments were left since the start, for each reason.
-    pub fn left(&self) -> Vec<(Fault, u64)> {
-        Fault::ALL.iter().copied().zip(self.0.lock().left).collect()
+    /// All changes since the start.
+    pub fn sums(&self) -> Sums {
+        let kept = self.0.lock();
+        let left = Fault::ALL.iter().copied().zip(kept.left).collect();
+        Sums { failovers: kept.failovers.clone(), left }
     }
 }

@@ -46,10 +46,10 @@ fn a_link_that_goes_down_leaves_a_chain_times_and_an_estimate() {
     assert_eq!((record.detected, record.switched), (Some(ms(140)), Some(ms(10))));
     // 1000 frames in two seconds; 150 ms into nowhere.
     assert_eq!((record.rate, record.lost, record.live), (500, Some(75), (1, 2)));
-    let histogram = log.failovers();
+    let histogram = log.sums().failovers;
     assert_eq!((histogram.count, histogram.counts[7]), (1, 1), "100 to 250 ms: {histogram:?}");
     assert!((histogram.sum - 0.150).abs() < 1e-9);
-    assert!(log.left().contains(&(Fault::NoCarrier, 1)));
+    assert!(log.sums().left.contains(&(Fault::NoCarrier, 1)));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn causes_fit_the_fault_and_are_recent() {
     let [_, moved, drained] = &records[..] else { panic!("{records:?}") };
     assert_eq!((moved.change, moved.to), (Change::ActiveMoved, Some(InterfaceId(1))));
     assert_eq!((drained.detected, drained.lost), (None, Some(0)), "nothing failed");
-    assert_eq!(log.failovers().count, 1);
+    assert_eq!(log.sums().failovers.count, 1);
 }
 
 #[test]

@@ -55,6 +55,10 @@ impl KeyAgreements {
                     shout(channel, "because MKA has lost its key");
                 }
             }
+            MkaEvent::Suspended { time, ours } => {
+                info!(event = "mka.suspended", channel, seconds = time.as_secs_f64(), ours);
+            }
+            MkaEvent::Resumed => info!(event = "mka.resumed", channel),
             MkaEvent::Diagnosis(what) => self.diagnose(config, id, what),
         }
     }

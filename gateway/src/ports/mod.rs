@@ -3,11 +3,12 @@
 //! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
 
 mod hands_off;
+mod pair;
 mod start;
 mod taps;
 mod tunnel;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use anyhow::{Context, Result};
 use config::{
@@ -104,15 +105,15 @@ const HOST: &[(&str, &str)] = &[
     ("net/ipv6/conf/{}/forwarding", "0"),
 ];
 
-/// Makes the TAP by which the host's own stack uses an interface, gives it the interface's addresses, and sets it up.
+/// Makes the TAP (or the pair) by which the host's own stack uses an interface, gives it the interface's addresses, and sets it up.
 /// Gives its name too, as the kernel completed it.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
-    let port = tap::TapPort::open(&host.name)
-        .with_context(|| format!("cannot make the TAP device {}", host.name))?;
-    let name = port.name().to_owned();
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    let pump = tokio::spawn(connection);
+    let (name, port) = host_port(host, &handle).await?;
     sys::interface::set_mac(&name, host.mac.0)
         .with_context(|| format!("cannot set the MAC address of {name}"))?;
     sys::interface::set_mtu(&name, u32::from(host.mtu))
@@ -122,13 +123,26 @@ pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
         let _best_effort = sysctl::write(&key.replace("{}", &name), wanted);
     }
     sys::interface::set_up(&name, true).with_context(|| format!("cannot set {name} up"))?;
-    let (connection, handle, _) = rtnetlink::new_connection()?;
-    let pump = tokio::spawn(connection);
     let index = sys::interface::index(&name)?;
     for net in &host.addresses {
         let add = handle.address().add(index, net.addr(), net.prefix_len()).execute().await;
         add.with_context(|| format!("cannot give {name} the address {net}"))?;
     }
     pump.abort();
-    Ok((name, Box::new(port)))
+    Ok((name, port))
+}
+
+/// A TAP, or, where `/dev/net/tun` cannot be opened, a pair; with the name of the host's end.
+async fn host_port(host: &HostTap, netlink: &rtnetlink::Handle) -> Result<(String, Box<dyn Port>)> {
+    let refused = match tap::TapPort::open(&host.name) {
+        Ok(port) => return Ok((port.name().to_owned(), Box::new(port))),
+        Err(error) => error,
+    };
+    if matches!(refused.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) {
+        match pair::open(host, netlink).await {
+            Ok((name, port)) => return Ok((name, Box::new(port))),
+            Err(error) => tracing::debug!(event = "port.host_pair", device = host.name, "{error:#}"),
+        }
+    }
+    Err(refused).with_context(|| format!("cannot make the TAP device {}", host.name))
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use bgp::Impact;
 use config::{
     Config,
-    model::{Announce, Channel, Connection, Lan},
+    model::{Announce, Channel, Connection},
 };
 use dataplane::{ChannelId, InterfaceId, bfd::BfdParams};
 use serde::{Deserialize, Serialize};
@@ -144,43 +144,29 @@ fn keyless(channel: &Channel) -> Channel {
 
 /// A connection, but for what can be changed.
 fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
-    let name = &old.name;
-    let mut say = |what: &str| all.push(format!("connection {name}: {what}"));
-    let places = |one: &Connection| {
-        let mut attachments = one.attachments.clone();
-        attachments.iter_mut().for_each(|attachment| attachment.bfd = None);
-        let mut lans = one.lans.clone();
-        lans.iter_mut().for_each(|lan: &mut Lan| lan.bfd = None);
-        (attachments, lans)
-    };
-    let ((a, a_lans), (b, b_lans)) = (places(old), places(new));
-    if a != b {
-        say("its attachments");
-    }
-    if a_lans != b_lans {
-        say("its LANs");
-    }
-    let speaker = |one: &Connection| {
-        let mut bgp = one.bgp.clone();
-        bgp.iter_mut().for_each(|bgp| bgp.announce.clear());
-        bgp
-    };
-    if speaker(old) != speaker(new) {
-        say("[connection.bgp], but for `announce`");
-    }
-    let rest = |one: &Connection| {
-        (
-            one.interconnect.name().to_owned(),
-            one.mode,
-            one.protection,
-            one.standby,
-            one.duplicate,
-            one.mss_clamp,
-        )
-    };
-    if rest(old) != rest(new) {
-        say("its interconnect, mode, protection or MSS clamp");
-    }
+    let (old, new) = (bare_connection(old), bare_connection(new));
+    let parts = [
+        ("its attachments", old.attachments != new.attachments),
+        ("its LANs", old.lans != new.lans),
+        ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
+        ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
+    ];
+    let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
+    let other =
+        (changed.is_empty() && old != new).then_some("changed in more than routes, neighbours and BFD");
+    all.extend(changed.into_iter().chain(other).map(|what| format!("connection {}: {what}", old.name)));
+}
+
+/// Without what can be changed.
+fn bare_connection(connection: &Connection) -> Connection {
+    let mut bare = connection.clone();
+    bare.routes.clear();
+    bare.neighbors.clear();
+    bare.policies.clear();
+    bare.bgp.iter_mut().for_each(|bgp| bgp.announce.clear());
+    bare.attachments.iter_mut().for_each(|attachment| attachment.bfd = None);
+    bare.lans.iter_mut().for_each(|lan| lan.bfd = None);
+    bare
 }
 
 fn keys(old: &Config, new: &Config, steps: &mut Vec<Step>) -> BTreeSet<ChannelId> {
@@ -348,8 +334,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
-        for (what, how) in [
-            ("[runtime]", (|config| config.runtime.workers = 3) as fn(&mut Config)),
+        let cases: [(&str, fn(&mut Config)); 9] = [
+            ("[runtime]", |config| config.runtime.workers = 3),
             ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
             ("the order of the ports", |config| config.ports.swap(0, 1)),
@@ -359,10 +345,11 @@ mod tests {
             }),
             ("connection blue: its LANs", |config| config.connections[0].lans[0].mtu = Some(1400)),
             ("connection wire: gone", |config| drop(config.connections.pop())),
-            ("connection blue: its interconnect, mode, protection or MSS clamp", |config| {
+            ("connection blue: changed in more than routes, neighbours and BFD", |config| {
                 config.connections[0].mss_clamp = config::model::MssClamp::Limit(1300);
             }),
-        ] {
+        ];
+        for (what, how) in cases {
             assert_eq!(change(how), (vec![], vec![what.to_owned()]), "{what}");
         }
     }

@@ -24,6 +24,8 @@ const WORDS: &[(&str, &str)] = &[
     ("CLEAR TEXT", RED),
     ("SHOULD-SECURE", YELLOW),
     ("DEGRADED", RED),
+    ("FAIL", RED),
+    ("warn", YELLOW),
     ("NOT SECURED", RED),
     ("degraded", YELLOW),
     ("secured", GREEN),
@@ -43,7 +45,7 @@ impl Look {
     }
 
     /// The text with its states in colour, titles in bold, remarks in yellow.
-    pub(super) fn paint(&self, text: &str) -> String {
+    pub(crate) fn paint(&self, text: &str) -> String {
         if !self.colour {
             return text.to_owned();
         }

@@ -185,15 +185,24 @@ impl Gateway {
         self.ask("POST", path)
     }
 
+    /// The metrics on its socket.
+    pub(crate) fn page(&self) -> String {
+        self.body("GET", "/metrics")
+    }
+
     fn ask(&self, method: &str, path: &str) -> Value {
+        let body = self.body(method, &format!("/v1/{path}"));
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
+    }
+
+    fn body(&self, method: &str, path: &str) -> String {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
-        write!(stream, "{method} /v1/{path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n")
-            .unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: quadspan\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(" 200 "), "{path}: {answer}");
-        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"))
+        body.to_owned()
     }
 
     /// What its command line says, run as an operator would.

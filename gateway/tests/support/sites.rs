@@ -37,6 +37,10 @@ pub(crate) struct Plan {
     /// Keys come from MKA: for each channel the CAK of `1-1.cak` (site, channel) under the CKN of `1-1.ckn`, which are the
     /// same at both sites; and these lines behind `[channel.macsec.mka]`. Otherwise SAKs are static.
     pub(crate) mka: Option<&'static str>,
+    /// A bridge in the node `wire` joins the two ends of each channel (`br1`...), which can be told to eat EAPOL.
+    pub(crate) bridged: bool,
+    /// More lines of gateway A's `[runtime]`.
+    pub(crate) runtime: &'static str,
     /// More lines of the connection, such as its protection.
     pub(crate) connection: &'static str,
     /// More lines of each attachment.
@@ -63,6 +67,8 @@ impl Plan {
         lan_tap: false,
         channel_tap: false,
         mka: None,
+        bridged: false,
+        runtime: "",
         connection: "",
         attachment: "",
         bgp: false,
@@ -105,6 +111,9 @@ impl Sites {
         let turn = TURN.lock();
         let folder = Folder::new();
         let lab = Lab::build(&topology(plan)).unwrap();
+        if plan.bridged {
+            (1..=plan.channels).for_each(|channel| bridge(&lab, channel));
+        }
         for site in ["h-a", "h-b"] {
             if let Err(why) = prepare_host(&lab, &folder, site, plan) {
                 skipped(test, &why);
@@ -165,11 +174,32 @@ impl Sites {
         }
     }
 
+    /// From now on the bridge of a channel passes EAPOL on, or eats it and nothing else.
+    pub(crate) fn pass_eapol(&self, channel: u8, passes: bool) {
+        let mask = if passes { 8 } else { 0 };
+        must(
+            &self.lab,
+            Topology::WIRE,
+            &format!("ip link set br{channel} type bridge group_fwd_mask {mask}"),
+        );
+    }
+
     /// Ends both in order.
     pub(crate) fn end(mut self) {
         self.a.end();
         self.b.end();
     }
+}
+
+/// Joins a channel's ends. As most carriers' equipment, a bridge passes EAPOL on only when told to (802.1D Table 7-10).
+fn bridge(lab: &Lab, channel: u8) {
+    let (bridge, ends) = (format!("br{channel}"), [format!("ch{channel}-a"), format!("ch{channel}-b")]);
+    must(lab, Topology::WIRE, &format!("ip link add {bridge} type bridge mcast_snooping 0 group_fwd_mask 8"));
+    must(lab, Topology::WIRE, &format!("echo 1 > /proc/sys/net/ipv6/conf/{bridge}/disable_ipv6"));
+    for end in &ends {
+        must(lab, Topology::WIRE, &format!("ip link set {end} master {bridge}"));
+    }
+    must(lab, Topology::WIRE, &format!("ip link set {bridge} up"));
 }
 
 fn start_wire(lab: &Lab, plan: Plan) -> Wire {
@@ -179,7 +209,7 @@ fn start_wire(lab: &Lab, plan: Plan) -> Wire {
 }
 
 fn topology(plan: Plan) -> Topology {
-    let build = if plan.wired { Topology::two_wired_sites } else { Topology::two_sites };
+    let build = if plan.wired || plan.bridged { Topology::two_wired_sites } else { Topology::two_sites };
     let mut topology = build(plan.channels, plan.channel_mtu);
     if plan.lan_vlan.is_some() || plan.transparent {
         // Addresses come later, on what `prepare_host` makes.
@@ -217,7 +247,8 @@ fn prepare_host(lab: &Lab, folder: &Folder, node: &str, plan: Plan) -> Result<()
 /// The configuration of site 1 or 2, as a user would write it.
 fn configuration(plan: Plan, own: u8) -> String {
     let lan = if plan.lan_tap && own == 1 { "device = \"tap1\"\nio = \"tap\"" } else { "device = \"lan1\"" };
-    let mut text = format!("[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
+    let runtime = if own == 1 { plan.runtime } else { "" };
+    let mut text = format!("{runtime}[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"lan\"\n{lan}\n");
     for channel in 1..=plan.channels {
         text += &channel_text(plan, own, channel);
     }

@@ -1,6 +1,6 @@
 //! What the KaY tells its owner: for the log, for metrics, for whoever waits for a channel to come up.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use super::diagnosis::Diagnosis;
 use crate::{
@@ -70,6 +70,15 @@ pub enum MkaEvent {
     },
     /// The channel went down.
     Lost(LostWhy),
+    /// MKA is suspended: peers may be silent without being given up.
+    Suspended {
+        /// For how long.
+        time: Duration,
+        /// We asked for it.
+        ours: bool,
+    },
+    /// MKA is not suspended any more.
+    Resumed,
     /// Something is wrong, and was not before.
     Diagnosis(Diagnosis),
 }

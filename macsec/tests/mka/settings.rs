@@ -2,7 +2,7 @@
 
 use macsec::{
     CipherSuite, Ckn,
-    mka::{IcvIndicator, KayParams, KeyEntry, MkpduFault, wire::Announcement},
+    mka::{IcvIndicator, KayParams, KeyEntry, MkpduFault, SuspendAnswer, wire::Announcement},
 };
 use net::{EtherType, MacAddr};
 
@@ -205,7 +205,14 @@ fn a_suspended_peer_is_waited_for() {
         world.run(secs(7));
         world.start_traffic(ms(50));
         let key = world.status(0).key.unwrap().key_id;
-        assert!(world.tell(asker, |kay, now| kay.suspend(secs(60), now)));
+        let answer = world.tell(asker, |kay, now| kay.suspend(secs(60), now));
+        let server = world.status(0).key_server.unwrap();
+        let expected = if world.status(asker).key_server.unwrap().ours {
+            SuspendAnswer::Started
+        } else {
+            SuspendAnswer::Asked(server.sci)
+        };
+        assert_eq!(answer, expected);
         world.run(ms(200));
         assert!(world.status(1 - asker).suspended.unwrap() > secs(58));
         world.cut.extend([(0, 1), (1, 0)]);
@@ -223,12 +230,34 @@ fn a_suspended_peer_is_waited_for() {
     // Not granted, or not known.
     let mut world = World::with(2, |_, params| params.suspension_limit = secs(0));
     world.settle(secs(1));
-    world.tell(0, |kay, now| kay.suspend(secs(60), now));
+    world.tell(0, |kay, now| kay.rekey(now));
+    assert_eq!(world.tell(0, |kay, now| kay.suspend(secs(60), now)), SuspendAnswer::Unsettled);
+    world.run(secs(7));
+    assert_eq!(world.tell(0, |kay, now| kay.suspend(secs(60), now)), SuspendAnswer::Started);
     world.run(secs(1));
     assert_eq!(world.status(1).suspended, None);
     let mut world = World::with(2, |node, params| params.version = [3, 1][node]);
     world.settle(secs(1));
-    assert!(!world.tell(0, |kay, now| kay.suspend(secs(60), now)));
+    world.run(secs(7));
+    let refused = [0, 1].map(|node| world.tell(node, |kay, now| kay.suspend(secs(60), now)));
+    assert_eq!(refused, [SuspendAnswer::Unsupported(sci(1)); 2]);
+    let mut alone = Solo::new();
+    assert_eq!(alone.kay.suspend(secs(60), alone.now), SuspendAnswer::NoPeer);
+}
+
+// What members repeat to each other in whole seconds must not keep a suspension up for ever.
+#[test]
+fn a_suspension_ends_also_where_members_speak_often() {
+    for asker in 0..3 {
+        let mut world = World::with(3, |_, params| params.delay_protect = true);
+        world.settle(secs(1));
+        world.run(secs(8));
+        world.tell(asker, |kay, now| kay.suspend(secs(10), now));
+        world.run(secs(5));
+        assert!((0..3).all(|node| world.status(node).suspended.is_some()), "asked by {asker}");
+        world.run(secs(8));
+        assert!((0..3).all(|node| world.status(node).suspended.is_none()), "asked by {asker}");
+    }
 }
 
 #[test]

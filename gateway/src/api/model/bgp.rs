@@ -55,6 +55,12 @@ pub struct BgpNeighbor {
     pub messages_in: u64,
     /// Messages sent.
     pub messages_out: u64,
+    /// UPDATEs among those received.
+    #[serde(default)]
+    pub updates_in: u64,
+    /// UPDATEs among those sent.
+    #[serde(default)]
+    pub updates_out: u64,
     /// Prefixes, by family that is configured.
     pub families: Vec<BgpFamily>,
     /// Faults in UPDATEs of this session, by kind (RFC 7606).
@@ -81,7 +87,10 @@ pub struct BgpFamily {
     pub agreed: bool,
     /// Received and kept, refused ones included.
     pub received: u64,
-    /// The limit for them.
+    /// Those among them that the policy accepted.
+    #[serde(default)]
+    pub accepted: u64,
+    /// The limit for what is received.
     pub received_max: Option<u64>,
     /// Some were left out because of it.
     pub overflowed: bool,

@@ -179,6 +179,37 @@ pub struct Rekey {
     pub message: String,
 }
 
+/// What `POST /v1/channels/NAME/suspend` brought about.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Suspension {
+    /// The channel's name.
+    pub channel: String,
+    /// What it is.
+    pub answer: SuspendAnswer,
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// SCI of the member that it depends on: the key server, or who does not know suspension.
+    pub member: Option<String>,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// What became of a wish to suspend MKA.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuspendAnswer {
+    /// MKA is suspended.
+    Started,
+    /// The key server was asked and decides for the others; this gateway waits for its peers.
+    Asked,
+    /// There is nobody to suspend it with.
+    NoPeer,
+    /// A SAK is being agreed on.
+    Unsettled,
+    /// A member does not know suspension.
+    Unsupported,
+}
+
 /// What became of a wish for a fresh SAK.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

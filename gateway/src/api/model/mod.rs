@@ -34,6 +34,7 @@ pub use event::{Event, EventStep, Events};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,
+    SuspendAnswer, Suspension,
 };
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;

@@ -12,7 +12,7 @@ use crate::{
     api::{
         model::{
             MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey,
-            RekeyAnswer,
+            RekeyAnswer, SuspendAnswer, Suspension,
         },
         source::Facts,
     },
@@ -48,6 +48,43 @@ pub(crate) fn rekey(channel: &str, answer: Answer) -> Rekey {
         }
     };
     Rekey { channel: channel.to_owned(), answer, key_server, message }
+}
+
+/// What a KaY answered to the wish to suspend MKA.
+pub(crate) fn suspension(channel: &str, seconds: u64, answer: macsec::mka::SuspendAnswer) -> Suspension {
+    use macsec::mka::SuspendAnswer as Kay;
+    let (answer, member, message) = match answer {
+        Kay::Started => {
+            let message = format!(
+                "MKA is suspended for {seconds} s: peers that grant it keep the key though no MKPDU comes through"
+            );
+            (SuspendAnswer::Started, None, message)
+        }
+        Kay::Asked(server) => {
+            let message = format!(
+                "the key server {server} is asked to suspend MKA for {seconds} s; whether it grants that, `show mka` there says"
+            );
+            (SuspendAnswer::Asked, Some(server), message)
+        }
+        Kay::NoPeer => {
+            let message =
+                format!("there is no live peer to suspend MKA with: see `quadspan show mka {channel}`");
+            (SuspendAnswer::NoPeer, None, message)
+        }
+        Kay::Unsettled => {
+            let message =
+                "a SAK is just being agreed on, and frames would be lost: try again in a few seconds";
+            (SuspendAnswer::Unsettled, None, message.to_owned())
+        }
+        Kay::Unsupported(member) => {
+            let message = format!(
+                "{member} speaks MKA version 1, which does not know suspension: it would give the channel up after a life time"
+            );
+            (SuspendAnswer::Unsupported, Some(member), message)
+        }
+    };
+    let member = member.map(|sci| sci.to_string());
+    Suspension { channel: channel.to_owned(), answer, seconds, member, message }
 }
 
 fn one(facts: &Facts, channel: &words::Channel, seen: &ChannelSnapshot, mka: &MkaStatus) -> MkaChannel {

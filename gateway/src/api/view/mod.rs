@@ -28,7 +28,7 @@ pub(crate) use self::{
     drain::{drill, one as drain},
     event::event,
     macsec::macsec,
-    mka::{mka, rekey},
+    mka::{mka, rekey, suspension},
     port::{drops, ports},
     quality::quality,
     route::routes,
@@ -60,7 +60,7 @@ fn named<const N: usize>(counts: [(&str, u64); N]) -> Counts {
 
 impl Facts {
     /// A channel, as the worker that owns it sees it; `None` when that one did not answer.
-    fn channel(&self, id: ChannelId) -> Option<&dataplane::ChannelSnapshot> {
+    pub(crate) fn channel(&self, id: ChannelId) -> Option<&dataplane::ChannelSnapshot> {
         let mut channels = self.reports.iter().flat_map(|report| &report.snapshot.channels);
         channels.find(|channel| channel.channel == id)
     }
@@ -77,7 +77,7 @@ impl Facts {
     }
 
     /// An attachment, as the worker that owns its channel sees it.
-    fn owned_interface(&self, id: InterfaceId) -> Option<&dataplane::InterfaceSnapshot> {
+    pub(crate) fn owned_interface(&self, id: InterfaceId) -> Option<&dataplane::InterfaceSnapshot> {
         let setup = self.setup.interfaces.get(id.index())?;
         let dataplane::Place::Attachment { channel, .. } = setup.place else { return None };
         let owner = self.setup.channels.get(channel.index())?.owner;
@@ -85,7 +85,7 @@ impl Facts {
     }
 
     /// The interface of a connection's attachment, or of a LAN behind those.
-    fn interface_id(&self, connection: usize, at: usize) -> InterfaceId {
+    pub(crate) fn interface_id(&self, connection: usize, at: usize) -> InterfaceId {
         let before = self.config.connections.iter().take(connection);
         InterfaceId::at(before.map(|one| one.attachments.len() + one.lans.len()).sum::<usize>() + at)
     }

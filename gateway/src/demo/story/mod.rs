@@ -7,7 +7,6 @@ mod silent;
 
 pub(super) use cut::speaks_utf8;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -304,10 +303,9 @@ impl Story {
     /// The channels at the end: the table, and what the two sites must agree on.
     fn judge_channels(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
         let mut apart = Vec::new();
-        let mut agreed = BTreeSet::new();
-        // BFD and BGP go on: between two questions a frame may be sent, or be on its way through the far gateway.
+        // BFD and BGP go on: a frame may just be on its way through the far gateway.
         self.stop.poll(Duration::from_secs(1), Duration::from_millis(10), || {
-            apart = self.packet_numbers_apart(&mut agreed).unwrap_or_else(|e| vec![format!("{e:#}")]);
+            apart = self.packet_numbers_apart().unwrap_or_else(|e| vec![format!("{e:#}")]);
             apart.is_empty()
         });
         for gateway in &self.gateways {
@@ -325,26 +323,27 @@ impl Story {
         Ok(())
     }
 
-    /// Channels whose next packet number at one site is not what the other has seen, without those that `agreed` before.
-    fn packet_numbers_apart(
-        &self,
-        agreed: &mut BTreeSet<(&'static str, String)>,
-    ) -> anyhow::Result<Vec<String>> {
+    /// Channels on which one site accepted a packet number that the other had not sent, or has not yet accepted one that it
+    /// had: frames go on, so each side is asked before the other and after it.
+    fn packet_numbers_apart(&self) -> anyhow::Result<Vec<String>> {
         let [a, b] = self.gateways.as_slice() else { bail!("there are not two gateways") };
-        let (a, b) = (a.channels()?, b.channels()?);
+        let asked = [a.channels()?, b.channels()?, a.channels()?, b.channels()?];
+        let [a_first, b_first, a_then, b_last] = &asked;
         let mut apart = Vec::new();
-        for (way, from, to) in [("a->b", &a, &b), ("b->a", &b, &a)] {
-            for (sender, receiver) in from.iter().zip(to) {
+        for (way, before, senders, after) in
+            [("a->b", b_first, a_then, b_last), ("b->a", a_first, b_first, a_then)]
+        {
+            for ((before, sender), after) in before.iter().zip(senders).zip(after) {
                 let sent = sender.macsec.as_ref().and_then(|m| m.next_pn);
                 let an = sender.macsec.as_ref().and_then(|m| m.encoding_an);
-                let receives = receiver.macsec.iter().flat_map(|m| &m.rx).find(|sa| Some(sa.an) == an);
-                let accepted = receives.map(|sa| sa.next_pn);
-                if sent.is_some() && sent == accepted {
-                    agreed.insert((way, sender.name.clone()));
-                } else if !agreed.contains(&(way, sender.name.clone())) {
+                let [before, after] = [before, after].map(|receiver| {
+                    let mut all = receiver.macsec.iter().flat_map(|m| &m.rx);
+                    all.find(|sa| Some(sa.an) == an).map(|sa| sa.next_pn)
+                });
+                if sent.is_none() || before.is_none() || before > sent || after < sent {
                     let name = &sender.name;
                     let shown = |pn: Option<u64>| pn.map_or_else(|| "none".to_owned(), |pn| pn.to_string());
-                    apart.push(format!("{name} {way}: {} / {}", shown(sent), shown(accepted)));
+                    apart.push(format!("{name} {way}: {} / {}", shown(sent), shown(after)));
                 }
             }
         }
@@ -414,11 +413,11 @@ fn outage_budget(usual: Duration, then: Duration) -> Duration {
     Duration::from_millis(10).saturating_add(usual.saturating_mul(20)).saturating_add(then.saturating_mul(4))
 }
 
-/// How long after the files are written the first key starts that comes later: once the gateways run, pings were answered,
-/// streams have run, and the flows do. A machine with late timers needs longer for all of that.
+/// How long after the files are written the first key starts that comes later: once the gateways run, routes are learnt,
+/// pings were answered, streams have run, and the flows do. A machine with late timers needs longer for all of that.
 fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
     let slow = lateness.saturating_mul(100).min(Duration::from_secs(10));
-    Duration::from_secs(4).saturating_add(total / 6).saturating_add(slow)
+    Duration::from_secs(5).saturating_add(total / 6).saturating_add(slow)
 }
 
 /// What rolling the SAKs and starting the flows takes.

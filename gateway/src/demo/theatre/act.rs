@@ -96,8 +96,9 @@ impl Act {
             Self::BlackHole => BFD_DETECTION,
             // A second to measure, one more to be sure.
             Self::Lossy => Duration::from_millis(2500),
-            // The process, its ports, its keys, its BFD and BGP sessions.
-            Self::KillAndRestart => Duration::from_millis(1500),
+            // The process, its ports, its keys, its BGP sessions, and BFD's, which begin with a packet a second
+            // (RFC 5880 §6.8.3).
+            Self::KillAndRestart => Duration::from_millis(2500),
         }
     }
 

@@ -167,7 +167,9 @@ impl Stage {
         let reasons = traces.noticed.iter().flat_map(|(site, all)| {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
-        let starved = traces.timers.latest(traces.at.hurt, traces.at.hurt.after(AFTERMATH));
+        // What is planned has no moment: all of it counts.
+        let until = if act.is_planned() { traces.at.mended } else { traces.at.hurt.after(AFTERMATH) };
+        let starved = traces.timers.latest(traces.at.hurt, until);
         let noise = directions.iter().map(|seen| seen.gap_before).max().unwrap_or_default();
         let ever = traces.timers.latest(Instant::ZERO, Instant::FAR_FUTURE);
         Scene {

@@ -44,8 +44,10 @@ impl Kay {
 
     fn expire(&mut self) {
         let now = self.now;
-        self.suspended = self.suspended.filter(|until| *until > now);
-        self.suspends &= self.suspended.is_some();
+        if self.suspended.take_if(|until| *until <= now).is_some() {
+            self.suspends = false;
+            self.events.push_back(MkaEvent::Resumed);
+        }
         self.incidents.forget(now, self.params.life.saturating_mul(INCIDENT_LIVES));
         for participant in &mut self.participants {
             let gone = participant.peers.expire(now, self.params.life);

@@ -27,7 +27,7 @@ use net::{Instant, PacketBuf, earliest};
 
 use super::{
     action::KeyAction,
-    cp::Cp,
+    cp::{Cp, CpState},
     diagnosis::{Diagnosis, Incidents},
     event::{LostWhy, MkaEvent},
     held_key::{Installer, Roster},
@@ -52,6 +52,21 @@ pub enum RekeyAnswer {
     NotKeyServer(crate::sci::Sci),
     /// There is no live peer to rekey with.
     NoPeer,
+}
+
+/// What [`Kay::suspend`] could do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SuspendAnswer {
+    /// MKA is suspended: as key server we tell all members.
+    Started,
+    /// The key server is asked, and decides for the others; we wait for our peers as long as we asked for.
+    Asked(crate::sci::Sci),
+    /// There is no live peer to ask.
+    NoPeer,
+    /// There is no SAK yet, or a rollover is not over: a member that misses the rest of it would lose frames.
+    Unsettled,
+    /// This member speaks MKA version 1, which does not know suspension; our own SCI when our settings say so.
+    Unsupported(crate::sci::Sci),
 }
 
 /// Highest key number seen of each key server, newest last: none is used twice (trap 15).
@@ -224,13 +239,22 @@ impl Kay {
         self.advance();
     }
 
-    /// Asks the peers to keep the channel as it is for `time` without hearing of us (in-service suspension). False when
-    /// nobody is there to ask, or somebody speaks MKA version 1, which does not know it.
-    pub fn suspend(&mut self, time: Duration, now: Instant) -> bool {
+    /// In-service suspension (802.1X-2020 §9.18): asks that the channel be kept as it is for `time` (255 s at most), though
+    /// no MKPDU comes through. The key server begins a suspension; another member asks it to.
+    pub fn suspend(&mut self, time: Duration, now: Instant) -> SuspendAnswer {
         self.now = self.now.max(now);
-        let Some(principal) = self.principal() else { return false };
-        if self.params.version < 2 || principal.peers.live.iter().any(|peer| peer.version < 2) {
-            return false;
+        let us = self.params.sci;
+        let Some(principal) = self.principal() else { return SuspendAnswer::NoPeer };
+        let Some(server) = principal.server.filter(|_| !principal.peers.live.is_empty()) else {
+            return SuspendAnswer::NoPeer;
+        };
+        let versions = principal.peers.live.iter().map(|peer| (peer.version, peer.sci));
+        let old = versions.chain([(self.params.version, us)]).find(|(version, _)| *version < 2);
+        if let Some((_, old)) = old {
+            return SuspendAnswer::Unsupported(old);
+        }
+        if self.cp.state() != CpState::Retired {
+            return SuspendAnswer::Unsettled;
         }
         let until = now.after(time.min(Duration::from_secs(u64::from(u8::MAX))));
         self.suspends = true;
@@ -238,7 +262,7 @@ impl Kay {
         for participant in &mut self.participants {
             participant.pace.urge(now);
         }
-        true
+        if server.sci == us { SuspendAnswer::Started } else { SuspendAnswer::Asked(server.sci) }
     }
 
     /// The SecY refused an action. Its key is given up; a key server makes another, another member asks for one by taking
@@ -306,6 +330,10 @@ impl Kay {
     }
 
     fn note_suspension(&mut self, until: Instant) {
+        if self.suspended.is_none() {
+            let (time, ours) = (until.since(self.now), self.suspends);
+            self.events.push_back(MkaEvent::Suspended { time, ours });
+        }
         self.suspended = Some(self.suspended.map_or(until, |known| known.max(until)));
         let expiry = until.after(self.params.life);
         for participant in &mut self.participants {

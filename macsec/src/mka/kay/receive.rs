@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use core::time::Duration;
+
 use net::Instant;
 use zeroize::Zeroizing;
 
@@ -108,9 +110,13 @@ impl Kay {
             peer.sak_use = Some(sak_use);
             peer.sak_use_at = self.now;
         }
-        let suspension = core::time::Duration::from_secs(u64::from(peer.xpn.suspension));
+        let suspension = Duration::from_secs(u64::from(peer.xpn.suspension));
         let granted = suspension.min(self.params.suspension_limit);
-        if !granted.is_zero() {
+        // Members repeat what they heard, in whole seconds, rounded up: what is not more than a second longer than what we know
+        // is the same suspension. Otherwise two members would keep it up between themselves.
+        let known = self.suspended.map_or(Duration::ZERO, |until| until.since(self.now));
+        let news = self.suspended.is_none() || granted > known.saturating_add(Duration::from_secs(1));
+        if news && !granted.is_zero() {
             self.note_suspension(self.now.after(granted));
         }
         if let Some(sak_use) = mkpdu.sak_use {
@@ -282,7 +288,7 @@ impl Kay {
     }
 
     /// When nothing was heard for a life time, since when.
-    pub(super) fn silence(&self, now: Instant) -> Option<core::time::Duration> {
+    pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
         let silence = now.since(self.last_heard.unwrap_or(self.started));
         (silence >= self.params.life).then_some(silence)
     }

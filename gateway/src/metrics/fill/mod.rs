@@ -1,0 +1,85 @@
+//! From the documents of the API to a page, one file for each kind of thing.
+
+mod bgp;
+mod channel;
+mod connection;
+
+use dataplane::{DropReason, WorkerId};
+
+use super::{catalog as m, metric::Metric, page::Page};
+use crate::{
+    api::{self, Facts, model},
+    bgp::report::NeighborReport,
+    events::Sums,
+};
+
+/// What is known at this moment.
+pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) -> Page {
+    let (mut page, status) = (Page::default(), api::status(facts));
+    process(&mut page, facts, &status);
+    // A sum over workers of which one is missing would fall.
+    let complete = facts.reports.len() >= usize::from(facts.setup.workers);
+    page.classes(&m::FAILOVERS, &[], &changes.failovers);
+    for (fault, count) in &changes.left {
+        page.count(&m::DEPARTURES, &[fault.label()], *count);
+    }
+    channel::channels(&mut page, facts, &status.channels);
+    channel::mka(&mut page, &api::mka(facts));
+    connection::connections(&mut page, facts, &status.connections, complete);
+    connection::bfd(&mut page, &api::bfd(facts));
+    bgp::bgp(&mut page, &api::bgp(facts, neighbors));
+    ports(&mut page, facts, &status.ports, complete);
+    page
+}
+
+fn process(page: &mut Page, facts: &Facts, status: &model::Status) {
+    page.info(&m::BUILD, &[&status.version]);
+    page.info(&m::SITE, &[&status.site]);
+    page.moment(&m::START_TIME, &[], status.started);
+    page.flag(&m::DEGRADED, &[], status.state == model::Health::Degraded);
+    for worker in 0..facts.setup.workers {
+        let answered = facts.reports.iter().any(|report| report.snapshot.worker == WorkerId(worker));
+        page.flag(&m::WORKER_UP, &[&worker.to_string()], answered);
+    }
+    for worker in &status.workers {
+        let id = worker.worker.to_string();
+        page.whole(&m::WORKER_GENERATION, &[&id], worker.route_generation);
+        page.size(&m::WORKER_BUFFERS, &[&id, "small"], worker.small_buffers_held);
+        page.size(&m::WORKER_BUFFERS, &[&id, "big"], worker.big_buffers_held);
+    }
+}
+
+fn ports(page: &mut Page, facts: &Facts, ports: &[model::Port], complete: bool) {
+    for port in ports {
+        let name = port.name.as_str();
+        page.info(&m::PORT, &[name, &port.device, &port.role, &port.io]);
+        page.flag(&m::PORT_UP, &[name], port.state == model::PortState::Up);
+        if let Some(octets) = port.tunnel.as_ref().and_then(|tunnel| tunnel.carries) {
+            page.whole(&m::PORT_PATH, &[name], u64::from(octets));
+        }
+        if complete {
+            page.count(&m::PORT_RX_FRAMES, &[name], port.rx_frames);
+            page.count(&m::PORT_RX_BYTES, &[name], port.rx_octets);
+            page.count(&m::PORT_TX_FRAMES, &[name], port.tx_frames);
+            page.count(&m::PORT_TX_BYTES, &[name], port.tx_octets);
+            for (loss, count) in &port.losses {
+                page.count(&m::PORT_LOSSES, &[name, loss], *count);
+            }
+            drops(page, &m::PORT_DROPS, name, &port.drops);
+        }
+    }
+    // The host's TAPs are in no list of ports.
+    let configured = |drop: &model::Drop| ports.iter().any(|port| port.name == drop.name);
+    let all = if complete { api::drops(facts) } else { Vec::new() };
+    for drop in all.iter().filter(|drop| drop.scope == "port" && !configured(drop)) {
+        page.count(&m::PORT_DROPS, &[&drop.name, &drop.reason], drop.count);
+    }
+}
+
+/// All reasons, also those without frames: what appears with its first frame has no rate.
+fn drops(page: &mut Page, metric: &Metric, name: &str, drops: &model::Counts) {
+    for reason in DropReason::ALL {
+        let count = drops.get(reason.label()).copied().unwrap_or(0);
+        page.count(metric, &[name, reason.label()], count);
+    }
+}
