@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::process::output;
+use support::process::output;
 
 /// Channels between the gateways.
 pub(crate) const CHANNELS: u8 = 4;

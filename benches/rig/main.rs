@@ -14,7 +14,6 @@
 #![forbid(unsafe_code)]
 
 mod lab;
-mod process;
 mod report;
 mod site;
 mod small;

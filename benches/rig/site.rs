@@ -13,10 +13,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{
-    lab::{CHANNELS, Lab, Node, channel_mac},
-    process::{Process, output},
-};
+use crate::lab::{CHANNELS, Lab, Node, channel_mac};
+use support::process::{Process, output};
 
 const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
 

@@ -6,11 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use support::process::{Process, output};
 
-use crate::{
-    lab::{Lab, Node},
-    process::{Process, output},
-};
+use crate::lab::{Lab, Node};
 
 const FAR: &str = "10.2.0.10";
 /// Echo requests, each waiting up to a second, before a contender is given up.

@@ -1,5 +1,5 @@
-//! What the benches share: a stopwatch that leaves preparation out, dice that fall the same way in every run, and
-//! frames.
+//! What the benches share: a stopwatch that leaves preparation out, dice that fall the same way in every run,
+//! frames, and processes.
 //!
 //! Criterion's own `iter_batched` makes its inputs one by one and lets them pile up; a gateway works on a few dozen
 //! buffers that stay in the cache. [`timed`] works on the same buffers again and again and stops the watch while they
@@ -8,6 +8,8 @@
 //! The watch counts the CPU time of the thread, not the time of day: on a machine that does other things as well the
 //! time of day says how much of it others took. Reading it is a system call of some 100 ns, twice for each chunk.
 #![forbid(unsafe_code)]
+
+pub mod process;
 
 use core::net::Ipv4Addr;
 use std::time::Duration;

@@ -13,7 +13,8 @@
 //! 1. The per-frame path allocates nothing, locks nothing, logs nothing. Buffers come from a [`Pool`].
 //! 2. A channel and its SecY belong to exactly one worker, so packet numbers and replay windows are plain
 //!    integers and packet number order is wire order.
-//! 3. [`Tables`] never change once built; a newer generation replaces them between two batches.
+//! 3. [`Tables`] never change once built; a newer generation replaces them between two batches. It shares with them what
+//!    did not change, and is made from a [`RouteSet`] in the time that the change takes.
 //! 4. A LAN frame leaves by a channel only through its SecY: fail closed.
 //! 5. Each frame that is dropped has one [`DropReason`], counted once.
 //! 6. No clock, no I/O outside [`port`]: time comes in as `now`.
@@ -65,5 +66,5 @@ pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
     Setup,
 };
-pub use tables::{ConnectionTables, Hop, Tables, Target};
+pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

@@ -1,7 +1,7 @@
 //! The forwarding tables: from a destination address to the next hop of the longest matching prefix.
 //!
-//! A connection has one [`Fib4`] and one [`Fib6`]. Both are built in one go from a set of routes, never change
-//! afterwards, and are shared between workers behind an `Arc`; new routes mean new tables.
+//! A connection has one [`Fib4`] and one [`Fib6`]. They never change, and are shared between workers behind an `Arc`;
+//! new routes mean new tables, which share with the old ones all that did not change.
 //!
 //! # How
 //! Routes are first flattened into [`ranges`]: the sorted list of addresses at which the answer changes. A
@@ -10,20 +10,30 @@
 //! nodes of 256 slots that store each run of equal slots once and find it by counting bits, and leaves that hold the last few
 //! ranges. Everything is generic over the address's width: IPv4 and IPv6 differ in [`key`] alone.
 //!
+//! The control plane keeps the routes in a [`book`], which knows what changed since the last table. Few changes are
+//! [`edit`]ed into a trie, in time that does not depend on how many routes there are; its memory is in chunks
+//! ([`slab`]) that tables share until one is written.
+//!
 //! # Invariants
 //! 1. The answer is that of the longest prefix that covers the address (RFC 1812 §5.2.4.3, RFC 4291 §2.3), whatever the form.
 //! 2. The same routes in the same order give the same table. Of two routes for one prefix the later counts.
-//! 3. A lookup allocates nothing and takes at most one step per octet of the address.
+//! 3. A table that was changed has the nodes and leaves of one that is built from the same routes.
+//! 4. A lookup allocates nothing and takes at most one step per octet of the address.
 
+mod book;
 mod build;
+mod edit;
 mod key;
 mod ranges;
+mod slab;
 mod trie;
 
 use core::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use net::{Ipv4Net, Ipv6Net};
 
+pub(crate) use self::book::Book;
 use self::{
     build::Route,
     key::Key,
@@ -71,28 +81,20 @@ const fn wide(value: u32) -> usize {
 }
 const _: () = assert!(usize::BITS >= u32::BITS);
 
-/// Tables of up to this many ranges, about half as many routes, stay a list.
-const SMALL: usize = 16;
-/// Tables of more ranges than this have a root of 65,536 entries (256 KiB) instead of 256 (1 KiB).
-const LARGE: usize = 1024;
+/// Tables of up to this many routes, at most twice as many ranges, stay a list.
+const SMALL: usize = 8;
+/// Tables of more routes than this have a root of 65,536 entries (256 KiB) instead of 256 (1 KiB).
+const LARGE: usize = 512;
 const _: () = assert!(SMALL < LARGE);
 
-/// One table over addresses of type `K`.
-#[derive(Debug)]
+/// One table over addresses of type `K`; a clone is the same table.
+#[derive(Clone, Debug)]
 enum Fib<K> {
-    Small(Ranges<K>),
-    Large(Trie),
+    Small(Arc<Ranges<K>>),
+    Large(Trie<K>),
 }
 
 impl<K: Key> Fib<K> {
-    fn build(routes: Vec<Route<K>>) -> Self {
-        let ranges = build::flatten(routes);
-        match ranges.len() {
-            len if len <= SMALL => Self::Small(ranges),
-            len => Self::Large(build::trie(&ranges, len > LARGE)),
-        }
-    }
-
     fn lookup(&self, key: K) -> Option<NextHopId> {
         NextHopId::from_entry(match self {
             Self::Small(ranges) => ranges.lookup(key),
@@ -103,21 +105,26 @@ impl<K: Key> Fib<K> {
     fn memory_octets(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Self::Small(ranges) => ranges.memory_octets(),
+                Self::Small(ranges) => size_of::<Ranges<K>>() + ranges.memory_octets(),
                 Self::Large(trie) => trie.memory_octets(),
             }
     }
 }
 
 /// The IPv4 forwarding table of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fib4(Fib<u32>);
 
 impl Fib4 {
+    /// The table of now.
+    pub(crate) fn renew(book: &mut Book<Ipv4Net>) -> Self {
+        Self(book.renew())
+    }
+
     /// The table of `routes`. Host bits of a prefix are ignored; of two routes for one prefix the later counts.
     pub fn build(routes: impl IntoIterator<Item = (Ipv4Net, NextHopId)>) -> Self {
         let route = |(net, id): (Ipv4Net, NextHopId)| Route::new(net.addr().to_bits(), net.prefix_len(), id);
-        Self(Fib::build(routes.into_iter().map(route).collect()))
+        Self(book::build(routes.into_iter().map(route).collect()))
     }
 
     /// The next hop of the longest prefix that covers `destination`; `None` when no prefix does.
@@ -133,14 +140,19 @@ impl Fib4 {
 }
 
 /// The IPv6 forwarding table of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fib6(Fib<u128>);
 
 impl Fib6 {
+    /// The table of now.
+    pub(crate) fn renew(book: &mut Book<Ipv6Net>) -> Self {
+        Self(book.renew())
+    }
+
     /// The table of `routes`. Host bits of a prefix are ignored; of two routes for one prefix the later counts.
     pub fn build(routes: impl IntoIterator<Item = (Ipv6Net, NextHopId)>) -> Self {
         let route = |(net, id): (Ipv6Net, NextHopId)| Route::new(net.addr().to_bits(), net.prefix_len(), id);
-        Self(Fib::build(routes.into_iter().map(route).collect()))
+        Self(book::build(routes.into_iter().map(route).collect()))
     }
 
     /// The next hop of the longest prefix that covers `destination`; `None` when no prefix does.
@@ -169,5 +181,7 @@ impl Default for Fib6 {
     }
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

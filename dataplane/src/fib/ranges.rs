@@ -53,6 +53,11 @@ impl<K: Key> Ranges<K> {
         self.answers.get(at).copied().unwrap_or(NONE)
     }
 
+    /// Each range's start and answer, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, u32)> {
+        self.starts.iter().copied().zip(self.answers.iter().copied())
+    }
+
     /// The answer for `key`: halving down to a window, then all of that compared, without a branch to mispredict.
     #[inline]
     pub(super) fn lookup(&self, key: K) -> u32 {

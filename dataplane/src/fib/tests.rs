@@ -112,9 +112,11 @@ fn crowded6() -> impl Strategy<Value = (Ipv6Net, u32)> {
 
 /// All three forms of one set of routes.
 fn forms<K: Key>(routes: &[Route<K>]) -> [Fib<K>; 3] {
-    let ranges = build::flatten(routes.to_vec());
-    let (tall, flat) = (build::trie(&ranges, false), build::trie(&ranges, true));
-    [Fib::Small(ranges), Fib::Large(tall), Fib::Large(flat)]
+    let (broad, others): (Vec<_>, Vec<_>) = routes.iter().partition(|route| route.is_broad());
+    let [tall, flat] = [false, true].map(|is_flat| {
+        edit::Editor::build(&build::flatten(others.clone()), build::flatten(broad.clone()), is_flat).share()
+    });
+    [Fib::Small(Arc::new(build::flatten(routes.to_vec()))), Fib::Large(tall), Fib::Large(flat)]
 }
 
 proptest! {

@@ -122,7 +122,7 @@ impl Dataplane {
     fn choose(&self, connection: ConnectionId, group: u32, hash: u32) -> Option<Exit> {
         let at = usize::try_from(group).ok()?;
         let live = *self.connections.get(connection.index())?.live.get(at)?;
-        let group = self.tables.connections.get(connection.index())?.groups.get(at)?;
+        let group = self.tables.connections.get(connection.index())?.groups().get(at)?;
         let once = || group.choose(live, hash).map(|hop| Exit::One(hop.interface, hop.gateway));
         self.pair(connection, &group.hops, live).or_else(once)
     }
@@ -145,7 +145,7 @@ impl Dataplane {
 
     fn group_leaves_by(&self, facts: &Facts, group: u32, attachment: bool) -> bool {
         let tables = self.tables.connections.get(facts.connection.index());
-        let group = usize::try_from(group).ok().and_then(|group| tables?.groups.get(group));
+        let group = usize::try_from(group).ok().and_then(|group| tables?.groups().get(group));
         group.is_some_and(|group| {
             group.hops.iter().any(|hop| {
                 let other = self.facts(hop.interface).map(|other| other.place);

@@ -146,14 +146,15 @@ impl Dataplane {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.decide(now);
-            self.choose_again();
+            self.choose_again(|_| true);
         }
     }
 
-    pub(super) fn choose_again(&mut self) {
+    /// Chooses among group members again in the connections at these places.
+    pub(super) fn choose_again(&mut self, wanted: impl Fn(usize) -> bool) {
         let board = &self.board;
-        for (at, state) in self.connections.iter_mut().enumerate() {
-            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| &tables.groups);
+        for (at, state) in self.connections.iter_mut().enumerate().filter(|(at, _)| wanted(*at)) {
+            let groups = self.tables.connections.get(at).map_or(&[][..], |tables| tables.groups());
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {

@@ -437,9 +437,16 @@ impl Dataplane {
             return tables;
         }
         let before = core::mem::replace(&mut self.tables, tables);
-        self.choose_again();
-        self.meet = true;
-        self.neighbor_deadline = Some(Instant::ZERO);
+        let now = Arc::clone(&self.tables);
+        let has_new_ways = |at: usize| match (now.connections.get(at), before.connections.get(at)) {
+            (Some(now), Some(before)) => !now.leads_where(before),
+            (now, before) => now.is_some() || before.is_some(),
+        };
+        self.choose_again(has_new_ways);
+        if (0..now.connections.len().max(before.connections.len())).any(has_new_ways) {
+            self.meet = true;
+            self.neighbor_deadline = Some(Instant::ZERO);
+        }
         before
     }
 

@@ -1,7 +1,7 @@
 //! From `[connection.bgp]` and its neighbours to the speakers and peers of the `bgp` crate.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
 };
 
@@ -44,6 +44,8 @@ pub struct Domain {
     pub base: Vec<(IpNet, Target)>,
     /// Its subnets: next hops are on one of them.
     pub subnets: Vec<(IpNet, InterfaceId)>,
+    /// What the channels below its attachments carry, in Mbit/s, where the configuration says so.
+    pub capacities: BTreeMap<InterfaceId, u64>,
 }
 
 /// One neighbour.
@@ -111,7 +113,13 @@ fn domain(
         own.flat_map(|(id, one)| one.addresses.iter().map(move |net| (net.trunc(), InterfaceId::at(id))));
     let subnets = subnets.filter(|(net, _)| !is_link_local(net.addr())).collect();
     let base = super::routes(config, (at, connection), interfaces);
-    Some(Domain { connection: at, speaker, announce: announced(connection, bgp), peers, base, subnets })
+    let capacity = |(place, one): (usize, &words::Attachment)| {
+        let carries = config.channel(&one.channel)?.capacity?;
+        Some((interface_id(config, at, words::Interface::Attachment(place)), u64::from(carries)))
+    };
+    let capacities = connection.attachments.iter().enumerate().filter_map(capacity).collect();
+    let announce = announced(connection, bgp);
+    Some(Domain { connection: at, speaker, announce, peers, base, subnets, capacities })
 }
 
 /// Our own prefixes, each once, in order.

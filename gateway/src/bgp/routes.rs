@@ -2,12 +2,15 @@
 //! configuration says goes before what neighbours say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
-use bgp::{Family, PeerId, PerFamily, RouteChange, RouteNextHop, rib::PrefixMap, wire::attributes::NextHop};
-use dataplane::{ConnectionTables, Hop, InterfaceId, Target, group::MAX_MEMBERS};
+use bgp::{PeerId, PerFamily, RouteChange, RouteNextHop, wire::attributes::NextHop};
+use dataplane::{
+    ConnectionTables, Hop, InterfaceId, RouteSet, Target, group::MAX_MEMBERS, protection::weights,
+};
 use net::IpNet;
 
 /// Where a neighbour is.
@@ -20,224 +23,168 @@ pub(super) struct Place {
     pub(super) seats: PerFamily<bool>,
 }
 
-/// Hops in the order of their places.
-type Hops = BTreeMap<(InterfaceId, IpAddr), Hop>;
+/// Where packets can go, in one order.
+type Way = (InterfaceId, IpAddr);
 
 /// The routes of one connection.
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// What the configuration says; the later of two for one prefix counts.
-    base: Vec<(IpNet, Target)>,
+    set: RouteSet,
     subnets: Vec<(IpNet, InterfaceId)>,
+    /// What the channel below each interface carries, where the configuration says so.
+    capacities: BTreeMap<InterfaceId, u64>,
     peers: BTreeMap<PeerId, Place>,
-    learned: PrefixMap<u32>,
-    targets: Targets,
-    changed: bool,
+    /// The last next hops, and what they are: most routes lead where the one before led.
+    last: Option<(Vec<RouteNextHop>, Option<Target>)>,
 }
 
 impl Routes {
-    pub(super) fn new(base: Vec<(IpNet, Target)>, subnets: Vec<(IpNet, InterfaceId)>) -> Self {
-        Self {
-            base,
-            subnets,
-            peers: BTreeMap::new(),
-            learned: PrefixMap::default(),
-            targets: Targets::default(),
-            changed: false,
-        }
+    /// `base` is what the configuration says; the later of two for one prefix counts.
+    pub(super) fn new(
+        base: Vec<(IpNet, Target)>,
+        subnets: Vec<(IpNet, InterfaceId)>,
+        capacities: BTreeMap<InterfaceId, u64>,
+    ) -> Self {
+        Self { set: RouteSet::new(base), subnets, capacities, peers: BTreeMap::new(), last: None }
     }
 
     /// The configuration says something else.
     pub(super) fn rebase(&mut self, base: Vec<(IpNet, Target)>) {
-        self.changed |= self.base != base;
-        self.base = base;
+        self.set.rebase(base);
     }
 
     /// Whose routes are gone already.
     pub(super) fn remove_peer(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
+        self.last = None;
     }
 
     pub(super) fn add_peer(&mut self, peer: PeerId, place: Place) {
         self.peers.insert(peer, place);
+        self.last = None;
     }
 
-    /// Takes a change in; it counts from the next [`build`](Self::build) on.
+    /// Takes a change in; it counts from the next [`tables`](Self::tables) on.
     pub(super) fn apply(&mut self, change: &RouteChange) {
         let target = match change {
-            RouteChange::Use { next_hops, .. } => self.target(next_hops),
+            RouteChange::Use { next_hops, .. } => self.known(next_hops),
             RouteChange::Gone { .. } => None,
         };
-        let id = target.map(|target| self.targets.take(target));
-        let before = match id {
-            Some(id) => self.learned.insert(change.prefix(), id),
-            None => self.learned.remove(&change.prefix()),
+        match target {
+            Some(target) => self.set.learn(change.prefix(), target),
+            None => self.set.forget(change.prefix()),
         };
-        if let Some(before) = before {
-            self.targets.release(before);
-        }
-        self.changed |= before != id;
-    }
-
-    /// True once after something changed.
-    pub(super) const fn take_changed(&mut self) -> bool {
-        core::mem::replace(&mut self.changed, false)
     }
 
     pub(super) const fn is_changed(&self) -> bool {
-        self.changed
+        self.set.is_changed()
     }
 
-    /// The table of now.
-    pub(super) fn build(&self) -> ConnectionTables {
-        let learned =
-            self.learned.iter().filter_map(|(prefix, id)| Some((prefix, self.targets.get(*id)?.clone())));
-        ConnectionTables::build(learned.chain(self.base.iter().cloned()))
+    /// The tables of now.
+    pub(super) fn tables(&mut self) -> Arc<ConnectionTables> {
+        self.set.tables()
     }
 
     /// How many prefixes were learnt.
     pub(super) fn learned(&self) -> usize {
-        self.learned.len(Family::Ipv4) + self.learned.len(Family::Ipv6)
+        self.set.len()
     }
 
     /// What is done with packets to exactly this prefix, as far as it was learnt, and whether it counts: the
     /// configuration may say something else.
     pub(super) fn of(&self, prefix: &IpNet) -> Option<(&Target, bool)> {
-        let target = self.targets.get(*self.learned.get(prefix)?)?;
-        Some((target, !self.base.iter().any(|(own, _)| own == prefix)))
+        Some((self.set.learned(prefix)?, !self.set.is_fixed(prefix)))
     }
 
     /// The longest prefix that holds `address`, learnt or not.
     pub(super) fn lookup(&self, address: IpAddr) -> Option<IpNet> {
-        let own = self.base.iter().map(|(net, _)| *net).filter(|net| net.contains(&address));
-        let learned = self.learned.lookup(address).map(|(net, _)| net);
-        own.chain(learned).max_by_key(IpNet::prefix_len)
+        self.set.longest(address)
     }
 
     /// Everything that was learnt and counts, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &Target)> {
-        let shadowed = |prefix: &IpNet| self.base.iter().any(|(own, _)| own == prefix);
-        self.learned
-            .iter()
-            .filter(move |(prefix, _)| !shadowed(prefix))
-            .filter_map(|(prefix, id)| Some((prefix, self.targets.get(*id)?)))
+        self.set.iter().filter(|(prefix, _)| !self.set.is_fixed(prefix))
+    }
+
+    fn known(&mut self, next_hops: &[RouteNextHop]) -> Option<Target> {
+        if let Some((hops, target)) = &self.last
+            && hops == next_hops
+        {
+            return target.clone();
+        }
+        let target = self.target(next_hops);
+        self.last = Some((next_hops.to_vec(), target.clone()));
+        target
     }
 
     fn target(&self, next_hops: &[RouteNextHop]) -> Option<Target> {
-        let weights = weights(next_hops);
-        let hops = next_hops.iter().zip(weights).filter_map(|(hop, weight)| self.hop(hop, weight));
+        let ways = next_hops.iter().filter_map(|hop| Some((self.way(hop)?, hop.bandwidth)));
         // In one order whatever the best one is: flows stay where they are when only that changes.
-        let hops: Hops = hops.map(|hop| ((hop.interface, hop.gateway), hop)).collect();
-        let kept = self.kept_seats(&hops);
-        (!hops.is_empty())
-            .then(|| Target::Via(hops.into_iter().chain(kept).collect::<Hops>().into_values().collect()))
+        let ways: BTreeMap<Way, Option<u64>> = ways.collect();
+        let seats: BTreeSet<Way> = ways.keys().copied().chain(self.kept_seats(&ways)).collect();
+        let hop = |(&(interface, gateway), weight): (&Way, u8)| Hop { interface, gateway, weight };
+        let weights = self.weights(&seats, &ways);
+        (!ways.is_empty()).then(|| Target::Via(seats.iter().zip(weights).map(hop).collect()))
     }
 
-    /// The attachments without a route, each as a hop that carries nothing, when all hops are such attachments.
-    fn kept_seats(&self, hops: &Hops) -> Hops {
+    /// Shares in proportion to the link bandwidths, when every way tells one; by the capacities of the channels otherwise,
+    /// as static routes have them. A seat that no route leads to carries nothing.
+    fn weights(&self, seats: &BTreeSet<Way>, ways: &BTreeMap<Way, Option<u64>>) -> Vec<u8> {
+        let are_told = ways.values().all(|bandwidth| bandwidth.is_some_and(|one| one > 0));
+        let carries = |seat: &Way| match ways.get(seat) {
+            Some(bandwidth) if are_told => *bandwidth,
+            None if are_told => None,
+            Some(_) | None => self.capacities.get(&seat.0).copied(),
+        };
+        let all = weights(&seats.iter().map(carries).collect::<Vec<_>>());
+        seats
+            .iter()
+            .zip(all)
+            .map(|(seat, weight)| if ways.contains_key(seat) { weight.get() } else { 0 })
+            .collect()
+    }
+
+    /// The attachments without a route when all ways are by such attachments.
+    fn kept_seats(&self, ways: &BTreeMap<Way, Option<u64>>) -> Vec<Way> {
         let family = |place: &Place| {
-            hops.keys()
+            ways.keys()
                 .all(|(_, gateway)| if gateway.is_ipv4() { place.seats.ipv4 } else { place.seats.ipv6 })
         };
         let seats: BTreeMap<_, _> =
             self.peers.values().filter(|place| family(place)).map(|place| (place.interface, place)).collect();
-        let taken: BTreeSet<_> = hops.keys().map(|(interface, _)| *interface).collect();
+        let taken: BTreeSet<_> = ways.keys().map(|(interface, _)| *interface).collect();
         if !taken.iter().all(|interface| seats.contains_key(interface)) || seats.len() > MAX_MEMBERS {
-            return Hops::new();
+            return Vec::new();
         }
         let free = seats.into_values().filter(|place| !taken.contains(&place.interface));
-        free.map(|&Place { interface, address: gateway, .. }| {
-            ((interface, gateway), Hop { interface, gateway, weight: 0 })
-        })
-        .collect()
+        free.map(|place| (place.interface, place.address)).collect()
     }
 
     /// RFC 4271 §5.1.3: the next hop is on a network we are on. One that is not (an internal neighbour passed it on as
     /// it was) is reached through the neighbour itself.
-    fn hop(&self, hop: &RouteNextHop, weight: u8) -> Option<Hop> {
+    fn way(&self, hop: &RouteNextHop) -> Option<Way> {
         let place = self.peers.get(&hop.peer)?;
         let gateway = match hop.address {
             // RFC 2545 §3: the link-local address, when there is one, is on the link of the session.
             NextHop::V6 { link_local: Some(link_local), global }
                 if self.subnet_of(global.into()).is_none() =>
             {
-                return Some(Hop { interface: place.interface, gateway: link_local.into(), weight });
+                return Some((place.interface, link_local.into()));
             }
             NextHop::V4(_) | NextHop::V6 { .. } => hop.address.address(),
         };
         let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
         if link_local {
-            return Some(Hop { interface: place.interface, gateway, weight });
+            return Some((place.interface, gateway));
         }
         Some(match self.subnet_of(gateway) {
-            Some(interface) => Hop { interface, gateway, weight },
-            None => Hop { interface: place.interface, gateway: place.address, weight },
+            Some(interface) => (interface, gateway),
+            None => (place.interface, place.address),
         })
     }
 
     fn subnet_of(&self, address: IpAddr) -> Option<InterfaceId> {
         self.subnets.iter().find(|(net, _)| net.contains(&address)).map(|(_, interface)| *interface)
-    }
-}
-
-/// Shares in proportion to the link bandwidths, when every hop tells one; equal shares otherwise.
-fn weights(next_hops: &[RouteNextHop]) -> Vec<u8> {
-    let bandwidths: Option<Vec<u64>> = next_hops.iter().map(|hop| hop.bandwidth).collect();
-    let most = bandwidths.iter().flatten().copied().max().unwrap_or(0);
-    let Some(bandwidths) = bandwidths.filter(|_| most > 0) else { return vec![1; next_hops.len()] };
-    let share = |bandwidth: u64| {
-        let scaled = u128::from(bandwidth) * 255 / u128::from(most);
-        u8::try_from(scaled).unwrap_or(u8::MAX).max(1)
-    };
-    bandwidths.into_iter().map(share).collect()
-}
-
-/// Targets, each once, with a number and a count of its users.
-#[derive(Debug, Default)]
-struct Targets {
-    numbers: HashMap<Target, u32>,
-    slots: Vec<Option<(Target, u32)>>,
-    free: Vec<u32>,
-}
-
-impl Targets {
-    fn take(&mut self, target: Target) -> u32 {
-        if let Some(&number) = self.numbers.get(&target) {
-            if let Some((_, users)) = self.slot(number) {
-                *users += 1;
-            }
-            return number;
-        }
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.numbers.insert(target.clone(), number);
-        if let Some(slot) = usize::try_from(number).ok().and_then(|at| self.slots.get_mut(at)) {
-            *slot = Some((target, 1));
-        }
-        number
-    }
-
-    fn release(&mut self, number: u32) {
-        let Some((_, users)) = self.slot(number) else { return };
-        *users -= 1;
-        if *users > 0 {
-            return;
-        }
-        let slot = usize::try_from(number).ok().and_then(|at| self.slots.get_mut(at));
-        if let Some((target, _)) = slot.and_then(Option::take) {
-            self.numbers.remove(&target);
-            self.free.push(number);
-        }
-    }
-
-    fn slot(&mut self, number: u32) -> Option<&mut (Target, u32)> {
-        self.slots.get_mut(usize::try_from(number).ok()?)?.as_mut()
-    }
-
-    fn get(&self, number: u32) -> Option<&Target> {
-        self.slots.get(usize::try_from(number).ok()?)?.as_ref().map(|(target, _)| target)
     }
 }
 
@@ -269,7 +216,7 @@ mod tests {
             (net("169.254.2.0/30"), InterfaceId(1)),
             (net("10.1.0.0/24"), InterfaceId(2)),
         ];
-        let mut routes = Routes::new(base, subnets);
+        let mut routes = Routes::new(base, subnets, BTreeMap::new());
         for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2"), (3, 1, "fe80::2")] {
             let (address, seats) = (address.parse().unwrap(), PerFamily::both(false));
             let place = Place { interface: InterfaceId(interface), address, seats };
@@ -288,14 +235,15 @@ mod tests {
         let mut routes = routes();
         let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
         routes.apply(&used("10.9.0.0/16", vec![b.clone(), a.clone()]));
-        assert!(routes.take_changed() && !routes.take_changed());
+        assert!(routes.is_changed());
+        routes.tables();
+        assert!(!routes.is_changed());
         let both = [(0, "169.254.1.2".to_owned(), 1), (1, "169.254.2.2".to_owned(), 1)];
         assert_eq!(hops(&routes, "10.9.0.0/16"), both);
         routes.apply(&used("10.9.0.0/16", vec![a, b]));
         assert!(!routes.is_changed(), "another best, the same hops: nothing to build");
         routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
-        assert!(routes.take_changed() && routes.learned() == 0);
-        assert!(routes.targets.slots.iter().all(Option::is_none) && routes.targets.numbers.is_empty());
+        assert!(routes.is_changed() && routes.learned() == 0);
     }
 
     #[test]
@@ -357,15 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn bandwidths_become_weights_when_all_tell_theirs() {
-        let weights_of = |a, b| {
+    fn bandwidths_become_weights_when_all_tell_theirs_and_capacities_otherwise() {
+        let weights_of = |capacities: &[(u16, u64)], a, b| {
             let mut routes = routes();
+            routes.capacities = capacities.iter().map(|(at, carries)| (InterfaceId(*at), *carries)).collect();
             routes.apply(&used("10.9.0.0/16", vec![hop(1, "169.254.1.2", a), hop(2, "169.254.2.2", b)]));
             hops(&routes, "10.9.0.0/16").iter().map(|hop| hop.2).collect::<Vec<_>>()
         };
-        assert_eq!(weights_of(Some(10_000_000_000), Some(5_000_000_000)), [255, 127]);
-        assert_eq!(weights_of(Some(10_000_000_000), Some(1)), [255, 1]);
-        assert_eq!(weights_of(Some(10_000_000_000), None), [1, 1]);
-        assert_eq!(weights_of(Some(0), Some(0)), [1, 1]);
+        let channels = [(0, 10_000), (1, 100_000)];
+        assert_eq!(weights_of(&[], Some(10_000_000_000), Some(5_000_000_000)), [2, 1]);
+        assert_eq!(weights_of(&channels, Some(10_000_000_000), Some(1)), [255, 1]);
+        assert_eq!(weights_of(&[], Some(10_000_000_000), None), [1, 1]);
+        assert_eq!(weights_of(&[], Some(0), Some(0)), [1, 1]);
+        assert_eq!(weights_of(&channels, None, None), [1, 10]);
+        assert_eq!(weights_of(&channels, Some(10_000_000_000), None), [1, 10]);
+        assert_eq!(weights_of(&[(1, 400_000)], None, None), [1, 1], "unknown counts as the smallest");
     }
 }

@@ -88,7 +88,7 @@ impl Speaking {
     ) -> Self {
         let longest = domain.speaker.restarting.map_or(Duration::ZERO, |restart| restart.longest);
         let mut speaker = Speaker::new(domain.speaker, seed, now);
-        let mut routes = Routes::new(domain.base, domain.subnets);
+        let mut routes = Routes::new(domain.base, domain.subnets, domain.capacities);
         for prefix in &domain.announce {
             speaker.announce(*prefix, bgp::own_route(), now);
         }

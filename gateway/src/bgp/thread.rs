@@ -237,9 +237,14 @@ impl Loop {
             let Some(one) = self.speaking.get_mut(at) else { continue };
             one.wait_no_longer(now);
             one.settle_restored(now);
-            for _ in 0..CHANGES {
-                let Some(change) = one.speaker.poll_route_change() else { break };
+            let mut taken = 0;
+            while let Some(change) = one.speaker.poll_route_change() {
                 one.routes.apply(&change);
+                taken += 1;
+                if taken == CHANGES {
+                    self.busy = true;
+                    break;
+                }
             }
         }
     }
@@ -321,10 +326,10 @@ impl Loop {
             }
         }
         for one in &mut self.speaking {
-            if one.routes.take_changed()
+            if one.routes.is_changed()
                 && let Some(place) = connections.get_mut(one.connection)
             {
-                *place = Arc::new(one.routes.build());
+                *place = one.routes.tables();
             }
         }
         let tables = Arc::new(Tables { generation: self.tables.generation + 1, connections });

@@ -1,4 +1,4 @@
-//! Processes that do not outlive the rig.
+//! Processes that do not outlive the measurement.
 
 use std::{
     fs,
@@ -16,20 +16,25 @@ const TICKS: f64 = 100.0;
 
 /// A process of ours. It is asked to end when dropped, and waited for.
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the kernel does not.
+    pub fn start(command: &mut Command) -> Result<Self> {
         let started = command.spawn();
         Ok(Self(started.with_context(|| format!("cannot start {}", command.get_program().display()))?))
     }
 
-    pub(crate) const fn child(&mut self) -> &mut Child {
+    /// The process itself.
+    pub const fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
     /// Seconds of CPU that all its threads have used, in user mode and in the kernel on its behalf.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+    pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).context("the process ended")?;
         // Fields count from behind the name, which may contain anything: utime and stime are the 12th and 13th.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -38,7 +43,7 @@ impl Process {
     }
 
     /// Resident memory in MiB. The kernel counts the mapped rings of packet sockets out of it.
-    pub(crate) fn resident_mib(&self) -> Result<f64> {
+    pub fn resident_mib(&self) -> Result<f64> {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.0.id())).context("the process ended")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -59,7 +64,7 @@ impl Drop for Process {
 }
 
 /// Runs a command to its end and gives what it said.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let name = format!("{command:?}");
     let done = command.output().with_context(|| format!("cannot run {name}"))?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
