@@ -23,10 +23,9 @@ use dataplane::{
     },
 };
 
-use crate::{
-    lab::{Lab, Node, host_mac, lan_mac},
-    process::{Process, output},
-};
+use support::process::{Process, output};
+
+use crate::lab::{Lab, Node, host_mac, lan_mac};
 
 /// What this program does inside a host.
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -198,19 +198,7 @@ impl Gateway {
         let board = Board::new(setup.interfaces.len());
         let depot = Depot::new(plan.pool);
         let (sender, news) = mpsc::unbounded_channel();
-        let (mut workers, mut mailboxes) = (Vec::new(), Vec::new());
-        for at in 0..setup.workers.max(1) {
-            let id = WorkerId(at);
-            let seed = u64::from(std::process::id()) << 16 | u64::from(at);
-            let dataplane = Dataplane::new(id, setup.clone(), board.clone(), Pool::new(depot.clone()), seed)?;
-            let sender = sender.clone();
-            // A control loop that is gone needs no news.
-            let tell = Box::new(move |news| drop(sender.send((id, news))));
-            let (mut worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
-            worker.set_poll(config.runtime.poll);
-            workers.push(worker);
-            mailboxes.push(mailbox);
-        }
+        let (mut workers, mailboxes) = make_workers(&config, &setup, (&board, &depot), &sender)?;
         let mut keys = StaticKeys::default();
         keys.install(&plan, &mut workers, &mut store)?;
         let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
@@ -559,6 +547,29 @@ async fn until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep(due.since(clock::now())).await,
         None => std::future::pending().await,
     }
+}
+
+/// The workers, with their mailboxes, as `config` wants them; they do not run yet.
+fn make_workers(
+    config: &Config,
+    setup: &Arc<Setup>,
+    (board, depot): (&Arc<Board>, &Arc<Depot>),
+    sender: &mpsc::UnboundedSender<(WorkerId, News)>,
+) -> Result<(Vec<Worker>, Vec<Mailbox>)> {
+    let (mut workers, mut mailboxes) = (Vec::new(), Vec::new());
+    for at in 0..setup.workers.max(1) {
+        let id = WorkerId(at);
+        let seed = u64::from(std::process::id()) << 16 | u64::from(at);
+        let dataplane = Dataplane::new(id, setup.clone(), board.clone(), Pool::new(depot.clone()), seed)?;
+        let sender = sender.clone();
+        // A control loop that is gone needs no news.
+        let tell = Box::new(move |news| drop(sender.send((id, news))));
+        let (mut worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
+        worker.set_poll(config.runtime.poll);
+        workers.push(worker);
+        mailboxes.push(mailbox);
+    }
+    Ok((workers, mailboxes))
 }
 
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {
