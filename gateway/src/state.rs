@@ -160,15 +160,22 @@ impl PnStore {
     }
 
     fn write(&self) -> io::Result<()> {
-        let (file, fresh) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.new")));
-        let text = serde_json::to_vec_pretty(&self.numbers)?;
-        let mut out =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        out.write_all(&text)?;
-        out.sync_all()?;
-        fs::rename(&fresh, &file)?;
-        File::open(&self.folder)?.sync_all()
+        replace(&self.folder, FILE, &serde_json::to_vec_pretty(&self.numbers)?)
     }
+}
+
+/// Puts `octets` into the file `name` of `folder`, for nobody but us to read. Whatever happens, the file holds all of them or what
+/// it held before; when this is done they outlive a power cut.
+///
+/// # Errors
+/// What the file system says.
+pub fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+    let fresh = folder.join(format!("{name}.new"));
+    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    out.write_all(octets)?;
+    out.sync_all()?;
+    fs::rename(&fresh, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 fn lock(folder: &Path) -> Result<Flock<File>> {

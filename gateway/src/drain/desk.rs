@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::{Drain, NoDrain, Order, Phase, allow, attachments, through};
-use crate::{api::wall, bgp, clock, control::Workers};
+use crate::{api::wall, bgp, clock, control::Workers, state::replace};
 
 const FILE: &str = "drains.json";
 /// How often traffic on drained channels is looked at while it moves.
@@ -28,7 +28,7 @@ pub struct Desk {
     bgp: Option<bgp::Handle>,
     config: Arc<Config>,
     setup: Arc<Setup>,
-    file: PathBuf,
+    folder: PathBuf,
     drains: Mutex<Vec<Drain>>,
     /// One order at a time.
     turn: tokio::sync::Mutex<()>,
@@ -47,18 +47,18 @@ struct Remembered {
 impl Desk {
     /// Takes up what an earlier process left: everybody is asked again.
     pub fn open(config: Arc<Config>, setup: Arc<Setup>, workers: Workers, bgp: Option<bgp::Handle>) -> Self {
-        let file = config.runtime.state_dir.join(FILE);
+        let folder = config.runtime.state_dir.clone();
         let this = Self {
             workers,
             bgp,
             config,
             setup,
-            file,
+            folder,
             drains: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             news: Notify::new(),
         };
-        for one in read(&this.file) {
+        for one in read(&this.folder.join(FILE)) {
             // A channel that left the configuration needs nothing.
             let Some(channel) = this.channel(&one.channel) else { continue };
             info!(event = "channel.drain", channel = one.channel, restored = true);
@@ -202,7 +202,9 @@ impl Desk {
             forced: one.forced,
         };
         let all: Vec<_> = drains.iter().map(remembered).collect();
-        write(&self.file, &all).map_err(|why| NoDrain::Disk(format!("{}: {why}", self.file.display())))
+        let disk = |why: io::Error| NoDrain::Disk(format!("{}: {why}", self.folder.join(FILE).display()));
+        let text = serde_json::to_vec_pretty(&all).map_err(|why| disk(why.into()))?;
+        replace(&self.folder, FILE, &text).map_err(disk)
     }
 
     fn channel(&self, name: &str) -> Option<ChannelId> {
@@ -228,10 +230,4 @@ fn read(file: &Path) -> Vec<Remembered> {
         warn!(event = "channel.drain_forgotten", file = %file.display(), why = %why, "drained channels carry traffic again");
         Vec::new()
     })
-}
-
-fn write(file: &Path, all: &[Remembered]) -> io::Result<()> {
-    let fresh = file.with_extension("new");
-    fs::write(&fresh, serde_json::to_vec_pretty(all)?)?;
-    fs::rename(&fresh, file)
 }
