@@ -79,6 +79,14 @@ impl Drop for Watch {
     }
 }
 
+/// The next life will know of this one: that is written a moment after routes came.
+fn await_noted(edge: &Edge) {
+    let file = edge.gateway.state().join("bgp-routes.json");
+    edge.await_that("the routes are written down", || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains(THEIRS))
+    });
+}
+
 fn prepare(test: &str, text: &str, daemon: Daemon, more: &'static str) -> Option<(Edge, Peer)> {
     let top =
         if more.contains("bfd") { "debug protocols { states, events };\nprotocol bfd {}\n" } else { "" };
@@ -95,6 +103,9 @@ fn prepare(test: &str, text: &str, daemon: Daemon, more: &'static str) -> Option
             .contains("1 received")
             .then_some(())
     });
+    if !text.contains("\"off\"") {
+        await_noted(&edge);
+    }
     Some((edge, peer))
 }
 
@@ -190,7 +201,7 @@ fn a_gateway_helps_another_one_that_restarts() {
     let up =
         |far: &Gateway| far.api("bfd")["items"].as_array().unwrap().iter().any(|one| one["state"] == "up");
     edge.await_that("routes cross", || edge.uses(THEIRS) && learned(&far) && up(&far));
-    // Both call: the first session may have been one half of a collision.
+    await_noted(&edge);
     let sessions = |far: &Gateway| far.api("bgp")["items"][0]["sessions"].as_u64().unwrap();
     let (before, told) = (sessions(&far), far.events("bgp.down").len());
     edge.gateway.kill();

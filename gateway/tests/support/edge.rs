@@ -111,6 +111,12 @@ impl Edge {
         self.await_that(&format!("{name} is up"), || self.neighbor(name)["state"] == "established");
     }
 
+    /// How many sessions there were with a neighbour. Both ends call: the first one may have been one half of a collision, so
+    /// count from what it is when routes have crossed.
+    pub(crate) fn sessions(&self, name: &str) -> u64 {
+        self.neighbor(name)["sessions"].as_u64().unwrap()
+    }
+
     /// Waits until `done`; what everybody says stands in the message otherwise.
     pub(crate) fn await_that(&self, what: &str, done: impl Fn() -> bool) {
         let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
