@@ -45,7 +45,7 @@ fn story(bed: &Bed) {
     assert!(!pings(), "two of two channels are black holes");
     let healed = bed.status(&["heal"]);
     assert!(healed["channels"].as_array().unwrap().iter().all(|channel| channel["a_to_b"]["loss"] == 0));
-    assert!(pings(), "healed");
+    assert!(Stop::new().poll(Duration::from_secs(10), Duration::ZERO, pings), "healed");
     let cut = bed.status(&["cut", "ch1"]);
     assert_eq!((&cut["channels"][0]["cut"], &cut["channels"][1]["cut"]), (&true.into(), &false.into()));
     let slow = bed.status(&["delay", "ch2", "30ms", "--jitter", "5ms", "--way", "b-to-a"]);
@@ -55,8 +55,7 @@ fn story(bed: &Bed) {
     assert!(killed["gateways"][0]["pid"].is_null(), "{killed}");
     assert!(!pings(), "without a gateway");
     assert!(bed.status(&["start", "a"])["gateways"][0]["pid"].is_u64());
-    let answers = || pings();
-    assert!(Stop::new().poll(Duration::from_secs(10), Duration::ZERO, answers), "with it again");
+    assert!(Stop::new().poll(Duration::from_secs(10), Duration::ZERO, pings), "with it again");
     refusals(bed);
     let again = bed.lab(&["up"]);
     assert!(again.status.success() && text(&again.stderr).contains("is up already"));

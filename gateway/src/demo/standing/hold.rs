@@ -30,7 +30,7 @@ struct Running {
 }
 
 impl Held {
-    /// Builds the sites and writes their files; starts the gateways when it is asked for, and waits for their channels.
+    /// Builds the sites and writes their files; starts the gateways when it is asked for, and waits for their channels and routes.
     pub(super) fn begin(place: Place, setup: Setup, entered: Entered, stop: &Stop) -> anyhow::Result<Self> {
         let Setup { mode, channels, .. } = setup;
         let plan = Plan { mode, channels, channel_mtu: CHANNEL_MTU, next_key_after: None };
@@ -52,6 +52,10 @@ impl Held {
             if let Some(gateway) = &mut running.gateway {
                 gateway.wait_live(self.setup.channels.into(), PATIENCE, &self.stop)?;
             }
+        }
+        // Hosts reach each other only by routes that the sites have told each other.
+        for gateway in self.gateways.iter().filter_map(|running| running.gateway.as_ref()) {
+            gateway.wait_ways(self.setup.channels.into(), PATIENCE, &self.stop)?;
         }
         Ok(())
     }
@@ -154,5 +158,5 @@ fn names(names: &[String]) -> Vec<&str> {
 
 /// As in the demo.
 const CHANNEL_MTU: u32 = 1600;
-/// How long the gateways may take until all channels are live.
+/// How long the gateways may take until all channels are live, and then until they know all ways.
 const PATIENCE: Duration = Duration::from_secs(10);
