@@ -465,13 +465,18 @@ impl Peer {
         let Some(link) = self.links.get_mut(at) else { return };
         self.events.push_back(PeerEvent::HangUp(link.serial, Vec::new()));
         link.session.handle_closed(now);
-        while let Some(event) = self.links.get_mut(at).and_then(|link| link.session.poll_event(now)) {
-            self.translate(at, event, now);
-        }
+        self.settle_link(at, now);
         // Nothing above removes a link, so the index is still right.
         if at < self.links.len() {
             let link = self.links.remove(at);
             self.bury(&link);
+        }
+    }
+
+    /// Translates everything that a link has to tell.
+    fn settle_link(&mut self, at: usize, now: Instant) {
+        while let Some(event) = self.links.get_mut(at).and_then(|link| link.session.poll_event(now)) {
+            self.translate(at, event, now);
         }
     }
 
@@ -550,14 +555,16 @@ impl Peer {
     }
 
     fn come_up(&mut self, at: usize, agreed: Box<Negotiated>, now: Instant) {
-        self.up_since = Some(now);
         for other in (0..self.links.len()).filter(|other| *other != at) {
             let talks = self.links.get(other).is_some_and(|link| link.session.state().is_connected());
             // A connection that the peer will prefer, once it has our OPEN, must not be closed from here.
             if !(talks && self.is_winner(other, agreed.peer_id)) {
                 self.dump(other, now);
+                // Its end comes before our beginning: it may have been the session until now.
+                self.settle_link(other, now);
             }
         }
+        self.up_since = Some(now);
         self.events.push_back(PeerEvent::Up(agreed));
     }
 

@@ -13,7 +13,7 @@ mod world;
 
 use ::net::Instant;
 use bgp::{
-    Asn, Event, Family, RestartMode, Restarting, SessionEnd,
+    Asn, Event, Family, Io, RestartMode, Restarting, SessionEnd,
     fsm::State,
     peer::{PathWatch, Standing},
     wire::{
@@ -22,7 +22,7 @@ use bgp::{
     },
 };
 use bgp::{
-    PeerConfig, RouterId, Speaker,
+    PeerConfig, RouterId, Speaker, own_route,
     wire::{
         header::{self, MessageType},
         open::Open,
@@ -71,10 +71,14 @@ fn simultaneous_opens_leave_exactly_one_session() {
         world.max_delay = 1 + seed % 40;
         let (a, b) = (world.node(65001, 1), world.node(65002, 2));
         let (ab, ba) = world.join(a, b, |_, _| {});
+        world.announce(a, "10.1.0.0/16");
+        world.announce(b, "10.2.0.0/16");
         world.start();
         assert!(world.run_until(secs(60), |world| world.all_up()), "seed {seed}");
         world.run(secs(120));
         assert!(world.all_up(), "seed {seed}");
+        let crossed = (world.fib(a, "10.2.0.0/16").len(), world.fib(b, "10.1.0.0/16").len());
+        assert_eq!(crossed, (1, 1), "seed {seed}");
         for (node, peer) in [(a, ab), (b, ba)] {
             flaps += world.status(node, peer).sessions - 1;
         }
@@ -87,6 +91,46 @@ fn simultaneous_opens_leave_exactly_one_session() {
     // A session is exchanged for the other one when the second connection completed between our OPEN and
     // their KEEPALIVE on the first: rare, and over within a round trip.
     assert!(flaps <= 30, "{flaps} sessions were given up after they had come up, in 600");
+}
+
+// RFC 4271 clause 6.8: one connection is the session already when OPEN and KEEPALIVE arrive in one piece on the one that stays. The
+// end of the first must not be taken for the end of the second.
+#[test]
+fn a_session_that_takes_the_place_of_another_one_at_once_is_whole() {
+    let now = Instant::ZERO.after(secs(1));
+    let mut theirs = Speaker::new(world::speaker_config(65001, 1), 1, now);
+    let far = theirs.add_peer(world::peer_config(1, 1, 2, Asn(65002))).expect("room");
+    theirs.start_peer(far, now);
+    let calling = theirs.accept(far, now).expect("welcome");
+    let open = theirs.poll_transmit(calling, now).expect("an OPEN");
+    let keepalive = header::emit(MessageType::Keepalive, &[]);
+
+    // The larger identifier is ours: the connection that we made stays.
+    let mut ours = Speaker::new(world::speaker_config(65002, 2), 1, now);
+    let peer = ours.add_peer(world::peer_config(1, 2, 1, Asn(65001))).expect("room");
+    ours.announce(net("10.2.0.0/16"), own_route(), now);
+    ours.start_peer(peer, now);
+    let dialled = core::iter::from_fn(|| ours.poll_io()).find_map(|io| match io {
+        Io::Connect(id) => Some(id),
+        Io::Close(..) => None,
+    });
+    let dialled = dialled.expect("it dials");
+    let called = ours.accept(peer, now).expect("welcome");
+    ours.handle_bytes(called, &open, now);
+    assert!(ours.handle_connected(dialled, now));
+    ours.handle_bytes(called, &keepalive, now);
+    ours.handle_bytes(dialled, &[&open[..], &keepalive[..]].concat(), now);
+    let told: Vec<_> = core::iter::from_fn(|| ours.poll_event())
+        .filter_map(|event| match event {
+            Event::Up { .. } => Some("up"),
+            Event::Down { was_up: true, .. } => Some("down"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["up", "down", "up"]);
+    while ours.poll_transmit(dialled, now).is_some() {}
+    let status = ours.status(peer).expect("it is there");
+    assert_eq!((status.state, status.families.ipv4.announced), (State::Established, 1));
 }
 
 // RFC 4271 clause 6.5.
