@@ -2,7 +2,7 @@
 //!
 //! Needs root and the tools; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 
@@ -145,17 +145,22 @@ fn a_key_that_starts_takes_over_and_loses_nothing() {
     let runs = traffic(&sites);
     flows(&sites);
     assert_eq!(sites.a.mka("ch1")["principal"], "c1c1c1c1c1c1c1c1");
+    next_key_carries(&sites, runs);
+    assert!(sites.a.log().contains("another CAK is principal"));
+    sites.assert_clean();
+    sites.end();
+}
+
+/// The key of CKN 1234 takes over at both ends, and the traffic loses nothing by it.
+fn next_key_carries(sites: &Sites, runs: [UdpRun; 2]) {
     for gateway in [&sites.a, &sites.b] {
         until("the new key carries", PATIENCE, || (gateway.mka("ch1")["key"]["ckn"] == "1234").then_some(()));
     }
-    flows(&sites);
+    flows(sites);
     for report in runs.map(|run| run.stop().unwrap()) {
         let totals = report.totals();
         assert_eq!((totals.lost, totals.duplicated, totals.damaged), (0, 0, 0), "{totals:?}");
     }
-    assert!(sites.a.log().contains("another CAK is principal"));
-    sites.assert_clean();
-    sites.end();
 }
 
 /// A key chain grows while it is used: no restart, and the new key takes over when it starts.
@@ -173,14 +178,7 @@ fn a_key_that_a_reload_brings_takes_over_and_loses_nothing() {
         let told = gateway.says("reload");
         assert!(told.contains("channel ch1 its key chain changes: 2 instead of 1 CAKs"), "{told}");
     }
-    for gateway in [&sites.a, &sites.b] {
-        until("the new key carries", PATIENCE, || (gateway.mka("ch1")["key"]["ckn"] == "1234").then_some(()));
-    }
-    flows(&sites);
-    for report in runs.map(|run| run.stop().unwrap()) {
-        let totals = report.totals();
-        assert_eq!((totals.lost, totals.duplicated, totals.damaged), (0, 0, 0), "{totals:?}");
-    }
+    next_key_carries(&sites, runs);
     sites.assert_clean();
     sites.end();
 }

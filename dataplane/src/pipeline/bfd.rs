@@ -58,12 +58,22 @@ impl Dataplane {
 
 /// What frames and time do.
 impl Dataplane {
+    /// A packet with its checksum: a peer on this machine leaves that to whoever is last. `None`: it cannot be had, and the packet
+    /// is dropped.
+    pub(super) fn with_checksum(&mut self, blame: Blame, mut frame: Frame) -> Option<Frame> {
+        if finish_checksum(&mut frame).is_ok() {
+            return Some(frame);
+        }
+        self.drop(blame, DropReason::BadOffload, frame);
+        None
+    }
+
     /// Takes a packet for one of our addresses, if it is for a BFD session; gives it back otherwise.
     pub(super) fn take_bfd(
         &mut self,
         facts: &Facts,
         blame: Blame,
-        mut frame: Frame,
+        frame: Frame,
         now: Instant,
     ) -> Option<Frame> {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
@@ -73,11 +83,7 @@ impl Dataplane {
             self.crossings.push((worker, Crossing::Bfd { interface: facts.id, frame }));
             return None;
         }
-        // A peer on this machine leaves its checksum to whoever is last.
-        if finish_checksum(&mut frame).is_err() {
-            self.drop(blame, DropReason::BadOffload, frame);
-            return None;
-        }
+        let frame = self.with_checksum(blame, frame)?;
         self.hear_bfd(facts, blame, frame, now);
         None
     }

@@ -11,7 +11,6 @@ use super::{Blame, Dataplane, Event, Facts, local::push_header};
 use crate::{
     DropReason, Fault, Faults, Frame, InterfaceId, Place,
     bfd::Datagram,
-    offload::finish_checksum,
     stamp::{
         self, ErrorEstimate, Mode, Ntp, Quality, Reflector, Report, Sender, SenderParams, SessionKey,
         Thresholds, WallClock, Why,
@@ -204,7 +203,7 @@ impl Dataplane {
         &mut self,
         facts: &Facts,
         blame: Blame,
-        mut frame: Frame,
+        frame: Frame,
         now: Instant,
     ) -> Option<Frame> {
         if self.probing.is_empty() {
@@ -214,11 +213,7 @@ impl Dataplane {
         let port = Datagram::udp_port(l3).filter(|port| [stamp::PORT, SOURCE_PORT].contains(port));
         let at = self.probing.iter().position(|one| one.interface == facts.id);
         let (Some(port), Some(at)) = (port, at) else { return Some(frame) };
-        // A peer on this machine leaves its checksum to whoever is last.
-        if finish_checksum(&mut frame).is_err() {
-            self.drop(blame, DropReason::BadOffload, frame);
-            return None;
-        }
+        let frame = self.with_checksum(blame, frame)?;
         let l3 = frame.buf.get(net::Ethernet::LEN..).unwrap_or_default();
         let done = match Datagram::parse(l3) {
             Ok(datagram) if port == SOURCE_PORT => self
