@@ -6,7 +6,7 @@
 mod support;
 
 use nix::sys::signal::Signal;
-use support::edge::{Edge, ONE_SESSION, Setting};
+use support::edge::{Edge, FAR, ONE_SESSION, Setting};
 use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
 use support::shell::{must, ping};
@@ -38,14 +38,6 @@ fn a_neighbour_is_shut_down_with_a_word_and_stays_down_until_it_is_enabled() {
     assert_eq!(edge.gateway.cli(&["bgp", "enable", "r1"]).status, Some(1), "it runs already");
     edge.end();
 }
-
-const FAR: &str = "[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"p1\"\ndevice = \"eth0\"\n\
-    [[channel]]\nname = \"ch1\"\ninterconnect = \"x\"\nport = \"p1\"\n[channel.macsec]\npolicy = \"off\"\n\
-    [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
-    [[connection.attachment]]\nchannel = \"ch1\"\naddress = [\"10.255.0.2/30\"]\npeer = [\"10.255.0.1\"]\n\
-    [connection.attachment.bfd]\nmin_tx = \"100ms\"\n\
-    [connection.bgp]\nasn = 65002\nannounce = [\"203.0.113.0/24\"]\n\
-    [[connection.neighbor]]\non = \"ch1\"\nasn = 65001\nconnect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n";
 
 // RFC 5880 §6.8.16, RFC 5882 §4.2: nobody takes it for a failure. (BIRD 2.0 does, and ends its BGP session.)
 #[test]

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateway::lab::Process;
-use support::edge::{Edge, ONE_SESSION, Setting};
+use support::edge::{Edge, FAR, ONE_SESSION, Setting};
 use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
 use support::shell::{must, ping, until};
@@ -169,15 +169,6 @@ fn bfd_that_dies_with_the_gateway_does_not_end_the_help() {
     nothing_was_lost(&edge, &peer, &watch, "BIRD with BFD, killed");
     edge.end();
 }
-
-const FAR: &str = "[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"p1\"\ndevice = \"eth0\"\n\
-    [[channel]]\nname = \"ch1\"\ninterconnect = \"x\"\nport = \"p1\"\n[channel.macsec]\npolicy = \"off\"\n\
-    [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
-    [[connection.attachment]]\nchannel = \"ch1\"\naddress = [\"10.255.0.2/30\"]\npeer = [\"10.255.0.1\"]\n\
-    [connection.attachment.bfd]\nmin_tx = \"100ms\"\n\
-    [connection.bgp]\nasn = 65002\nannounce = [\"203.0.113.0/24\"]\n\
-    [[connection.neighbor]]\non = \"ch1\"\nname = \"r1\"\nasn = 65001\nconnect_retry = \"1s\"\n\
-    import = \"accept\"\nexport = \"accept\"\n";
 
 // Two of us, with BFD: one restarts, the other one helps (which is the default) and never takes a route out.
 #[test]

@@ -138,6 +138,16 @@ impl Edge {
     }
 }
 
+/// Another gateway at the far end, with BFD at 100 ms: it announces 203.0.113.0/24.
+pub(crate) const FAR: &str = "[[interconnect]]\nname = \"x\"\n[[port]]\nname = \"p1\"\ndevice = \"eth0\"\n\
+    [[channel]]\nname = \"ch1\"\ninterconnect = \"x\"\nport = \"p1\"\n[channel.macsec]\npolicy = \"off\"\n\
+    [[connection]]\nname = \"blue\"\ninterconnect = \"x\"\n\
+    [[connection.attachment]]\nchannel = \"ch1\"\naddress = [\"10.255.0.2/30\"]\npeer = [\"10.255.0.1\"]\n\
+    [connection.attachment.bfd]\nmin_tx = \"100ms\"\n\
+    [connection.bgp]\nasn = 65002\nannounce = [\"203.0.113.0/24\"]\n\
+    [[connection.neighbor]]\non = \"ch1\"\nname = \"r1\"\nasn = 65001\nconnect_retry = \"1s\"\n\
+    import = \"accept\"\nexport = \"accept\"\n";
+
 /// The node at the far end of a link.
 fn node(link: u8) -> String {
     if link == 0 { "peer".to_owned() } else { format!("peer{}", link + 1) }
