@@ -53,8 +53,8 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved,
+    PortSnapshot, ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
@@ -64,8 +64,8 @@ pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
 pub use setup::{
-    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place, PortSetup, Protection,
-    Setup,
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
+    PortSetup, Protection, Setup,
 };
 pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

@@ -117,7 +117,9 @@ impl Faults {
     /// True when nothing at all can be sent: the link is down, there is no key, or LACP has not agreed.
     pub fn is_cut(self) -> bool {
         use Fault::{Drill, LacpDown, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
-        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown, LacpDown].iter().any(|fault| self.has(*fault))
+        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown, LacpDown]
+            .iter()
+            .any(|fault| self.has(*fault))
     }
 
     /// True when it carries what nothing live can: at worst it is drained or of bad quality.

@@ -17,7 +17,9 @@ pub(crate) fn log(lag: &str, channel: &str, event: LacpEvent) {
             key = partner.key,
             port = partner.port
         ),
-        LacpEvent::KeptOut(why) => warn!(event = "lacp.kept_out", lag, channel, why = word(why), "{}", remedy(why)),
+        LacpEvent::KeptOut(why) => {
+            warn!(event = "lacp.kept_out", lag, channel, why = word(why), "{}", remedy(why))
+        }
         LacpEvent::Churn { actor, begins } => {
             let end = if actor { "ours" } else { "the partner's" };
             if begins {
@@ -42,7 +44,9 @@ const fn remedy(why: Kept) -> &'static str {
         Kept::Unheard => {
             "nobody speaks LACP at the other end: switch it on there, or make one end active; where MACsec's parameters differ (SCI, keys), nothing gets through either"
         }
-        Kept::Loopback => "it hears this system itself: the link is a loop, or both ends have one MAC address",
+        Kept::Loopback => {
+            "it hears this system itself: the link is a loop, or both ends have one MAC address"
+        }
         Kept::OtherPartner => {
             "it leads to another system, or another group there, than the other members: look at the cabling and at the peer's key"
         }

@@ -93,7 +93,8 @@ impl Context<'_> {
         report: &mut Report,
     ) -> Option<Attachment> {
         let link = self.link(attachment, report);
-        let raw_channel = link.as_ref().and_then(|at| items(&self.document.channel).get(at.channel().index()));
+        let raw_channel =
+            link.as_ref().and_then(|at| items(&self.document.channel).get(at.channel().index()));
         let raw_channel = raw_channel.map(|at| &at.value);
         if let (Some(name), Some(channel)) = (attachment.link(), raw_channel) {
             self.same_interconnect(name, channel, report);
@@ -135,7 +136,11 @@ impl Context<'_> {
             (None, None) => {
                 if !attachment.is_wrong("channel") && !attachment.is_wrong("lag") {
                     report
-                        .add(Code::MissingKey, attachment.here, "`channel` is missing in [[connection.attachment]]")
+                        .add(
+                            Code::MissingKey,
+                            attachment.here,
+                            "`channel` is missing in [[connection.attachment]]",
+                        )
                         .help("add channel = \"ch1\", or lag = \"lag1\"");
                 }
                 None
@@ -146,7 +151,11 @@ impl Context<'_> {
     fn lag(&self, attachment: &raw::Attachment, name: &At<String>, report: &mut Report) -> Option<Link> {
         if self.connection.mode() == Mode::Transparent && attachment.vlan.is_none() {
             report
-                .add(Code::LagWire, name.span, "an untagged wire takes every frame, and LAG and customer both speak LACP")
+                .add(
+                    Code::LagWire,
+                    name.span,
+                    "an untagged wire takes every frame, and LAG and customer both speak LACP",
+                )
                 .help("give the attachment a `vlan`");
         }
         let lag: Ref<_> = self.names.lag(name, report)?;

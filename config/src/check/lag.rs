@@ -60,7 +60,9 @@ fn key(lag: &raw::Lag, at: usize, keys: &mut BTreeMap<u16, Span>, report: &mut R
 fn in_use(document: &Document, names: &Names<'_>) -> BTreeMap<usize, (Span, &'static str)> {
     let attachments = items(&document.connection).iter().flat_map(|one| items(&one.value.attachment));
     let channels = attachments.filter_map(|at| at.value.channel.as_ref());
-    channels.filter_map(|name| Some((names.channels.place(&name.value)?, (name.span, "an attachment")))).collect()
+    channels
+        .filter_map(|name| Some((names.channels.place(&name.value)?, (name.span, "an attachment"))))
+        .collect()
 }
 
 fn members(
@@ -86,7 +88,11 @@ fn members(
     }
     if let Some(min) = lag.min_links.as_ref().filter(|min| usize::from(min.value) > list.len()) {
         report
-            .add(Code::LagMinLinks, min.span, format!("min_links is {}, and there are {} members", min.value, list.len()))
+            .add(
+                Code::LagMinLinks,
+                min.span,
+                format!("min_links is {}, and there are {} members", min.value, list.len()),
+            )
             .help("the LAG would never be up: use as many as there are members, or fewer");
     }
     let mut found = Vec::new();
@@ -110,8 +116,11 @@ fn members(
 
 /// Every frame may leave by every member, to one system.
 fn alike(document: &Document, members: &[(&At<String>, Ref<crate::model::Channel>)], report: &mut Report) {
-    let raw = |channel: &Ref<crate::model::Channel>| items(&document.channel).get(channel.index()).map(|at| &at.value);
-    let Some((first_name, first)) = members.first().and_then(|(name, channel)| Some((name, raw(channel)?))) else {
+    let raw = |channel: &Ref<crate::model::Channel>| {
+        items(&document.channel).get(channel.index()).map(|at| &at.value)
+    };
+    let Some((first_name, first)) = members.first().and_then(|(name, channel)| Some((name, raw(channel)?)))
+    else {
         return;
     };
     for (at, (name, channel)) in members.iter().enumerate() {
@@ -123,13 +132,24 @@ fn alike(document: &Document, members: &[(&At<String>, Ref<crate::model::Channel
         });
         if let Some((other, _)) = same_port {
             report
-                .add(Code::LagMember, name.span, format!("`{}` is on the same port as another member", name.value))
+                .add(
+                    Code::LagMember,
+                    name.span,
+                    format!("`{}` is on the same port as another member", name.value),
+                )
                 .also(other.span, "that one")
                 .help("members fail apart only when they are on ports of their own");
         }
-        if first.interconnect.is_some() && one.interconnect.is_some() && text(&first.interconnect) != text(&one.interconnect) {
+        if first.interconnect.is_some()
+            && one.interconnect.is_some()
+            && text(&first.interconnect) != text(&one.interconnect)
+        {
             report
-                .add(Code::LagMember, name.span, format!("`{}` belongs to another interconnect than the first member", name.value))
+                .add(
+                    Code::LagMember,
+                    name.span,
+                    format!("`{}` belongs to another interconnect than the first member", name.value),
+                )
                 .also(first_name.span, "the first member")
                 .help("all members of a LAG lead to one system");
         }
@@ -144,7 +164,8 @@ fn alike(document: &Document, members: &[(&At<String>, Ref<crate::model::Channel
 
 /// What a channel's MTU is, as far as the file says, and what MACsec takes of it.
 fn carries(channel: &raw::Channel) -> (Option<u16>, Option<u16>) {
-    let overhead = channel.macsec.as_ref().map(|at| overhead(at.value.policy(), super::macsec::include_sci(&at.value)));
+    let overhead =
+        channel.macsec.as_ref().map(|at| overhead(at.value.policy(), super::macsec::include_sci(&at.value)));
     (given(channel.mtu.as_ref()), overhead)
 }
 
@@ -174,7 +195,8 @@ fn unused(document: &Document, names: &Names<'_>, report: &mut Report) {
 /// How many links the peers' clouds put into one LAG.
 fn profile(document: &Document, names: &Names<'_>, lag: &raw::Lag, report: &mut Report) {
     let list = items(&lag.members);
-    let channel = list.first().and_then(|name| items(&document.channel).get(names.channels.place(&name.value)?));
+    let channel =
+        list.first().and_then(|name| items(&document.channel).get(names.channels.place(&name.value)?));
     let interconnect = channel.and_then(|at| at.value.interconnect.as_ref());
     let profile = super::channel::profile_of(document, names, interconnect);
     let most = match profile {

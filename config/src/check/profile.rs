@@ -127,7 +127,10 @@ pub(super) fn attachment(attachment: &raw::Attachment, profile: Profile, report:
 /// Google speaks LACP on every link, even a single one; where nobody answers, its end stays detached.
 pub(super) fn needs_lacp(attachment: &raw::Attachment, profile: Profile, report: &mut Report) {
     let Some(channel) = attachment.channel.as_ref().filter(|_| profile == Profile::GcpCci) else { return };
-    let message = format!("a peer of profile \"{profile}\" speaks LACP on every link, and channel `{}` is in no LAG", channel.value);
+    let message = format!(
+        "a peer of profile \"{profile}\" speaks LACP on every link, and channel `{}` is in no LAG",
+        channel.value
+    );
     report.add(Code::ProfileWarns, channel.span, message).help(format!(
         "add [[lag]] with members = [\"{}\"] and name it here with `lag`, unless a switch in between speaks LACP",
         channel.value

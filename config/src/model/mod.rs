@@ -36,8 +36,8 @@ pub use reference::Ref;
 
 pub use crate::raw::{
     AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LagMode, LagTimers,
-    LimitAction, LogFormat, Mode, Policy, Poll, Profile, Protection, QualityAction, Role, RouteOrigin, RouteSource, RxRing, TagType,
-    UnderlayKind, Validate, Verdict,
+    LimitAction, LogFormat, Mode, Policy, Poll, Profile, Protection, QualityAction, Role, RouteOrigin,
+    RouteSource, RxRing, TagType, UnderlayKind, Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 

@@ -90,7 +90,11 @@ impl Aggregator {
                 && !port.actor.state.has(PortState::DEFAULTED)
                 && (port.partner.system_id(), port.partner.port) == (pdu.actor.system_id(), pdu.actor.port)
         };
-        self.ports.iter_mut().enumerate().filter(|(at, port)| moved(*at, port)).for_each(|(_, port)| port.initialize());
+        self.ports
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, port)| moved(*at, port))
+            .for_each(|(_, port)| port.initialize());
         if let Some(port) = self.ports.get_mut(member) {
             port.hear(pdu, now);
         }
@@ -100,7 +104,10 @@ impl Aggregator {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|due| due <= now) {
-            self.ports.iter_mut().for_each(|port| port.receive_timeout(now));
+            for port in &mut self.ports {
+                port.receive_timeout(now);
+                port.wait_timeout(now);
+            }
             self.settle(now);
         }
     }
@@ -109,7 +116,7 @@ impl Aggregator {
     fn settle(&mut self, now: Instant) {
         for _ in 0..ROUNDS * self.ports.len() {
             let mut moved = select(&mut self.ports);
-            let ready = self.is_ready(now);
+            let ready = self.is_ready();
             for port in &mut self.ports {
                 moved |= port.advance(ready, now);
             }
@@ -130,11 +137,12 @@ impl Aggregator {
     }
 
     /// Ready (§6.4.14.1): all that wait have waited long enough; or all there are, those on standby aside, are here.
-    fn is_ready(&self, now: Instant) -> bool {
+    fn is_ready(&self) -> bool {
         let here = |port: &Port| {
-            port.selected == Selected::Standby || port.selected == Selected::Selected && port.mux != MuxState::Detached
+            port.selected == Selected::Standby
+                || port.selected == Selected::Selected && port.mux != MuxState::Detached
         };
-        self.ports.iter().all(|port| port.is_ready(now)) || self.ports.iter().all(here)
+        self.ports.iter().all(Port::is_ready) || self.ports.iter().all(here)
     }
 
     /// The next LACPDU to send, and by which member.
@@ -177,7 +185,9 @@ impl Aggregator {
 
     fn set_of(&self, is: impl Fn(&Port) -> bool) -> u64 {
         let members = self.ports.iter().enumerate().filter(|(_, port)| is(port));
-        members.fold(0, |set, (at, _)| set | u32::try_from(at).map_or(0, |at| 1_u64.checked_shl(at).unwrap_or(0)))
+        members.fold(0, |set, (at, _)| {
+            set | u32::try_from(at).map_or(0, |at| 1_u64.checked_shl(at).unwrap_or(0))
+        })
     }
 
     /// What people see of each member.

@@ -49,9 +49,10 @@ impl Churn {
             state @ (ChurnState::Monitor | ChurnState::Churn) => state,
         };
         self.due = match self.state {
-            ChurnState::Monitor if enabled => {
-                self.due.filter(|_| before == ChurnState::Monitor).or_else(|| Some(now.after(CHURN_DETECTION)))
-            }
+            ChurnState::Monitor if enabled => self
+                .due
+                .filter(|_| before == ChurnState::Monitor)
+                .or_else(|| Some(now.after(CHURN_DETECTION))),
             ChurnState::Monitor | ChurnState::NoChurn | ChurnState::Churn => None,
         };
         let churns = |state| state == ChurnState::Churn;

@@ -80,9 +80,16 @@ impl Port {
         self.ntt |= next != MuxState::Waiting;
     }
 
-    /// Ready_N: wait_while_timer has expired.
-    pub(super) fn is_ready(&self, now: Instant) -> bool {
-        self.mux != MuxState::Waiting || self.wait_while.is_none_or(|due| due <= now)
+    /// wait_while_timer, when it has expired.
+    pub(super) fn wait_timeout(&mut self, now: Instant) {
+        if self.wait_while.is_some_and(|due| due <= now) {
+            self.wait_while = None;
+        }
+    }
+
+    /// Ready_N: it does not wait, or wait_while_timer has expired.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.wait_while.is_none()
     }
 
     /// Whether frames from the port are taken.

@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use net::{MacAddr, cursor::{Malformed, Reader}};
+use net::{
+    MacAddr,
+    cursor::{Malformed, Reader},
+};
 
 use super::state::{PortInfo, PortState};
 

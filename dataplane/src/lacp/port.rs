@@ -173,7 +173,8 @@ impl Port {
 
     /// When anything happens by itself.
     pub(super) fn due(&self) -> Option<Instant> {
-        let timers = [self.current_while, self.wait_while, self.grace, self.actor_churn.due, self.partner_churn.due];
+        let timers =
+            [self.current_while, self.wait_while, self.grace, self.actor_churn.due, self.partner_churn.due];
         timers.into_iter().fold(self.transmit_due(), earliest)
     }
 

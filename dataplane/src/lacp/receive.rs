@@ -6,8 +6,8 @@ use net::Instant;
 
 use super::{
     LONG_TIMEOUT, SHORT_TIMEOUT,
-    port::Port,
     pdu::Lacpdu,
+    port::Port,
     selection::{Kept, Selected},
     state::{PortInfo, PortState},
 };
@@ -109,8 +109,7 @@ impl Port {
         self.update_selected(pdu);
         self.update_ntt(pdu);
         self.record_pdu(pdu);
-        let timeout =
-            if self.actor.state.has(PortState::TIMEOUT) { SHORT_TIMEOUT } else { LONG_TIMEOUT };
+        let timeout = if self.actor.state.has(PortState::TIMEOUT) { SHORT_TIMEOUT } else { LONG_TIMEOUT };
         self.current_while = Some(now.after(timeout));
         self.actor.state.set(PortState::EXPIRED, false);
         self.receive = ReceiveState::Current;

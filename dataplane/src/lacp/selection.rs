@@ -64,6 +64,8 @@ pub(super) fn select(ports: &mut [Port]) -> bool {
 
 fn wish(port: &Port, chosen: Option<LinkId>) -> Selected {
     match candidate(port) {
+        // Nobody can tell anything new of it.
+        _ if !port.enabled => port.selected,
         Err(why) => Selected::Unselected(why),
         Ok(_) if port.standby => Selected::Standby,
         Ok(id) if Some(id) == chosen => Selected::Selected,
@@ -78,14 +80,17 @@ fn candidate(port: &Port) -> Result<LinkId, Kept> {
         _ if port.actor.state.has(PortState::DEFAULTED) => Err(Kept::Unheard),
         ReceiveState::Defaulted => Err(Kept::Unheard),
         _ if hears(&port.partner) => Err(Kept::Loopback),
-        ReceiveState::Current | ReceiveState::Expired | ReceiveState::PortDisabled => Ok(port.partner.link_id()),
+        ReceiveState::Current | ReceiveState::Expired | ReceiveState::PortDisabled => {
+            Ok(port.partner.link_id())
+        }
     }
 }
 
 /// The partner of the Aggregator: the one that a port in it has; else the one that most ports hear, the first of them when
 /// several are heard as often.
 fn chosen(ports: &[Port]) -> Option<LinkId> {
-    let within = |port: &&Port| port.enabled && port.selected == Selected::Selected && port.mux != MuxState::Detached;
+    let within =
+        |port: &&Port| port.enabled && port.selected == Selected::Selected && port.mux != MuxState::Detached;
     let kept = ports.iter().filter(within).find_map(|port| candidate(port).ok());
     if kept.is_some() {
         return kept;

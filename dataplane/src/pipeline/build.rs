@@ -10,7 +10,8 @@ use super::{
     TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup,
+    Place, Setup,
     channel::Channel,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},

@@ -73,7 +73,9 @@ pub(super) fn own(setup: &Setup, me: crate::WorkerId) -> Vec<Option<Lag>> {
 impl Dataplane {
     /// The channel that a frame leaves by: of a LAG, the member that its flow has. `None`: no member distributes.
     pub(super) fn member_for(&self, channel: ChannelId, frame: &Frame) -> Option<ChannelId> {
-        let Some((id, _)) = self.channel(channel).and_then(|channel| channel.lag) else { return Some(channel) };
+        let Some((id, _)) = self.channel(channel).and_then(|channel| channel.lag) else {
+            return Some(channel);
+        };
         // The lowest nine bits chose the attachment, and all flows here have them in common.
         let hash = flow_hash_l2(&frame.buf) >> 9;
         let member = self.lag(id)?.group.choose(hash)?;

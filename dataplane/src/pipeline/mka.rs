@@ -11,8 +11,7 @@ use net::{Ethernet, Instant, PacketBuf, earliest};
 
 use super::{Blame, Dataplane, Event, Facts};
 use crate::{
-    ChannelId, DropReason, Fault, Frame, InterfaceId, PortId, channel::Channel,
-    key_agreement::KeyAgreement,
+    ChannelId, DropReason, Fault, Frame, InterfaceId, PortId, channel::Channel, key_agreement::KeyAgreement,
 };
 
 /// Orders of the control plane.

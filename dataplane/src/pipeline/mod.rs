@@ -48,7 +48,8 @@ use net::{Instant, MacAddr, earliest};
 pub use quality::{QualityParams, QualityStatus};
 pub use rehearsal::Rehearsal;
 pub use snapshot::{
-    ChannelSnapshot, InterfaceSnapshot, LagSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+    ChannelSnapshot, InterfaceSnapshot, LagSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot,
+    Snapshot,
 };
 
 use crate::{
@@ -302,9 +303,7 @@ impl Dataplane {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
             let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
-            channels.push(mine.map(|secy| {
-                build::channel(&setup, (ChannelId::at(at), channel), secy)
-            }));
+            channels.push(mine.map(|secy| build::channel(&setup, (ChannelId::at(at), channel), secy)));
         }
         let interfaces = setup
             .interfaces

@@ -23,7 +23,9 @@ impl Dataplane {
             return self.drop(blame, DropReason::NoLiveAttachment, frame);
         };
         let Some(out_facts) = self.facts(out) else { return self.pool.recycle(frame) };
-        if Ethernet::split(&frame.buf).is_some_and(|(header, _)| self.is_mistaken_for_lacp(out_facts.place, header)) {
+        if Ethernet::split(&frame.buf)
+            .is_some_and(|(header, _)| self.is_mistaken_for_lacp(out_facts.place, header))
+        {
             return self.drop(blame, DropReason::NotForwardable, frame);
         }
         if longest(&frame) > room(&out_facts, &frame) {

@@ -45,13 +45,19 @@ fn one(
         let channel = ChannelId::at(member.index());
         // Of all ports of the system each has another number; its place in the file is one.
         let number = channel.0.saturating_add(1);
-        members.push(LagMember { channel, mac: device.mac, port: MemberParams { number, priority: PORT_PRIORITY } });
+        members.push(LagMember {
+            channel,
+            mac: device.mac,
+            port: MemberParams { number, priority: PORT_PRIORITY },
+        });
     }
-    let carries = |member: &LagMember| channels.get(member.channel.index()).map(|channel| channel.secy.max_frame);
+    let carries =
+        |member: &LagMember| channels.get(member.channel.index()).map(|channel| channel.secy.max_frame);
     if let Some((first, rest)) = members.split_first()
         && let Some(other) = rest.iter().find(|other| carries(other) != carries(first))
     {
-        let name = |member: &LagMember| config.channels.get(member.channel.index()).map_or("?", |one| &one.name);
+        let name =
+            |member: &LagMember| config.channels.get(member.channel.index()).map_or("?", |one| &one.name);
         bail!(
             "LAG \"{}\": channel \"{}\" does not carry frames as long as \"{}\" does: give their devices the same MTU, or both channels the same mtu",
             lag.name,

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use dataplane::{ChannelId, ConnectionId, Fault, InterfaceId, LagId, Moved, Place, PortId, Setup, bfd::BfdEvent};
+use dataplane::{
+    ChannelId, ConnectionId, Fault, InterfaceId, LagId, Moved, Place, PortId, Setup, bfd::BfdEvent,
+};
 use jiff::Timestamp;
 use net::Instant;
 
@@ -165,12 +167,15 @@ impl Chronicle {
         let place = self.setup.interfaces.get(moved.interface.index()).map(|one| one.place);
         let Some(Place::Attachment { channel, .. }) = place else { return Vec::new() };
         let port = |channel: ChannelId| self.setup.channels.get(channel.index()).map(|one| one.port);
-        let lag = self.setup.lag_of(channel).and_then(|(lag, _)| Some((lag, self.setup.lags.get(lag.index())?)));
+        let lag =
+            self.setup.lag_of(channel).and_then(|(lag, _)| Some((lag, self.setup.lags.get(lag.index())?)));
         let members = lag.map_or(&[][..], |(_, lag)| &lag.members).iter().map(|member| member.channel);
         let ports = members.chain(lag.is_none().then_some(channel)).filter_map(port);
         let (by_port, by_bfd, by_quality) = match moved.fault {
             None => (true, true, true),
-            Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::LacpDown) => (true, false, false),
+            Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::LacpDown) => {
+                (true, false, false)
+            }
             Some(Fault::BfdDown) => (false, true, false),
             Some(Fault::Quality) => (false, false, true),
             // The fault says it all.
@@ -183,8 +188,7 @@ impl Chronicle {
         ];
         let by_port = ports.filter(|_| by_port).filter_map(|port| self.ports.get(&port));
         let seen = seen.into_iter().flatten().chain(by_port).chain(by_lacp.into_iter().flatten());
-        let mut chain: Vec<_> =
-            seen.filter_map(|(at, what)| step(*at, what, moved.at)).collect();
+        let mut chain: Vec<_> = seen.filter_map(|(at, what)| step(*at, what, moved.at)).collect();
         chain.sort_by_key(|step| core::cmp::Reverse(step.before));
         chain
     }

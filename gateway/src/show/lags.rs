@@ -95,7 +95,8 @@ fn note(look: &Look, lag: &Lag) -> String {
             let verb = if who.starts_with("neither") { "is" } else { "is not" };
             lines.push(format!("! {}: {who} {verb} in step for a minute or more (churn)", member.channel));
         }
-        let bad: u64 = ["illegal_rx", "unknown_rx"].iter().filter_map(|name| member.counters.get(*name)).sum();
+        let bad: u64 =
+            ["illegal_rx", "unknown_rx"].iter().filter_map(|name| member.counters.get(*name)).sum();
         if bad > 0 {
             lines.push(format!("! {}: {} PDUs were refused", member.channel, count(bad)));
         }

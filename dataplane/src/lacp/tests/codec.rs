@@ -8,8 +8,15 @@ use super::*;
 const LINUX: &str = "0101\
     0114ffff5254006500010009 00ff0001c7000000\
     0214ffff0000000000000001 00ff000103000000\
-    03100000 000000000000000000000000\
-    0000 00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+    03100000";
+
+/// The PDU, whose rest is zero.
+fn linux() -> [u8; LACPDU_LEN] {
+    let mut whole = [0; LACPDU_LEN];
+    let said = octets(LINUX);
+    whole[..said.len()].copy_from_slice(&said);
+    whole
+}
 
 fn octets(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -18,18 +25,18 @@ fn octets(text: &str) -> Vec<u8> {
 
 #[test]
 fn ieee_802_1ax_6_4_2_3_what_linux_sends_is_understood_and_written_alike() {
-    let read = Pdu::decode(&octets(LINUX)).unwrap();
+    let read = Pdu::decode(&linux()).unwrap();
     let Pdu::Lacp(pdu) = read else { panic!("{read:?}") };
     assert_eq!((pdu.actor.system_priority, pdu.actor.key, pdu.actor.port), (0xffff, 9, 1));
     assert_eq!(pdu.actor.system.to_string(), "52:54:00:65:00:01");
     assert_eq!(pdu.actor.state.to_string(), "ACT+STO+AGG+DEF+EXP");
     assert_eq!(pdu.partner.state.to_string(), "ACT+STO");
-    assert_eq!(pdu.encode().to_vec(), octets(LINUX));
+    assert_eq!(pdu.encode(), linux());
 }
 
 #[test]
 fn ieee_802_1ax_6_4_2_4_a_later_version_is_understood_as_far_as_it_is_ours() {
-    let mut later = octets(LINUX);
+    let mut later = linux().to_vec();
     later[1] = 2;
     // Behind the Partner's TLV another one than ours, and more octets than version 1 has.
     later.truncate(42);
@@ -41,13 +48,13 @@ fn ieee_802_1ax_6_4_2_4_a_later_version_is_understood_as_far_as_it_is_ours() {
 
 #[test]
 fn what_is_cut_short_or_contradicts_itself_is_illegal() {
-    let whole = octets(LINUX);
+    let whole = linux();
     for len in 0..42 {
         assert_eq!(Pdu::decode(&whole[..len]), Err(Refusal::Illegal), "{len} octets");
     }
     assert!(Pdu::decode(&whole[..42]).is_ok(), "behind the partner nothing is needed");
     for (place, value) in [(2, 2), (3, 19), (3, 21), (22, 1), (23, 0)] {
-        let mut wrong = whole.clone();
+        let mut wrong = whole;
         wrong[place] = value;
         assert_eq!(Pdu::decode(&wrong), Err(Refusal::Illegal), "octet {place} is {value}");
     }

@@ -90,6 +90,7 @@ fn ieee_802_1ax_6_4_9_record_pdu_believes_a_partner_that_knows_us_or_stands_alon
 fn ieee_802_1ax_6_4_9_an_old_picture_of_us_is_corrected_at_once() {
     let mut lag = enabled(&ACTIVE_FAST, 1, at(0));
     bring_up(&mut lag, 0, at(2_000));
+    lag.handle_timeout(at(4_000));
     drain(&mut lag, at(4_000));
     let in_step = WILLING.with(SYN).with(COL).with(PortState::DISTRIBUTING);
     say(&mut lag, 0, in_step, at(4_500));
@@ -247,6 +248,7 @@ fn a_drained_member_goes_on_collecting_until_the_partner_stops() {
     bring_up(&mut lag, 1, at(100));
     bring_up(&mut lag, 0, at(150));
     assert_eq!(lag.distributing(), 3);
+    lag.handle_timeout(at(2_000));
     drain(&mut lag, at(2_000));
     told(&mut lag);
     lag.set_standby(1, true, at(2_000));
@@ -261,9 +263,9 @@ fn a_drained_member_goes_on_collecting_until_the_partner_stops() {
     assert_eq!((lag.distributing(), lag.collecting()), (3, 3));
     // A partner that never says so is waited for a second at most.
     lag.set_standby(1, true, at(2_200));
+    say(&mut lag, 0, in_step, at(2_200));
     lag.handle_timeout(at(3_199));
     assert_eq!(lag.collecting(), 3);
-    say(&mut lag, 0, in_step, at(3_199));
     lag.handle_timeout(at(3_200));
     assert_eq!(lag.collecting(), 1);
 }
@@ -282,7 +284,10 @@ fn ieee_802_1ax_6_4_17_churn_is_told_after_a_minute_and_when_it_is_over() {
     keep_alive(&mut lag, &mut now, 59_000);
     told(&mut lag);
     // We are attached; it is the partner that does not come.
-    assert_eq!((lag.status()[0].actor_churn, lag.status()[0].partner_churn), (ChurnState::NoChurn, ChurnState::Monitor));
+    assert_eq!(
+        (lag.status()[0].actor_churn, lag.status()[0].partner_churn),
+        (ChurnState::NoChurn, ChurnState::Monitor)
+    );
     keep_alive(&mut lag, &mut now, 60_000);
     assert_eq!(told(&mut lag), [(0, LacpEvent::Churn { actor: false, begins: true })]);
     assert_eq!(lag.status()[0].counters.partner_churns, 1);
@@ -297,9 +302,16 @@ fn ieee_802_1ax_6_4_17_churn_is_told_after_a_minute_and_when_it_is_over() {
 
 #[test]
 fn the_machines_have_names_of_their_own() {
-    let receive = [ReceiveState::PortDisabled, ReceiveState::Expired, ReceiveState::Defaulted, ReceiveState::Current];
+    let receive =
+        [ReceiveState::PortDisabled, ReceiveState::Expired, ReceiveState::Defaulted, ReceiveState::Current];
     assert_eq!(receive.map(ReceiveState::label), ["port_disabled", "expired", "defaulted", "current"]);
-    let mux = [MuxState::Detached, MuxState::Waiting, MuxState::Attached, MuxState::Collecting, MuxState::Distributing];
+    let mux = [
+        MuxState::Detached,
+        MuxState::Waiting,
+        MuxState::Attached,
+        MuxState::Collecting,
+        MuxState::Distributing,
+    ];
     assert_eq!(mux.map(MuxState::label), ["detached", "waiting", "attached", "collecting", "distributing"]);
     let periodic = [PeriodicState::NoPeriodic, PeriodicState::FastPeriodic, PeriodicState::SlowPeriodic];
     assert_eq!(periodic.map(PeriodicState::label), ["no_periodic", "fast_periodic", "slow_periodic"]);

@@ -77,7 +77,11 @@ impl Pair {
             for member in 0..MEMBERS {
                 let distributes = lag.distributing() >> member & 1 == 1;
                 let collects = self.heard[side][member].is_some_and(|state| state.has(PortState::COLLECTING));
-                assert!(!distributes || self.up[member] && collects, "seed {}: sends into the dark", self.seed);
+                assert!(
+                    !distributes || self.up[member] && collects,
+                    "seed {}: sends into the dark",
+                    self.seed
+                );
             }
         }
     }
@@ -168,7 +172,8 @@ fn whatever_happens_it_heals_and_never_talks_too_much() {
                 1 => pair.set_link(member, false),
                 2 => pair.loss = [0, 10, 60, 100][usize::try_from(pair.rng.below(4)).unwrap()],
                 3 => {
-                    let (side, standby) = (usize::try_from(pair.rng.below(2)).unwrap(), pair.rng.below(2) == 1);
+                    let (side, standby) =
+                        (usize::try_from(pair.rng.below(2)).unwrap(), pair.rng.below(2) == 1);
                     pair.sides[side].set_standby(member, standby, pair.now);
                     pair.carry();
                 }
