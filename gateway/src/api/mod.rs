@@ -29,6 +29,6 @@ mod view;
 pub use listener::{ListenError, Listener};
 pub use server::{serve, serve_metrics};
 pub use source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Running, Source, Wish, wall};
-pub(crate) use view::{bfd, bgp, drops, mka, status};
+pub(crate) use view::{bfd, bgp, drops, lags, mka, status};
 #[cfg(test)]
-pub(crate) use view::{channels, connections, event, lags, macsec, neighbors, ports, quality, routes};
+pub(crate) use view::{channels, connections, event, macsec, neighbors, ports, quality, routes};
