@@ -139,7 +139,7 @@ impl Context<'_> {
                         .add(
                             Code::MissingKey,
                             attachment.here,
-                            "`channel` is missing in [[connection.attachment]]",
+                            "an attachment is on a `channel` or on a `lag`, and this one names neither",
                         )
                         .help("add channel = \"ch1\", or lag = \"lag1\"");
                 }

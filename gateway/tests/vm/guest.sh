@@ -5,7 +5,7 @@ ip() { /tools/ip "$@"; }
 tc() { /tools/tc "$@"; }
 ping() { /tools/ping "$@"; }
 
-# secy_up NAME=VALUE...: makes `macsec0` with one transmit and one receive SA under static keys.
+# secy_up NAME=VALUE...: makes `macsec0`, or another, with one transmit and one receive SA under static keys.
 #   cipher=     gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128, gcm-aes-xpn-256
 #   encrypt=    on, or off: integrity only
 #   tag=        sci: the SCI in every SecTAG; es: end station bit instead; scb: single copy broadcast bit; none of them
@@ -18,9 +18,10 @@ ping() { /tools/ping "$@"; }
 #   window=             replay window; `off` (no replay protection) when not given
 #   address=            of macsec0, with prefix length
 #   link=               what it stands on; eth0 when not given
+#   name=               its own; macsec0 when not given
 secy_up() {
     local cipher=gcm-aes-128 encrypt=on tag=sci sci= peer_sci= an=0 tx_key= rx_key= tx_pn=1 rx_pn=1 window=off \
-        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address= link=eth0
+        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address= link=eth0 name=macsec0
     local "$@"
     local bits replay tx_sa rx_sa
     case $tag in
@@ -44,15 +45,40 @@ secy_up() {
             rx_sa="pn $rx_pn"
             ;;
     esac
-    ip link add link "$link" name macsec0 type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
-        ip macsec add macsec0 tx sa "$an" $tx_sa on key 01 "$tx_key" &&
-        ip macsec add macsec0 rx sci "$peer_sci" on &&
-        ip macsec add macsec0 rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&
-        ip link set macsec0 up &&
-        { [ -z "$address" ] || ip address add "$address" dev macsec0; }
+    ip link add link "$link" name "$name" type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
+        ip macsec add "$name" tx sa "$an" $tx_sa on key 01 "$tx_key" &&
+        ip macsec add "$name" rx sci "$peer_sci" on &&
+        ip macsec add "$name" rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&
+        ip link set "$name" up &&
+        { [ -z "$address" ] || ip address add "$address" dev "$name"; }
 }
 
-secy_down() { ip link del macsec0; }
+secy_down() { ip link del "${1:-macsec0}"; }
+
+# bond_up NAME=VALUE...: makes `bond0` (802.3ad) of `macsec0` and `macsec1`.
+#   rate=       fast or slow: how often the peer is asked to speak
+#   active=     on or off: whether it speaks first
+#   min_links=  members that it needs
+#   address=    of bond0, with prefix length
+bond_up() {
+    local rate=fast active=on min_links=1 address=
+    local "$@"
+    ip link add bond0 type bond mode 802.3ad lacp_rate "$rate" lacp_active "$active" min_links "$min_links" miimon 100 \
+        xmit_hash_policy layer3+4 || return 1
+    for member in macsec0 macsec1; do
+        ip link set "$member" down && ip link set "$member" master bond0 || return 1
+    done
+    ip link set bond0 up && ip address add "$address" dev bond0
+}
+
+# bond_ports N: true when N members carry frames, by the state of their ports (0x3c: Aggregation, Synchronization,
+# Collecting, Distributing).
+bond_ports() {
+    local have
+    have=$(awk '/actor lacp pdu/ { actor = 1 } /port state:/ && actor { if (int($3 / 4) % 16 == 15) n++; actor = 0 } END { print n + 0 }' \
+        /proc/net/bonding/bond0)
+    [ "$have" = "$1" ]
+}
 
 # mka_up CKN CAK PRIORITY [LINE]: wpa_supplicant agrees keys on eth0 and makes `macsec0` by itself; LINE goes into its
 # network block. Debian 12's version (2.10) offers GCM-AES-128 only; CAKs of 16 and 32 octets both work. Its log is
