@@ -43,7 +43,7 @@ fn a_lag_and_a_linux_bond_agree_whoever_speaks_first_and_however_fast() {
             )?;
             rig.await_members(2)?;
             rig.ping();
-            let (lag, bond) = (rig.lag(), rig.guest.must("cat /proc/net/bonding/bond0")?);
+            let (lag, bond) = (rig.lag(), rig.guest.must("cat /proc/net/bonding/lag0")?);
             eprintln!("{what}\n{}\n{bond}", rig.gateway.says("show lag"));
             assert!(bond.contains(&format!("Partner Mac Address: {}", GATEWAY_MACS[0])), "{what}: {bond}");
             assert_eq!(lag["partner"], format!("65535-{}", GUEST_MACS[0]), "{what}: {lag}");
@@ -87,7 +87,7 @@ fn a_member_that_goes_is_left_by_both_and_both_heed_min_links() {
             let lag = rig.lag();
             (lag["state"] == "down" && lag["reason"] == "lacp_down" && lag["distributing"] == 1).then_some(())
         });
-        rig.guest.must("until_true 20 ip link show bond0 | grep -q NO-CARRIER")?;
+        rig.guest.must("until_true 20 ip link show lag0 | grep -q NO-CARRIER")?;
         let connection = &rig.gateway.api("connections")["items"][0]["attachments"][0];
         assert_eq!((&connection["state"], &connection["reason"]), (&"down".into(), &"lacp_down".into()));
         let record = rig.gateway.says("show events");
@@ -145,7 +145,6 @@ impl Rig {
             let (ours, theirs) = keys(at + 1);
             self.guest.must(&format!(
                 "echo 1 >/proc/sys/net/ipv6/conf/eth{at}/disable_ipv6; ip link set eth{at} up; \
-                 ethtool -s eth{at} speed 1000 duplex full; \
                  secy_up name=macsec{at} link=eth{at} cipher=gcm-aes-256 tag=sci sci={}0001 peer_sci={}0001 \
                  tx_key={theirs} rx_key={ours}",
                 mac.replace(':', ""),
@@ -159,7 +158,7 @@ impl Rig {
     }
 
     fn stop(&mut self) -> Result<(), VmError> {
-        self.guest.must("ip link del bond0; secy_down macsec0; secy_down macsec1")?;
+        self.guest.must("bond_down; secy_down macsec0; secy_down macsec1")?;
         self.gateway.end();
         Ok(())
     }
@@ -176,9 +175,8 @@ impl Rig {
         if sh(&self.lab, "gw", "true").status == Some(0) {
             until(&told(&self.lag()), PATIENCE, ready);
         }
-        self.guest.must(&format!(
-            "until_true 50 bond_ports {count} || {{ cat /proc/net/bonding/bond0; false; }}"
-        ))?;
+        self.guest
+            .must(&format!("until_true 50 bond_ports {count} || {{ cat /proc/net/bonding/lag0; false; }}"))?;
         Ok(())
     }
 

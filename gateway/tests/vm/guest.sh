@@ -55,28 +55,39 @@ secy_up() {
 
 secy_down() { ip link del "${1:-macsec0}"; }
 
-# bond_up NAME=VALUE...: makes `bond0` (802.3ad) of `macsec0` and `macsec1`.
+# bond_up NAME=VALUE...: makes `lag0` (802.3ad) of two members, each of which ends in `macsec0` or `macsec1`. A macsec device tells no
+# speed, and bonding speaks LACP on full-duplex links only: so each member is a veth, whose other end is joined to the macsec device.
 #   rate=       fast or slow: how often the peer is asked to speak
 #   active=     on or off: whether it speaks first
 #   min_links=  members that it needs
-#   address=    of bond0, with prefix length
+#   address=    of lag0, with prefix length
 bond_up() {
     local rate=fast active=on min_links=1 address=
     local "$@"
-    ip link add bond0 type bond mode 802.3ad lacp_rate "$rate" lacp_active "$active" min_links "$min_links" miimon 100 \
+    ip link add lag0 mtu 1468 type bond mode 802.3ad lacp_rate "$rate" lacp_active "$active" min_links "$min_links" miimon 100 \
         xmit_hash_policy layer3+4 || return 1
-    for member in macsec0 macsec1; do
-        ip link set "$member" down && ip link set "$member" master bond0 || return 1
+    for at in 0 1; do
+        ip link set "eth$at" promisc on &&
+            ip link add "member$at" address "$(cat /sys/class/net/eth$at/address)" mtu 1468 type veth peer name "inner$at" mtu 1468 &&
+            join "inner$at" "macsec$at" && join "macsec$at" "inner$at" &&
+            ip link set "inner$at" up && ip link set "member$at" master lag0 || return 1
     done
-    ip link set bond0 up && ip address add "$address" dev bond0
+    ip link set lag0 up && ip address add "$address" dev lag0
 }
+
+# join FROM TO: what comes in by FROM leaves by TO.
+join() {
+    tc qdisc add dev "$1" clsact && tc filter add dev "$1" ingress matchall action mirred egress redirect dev "$2"
+}
+
+bond_down() { ip link del lag0 && ip link del member0 && ip link del member1; }
 
 # bond_ports N: true when N members carry frames, by the state of their ports (0x3c: Aggregation, Synchronization,
 # Collecting, Distributing).
 bond_ports() {
     local have
     have=$(awk '/actor lacp pdu/ { actor = 1 } /port state:/ && actor { if (int($3 / 4) % 16 == 15) n++; actor = 0 } END { print n + 0 }' \
-        /proc/net/bonding/bond0)
+        /proc/net/bonding/lag0)
     [ "$have" = "$1" ]
 }
 
