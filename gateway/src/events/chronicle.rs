@@ -187,7 +187,12 @@ impl Chronicle {
             self.quality.get(&moved.interface).filter(|_| by_quality),
         ];
         let by_port = ports.filter(|_| by_port).filter_map(|port| self.ports.get(&port));
-        let seen = seen.into_iter().flatten().chain(by_port).chain(by_lacp.into_iter().flatten());
+        // Of several links those that came up did not make anything go.
+        let speaks = |(_, what): &&(Instant, String)| {
+            moved.fault.is_none() || !(what.ends_with(": up") || what.ends_with(" joined"))
+        };
+        let links = by_port.chain(by_lacp.into_iter().flatten()).filter(speaks);
+        let seen = seen.into_iter().flatten().chain(links);
         let mut chain: Vec<_> = seen.filter_map(|(at, what)| step(*at, what, moved.at)).collect();
         chain.sort_by_key(|step| core::cmp::Reverse(step.before));
         chain
