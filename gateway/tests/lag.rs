@@ -190,7 +190,7 @@ fn await_carried(sites: &Sites, channel: &str) {
 /// The screens, the document and the metrics agree.
 fn shown(sites: &Sites) {
     let screen = sites.a.says("show lag");
-    println!("{screen}");
+    eprintln!("{screen}");
     assert!(screen.contains("distributing") && screen.contains("ACT STO AGG SYN COL DIS"), "{screen}");
     assert!(screen.contains("2 of 2 members carry frames"), "{screen}");
     let lag: Value = sites.a.api("lags")["items"][0].clone();

@@ -86,7 +86,7 @@ impl Dataplane {
         let below = match one.facts.place {
             Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, |channel| {
                 let lag = channel.lag.and_then(|(lag, _)| self.lag(lag));
-                lag.map_or(channel.faults(), |lag| lag.faults)
+                lag.map_or_else(|| channel.faults(), |lag| lag.faults)
             }),
             Place::Lan { .. } => Faults::NONE,
         };

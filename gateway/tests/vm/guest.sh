@@ -80,6 +80,9 @@ join() {
     tc qdisc add dev "$1" clsact && tc filter add dev "$1" ingress matchall action mirred egress redirect dev "$2"
 }
 
+# True when bonding holds `lag0` down, for it has too few members.
+bond_silent() { ip link show lag0 | grep -q NO-CARRIER; }
+
 bond_down() { ip link del lag0 && ip link del member0 && ip link del member1; }
 
 # bond_ports N: true when N members carry frames, by the state of their ports (0x3c: Aggregation, Synchronization,

@@ -6,8 +6,8 @@ use super::*;
 
 /// What Linux 6.1's bonding driver sent, from the subtype on: active, fast, looking for a partner.
 const LINUX: &str = "0101\
-    0114ffff5254006500010009 00ff0001c7000000\
-    0214ffff0000000000000001 00ff000103000000\
+    0114ffff525400aa0001000f00ff0001c7000000\
+    0214ffff000000000000000100ff000102000000\
     03100000";
 
 /// The PDU, whose rest is zero.
@@ -27,10 +27,10 @@ fn octets(text: &str) -> Vec<u8> {
 fn ieee_802_1ax_6_4_2_3_what_linux_sends_is_understood_and_written_alike() {
     let read = Pdu::decode(&linux()).unwrap();
     let Pdu::Lacp(pdu) = read else { panic!("{read:?}") };
-    assert_eq!((pdu.actor.system_priority, pdu.actor.key, pdu.actor.port), (0xffff, 9, 1));
-    assert_eq!(pdu.actor.system.to_string(), "52:54:00:65:00:01");
+    assert_eq!((pdu.actor.system_priority, pdu.actor.key, pdu.actor.port), (0xffff, 15, 1));
+    assert_eq!(pdu.actor.system.to_string(), "52:54:00:aa:00:01");
     assert_eq!(pdu.actor.state.to_string(), "ACT+STO+AGG+DEF+EXP");
-    assert_eq!(pdu.partner.state.to_string(), "ACT+STO");
+    assert_eq!(pdu.partner.state.to_string(), "STO");
     assert_eq!(pdu.encode(), linux());
 }
 
