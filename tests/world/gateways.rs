@@ -434,7 +434,12 @@ pub fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
     let (far, you) = (side.other().number(), side.other().number());
     let hops = |gateway: &dyn Fn(u8) -> IpAddr| {
         (0..channels)
-            .map(|at| Hop { interface: InterfaceId(u16::from(at)), gateway: gateway(at), weight: 1 })
+            .map(|at| Hop {
+                interface: InterfaceId(u16::from(at)),
+                gateway: gateway(at),
+                weight: 1,
+                carries: true,
+            })
             .collect()
     };
     let v4 = |at: u8| format!("169.254.{at}.{you}").parse().unwrap();
