@@ -26,7 +26,10 @@ use dataplane::{
     *,
 };
 
-use crate::clock::{Nonces, Parcel, random};
+use crate::{
+    clock::{Nonces, Parcel, random},
+    lane::{Dice, Lane},
+};
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,6 +131,10 @@ pub struct World {
     pub now: Instant,
     /// How long a frame is under way on a channel, for [`run`](World::run).
     pub delay: Duration,
+    /// What is more on each channel, for [`run`](World::run): for frames from Left, for frames from Right.
+    pub lanes: Vec<[Lane; 2]>,
+    /// What lanes draw from.
+    pub dice: Dice,
     /// Frames seen on each channel, either way.
     pub wire: Vec<Vec<Vec<u8>>>,
     /// [`run`](World::run) adds to `wire`, too.
@@ -165,6 +172,8 @@ impl World {
             channels,
             now: Instant::ZERO,
             delay: Duration::from_millis(1),
+            lanes: vec![[Lane::default(); 2]; lists],
+            dice: Dice::new(1),
             wire: vec![vec![]; lists],
             recording: false,
             told: vec![],
