@@ -128,11 +128,19 @@ impl<C: Contender> Stage<C> {
         self.pause(act.lasts())?;
         let noticed = self.noticed(act, wall);
         let mended = clock::now();
-        self.mend(act)?;
-        let well = clock::now().since(mended);
+        let well = self.mend(act);
+        let mut took = clock::now().since(mended);
         self.pause(AFTER)?;
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
+        if let Err(error) = well {
+            // A machine that cannot carry the flows loses some everywhere, which a measurement finds bad, and rightly.
+            if !act.is_measured() {
+                return Err(error);
+            }
+            self.contender.wait_well(self.mode, self.sites.lab(), &self.stop)?;
+            took = clock::now().since(mended);
+        }
         Ok(Traces {
             hurt,
             mended,
@@ -140,7 +148,7 @@ impl<C: Contender> Stage<C> {
             timers: timers.stop(),
             passed,
             drained,
-            back: well,
+            back: took,
             noticed,
             reports: [there, back],
         })
