@@ -43,6 +43,7 @@ pub mod offload;
 mod pipeline;
 mod pool;
 pub mod port;
+mod precedence;
 pub mod protection;
 mod setup;
 pub mod stamp;
@@ -62,6 +63,7 @@ pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
+pub use precedence::{Pressure, Wanted};
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
     Setup,

@@ -68,6 +68,8 @@ closed_list! {
         UnexpectedRedundancyTag = "unexpected_redundancy_tag",
         /// The connection carries as much as its `rate` allows.
         Policed = "policed",
+        /// More came than the worker can carry: it went on with key agreement, BFD, BGP and neighbours' messages, and dropped this early.
+        Overload = "overload",
         /// No attachment of the group is live.
         NoLiveAttachment = "no_live_attachment",
         /// The neighbour did not answer ARP or ND, or too many frames already wait for it.

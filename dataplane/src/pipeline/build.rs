@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use net::{Instant, IpNet};
+use net::{EtherType, Instant, IpNet};
 
 use super::{
     ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
     TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup, Wanted,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -90,6 +90,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         transmit: Vec::with_capacity(TRANSMIT_QUEUE),
         drops: DropCounters::default(),
         coalescer: None,
+        wanted: Wanted::default(),
         path: None,
         host_of: None,
     };
@@ -99,6 +100,8 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
             // In clear an attachment's tag stands where otherwise the SecTAG hides it.
             let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
             port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), clear);
+            port.wanted.protected |= channel.secy.protects();
+            port.wanted.always.push(channel.mka.as_ref().map_or(EtherType::EAPOL, |mka| mka.ethertype));
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {

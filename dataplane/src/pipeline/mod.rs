@@ -51,7 +51,7 @@ pub use snapshot::{
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, Wanted, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
     demux::Demux,
@@ -170,6 +170,8 @@ pub struct Dataplane {
     neighbor_deadline: Option<Instant>,
     /// Routes are new: their neighbours are to be asked for.
     meet: bool,
+    /// More comes than can be carried: of this batch only control goes on.
+    pressed: bool,
 }
 
 /// A port as the pipeline sees it.
@@ -180,10 +182,24 @@ struct PortState {
     transmit: Vec<Frame>,
     drops: DropCounters,
     coalescer: Option<Coalescer>,
+    /// What is looked at under pressure.
+    wanted: Wanted,
     /// What the path below it carries, when it was told.
     path: Option<u16>,
     /// This port is the host's TAP for that interface.
     host_of: Option<InterfaceId>,
+}
+
+impl PortState {
+    /// Queues a frame, or a control frame in front of all that is on its way through: not for protected frames, whose numbers have an order.
+    fn queue(&mut self, frame: Frame) {
+        if frame.control {
+            let ahead = self.transmit.iter().take_while(|one| one.control).count();
+            self.transmit.insert(ahead, frame);
+        } else {
+            self.transmit.push(frame);
+        }
+    }
 }
 
 /// An interface as the pipeline sees it.
@@ -331,6 +347,7 @@ impl Dataplane {
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
+            pressed: false,
             board,
             setup,
         };
@@ -347,6 +364,16 @@ impl Dataplane {
     pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
         let port = self.ports.get_mut(port.index())?;
         Some((&mut port.transmit, &mut self.pool))
+    }
+
+    /// Whether there are channels on this port.
+    pub fn has_channels(&self, port: PortId) -> bool {
+        self.ports.get(port.index()).is_some_and(|port| !port.wanted.always.is_empty())
+    }
+
+    /// The buffers, and what of a port's frames to take under pressure: see [`handle_pressed`](Self::handle_pressed).
+    pub fn intake(&mut self, port: PortId) -> Option<(&Wanted, &mut Pool)> {
+        Some((&self.ports.get(port.index())?.wanted, &mut self.pool))
     }
 
     /// Drops, and counts, what still waits for a port after the worker sent what it could: the port is not there.
