@@ -26,6 +26,7 @@ mod chance;
 mod channel;
 mod closed_list;
 mod crossing;
+pub mod damping;
 mod demux;
 pub mod fib;
 pub mod flow;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup, Wanted,
+    damping::Damper,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -43,6 +44,7 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         neighbors: Neighbors::new(params, seed),
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
+        damper: Damper::default(),
         since: Instant::ZERO,
         icmp_limit: icmp_limit(setup, one),
     }

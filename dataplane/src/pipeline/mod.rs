@@ -54,6 +54,7 @@ use crate::{
     Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, Wanted, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
+    damping::Damper,
     demux::Demux,
     group::Group,
     icmp::RateLimiter,
@@ -102,6 +103,8 @@ pub enum Event {
         /// The attachment that carries it.
         to: Option<InterfaceId>,
     },
+    /// The attachment is up again, but was lost this many times lately: it is held back for so long.
+    Flapping(InterfaceId, usize, Duration),
     /// An attachment's path turned bad, for this reason, or good again; and its last second.
     Quality {
         /// The attachment.
@@ -172,6 +175,8 @@ pub struct Dataplane {
     meet: bool,
     /// More comes than can be carried: of this batch only control goes on.
     pressed: bool,
+    /// Until when an attachment is held back, the next of them.
+    damped: Option<Instant>,
 }
 
 /// A port as the pipeline sees it.
@@ -210,6 +215,8 @@ struct Interface {
     counters: InterfaceCounters,
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
+    /// How often it was lost lately.
+    damper: Damper,
     since: Instant,
     /// For ICMP errors about packets that came in by it.
     icmp_limit: RateLimiter,
@@ -348,6 +355,7 @@ impl Dataplane {
             neighbor_deadline: None,
             meet: false,
             pressed: false,
+            damped: None,
             board,
             setup,
         };
@@ -404,7 +412,8 @@ impl Dataplane {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
         let control = earliest(control, self.quality_deadline());
-        earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
+        let held = earliest(self.protection_deadline(), self.damping_deadline());
+        earliest(earliest(self.neighbor_deadline, held), control)
     }
 
     /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -417,6 +426,7 @@ impl Dataplane {
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_damping(now);
         self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;

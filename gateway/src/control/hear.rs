@@ -75,6 +75,13 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
+            Event::Flapping(id, losses, hold) => warn!(
+                event = "attachment.flapping",
+                attachment = self.attachment(id),
+                losses,
+                seconds = hold.as_secs(),
+                "it was lost so often within a minute that it waits before it carries traffic, but for what has no other way"
+            ),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
                 let (name, an) = (self.channel_name(channel), an.get());
