@@ -11,6 +11,8 @@ pub mod af_packet;
 pub mod af_xdp;
 mod kernel;
 pub mod memory;
+#[cfg(test)]
+mod pressure_tests;
 pub mod tap;
 #[cfg(test)]
 mod tests;
