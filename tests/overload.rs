@@ -128,7 +128,8 @@ fn flood(world: &mut World, ring: &mut Ring, millis: u64, octets: usize) -> (Vec
                 // What Left has to say itself comes when the ring is as full as it gets.
                 world.at(Left).handle_timeout(now);
             }
-            let flow = |at: usize| udp(Left, Right.host(), u16::try_from(at + half).unwrap(), &vec![7; octets]);
+            let flow =
+                |at: usize| udp(Left, Right.host(), u16::try_from(at + half).unwrap(), &vec![7; octets]);
             let offered: Vec<_> = (0..WORK / FORWARD).map(flow).collect();
             let mut offered = batch(world, Left, offered);
             world.at(Left).handle_batch(lan, &mut offered, now);

@@ -39,7 +39,8 @@ fn others(gateway: &Gateway) -> Vec<String> {
     let list = |what: &str| gateway.api(what)["items"].as_array().unwrap().clone();
     let elsewhere = |one: &Value| one["interface"] != "blue/ch1" && one["channel"] != "ch1";
     let bfd = list("bfd").into_iter().filter(elsewhere);
-    let bfd = bfd.map(|one| format!("bfd {} {} {} {}", one["interface"], one["peer"], one["ups"], one["downs"]));
+    let bfd =
+        bfd.map(|one| format!("bfd {} {} {} {}", one["interface"], one["peer"], one["ups"], one["downs"]));
     let bgp = list("bgp").into_iter().filter(elsewhere);
     let bgp = bgp.map(|one| format!("bgp {} {}", one["name"], one["sessions"]));
     let lost = gateway.events("mka.lost").into_iter().filter(elsewhere).count();
@@ -73,7 +74,8 @@ fn attachment(gateway: &Gateway) -> Value {
 fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
     let Some(sites) = Sites::start("flaps::storm", PLAN) else { return };
     all_up(&sites);
-    let seconds = std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
+    let seconds =
+        std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
     let step = Duration::from_millis(20);
     let storm = |flaps: u64| {
         for _ in 0..flaps {
@@ -87,7 +89,8 @@ fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
     let begin = gateway::clock::now();
     storm(20);
     let (memory, lines) = (gateways.map(Gateway::memory_kib), gateways.map(|one| one.log().lines().count()));
-    let flow = |at: u16| UdpFlow { to: sites.host_b().parse().unwrap(), source_port: 40_000 + at, packet: 200 };
+    let flow =
+        |at: u16| UdpFlow { to: sites.host_b().parse().unwrap(), source_port: 40_000 + at, packet: 200 };
     let options = UdpOptions { flows: (0..32).map(flow).collect(), rate: 2000, port: 7000 };
     let (from, to) = (sites.lab.namespace("h-a").unwrap(), sites.lab.namespace("h-b").unwrap());
     let run = UdpRun::start(from, to, &options).unwrap();
@@ -96,7 +99,10 @@ fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
     let totals = run.stop().unwrap().totals();
     let said = [0, 1].map(|at| gateways[at].log().lines().count() - lines[at]);
     let grown = [0, 1].map(|at| gateways[at].memory_kib().saturating_sub(memory[at]));
-    eprintln!("{} flaps in {took} s: {totals:?}; lines logged {said:?}, memory grown {grown:?} KiB", (seconds + 1) * 20);
+    eprintln!(
+        "{} flaps in {took} s: {totals:?}; lines logged {said:?}, memory grown {grown:?} KiB",
+        (seconds + 1) * 20
+    );
     assert_eq!((totals.lost, totals.reordered, totals.duplicated), (0, 0, 0), "{totals:?}");
     assert_eq!(gateways.map(others), before);
     for at in [0, 1] {
@@ -121,11 +127,15 @@ fn a_link_that_is_lost_again_and_again_waits_before_it_carries_traffic() {
     let live = || attachment(&sites.a)["state"] == "live";
     for time in 1..=6 {
         until("the attachment is live", PATIENCE, || live().then_some(()));
-        assert!(sites.a.events("attachment.flapping").is_empty(), "the first five losses are forgiven: {time}");
+        assert!(
+            sites.a.events("attachment.flapping").is_empty(),
+            "the first five losses are forgiven: {time}"
+        );
         flap(&sites, Duration::from_millis(200));
         until("the loss was seen", PATIENCE, || {
             let down = sites.a.events("attachment.down").into_iter();
-            (down.filter(|one| one["attachment"] == "blue/ch1" && one["why"] != "flapping").count() >= time).then_some(())
+            (down.filter(|one| one["attachment"] == "blue/ch1" && one["why"] != "flapping").count() >= time)
+                .then_some(())
         });
     }
     let held = until("it is held back", PATIENCE, || sites.a.events("attachment.flapping").first().cloned());

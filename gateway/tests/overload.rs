@@ -34,9 +34,17 @@ const PLAN: Plan = Plan {
 /// How often each session of a gateway was up and down so far, with its longest silence.
 fn sessions(gateway: &Gateway) -> Vec<String> {
     let list = |what: &str| gateway.api(what)["items"].as_array().unwrap().clone();
-    let bfd = list("bfd").into_iter().map(|one| format!("bfd {} {} up {} down {}", one["attachment"], one["peer"], one["ups"], one["downs"]));
-    let bgp = list("bgp").into_iter().map(|one| format!("bgp {} {} {}", one["name"], one["state"], one["sessions"]));
-    let lost = format!("mka lost {}, peers down {}", gateway.events("mka.lost").len(), gateway.events("mka.peer_down").len());
+    let bfd = list("bfd").into_iter().map(|one| {
+        format!("bfd {} {} up {} down {}", one["attachment"], one["peer"], one["ups"], one["downs"])
+    });
+    let bgp = list("bgp")
+        .into_iter()
+        .map(|one| format!("bgp {} {} {}", one["name"], one["state"], one["sessions"]));
+    let lost = format!(
+        "mka lost {}, peers down {}",
+        gateway.events("mka.lost").len(),
+        gateway.events("mka.peer_down").len()
+    );
     bfd.chain(bgp).chain([lost]).collect()
 }
 
@@ -48,7 +56,12 @@ fn all_up(sites: &Sites) {
     for gateway in [&sites.a, &sites.b] {
         until("all sessions are up", PATIENCE, || {
             let up = |what: &str, state: &str| {
-                gateway.api(what)["items"].as_array().unwrap().iter().filter(|one| one["state"] == state).count()
+                gateway.api(what)["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter(|one| one["state"] == state)
+                    .count()
             };
             (up("bfd", "up") == 4 && up("bgp", "established") == 4).then_some(())
         });
@@ -88,8 +101,10 @@ fn capacity(sites: &Sites, from: u8, octets: usize) -> u64 {
 fn endure(sites: &Sites, from: &[u8], octets: usize, rate: u64) -> (u64, u64) {
     all_up(sites);
     let before = [sessions(&sites.a), sessions(&sites.b)];
-    let seconds = std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
-    let others: Vec<_> = from.iter().skip(1).map(|site| Flood::start(&sites.lab, *site, octets, rate)).collect();
+    let seconds =
+        std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let others: Vec<_> =
+        from.iter().skip(1).map(|site| Flood::start(&sites.lab, *site, octets, rate)).collect();
     let (sent, came) = trial(sites, from[0], (octets, rate), Duration::from_secs(seconds));
     drop(others);
     for (whose, gateway) in [("a", &sites.a), ("b", &sites.b)] {
@@ -146,8 +161,9 @@ fn no_session_notices_a_far_end_that_is_faster() {
     let Some(sites) = Sites::start("overload::far_end", PLAN) else { return };
     let _sinks = [sink(&sites.lab, "h-a"), sink(&sites.lab, "h-b")];
     let processors = std::thread::available_parallelism().unwrap().get();
-    let _hogs: Vec<_> =
-        (0..processors).map(|_| background(&sites.lab, "h-a", "sh", &["-c", "while :; do :; done"])).collect();
+    let _hogs: Vec<_> = (0..processors)
+        .map(|_| background(&sites.lab, "h-a", "sh", &["-c", "while :; do :; done"]))
+        .collect();
     sites.a.be_nice(15);
     for octets in [60, 1400] {
         let capacity = capacity(&sites, 2, octets);

@@ -9,7 +9,8 @@ use super::{
     TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup, Wanted,
+    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    Wanted,
     damping::Damper,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},

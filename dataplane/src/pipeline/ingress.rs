@@ -8,7 +8,8 @@ use net::{EtherType, Ethernet, Instant};
 
 use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
-    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
+    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId,
+    demux::Owner,
     frer::rtag,
     precedence::{is_marked, may_be_control},
 };

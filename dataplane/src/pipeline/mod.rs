@@ -8,6 +8,7 @@
 //! | `wire` | transparent connections |
 //! | `protection` | which live attachments carry a connection |
 //! | `redundancy` | frames that leave twice and enter once |
+//! | `ports` | ports as workers drive them: what waits to be sent, what is wanted under pressure |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
@@ -29,6 +30,7 @@ mod ingress;
 mod judge;
 mod local;
 mod mka;
+mod ports;
 mod protection;
 mod quality;
 mod redundancy;
@@ -43,6 +45,7 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
+use ports::PortState;
 pub use quality::{QualityParams, QualityStatus};
 pub use rehearsal::Rehearsal;
 pub use snapshot::{
@@ -50,18 +53,16 @@ pub use snapshot::{
 };
 
 use crate::{
-    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, Wanted, WorkerId,
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropReason, Fault, Faults, Frame, Hop,
+    InterfaceId, Place, Pool, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
     damping::Damper,
-    demux::Demux,
     group::Group,
     icmp::RateLimiter,
     liveness::Board,
     meter::Meters,
     neighbor::Neighbors,
-    offload::Coalescer,
     stamp::{Report, WallClock, Why},
 };
 
@@ -177,34 +178,6 @@ pub struct Dataplane {
     pressed: bool,
     /// Until when an attachment is held back, the next of them.
     damped: Option<Instant>,
-}
-
-/// A port as the pipeline sees it.
-#[derive(Debug)]
-struct PortState {
-    demux: Demux,
-    caps: PortCaps,
-    transmit: Vec<Frame>,
-    drops: DropCounters,
-    coalescer: Option<Coalescer>,
-    /// What is looked at under pressure.
-    wanted: Wanted,
-    /// What the path below it carries, when it was told.
-    path: Option<u16>,
-    /// This port is the host's TAP for that interface.
-    host_of: Option<InterfaceId>,
-}
-
-impl PortState {
-    /// Queues a frame, or a control frame in front of all that is on its way through: not for protected frames, whose numbers have an order.
-    fn queue(&mut self, frame: Frame) {
-        if frame.control {
-            let ahead = self.transmit.iter().take_while(|one| one.control).count();
-            self.transmit.insert(ahead, frame);
-        } else {
-            self.transmit.push(frame);
-        }
-    }
 }
 
 /// An interface as the pipeline sees it.
@@ -366,31 +339,6 @@ impl Dataplane {
         this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
-    }
-
-    /// Frames that wait to be sent by this port. The worker empties it.
-    pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
-        let port = self.ports.get_mut(port.index())?;
-        Some((&mut port.transmit, &mut self.pool))
-    }
-
-    /// Whether there are channels on this port.
-    pub fn has_channels(&self, port: PortId) -> bool {
-        self.ports.get(port.index()).is_some_and(|port| !port.wanted.always.is_empty())
-    }
-
-    /// The buffers, and what of a port's frames to take under pressure: see [`handle_pressed`](Self::handle_pressed).
-    pub fn intake(&mut self, port: PortId) -> Option<(&Wanted, &mut Pool)> {
-        Some((&self.ports.get(port.index())?.wanted, &mut self.pool))
-    }
-
-    /// Drops, and counts, what still waits for a port after the worker sent what it could: the port is not there.
-    pub fn drop_unsent(&mut self, port: PortId) {
-        let Some(state) = self.ports.get_mut(port.index()) else { return };
-        for frame in state.transmit.drain(..) {
-            self.pool.recycle(frame);
-            state.drops.count(DropReason::PortDown);
-        }
     }
 
     /// What other workers must go on with. The worker empties it.

@@ -21,7 +21,7 @@ use net::{EtherType, VlanTag, virtio::Offload};
 use sys::{Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingVersion, RxFrame, RxRing, TxBatch};
 
 use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Wanted, Frame, Pool, Pressure, vlan};
+use crate::{Batch, Frame, Pool, Pressure, Wanted, vlan};
 
 /// Which layout the receive ring has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -5,7 +5,7 @@ use std::{os::fd::BorrowedFd, sync::Arc};
 use crossbeam::queue::ArrayQueue;
 
 use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Wanted, Frame, Pool, Pressure};
+use crate::{Batch, Frame, Pool, Pressure, Wanted};
 
 /// One end of a wire in memory.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub mod udp;
 
 use std::os::fd::BorrowedFd;
 
-use crate::{Batch, Wanted, Frame, Pool, Pressure};
+use crate::{Batch, Frame, Pool, Pressure, Wanted};
 
 /// Control frames that wait for room in the kernel at most; a channel has a few a second.
 pub const CONTROL_KEPT: usize = 256;

@@ -37,7 +37,8 @@ fn a_packet_ring_tells_how_full_it_is_and_gives_up_what_is_not_wanted() {
     in_new_namespace(|| {
         let mut pool = pool();
         let small = af_packet_options();
-        let (mut a, mut b) = (AfPacketPort::open(&small("a")).unwrap(), AfPacketPort::open(&small("b")).unwrap());
+        let (mut a, mut b) =
+            (AfPacketPort::open(&small("a")).unwrap(), AfPacketPort::open(&small("b")).unwrap());
         assert_eq!(b.pressure(), Pressure::None);
         // Nine of ten are long and protected; the tenth is MKA's, or short.
         let frame = |at: usize| match (at % 10, at % 20) {
@@ -48,7 +49,8 @@ fn a_packet_ring_tells_how_full_it_is_and_gives_up_what_is_not_wanted() {
         let half = b.depth() / 2 + 1;
         send(&mut a, &mut pool, &(0..half).map(frame).collect::<Vec<_>>(), Offload::default()).unwrap();
         wait_for(|| b.pressure() == Pressure::High);
-        send(&mut a, &mut pool, &(half..b.depth()).map(frame).collect::<Vec<_>>(), Offload::default()).unwrap();
+        send(&mut a, &mut pool, &(half..b.depth()).map(frame).collect::<Vec<_>>(), Offload::default())
+            .unwrap();
         wait_for(|| b.pressure() == Pressure::Severe);
         let (looked, kept) = relieve(&mut b, &mut pool, Pressure::Severe);
         let wanted: Vec<_> = (0..b.depth()).step_by(10).map(frame).collect();
@@ -67,7 +69,10 @@ fn af_packet_options() -> impl Fn(&str) -> super::af_packet::Options {
 fn a_full_port_keeps_control_in_its_order_and_counts_what_goes() {
     let mut pool = pool();
     let (mut a, mut b) = memory::pair(2, PortCaps::default());
-    let frame = |(number, control)| Frame { control, ..Frame::new(PacketBuf::copy_of(&plain(60, number), HEADROOM, TAILROOM)) };
+    let frame = |(number, control)| Frame {
+        control,
+        ..Frame::new(PacketBuf::copy_of(&plain(60, number), HEADROOM, TAILROOM))
+    };
     let mut frames: Vec<_> =
         [(1, false), (2, true), (3, false), (4, true), (5, false), (6, true)].map(frame).into();
     a.send(&mut frames, &mut pool).unwrap();

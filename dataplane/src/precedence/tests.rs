@@ -48,7 +48,13 @@ fn what_is_on_its_way_through_and_what_is_cut_short_is_none() {
     fragment[21] = 1;
     let mut echo = packet(true, 58, 0, [0; 2]);
     echo[54] = 128;
-    let other = [frame(0x88b5, &[0; 46]), packet(false, 6, 0, [443, 50_000]), packet(true, 17, 0, [3784, 9]), fragment, echo];
+    let other = [
+        frame(0x88b5, &[0; 46]),
+        packet(false, 6, 0, [443, 50_000]),
+        packet(true, 17, 0, [3784, 9]),
+        fragment,
+        echo,
+    ];
     for octets in other {
         assert!(!may_be_control(&octets) && !may_be_control(&tagged(&octets)), "{octets:?}");
     }

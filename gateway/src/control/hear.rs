@@ -1,5 +1,7 @@
 //! What workers tell unasked, and what is done about it.
 
+use core::time::Duration;
+
 use dataplane::{Event, InterfaceId, PortId, WorkerId, port::PortError};
 use tracing::{info, warn};
 
@@ -65,6 +67,16 @@ impl Gateway {
         }
     }
 
+    fn log_flapping(&self, id: InterfaceId, losses: usize, hold: Duration) {
+        warn!(
+            event = "attachment.flapping",
+            attachment = self.attachment(id),
+            losses,
+            seconds = hold.as_secs(),
+            "it was lost so often within a minute that it waits before it carries traffic, but for what has no other way"
+        );
+    }
+
     fn hear_dataplane(&mut self, event: Event) {
         match event {
             Event::AttachmentUp(id) => {
@@ -75,13 +87,7 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
-            Event::Flapping(id, losses, hold) => warn!(
-                event = "attachment.flapping",
-                attachment = self.attachment(id),
-                losses,
-                seconds = hold.as_secs(),
-                "it was lost so often within a minute that it waits before it carries traffic, but for what has no other way"
-            ),
+            Event::Flapping(id, losses, hold) => self.log_flapping(id, losses, hold),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
                 let (name, an) = (self.channel_name(channel), an.get());

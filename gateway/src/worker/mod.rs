@@ -18,8 +18,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, Moved, PortId,
-    Pressure, Snapshot, Tables,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, Moved, PortId, Pressure,
+    Snapshot, Tables,
     bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
     stamp::WallClock,

@@ -1,6 +1,9 @@
 //! What the control plane asks of a worker, done between two rounds.
 
-use dataplane::{DropReason, port::{Port, PortError}};
+use dataplane::{
+    DropReason,
+    port::{Port, PortError},
+};
 
 use super::{Command, News, Report, Worker};
 use crate::clock;

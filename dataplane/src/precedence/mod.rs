@@ -75,7 +75,9 @@ pub(crate) fn may_be_control(octets: &[u8]) -> bool {
 }
 
 fn is_neighbor_message(kind: EtherType, l3: &[u8]) -> bool {
-    let message = || l3.get(V6_HEADER).is_some_and(|kind| matches!(*kind, NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT));
+    let message = || {
+        l3.get(V6_HEADER).is_some_and(|kind| matches!(*kind, NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT))
+    };
     kind == EtherType::IPV6 && l3.get(6) == Some(&protocol::ICMPV6) && message()
 }
 
