@@ -26,6 +26,7 @@ mod chance;
 mod channel;
 mod closed_list;
 mod crossing;
+pub mod damping;
 mod demux;
 pub mod fib;
 pub mod flow;
@@ -44,6 +45,7 @@ pub mod offload;
 mod pipeline;
 mod pool;
 pub mod port;
+mod precedence;
 pub mod protection;
 mod setup;
 pub mod stamp;
@@ -63,6 +65,7 @@ pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
+pub use precedence::{Pressure, Wanted};
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
     PortSetup, Protection, Setup,

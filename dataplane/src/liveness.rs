@@ -5,7 +5,7 @@
 //! owns the channel decides that from its [`Faults`] and writes one bit to the [`Board`]; all workers look
 //! at the board's epoch once per batch and choose again when it moved.
 //!
-//! A drain or a bad quality does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
+//! A drain, a bad quality or a history of losses does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
 //! what no live one can. So neither a planned work nor a measurement takes the last path away.
 
 use std::sync::{
@@ -36,6 +36,8 @@ pub enum Fault {
     BfdDown,
     /// The path is up but too bad to use.
     Quality,
+    /// It is up again, but was lost again and again: it waits ([`crate::damping`]).
+    Flapping,
     /// An operator drained it.
     Drained,
 }
@@ -52,6 +54,7 @@ impl Fault {
         Self::LacpDown,
         Self::BfdDown,
         Self::Quality,
+        Self::Flapping,
         Self::Drained,
     ];
 
@@ -67,6 +70,7 @@ impl Fault {
             Self::LacpDown => "lacp_down",
             Self::BfdDown => "bfd_down",
             Self::Quality => "quality",
+            Self::Flapping => "flapping",
             Self::Drained => "drained",
         }
     }
@@ -83,6 +87,7 @@ impl Fault {
             Self::NoRoute => 128,
             Self::Drill => 256,
             Self::LacpDown => 512,
+            Self::Flapping => 1024,
         }
     }
 }
@@ -122,9 +127,14 @@ impl Faults {
             .any(|fault| self.has(*fault))
     }
 
-    /// True when it carries what nothing live can: at worst it is drained or of bad quality.
+    /// True when it carries what nothing live can: at worst it is drained, of bad quality, or waits.
     pub const fn is_reserve(self) -> bool {
-        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit()) == 0
+        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit() | Fault::Flapping.bit()) == 0
+    }
+
+    /// True when something broke, and nobody meant it to.
+    pub const fn is_broken(self) -> bool {
+        !Self(self.0 & !Fault::Drill.bit()).is_reserve()
     }
 
     /// The faults of both.
@@ -238,7 +248,7 @@ mod tests {
         for &fault in Fault::ALL {
             let mut faults = Faults::NONE;
             faults.set(fault, true);
-            let soft = matches!(fault, Fault::Drained | Fault::Quality);
+            let soft = matches!(fault, Fault::Drained | Fault::Quality | Fault::Flapping);
             assert_eq!((faults.is_live(), faults.is_reserve()), (false, soft), "{fault:?}");
             let board = Board::new(1);
             assert!(board.set(InterfaceId(0), true) && board.put(InterfaceId(0), faults));

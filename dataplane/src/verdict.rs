@@ -68,6 +68,8 @@ closed_list! {
         UnexpectedRedundancyTag = "unexpected_redundancy_tag",
         /// The connection carries as much as its `rate` allows.
         Policed = "policed",
+        /// More came than the worker can carry: it went on with key agreement, BFD, BGP and neighbours' messages, and dropped this early.
+        Overload = "overload",
         /// A member of a LAG got a frame, and its Collector is off: LACP has not agreed, or no longer, that it carries any.
         NotCollecting = "not_collecting",
         /// No member of the LAG distributes: `quadspan show lag` says why.

@@ -18,6 +18,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("api.failed", "The API could not take a connection."),
     ("api.listening", "The API listens on its socket."),
     ("attachment.down", "An attachment must not carry traffic, for the reason given."),
+    (
+        "attachment.flapping",
+        "An attachment is up again, but was lost so often that it waits before it carries traffic.",
+    ),
     ("attachment.up", "An attachment may carry traffic."),
     ("bfd.down", "A BFD session is not up any more, for the reason given."),
     ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use macsec::SecY;
-use net::{Instant, IpNet};
+use net::{EtherType, Instant, IpNet};
 
 use super::{
     ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     ChannelId, ChannelSetup, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup,
-    Place, Setup,
+    Place, Setup, Wanted,
     channel::Channel,
+    damping::Damper,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -46,6 +47,7 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         neighbors: Neighbors::new(params, seed),
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
+        damper: Damper::default(),
         since: Instant::ZERO,
         icmp_limit: icmp_limit(setup, one),
     }
@@ -100,6 +102,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         transmit: Vec::with_capacity(TRANSMIT_QUEUE),
         drops: DropCounters::default(),
         coalescer: None,
+        wanted: Wanted::default(),
         path: None,
         host_of: None,
     };
@@ -109,6 +112,8 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
             // In clear an attachment's tag stands where otherwise the SecTAG hides it.
             let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
             port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), clear);
+            port.wanted.protected |= channel.secy.protects();
+            port.wanted.always.push(channel.mka.as_ref().map_or(EtherType::EAPOL, |mka| mka.ethertype));
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {

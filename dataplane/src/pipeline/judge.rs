@@ -2,7 +2,7 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use net::Instant;
+use net::{Instant, earliest};
 
 use super::{Dataplane, Event, Interface, Moved, protection::carriers};
 use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
@@ -95,6 +95,7 @@ impl Dataplane {
 
     /// Publishes whether an attachment is live.
     pub(super) fn judge(&mut self, interface: InterfaceId, now: Instant) {
+        self.damp(interface, now);
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
@@ -113,6 +114,38 @@ impl Dataplane {
         if faults.is_live() {
             self.greet_peers(interface, now);
         }
+    }
+
+    /// An attachment that was lost again and again is held back when it returns.
+    fn damp(&mut self, interface: InterfaceId, now: Instant) {
+        let broken = self.faults_of(interface).is_broken();
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
+        let hold = one.damper.note(broken, now);
+        one.faults.set(Fault::Flapping, one.damper.holds(now));
+        if let Some(hold) = hold {
+            self.damped = earliest(self.damped, one.damper.until());
+            let losses = one.damper.losses();
+            self.tell(Event::Flapping(interface, losses, hold));
+        }
+    }
+
+    pub(super) const fn damping_deadline(&self) -> Option<Instant> {
+        self.damped
+    }
+
+    /// Lets attachments go that waited for long enough.
+    pub(super) fn tend_damping(&mut self, now: Instant) {
+        if self.damped.is_none_or(|due| due > now) {
+            return;
+        }
+        for at in 0..self.interfaces.len() {
+            if self.interfaces.get_mut(at).is_some_and(|one| one.damper.release(now)) {
+                self.judge(InterfaceId::at(at), now);
+            }
+        }
+        self.damped = self.interfaces.iter().fold(None, |due, one| earliest(due, one.damper.until()));
+        self.refresh_liveness(now);
+        self.finish(now);
     }
 
     /// How long nothing was heard on an attachment's channel, or any member of its LAG.
@@ -168,7 +201,7 @@ impl Dataplane {
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {
-                let members = group.hops.iter().map(|hop| (hop.interface, hop.weight > 0));
+                let members = group.hops.iter().map(|hop| (hop.interface, hop.carries));
                 carriers(protected, board, &self.interfaces, members)
             }));
             if let Some(wire) = &mut state.wire {

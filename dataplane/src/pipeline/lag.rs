@@ -228,9 +228,9 @@ impl Dataplane {
         };
         let header = Ethernet { destination: SLOW_PROTOCOLS, source: setup.mac, ethertype: EtherType::SLOW };
         let written = buf.extend_from_slice(header.as_bytes()) && buf.extend_from_slice(pdu);
-        let frame = Frame::new(buf);
+        let frame = Frame::of_control(buf);
         match self.channel_mut(setup.channel) {
-            Some(channel) if written => channel.queue.push(Queued { attachment: NO_ATTACHMENT, frame }),
+            Some(channel) if written => channel.enqueue(Queued { attachment: NO_ATTACHMENT, frame }),
             _ => self.pool.recycle(frame),
         }
     }

@@ -148,7 +148,7 @@ impl Dataplane {
                 return self.pool.give(buf);
             }
             if !buf.is_empty() {
-                self.leave_by(id, Frame::new(buf));
+                self.leave_beside(id, Frame::of_control(buf));
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | `wire` | transparent connections |
 //! | `protection` | which live attachments carry a connection |
 //! | `redundancy` | frames that leave twice and enter once |
+//! | `ports` | ports as workers drive them: what waits to be sent, what is wanted under pressure |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
 //! | `lag` | LAGs: LACP, and the member that a flow takes |
@@ -31,6 +32,7 @@ mod judge;
 mod lag;
 mod local;
 mod mka;
+mod ports;
 mod protection;
 mod quality;
 mod redundancy;
@@ -45,6 +47,7 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
+use ports::PortState;
 pub use quality::{QualityParams, QualityStatus};
 pub use rehearsal::Rehearsal;
 pub use snapshot::{
@@ -53,18 +56,17 @@ pub use snapshot::{
 };
 
 use crate::{
-    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    Hop, InterfaceId, LagId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropReason, Fault, Faults, Frame, Hop,
+    InterfaceId, LagId, Place, Pool, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
-    demux::Demux,
+    damping::Damper,
     group::Group,
     icmp::RateLimiter,
     lacp::LacpEvent,
     liveness::Board,
     meter::Meters,
     neighbor::Neighbors,
-    offload::Coalescer,
     stamp::{Report, WallClock, Why},
 };
 
@@ -108,6 +110,8 @@ pub enum Event {
         /// The attachment that carries it.
         to: Option<InterfaceId>,
     },
+    /// The attachment is up again, but was lost this many times lately: it is held back for so long.
+    Flapping(InterfaceId, usize, Duration),
     /// An attachment's path turned bad, for this reason, or good again; and its last second.
     Quality {
         /// The attachment.
@@ -177,20 +181,10 @@ pub struct Dataplane {
     neighbor_deadline: Option<Instant>,
     /// Routes are new: their neighbours are to be asked for.
     meet: bool,
-}
-
-/// A port as the pipeline sees it.
-#[derive(Debug)]
-struct PortState {
-    demux: Demux,
-    caps: PortCaps,
-    transmit: Vec<Frame>,
-    drops: DropCounters,
-    coalescer: Option<Coalescer>,
-    /// What the path below it carries, when it was told.
-    path: Option<u16>,
-    /// This port is the host's TAP for that interface.
-    host_of: Option<InterfaceId>,
+    /// More comes than can be carried: of this batch only control goes on.
+    pressed: bool,
+    /// Until when an attachment is held back, the next of them.
+    damped: Option<Instant>,
 }
 
 /// An interface as the pipeline sees it.
@@ -201,6 +195,8 @@ struct Interface {
     counters: InterfaceCounters,
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
+    /// How often it was lost lately.
+    damper: Damper,
     since: Instant,
     /// For ICMP errors about packets that came in by it.
     icmp_limit: RateLimiter,
@@ -337,6 +333,8 @@ impl Dataplane {
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
+            pressed: false,
+            damped: None,
             board,
             setup,
         };
@@ -347,21 +345,6 @@ impl Dataplane {
         this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
-    }
-
-    /// Frames that wait to be sent by this port. The worker empties it.
-    pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
-        let port = self.ports.get_mut(port.index())?;
-        Some((&mut port.transmit, &mut self.pool))
-    }
-
-    /// Drops, and counts, what still waits for a port after the worker sent what it could: the port is not there.
-    pub fn drop_unsent(&mut self, port: PortId) {
-        let Some(state) = self.ports.get_mut(port.index()) else { return };
-        for frame in state.transmit.drain(..) {
-            self.pool.recycle(frame);
-            state.drops.count(DropReason::PortDown);
-        }
     }
 
     /// What other workers must go on with. The worker empties it.
@@ -383,7 +366,8 @@ impl Dataplane {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
         let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
-        earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
+        let held = earliest(self.protection_deadline(), self.damping_deadline());
+        earliest(earliest(self.neighbor_deadline, held), control)
     }
 
     /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -399,6 +383,7 @@ impl Dataplane {
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_damping(now);
         self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;

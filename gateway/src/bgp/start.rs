@@ -120,7 +120,9 @@ impl Handle {
             | Fault::MkaDown => {
                 self.link(interface, Err(fault.label()));
             }
-            Fault::BfdDown | Fault::Quality | Fault::Drained => self.link(interface, Ok(())),
+            Fault::BfdDown | Fault::Quality | Fault::Flapping | Fault::Drained => {
+                self.link(interface, Ok(()))
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What workers tell unasked, and what is done about it.
 
+use core::time::Duration;
+
 use dataplane::{ChannelId, Event, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError};
 use tracing::{info, warn};
 
@@ -65,6 +67,16 @@ impl Gateway {
         }
     }
 
+    fn log_flapping(&self, id: InterfaceId, losses: usize, hold: Duration) {
+        warn!(
+            event = "attachment.flapping",
+            attachment = self.attachment(id),
+            losses,
+            seconds = hold.as_secs(),
+            "it was lost so often within a minute that it waits before it carries traffic, but for what has no other way"
+        );
+    }
+
     fn hear_lacp(&mut self, lag: LagId, channel: ChannelId, event: LacpEvent) {
         let name = self.config.lags.get(lag.index()).map_or("?", |one| &one.name);
         let member = self.config.channels.get(channel.index()).map_or("?", |one| &one.name);
@@ -84,6 +96,7 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
+            Event::Flapping(id, losses, hold) => self.log_flapping(id, losses, hold),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
                 let (name, an) = (self.channel_name(channel), an.get());

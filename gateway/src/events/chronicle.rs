@@ -95,12 +95,13 @@ impl Chronicle {
         chain.push(Step { before: Duration::ZERO, what: format!("attachment {name}: {word}") });
         self.left.insert(connection, (moved.at, format!("attachment {name}: {word}")));
         let rate = self.rates.of(moved.interface);
-        let failed = fault.filter(|fault| !matches!(fault, Fault::Drained | Fault::Quality | Fault::Drill));
+        let soft = [Fault::Drained, Fault::Quality, Fault::Flapping, Fault::Drill];
+        let failed = fault.filter(|fault| !soft.contains(fault));
         let detected = failed.and(moved.silent);
         let switched = fault.map(|_| told.since(moved.at));
         let lost = match (fault, detected.zip(switched)) {
             // A drill counts for itself, and nothing of ours is sent into it.
-            (Some(Fault::Drained | Fault::Drill), _) => Some(0),
+            (Some(Fault::Drained | Fault::Drill | Fault::Flapping), _) => Some(0),
             (_, Some((detected, switched))) => Some(product(rate, detected + switched)),
             (_, None) => None,
         };
@@ -172,7 +173,7 @@ impl Chronicle {
         let members = lag.map_or(&[][..], |(_, lag)| &lag.members).iter().map(|member| member.channel);
         let ports = members.chain(lag.is_none().then_some(channel)).filter_map(port);
         let (by_port, by_bfd, by_quality) = match moved.fault {
-            None => (true, true, true),
+            None | Some(Fault::Flapping) => (true, true, true),
             Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::LacpDown) => {
                 (true, false, false)
             }

@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) attachment: &'static str,
     /// The sites learn each other's LANs by BGP on each attachment, in each family.
     pub(crate) bgp: bool,
+    /// More lines of each BGP neighbour.
+    pub(crate) neighbor: &'static str,
     /// Channels go through wires of ours, which can be made bad.
     pub(crate) wired: bool,
 }
@@ -83,6 +85,7 @@ impl Plan {
         lan_port: "",
         attachment: "",
         bgp: false,
+        neighbor: "",
         wired: false,
     };
 }
@@ -305,7 +308,8 @@ fn bgp_text(plan: Plan, own: u8) -> String {
             let _ = write!(
                 text,
                 "[[connection.neighbor]]\non = \"ch{channel}\"\naddress = \"{address}\"\nasn = 6500{far}\n\
-                 connect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n"
+                 connect_retry = \"1s\"\nimport = \"accept\"\nexport = \"accept\"\n{}",
+                plan.neighbor
             );
         }
     }
