@@ -21,6 +21,20 @@ impl History {
         Self { words: vec![0; usize::from(places / WORD)].into(), mask: places - 1 }
     }
 
+    /// Its words, for a successor.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Has seen what these words say; false when that is another length.
+    pub(super) fn resume(&mut self, words: &[u64]) -> bool {
+        let fits = words.len() == self.words.len();
+        if fits {
+            self.words.copy_from_slice(words);
+        }
+        fits
+    }
+
     /// Nothing was seen.
     pub(super) fn clear(&mut self) {
         self.words.fill(0);

@@ -14,7 +14,7 @@ use std::{
 use net::{PacketBuf, virtio::Offload};
 use sys::{Tap, TapOptions, VNET_HEADER_OCTETS, VnetHeader};
 
-use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool};
 
 /// One queue of a TAP device.
@@ -44,6 +44,16 @@ impl TapPort {
     /// As [`TapPort::open`]; `EINVAL` when the device is not one for several queues.
     pub fn open_queue(name: &str) -> io::Result<Self> {
         Self::open_with(name, TapOptions { multi_queue: true, ..TapOptions::default() })
+    }
+
+    /// Goes on with what a predecessor in another process left.
+    ///
+    /// # Errors
+    /// `EINVAL` when that was no TAP device, `EBADFD` when its device is gone.
+    pub fn adopt(left: Heirloom) -> io::Result<Self> {
+        let queue = left.descriptors.into_iter().next().filter(|_| left.facts == FACTS);
+        let tap = Tap::adopt(queue.ok_or(io::ErrorKind::InvalidInput)?)?;
+        Ok(Self { tap, spare: None, counters: PortCounters::default() })
     }
 
     fn open_with(name: &str, options: TapOptions) -> io::Result<Self> {
@@ -159,4 +169,12 @@ impl Port for TapPort {
     fn counters(&self) -> PortCounters {
         self.counters
     }
+
+    fn heirloom(&self) -> io::Result<Option<Heirloom>> {
+        let descriptors = vec![self.tap.as_fd().try_clone_to_owned()?];
+        Ok(Some(Heirloom { descriptors, facts: FACTS.to_owned() }))
+    }
 }
+
+/// The device itself knows the rest.
+const FACTS: &str = "tap";
