@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use net::{
     Instant,
-    carry::{Carry, Opened, Parcel},
+    carry::{Opened, Parcel},
 };
 
 use super::SecY;

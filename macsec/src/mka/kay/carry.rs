@@ -130,6 +130,10 @@ impl Kay {
             }
         }
         this.take_common(common);
+        // Also those that no key has a use for yet.
+        for sci in &this.installer.scs {
+            secy.create_receive_sc(*sci, now).ok()?;
+        }
         for key in this.cp.keys().filter(|key| !this.cp.is_pending(key.key_id())) {
             install(key, secy, numbers, now)?;
         }
@@ -155,8 +159,6 @@ impl Kay {
 /// Makes the SAs of a key, none of them in use yet: [`SecY::resume`] says which were.
 fn install(key: &HeldKey, secy: &mut SecY, numbers: &SecyNumbers, now: Instant) -> Option<()> {
     for (sci, sa) in &key.receive {
-        // There already: another key's.
-        let _there = secy.create_receive_sc(*sci, now);
         secy.create_receive_sa(*sci, key.data.an, &key.data.receive_params(1, sa.ssci), now).ok()?;
     }
     // Under packet numbers of before it may not be sent at all: no numbers, no SA.

@@ -5,29 +5,30 @@
 //! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
 //! what does not fit is dropped and counted.
 
+mod handover;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, ConnectionId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved,
-    PortId, Snapshot, Tables,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
+    Snapshot, Tables,
     bfd::BfdParams,
-    port::{Heirloom, Port, PortCounters, PortError, PortKind},
+    port::{Port, PortCounters, PortError, PortKind},
     stamp::WallClock,
 };
 use macsec::{
     An, Sci,
     mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
-use net::{
-    Instant,
-    carry::{Opened, Parcel},
-};
+use net::Instant;
 use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
 use crate::{clock, pacemaker::Pulse};
+
+pub use handover::{Decision, Left, Step};
 
 /// Frames (and news of neighbours) that may wait between two workers.
 pub const RING: usize = 1024;
@@ -85,36 +86,10 @@ pub enum Command {
     Transit(Sender<Vec<(InterfaceId, u64)>>),
     /// Report what receive SAs have reached, see [`Dataplane::received`].
     Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
-    /// What a successor in another process would go on with the ports by.
-    Heirlooms(Sender<Vec<(PortId, Heirloom)>>),
-    /// Take nothing from the ports any more: what the other workers hand over is still done.
-    Rest(Sender<()>),
-    /// Tell a successor everything; then end, or go on if it does not come to be.
-    Leave(Sender<Left>, Receiver<Decision>),
+    /// A step towards a successor in another process.
+    Handover(Step),
     /// Send what waits and end.
     Stop,
-}
-
-/// How a handover ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Decision {
-    /// The successor has everything: this worker must not send another frame.
-    End,
-    /// There is none: this worker goes on as if nothing had been.
-    GoOn,
-}
-
-/// What a worker leaves to a successor: a parcel for each thing that it has.
-#[derive(Debug, Default)]
-pub struct Left {
-    /// Channels that it owns.
-    pub channels: Vec<(ChannelId, Parcel)>,
-    /// All interfaces, as far as it knows them.
-    pub interfaces: Vec<(InterfaceId, Parcel)>,
-    /// Connections that it decides for.
-    pub connections: Vec<(ConnectionId, Parcel)>,
-    /// Where its ports stand.
-    pub ports: Vec<(PortId, Parcel)>,
 }
 
 /// What a worker tells of itself when asked.
@@ -183,6 +158,8 @@ pub struct Worker {
     poll: Poll,
     /// It takes nothing from its ports.
     resting: bool,
+    /// A successor has everything: not another frame is to be sent.
+    given_up: bool,
     /// Until when an adaptive worker does not sleep.
     awake_until: Instant,
     stop: bool,
@@ -214,6 +191,7 @@ impl Worker {
             pulse: Arc::new(Pulse::default()),
             poll: Poll::Interrupt,
             resting: false,
+            given_up: false,
             awake_until: clock::now(),
             stop: false,
         };
@@ -279,8 +257,8 @@ impl Worker {
             }
             self.ready_again(&mut ready);
             self.take_commands();
-            if self.stop {
-                break;
+            if self.given_up {
+                return;
             }
             let worked = self.work(&mut ready);
             let now = clock::now();
@@ -509,80 +487,10 @@ impl Worker {
                 Command::Transit(reply) => {
                     let _sent = reply.send(self.dataplane.transit());
                 }
-                Command::Heirlooms(reply) => {
-                    let _sent = reply.send(self.heirlooms());
-                }
-                Command::Rest(reply) => {
-                    self.rest();
-                    let _sent = reply.send(());
-                }
-                Command::Leave(reply, decision) => {
-                    self.rest();
-                    // Whoever is gone has decided nothing: it did not come to be.
-                    let _sent = reply.send(self.leave());
-                    match decision.recv().unwrap_or(Decision::GoOn) {
-                        Decision::End => {
-                            self.stop = true;
-                            return;
-                        }
-                        Decision::GoOn => self.resting = false,
-                    }
-                }
+                Command::Handover(step) => self.hand_over(step),
                 Command::Stop => self.stop = true,
             }
         }
-    }
-
-    fn heirlooms(&self) -> Vec<(PortId, Heirloom)> {
-        let each = self.ports.iter().enumerate();
-        let each = each.filter_map(|(at, port)| Some((PortId::at(at), port.as_ref()?.heirloom().ok()??)));
-        each.collect()
-    }
-
-    /// Takes nothing new, and finishes what was begun.
-    fn rest(&mut self) {
-        self.resting = true;
-        for at in 0..self.ports.len() {
-            while self.take_batch(PortId::at(at), clock::now()) {}
-        }
-        self.take_crossings(clock::now());
-        self.settle();
-    }
-
-    fn leave(&mut self) -> Left {
-        let (setup, now) = (self.dataplane.setup().clone(), clock::now());
-        let mut left = Left::default();
-        for id in (0..setup.channels.len()).map(ChannelId::at) {
-            let mut parcel = Parcel::new();
-            if self.dataplane.leave_channel(id, &mut parcel) {
-                left.channels.push((id, parcel));
-            }
-        }
-        for id in (0..setup.interfaces.len()).map(InterfaceId::at) {
-            let mut parcel = Parcel::new();
-            self.dataplane.leave_interface(id, &mut parcel, now);
-            left.interfaces.push((id, parcel));
-        }
-        for id in (0..setup.connections.len()).map(ConnectionId::at) {
-            let mut parcel = Parcel::new();
-            if self.dataplane.leave_connection(id, &mut parcel) {
-                left.connections.push((id, parcel));
-            }
-        }
-        for (at, port) in self.ports.iter_mut().enumerate() {
-            if let Some(port) = port {
-                let mut parcel = Parcel::new();
-                port.leave(&mut parcel);
-                left.ports.push((PortId::at(at), parcel));
-            }
-        }
-        left
-    }
-
-    /// Goes on with a port where its predecessor stood, before it runs. False when it cannot, and then the port is of no use.
-    pub fn resume_port(&mut self, id: PortId, left: &[u8]) -> bool {
-        let port = self.ports.get_mut(id.index()).and_then(Option::as_mut);
-        port.is_some_and(|port| port.resume(&mut Opened::new(left)))
     }
 
     /// What ports drop themselves counts under the reasons of the closed list too.
