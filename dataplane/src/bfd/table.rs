@@ -286,9 +286,8 @@ impl Sessions {
     pub fn resume(&mut self, interface: InterfaceId, from: &mut Opened<'_>, now: Instant) -> bool {
         let Some(count) = usize::unpack(from) else { return false };
         for _ in 0..count {
-            let Some(((peer, source_port), left)) = Carry::unpack(from).zip(from.counted()) else {
-                return false;
-            };
+            let Some((peer, source_port)) = <(IpAddr, u16)>::unpack(from) else { return false };
+            let Some(left) = from.counted() else { return false };
             let with = |entry: &Entry| entry.interface == interface && entry.peer == peer;
             let Some(at) = self.entries.iter().position(with) else { continue };
             let fresh = self.entries.get(at).map(|entry| entry.session.clone());

@@ -20,7 +20,7 @@ use net::{
 
 use super::{Dataplane, Event, protection::Mode};
 use crate::{
-    ChannelId, ConnectionId, Fault, Faults, InterfaceId, Place, key_agreement::KeyAgreement, stamp::Why,
+    ChannelId, ConnectionId, Fault, Faults, InterfaceId, key_agreement::KeyAgreement, stamp::Why,
 };
 
 /// What was wrong below a channel, which nobody may have told the successor yet.

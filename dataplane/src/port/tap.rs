@@ -21,6 +21,8 @@ use crate::{Batch, Frame, Pool};
 #[derive(Debug)]
 pub struct TapPort {
     tap: Tap,
+    /// The device may have several queues.
+    several: bool,
     /// The big buffer that the next frame is read into.
     spare: Option<PacketBuf>,
     counters: PortCounters,
@@ -51,13 +53,16 @@ impl TapPort {
     /// # Errors
     /// `EINVAL` when that was no TAP device, `EBADFD` when its device is gone.
     pub fn adopt(left: Heirloom) -> io::Result<Self> {
-        let queue = left.descriptors.into_iter().next().filter(|_| left.facts == FACTS);
+        let queue = left.descriptors.into_iter().next();
+        let several = left.facts == SEVERAL;
+        let queue = queue.filter(|_| several || left.facts == SINGLE);
         let tap = Tap::adopt(queue.ok_or(io::ErrorKind::InvalidInput)?)?;
-        Ok(Self { tap, spare: None, counters: PortCounters::default() })
+        Ok(Self { tap, several, spare: None, counters: PortCounters::default() })
     }
 
     fn open_with(name: &str, options: TapOptions) -> io::Result<Self> {
-        Ok(Self { tap: Tap::open(name, options)?, spare: None, counters: PortCounters::default() })
+        let several = options.multi_queue;
+        Ok(Self { tap: Tap::open(name, options)?, several, spare: None, counters: PortCounters::default() })
     }
 
     /// The device's name, as the kernel completed it.
@@ -172,9 +177,12 @@ impl Port for TapPort {
 
     fn heirloom(&self) -> io::Result<Option<Heirloom>> {
         let descriptors = vec![self.tap.as_fd().try_clone_to_owned()?];
-        Ok(Some(Heirloom { descriptors, facts: FACTS.to_owned() }))
+        let facts = if self.several { SEVERAL } else { SINGLE };
+        Ok(Some(Heirloom { descriptors, facts: facts.to_owned() }))
     }
 }
 
-/// The device itself knows the rest.
-const FACTS: &str = "tap";
+/// What the [`Heirloom`] of a TAP with a single queue says; the device itself knows the rest.
+pub const SINGLE: &str = "tap";
+/// What that of one with several says.
+pub const SEVERAL: &str = "tap with queues";

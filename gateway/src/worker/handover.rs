@@ -47,7 +47,7 @@ pub struct Left {
 }
 
 impl Worker {
-    pub(super) fn hand_over(&mut self, step: Step) {
+    pub(super) fn towards_successor(&mut self, step: Step) {
         match step {
             // Whoever asked may have given up.
             Step::Heirlooms(reply) => drop(reply.send(self.heirlooms())),

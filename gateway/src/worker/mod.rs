@@ -487,7 +487,7 @@ impl Worker {
                 Command::Transit(reply) => {
                     let _sent = reply.send(self.dataplane.transit());
                 }
-                Command::Handover(step) => self.hand_over(step),
+                Command::Handover(step) => self.towards_successor(step),
                 Command::Stop => self.stop = true,
             }
         }
