@@ -43,7 +43,7 @@ impl Traffic {
     fn start(sites: &Sites) -> Self {
         let namespace = |name| sites.lab.namespace(name).unwrap();
         let run = |from, to, address: &str, port| {
-            let flow = |at| UdpFlow { to: address.parse().unwrap(), source_port: 20_000 + at, packet: 400 };
+            let flow = |at: u16| UdpFlow { to: address.parse().unwrap(), source_port: 20_000 + at, packet: 400 };
             let options = UdpOptions { flows: (0..8).map(flow).collect(), rate: 800, port };
             UdpRun::start(namespace(from), namespace(to), &options).unwrap()
         };

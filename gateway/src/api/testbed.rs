@@ -383,14 +383,14 @@ impl Source for Fixed {
         facts()
     }
 
-    async fn restart(&self, binary: Option<std::path::PathBuf>) -> Result<crate::handover::Handed, String> {
+    async fn restart(&self, binary: Option<PathBuf>) -> Result<crate::handover::Handed, String> {
         match binary {
             Some(binary) => Err(format!("cannot run {}", binary.display())),
             None => Ok(crate::handover::Handed {
                 pid: 4242,
                 version: "9.9.9".to_owned(),
-                still: std::time::Duration::from_micros(2_500),
-                took: std::time::Duration::from_millis(300),
+                still: Duration::from_micros(2_500),
+                took: Duration::from_millis(300),
             }),
         }
     }
