@@ -388,7 +388,12 @@ mod tests {
             kind: Kind::Two,
             names: vec!["ch1".to_owned(), String::new()],
             times: [(Instant::from_nanos(7), u64::MAX), (Instant::FAR_FUTURE, 0)].into(),
-            by: [(1, None), (2, Some("192.0.2.1".parse().unwrap())), (3, Some("2001:db8::1".parse().unwrap()))].into(),
+            by: [
+                (1, None),
+                (2, Some("192.0.2.1".parse().unwrap())),
+                (3, Some("2001:db8::1".parse().unwrap())),
+            ]
+            .into(),
             set: [[1, 2, 3], [0, 0, 0]].into(),
             rest: (true, Duration::from_millis(1500)),
         }

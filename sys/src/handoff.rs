@@ -64,7 +64,11 @@ pub fn receive(mut from: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut octets = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
     from.take(length).read_to_end(&mut octets)?;
     let whole = u64::try_from(octets.len()).is_ok_and(|read| read == length);
-    if whole && descriptors.len() == number { Ok((octets, descriptors)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if whole && descriptors.len() == number {
+        Ok((octets, descriptors))
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 fn receive_group(from: &UnixStream, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
@@ -125,7 +129,11 @@ mod tests {
         assert_eq!(receive(&there).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let (mut here, there) = UnixStream::pair().unwrap();
         here.write_all(&[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9]).unwrap();
-        assert_eq!(receive(&there).unwrap_err().kind(), io::ErrorKind::InvalidData, "a group without descriptors");
+        assert_eq!(
+            receive(&there).unwrap_err().kind(),
+            io::ErrorKind::InvalidData,
+            "a group without descriptors"
+        );
         let (mut here, there) = UnixStream::pair().unwrap();
         here.write_all(&[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]).unwrap();
         drop(here);

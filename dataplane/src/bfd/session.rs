@@ -75,16 +75,7 @@ pub(super) struct Remote {
     pub(super) independent: bool,
 }
 
-net::carry!(Remote {
-    discriminator,
-    state,
-    diagnostic,
-    min_rx,
-    min_tx,
-    multiplier,
-    demand,
-    independent,
-});
+net::carry!(Remote { discriminator, state, diagnostic, min_rx, min_tx, multiplier, demand, independent });
 
 impl Default for Remote {
     fn default() -> Self {
@@ -439,6 +430,10 @@ impl Session {
         (self.heard, self.longest_gap) = Carry::unpack(from)?;
         self.guard = Carry::unpack(from)?;
         self.set_timers(timers, mode, now);
+        if self.state == BfdState::Up {
+            // Who waits for it in this process has not heard.
+            self.tell(BfdEvent::Up);
+        }
         Some(())
     }
 }

@@ -294,7 +294,8 @@ impl Sessions {
             let mut resumed = None;
             self.drive(at, |session| resumed = session.resume(&mut Opened::new(left), now));
             let name = self.entries.get(at).map(|entry| entry.session.discriminator());
-            let twice = self.entries.iter().filter(|one| Some(one.session.discriminator()) == name).count() > 1;
+            let twice =
+                self.entries.iter().filter(|one| Some(one.session.discriminator()) == name).count() > 1;
             let Some(entry) = self.entries.get_mut(at) else { return false };
             match (resumed, fresh) {
                 (Some(()), _) if !twice => entry.source_port = source_port,

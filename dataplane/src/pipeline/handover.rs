@@ -20,7 +20,8 @@ use net::{
 
 use super::{Dataplane, Event, protection::Mode};
 use crate::{
-    ChannelId, ConnectionId, Fault, Faults, InterfaceId, key_agreement::KeyAgreement, stamp::Why,
+    ChannelId, ConnectionId, Fault, Faults, InterfaceId, bfd::BfdEvent, key_agreement::KeyAgreement,
+    stamp::Why,
 };
 
 /// What was wrong below a channel, which nobody may have told the successor yet.
@@ -186,10 +187,11 @@ impl Dataplane {
         }
     }
 
-    /// The end of resuming: of what came about by it only that attachments are up is news, since nothing moved.
+    /// The end of resuming: of what came about by it only that attachments and BFD sessions are up is news, since nothing moved.
     pub fn resumed(&mut self, now: Instant) {
         self.refresh_liveness(now);
         self.choose_again(|_| true);
-        self.events.retain(|event| matches!(event, Event::AttachmentUp(_)));
+        let news = |event: &Event| matches!(event, Event::AttachmentUp(_) | Event::Bfd(_, _, BfdEvent::Up));
+        self.events.retain(news);
     }
 }

@@ -23,7 +23,8 @@ use net::{
     virtio::Offload,
 };
 use sys::{
-    Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingPlace, RingVersion, RxFrame, RxRing, TxBatch,
+    Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingPlace, RingVersion, RxFrame, RxRing,
+    TxBatch,
 };
 
 use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};

@@ -124,7 +124,8 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // Another gateway may have put its own in our place by now.
         if !self.left.load(Ordering::Relaxed)
-            && fs::metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
+            && fs::metadata(&self.path).is_ok_and(|there| there.ino() == self.inode)
+        {
             let _removed = fs::remove_file(&self.path);
         }
     }

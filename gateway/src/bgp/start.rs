@@ -47,7 +47,8 @@ pub fn start(
     let seed = u64::from(std::process::id()) << 32 | u64::from(config.runtime.workers);
     let publish = Box::new(publish);
     let folder = folder.clone();
-    let start = Start { domains, names, interfaces, past, keeper, folder, devices, tables, publish, gate, seed };
+    let start =
+        Start { domains, names, interfaces, past, keeper, folder, devices, tables, publish, gate, seed };
     Bgp::start(start).context("cannot start BGP").map(Some)
 }
 

@@ -30,7 +30,14 @@ pub(super) fn run(global: &Global, file: &Path, take_over: bool) -> Result<Exit,
     let teller = heir.as_ref().and_then(|heir| heir.teller().ok());
     let ran = start(global, file, heir);
     if let (Err(failure), Some(teller)) = (&ran, teller) {
-        teller.fail(&failure.render(false));
+        // What is wrong with the file was printed as it was found.
+        let why = match failure.render(false) {
+            empty if empty.trim().is_empty() => {
+                format!("{} has errors; `quadspan check` says which", file.display())
+            }
+            text => text.trim().trim_start_matches("error: ").to_owned(),
+        };
+        teller.fail(&why);
     }
     ran
 }

@@ -134,7 +134,8 @@ pub(super) fn called(
     hosts: &BTreeMap<InterfaceId, String>,
 ) -> BTreeMap<PortId, (String, String)> {
     let ports = config.ports.iter().enumerate();
-    let ports = ports.map(|(at, port)| (PortId::at(at), (handover::port_key(&port.name), port.device.clone())));
+    let ports =
+        ports.map(|(at, port)| (PortId::at(at), (handover::port_key(&port.name), port.device.clone())));
     let hosts = plan.hosts.iter().map(|host| {
         let key = handover::host_key(&crate::names::interface(config, host.interface), host);
         (host.port, (key, hosts.get(&host.interface).cloned().unwrap_or_default()))

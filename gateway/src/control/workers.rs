@@ -143,7 +143,11 @@ pub(super) fn make_workers(
     Ok((workers, mailboxes))
 }
 
-pub(super) fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {
+pub(super) fn spawn(
+    workers: Vec<Worker>,
+    mailboxes: Vec<Mailbox>,
+    pin: &[u16],
+) -> Result<Vec<RunningWorker>> {
     let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
     let mut running = Vec::new();
     let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();

@@ -239,7 +239,8 @@ impl Giving {
         let name = |names: &[String], at: usize| names.get(at).cloned().unwrap_or_default();
         for (worker, left) in (0..).zip(left) {
             let channels = left.channels.iter();
-            let channels = channels.map(|(id, one)| (name(&self.facts.channels, id.index()), one.as_octets()));
+            let channels =
+                channels.map(|(id, one)| (name(&self.facts.channels, id.index()), one.as_octets()));
             estate.channels.extend(channels);
             let interfaces = left.interfaces.iter();
             let interfaces =

@@ -8,10 +8,12 @@ use dataplane::{ChannelId, ConnectionId, Dataplane, InterfaceId, PortId, Setup};
 use macsec::mka::KeyEntry;
 use tracing::{info, warn};
 
-use super::{Inheritance, line::Estate, successor::{Went, names}};
-use crate::{
-    assemble::Plan, clock, key_agreement, state::PnStore, static_keys::StaticKeys, worker::Worker,
+use super::{
+    Inheritance,
+    line::Estate,
+    successor::{Went, names},
 };
+use crate::{assemble::Plan, clock, key_agreement, state::PnStore, static_keys::StaticKeys, worker::Worker};
 
 /// What a handover puts together.
 pub(crate) struct Heir<'a> {
@@ -44,12 +46,22 @@ impl Heir<'_> {
         let took = clock::now().since(began);
         info!(event = "gateway.took_over", channels = estate.channels.len(), took_ms = took.as_millis());
         for channel in new {
-            warn!(event = "gateway.began_anew", channel, "the predecessor left nothing for it that could go on");
+            warn!(
+                event = "gateway.began_anew",
+                channel, "the predecessor left nothing for it that could go on"
+            );
         }
         Ok(went)
     }
 
     fn resume_ports(&mut self, inheritance: &Inheritance, estate: &Estate<'_>) -> Result<()> {
+        for (id, (key, _)) in self.ports {
+            for (at, worker) in (0..).zip(&mut *self.workers) {
+                if !inheritance.to_resume().contains(&(key.clone(), at)) {
+                    worker.forget_waiting(*id);
+                }
+            }
+        }
         for (key, worker) in inheritance.to_resume() {
             let id = self.ports.iter().find(|(_, (own, _))| own == key).map(|(id, _)| *id);
             let left = estate.ports.iter().find(|((own, at), _)| own == key && at == worker);

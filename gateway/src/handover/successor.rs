@@ -71,9 +71,11 @@ impl Inheritance {
     /// # Errors
     /// When it is no predecessor of ours.
     pub fn receive() -> Result<Self> {
-        let socket = std::io::stdin().as_fd().try_clone_to_owned().context("standard input is no predecessor")?;
+        let socket =
+            std::io::stdin().as_fd().try_clone_to_owned().context("standard input is no predecessor")?;
         let line = Line::new(UnixStream::from(socket));
-        let nobody = "--take-over is what a running gateway starts its successor with: use `quadspan restart`";
+        let nobody =
+            "--take-over is what a running gateway starts its successor with: use `quadspan restart`";
         line.set_patience(PATIENCE).context(nobody)?;
         let mut hello = Parcel::new();
         let version = env!("CARGO_PKG_VERSION").to_owned();

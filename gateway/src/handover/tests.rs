@@ -40,7 +40,10 @@ fn offer() -> Offer {
         folder: "/var/lib/quadspan".to_owned(),
         api: Some("/run/quadspan/api.sock".to_owned()),
         has_metrics: false,
-        hands_off: vec![("eth1".to_owned(), vec![("net/ipv4/conf/eth1/rp_filter".to_owned(), "2".to_owned())])],
+        hands_off: vec![(
+            "eth1".to_owned(),
+            vec![("net/ipv4/conf/eth1/rp_filter".to_owned(), "2".to_owned())],
+        )],
         ports: vec![port],
     }
 }

@@ -135,7 +135,10 @@ const HOST: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// When the kernel refuses.
-pub async fn open_host(host: &HostTap, left: Option<(Heirloom, String)>) -> Result<(String, Box<dyn Port>, bool)> {
+pub async fn open_host(
+    host: &HostTap,
+    left: Option<(Heirloom, String)>,
+) -> Result<(String, Box<dyn Port>, bool)> {
     if let Some((left, device)) = left {
         // It is what it is called by: everything below was done to it.
         match adopt_host(host, left) {

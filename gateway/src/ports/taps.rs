@@ -97,7 +97,8 @@ impl Taps {
     pub fn open(&mut self, name: &str, left: Option<Heirloom>) -> Result<(Box<dyn port::Port>, bool)> {
         let Some(tap) = self.0.get_mut(name) else { bail!("the TAP device {name} is no port's") };
         if let Some(left) = left {
-            let adopted = TapPort::adopt(left).with_context(|| format!("cannot go on with the TAP {name}"))?;
+            let adopted =
+                TapPort::adopt(left).with_context(|| format!("cannot go on with the TAP {name}"))?;
             return Ok((Box::new(adopted), true));
         }
         if let Some(first) = tap.first.take() {

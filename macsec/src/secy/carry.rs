@@ -12,13 +12,7 @@ use net::{
 };
 
 use super::SecY;
-use crate::{
-    an::An,
-    error::LmiError,
-    key::Fingerprint,
-    replay::ReplayWindow,
-    sci::Sci,
-};
+use crate::{an::An, error::LmiError, key::Fingerprint, replay::ReplayWindow, sci::Sci};
 
 /// How far the keys of a SecY were used, as its predecessor left it.
 #[derive(Debug)]
@@ -87,7 +81,9 @@ impl SecY {
         let strict = self.policy.strict_replay;
         for left in &numbers.receive {
             let Some(sc) = self.receive.sc_mut(left.sci) else { continue };
-            let Some(sa) = sc.sas.get_mut(left.an).filter(|sa| sa.keyed.fingerprint == left.key) else { continue };
+            let Some(sa) = sc.sas.get_mut(left.an).filter(|sa| sa.keyed.fingerprint == left.key) else {
+                continue;
+            };
             let width = self.policy.window_for(sa.keyed.suite);
             match ReplayWindow::unpack(&mut Opened::new(&left.window), (width, strict)) {
                 Some(window) => sa.window = window,
@@ -104,7 +100,9 @@ impl SecY {
         }
         let same = |an: &An| {
             let sa = self.transmit.sas.get(*an);
-            sa.is_some_and(|sa| numbers.transmit.iter().any(|left| left.an == *an && left.key == sa.keyed.fingerprint))
+            sa.is_some_and(|sa| {
+                numbers.transmit.iter().any(|left| left.an == *an && left.key == sa.keyed.fingerprint)
+            })
         };
         if let Some(an) = numbers.encoding.filter(same) {
             let _there = self.enable_transmit_sa(an, now);

@@ -307,7 +307,8 @@ impl Port for UdpPort {
 
     fn heirloom(&self) -> io::Result<Option<Heirloom>> {
         let sockets = core::iter::once(&self.socket).chain(self.paths.iter().map(|path| &path.socket));
-        let descriptors = sockets.map(|socket| socket.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+        let descriptors =
+            sockets.map(|socket| socket.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
         Ok(Some(Heirloom { descriptors, facts: self.facts.clone() }))
     }
 }

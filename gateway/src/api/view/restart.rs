@@ -10,8 +10,6 @@ pub(crate) fn restart(outcome: Result<Handed, String>) -> Restart {
             let still_ms = still.as_secs_f64() * 1e3;
             Restart { done: true, pid, version, still_ms, took_ms, why: String::new() }
         }
-        Err(why) => {
-            Restart { done: false, pid: 0, version: String::new(), still_ms: 0.0, took_ms: 0, why }
-        }
+        Err(why) => Restart { done: false, pid: 0, version: String::new(), still_ms: 0.0, took_ms: 0, why },
     }
 }
