@@ -198,10 +198,13 @@ impl Port for AfPacketPort {
     }
 
     fn resume(&mut self, from: &mut Opened<'_>) -> bool {
-        let read: Option<((usize, usize), Option<(u32, usize)>)> = Carry::unpack(from);
-        read.is_some_and(|((block, in_block), held)| self.ring.resume(RingPlace { block, in_block, held }))
+        <Place as Carry>::unpack(from)
+            .is_some_and(|((block, in_block), held)| self.ring.resume(RingPlace { block, in_block, held }))
     }
 }
+
+/// Block and cell, and what is left of a cell that is held: a [`RingPlace`].
+type Place = ((usize, usize), Option<(u32, usize)>);
 
 /// What must be the same for a socket to be gone on with: all options but the number of its group, which is made anew by each
 /// process.

@@ -246,7 +246,7 @@ fn one_in_hold_down_carries_only_when_nothing_else_lives() {
 #[test]
 fn a_successor_stays_where_its_predecessor_was_for_as_long_as_that_would_have() {
     let made = |members: usize| {
-        Standby::new(params(10, Some(50)), (0..members).map(|at| 100 - u16::try_from(at).unwrap()))
+        Standby::new(params(10, Some(50)), (0..members).map(|at| 100 - u32::try_from(at).unwrap()))
     };
     let mut before = made(2);
     before.set_live(0b11, ms(0));

@@ -5,13 +5,14 @@
 
 mod giving_way;
 mod hear;
+mod start;
 mod workers;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use config::{Config, model::Io};
-use dataplane::{Board, ChannelId, ConnectionId, Depot, Fault, InterfaceId, PortId, Setup, WorkerId};
+use dataplane::{ChannelId, ConnectionId, Fault, InterfaceId, PortId, Setup, WorkerId};
 use macsec::An;
 use net::Instant;
 use parking_lot::Mutex;
@@ -19,12 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble,
     bgp::{self, Bgp},
     clock,
     drain::Desk,
     events::{Chronicle, Log, Rates},
-    handover::{self, Heir, Inheritance, Restarter, SharedDoors},
+    handover::{self, Restarter, SharedDoors},
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
@@ -34,11 +34,9 @@ use crate::{
     received::Notes,
     reload::{Reloader, Reloads, Shared},
     state::{LOW, PnStore, SaName},
-    static_keys::StaticKeys,
-    worker::{Command, News, STOP_WITHIN, Worker},
+    worker::{Command, News, STOP_WITHIN},
 };
 
-use giving_way::called;
 pub(crate) use workers::RunningWorker;
 pub use workers::Workers;
 use workers::{make_workers, spawn};
@@ -97,113 +95,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Opens everything that `config`, which was read from `file`, names and starts the workers; or takes over from a gateway that
-    /// runs.
-    ///
-    /// # Errors
-    /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
-    /// says what to do.
-    pub async fn start(config: Config, file: &Path, mut heir: Option<Inheritance>) -> Result<Self> {
-        // The state folder first: who has no right to it must not touch devices that another gateway may have.
-        let folder = &config.runtime.state_dir;
-        let mut store = heir.as_mut().map_or_else(|| PnStore::open(folder), |heir| heir.store(folder))?;
-        let mut taps = Taps::prepare(&config, heir.as_mut())?;
-        let devices = ports::devices(&config, &taps);
-        let mut plan = assemble::plan(&config, &devices)?;
-        let mut hands_off = config.ports.iter().filter_map(ports::take_over).collect::<Vec<_>>();
-        let setup = Arc::new(plan.setup.clone());
-        let board = Board::new(setup.interfaces.len());
-        let depot = Depot::new(plan.pool);
-        let (sender, news) = mpsc::unbounded_channel();
-        let (mut workers, mailboxes) = make_workers(&config, &setup, (&board, &depot), &sender)?;
-        let mut keys = StaticKeys::default();
-        let agreements = if heir.is_some() {
-            KeyAgreements::prepare(&config)?
-        } else {
-            keys.install(&plan, &mut workers, &mut store, &BTreeMap::new())?;
-            KeyAgreements::start(&config, &setup, &mut workers)?
-        };
-        let bandwidths = Bandwidths::start(&config, &mut workers);
-        quality::start(&config, &setup, &mut workers);
-        ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps, heir.as_mut())?;
-        let hosts = ports::open_hosts(&plan, &setup, &mut workers, (&config, heir.as_mut())).await?;
-        let called = called(&config, &plan, &hosts);
-        let tables = Arc::new(std::mem::take(&mut plan.tables));
-        for worker in &mut workers {
-            drop(worker.dataplane().set_tables(tables.clone()));
-        }
-        // While a predecessor has BGP's ports, only its routes are of use.
-        let (open, gate) = crossbeam::channel::bounded::<()>(1);
-        let gate = heir.is_some().then_some(gate);
-        let domains = std::mem::take(&mut plan.domains);
-        let bgp = bgp::start(&config, domains, hosts, tables, (mailboxes.clone(), gate))?;
-        let handle = bgp.as_ref().map(|bgp| bgp.handle().clone());
-        let drains = Desk::open(Arc::new(config.clone()), setup.clone(), Workers(mailboxes.clone()), handle);
-        let pulses = workers.iter().map(Worker::pulse).collect();
-        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
-        let mut predecessor = None;
-        if let Some(heir) = heir {
-            let inherited: Vec<_> = hands_off.iter().map(|one| heir.was_set(one.device())).collect();
-            let put = Heir {
-                config: &config,
-                plan: &plan,
-                setup: &setup,
-                workers: &mut workers,
-                store: &mut store,
-                static_keys: &mut keys,
-                caks: agreements.keys(&config)?,
-                ports: &called,
-            };
-            let went = put.take_over(heir)?;
-            // Only now is it ours to put back.
-            hands_off.iter_mut().zip(inherited).for_each(|(one, before)| one.inherit(before));
-            let (ended, end) = oneshot::channel();
-            tokio::task::spawn_blocking(move || {
-                went.wait();
-                drop(open);
-                let _told = ended.send(());
-            });
-            predecessor = Some(end);
-        }
-        let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
-        let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
-        let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
-        let links = vec![None; config.ports.len()];
-        let (reserved, received) = (keys.reserved, Arc::new(keys.received));
-        let reloads = Reloads::new(file, devices, &config, &setup);
-        let (restarter, restarts) = Restarter::new();
-        Ok(Self {
-            config,
-            setup,
-            store: Arc::new(Mutex::new(store)),
-            workers,
-            reserved,
-            received,
-            agreements,
-            reloads,
-            links,
-            monitor: Arc::default(),
-            settling: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            pool: plan.pool,
-            news,
-            hands_off,
-            _pacemaker: pacemaker,
-            bgp,
-            taps,
-            drains: Arc::new(drains),
-            chronicle,
-            bandwidths,
-            events,
-            rates,
-            called,
-            doors: SharedDoors::default(),
-            restarts,
-            restarter,
-            predecessor,
-        })
-    }
-
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())

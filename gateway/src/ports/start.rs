@@ -43,8 +43,7 @@ pub fn open_all(
     setup: &Setup,
     pool: PoolSizes,
     workers: &mut [Worker],
-    taps: &mut Taps,
-    mut heir: Option<&mut Inheritance>,
+    (taps, mut heir): (&mut Taps, Option<&mut Inheritance>),
 ) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
         for (worker_at, worker) in workers.iter_mut().enumerate() {

@@ -126,6 +126,8 @@ impl SecyNumbers {
 
 #[cfg(test)]
 mod tests {
+    use net::carry::Carry as _;
+
     use super::*;
 
     // What comes from another process may be anything; it makes no window that the invariants do not know.

@@ -92,15 +92,30 @@ impl Kay {
         self.params.sci.pack(out);
         self.participants.len().pack(out);
         for one in &self.participants {
-            (one.ckn.pack(out), one.cak.pack(out), one.identity.pack(out), one.key_number.pack(out));
-            (one.peers.pack(out), one.server.pack(out));
+            one.ckn.pack(out);
+            one.cak.pack(out);
+            one.identity.pack(out);
+            one.key_number.pack(out);
+            one.peers.pack(out);
+            one.server.pack(out);
         }
         // In the order of `Common`.
-        (self.principal.pack(out), self.cp.pack(out), self.installer.scs.pack(out));
-        (self.secured.pack(out), self.secured_since.pack(out), self.started.pack(out));
-        (self.wanted.pack(out), self.refused.pack(out), self.not_before.pack(out));
-        (self.distributed_at.pack(out), self.seen_keys.pack(out), self.suspended.pack(out));
-        (self.suspends.pack(out), self.plain_by.pack(out), self.last_heard.pack(out), self.rekeys.pack(out));
+        self.principal.pack(out);
+        self.cp.pack(out);
+        self.installer.scs.pack(out);
+        self.secured.pack(out);
+        self.secured_since.pack(out);
+        self.started.pack(out);
+        self.wanted.pack(out);
+        self.refused.pack(out);
+        self.not_before.pack(out);
+        self.distributed_at.pack(out);
+        self.seen_keys.pack(out);
+        self.suspended.pack(out);
+        self.suspends.pack(out);
+        self.plain_by.pack(out);
+        self.last_heard.pack(out);
+        self.rekeys.pack(out);
     }
 
     /// The member that `from` tells of, with these settings and keys: it has installed its SAs in `secy`, with the packet numbers
