@@ -3,6 +3,8 @@
 //! The standard shifts an array by one place for each number. Here a number has its place for good (its low bits), and moving
 //! ahead only forgets the places that are used again. `tests.rs` holds both against each other.
 
+use net::carry::{Carry as _, Parcel};
+
 use super::HistoryLength;
 
 /// One bit for each number of the history.
@@ -21,9 +23,10 @@ impl History {
         Self { words: vec![0; usize::from(places / WORD)].into(), mask: places - 1 }
     }
 
-    /// Its words, for a successor.
-    pub(super) fn words(&self) -> &[u64] {
-        &self.words
+    /// Leaves its words to a successor.
+    pub(super) fn pack(&self, out: &mut Parcel) {
+        self.words.len().pack(out);
+        self.words.iter().for_each(|word| word.pack(out));
     }
 
     /// Has seen what these words say; false when that is another length.

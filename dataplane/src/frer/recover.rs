@@ -64,8 +64,8 @@ impl SequenceRecovery {
 
     /// Leaves what it has seen to a successor in another process.
     pub fn pack(&self, out: &mut Parcel) {
-        (((self.newest, self.known), (self.take_any, self.reset_at)), self.history.words().to_vec())
-            .pack(out);
+        ((self.newest, self.known), (self.take_any, self.reset_at)).pack(out);
+        self.history.pack(out);
     }
 
     /// Goes on with what a predecessor left: what it delivered is not delivered again. Where that has another history length, or is

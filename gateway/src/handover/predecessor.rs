@@ -102,13 +102,8 @@ impl Giving {
         if std::process::id() == 1 {
             bail!("the gateway is process 1 here: the container would end with it; restart the container");
         }
-        let binary = match binary {
-            Some(binary) => {
-                trust(binary)?;
-                binary
-            }
-            None => &self.facts.program,
-        };
+        let trusted = binary.map(trust).transpose()?;
+        let binary = trusted.as_deref().unwrap_or(&self.facts.program);
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let mut program = Program::new(binary);
         program.arg("run").arg("--config").arg(&self.facts.file).arg("--take-over");
@@ -265,15 +260,23 @@ fn ask<T>(mailbox: &Mailbox, step: impl FnOnce(Sender<T>) -> Step) -> crossbeam:
     answer
 }
 
-/// Whoever may use the API must not thereby run what they please as this user.
-fn trust(binary: &Path) -> Result<()> {
-    let facts = fs::metadata(binary).with_context(|| format!("cannot look at {}", binary.display()))?;
+/// Whoever may use the API must not thereby run what they please as this user: the file, and all folders on the way to it, are
+/// root's or this user's, and nobody else can put another in its place. Gives the way without links.
+fn trust(binary: &Path) -> Result<PathBuf> {
+    let whole = binary.canonicalize().with_context(|| format!("cannot find {}", binary.display()))?;
     let own = nix::unistd::geteuid().as_raw();
-    if !facts.is_file() || ![0, own].contains(&facts.uid()) || facts.mode() & 0o022 != 0 {
-        bail!(
-            "{} must be a file that belongs to root or to this gateway's user and that nobody else can write",
-            binary.display()
-        );
+    for (at, place) in whole.ancestors().enumerate() {
+        let facts = fs::metadata(place).with_context(|| format!("cannot look at {}", place.display()))?;
+        // In a folder with the sticky bit, such as /tmp, each removes only what is theirs.
+        let closed = facts.mode() & 0o022 == 0 || at > 0 && facts.mode() & 0o1000 != 0;
+        let right = if at == 0 { facts.is_file() } else { facts.is_dir() };
+        if !right || !closed || ![0, own].contains(&facts.uid()) {
+            bail!(
+                "{} must be a file, and it and its folders must belong to root or to this gateway's user, so that nobody else can write them: {} does not",
+                binary.display(),
+                place.display()
+            );
+        }
     }
-    Ok(())
+    Ok(whole)
 }
