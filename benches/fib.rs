@@ -96,7 +96,12 @@ fn loaded(prefixes: &[IpNet]) -> RouteSet {
 
 /// One of several ways out.
 fn via(gateway: u8) -> Target {
-    Target::Via(vec![Hop { interface: InterfaceId(0), gateway: [192, 0, 2, gateway].into(), weight: 1 }])
+    Target::Via(vec![Hop {
+        interface: InterfaceId(0),
+        gateway: [192, 0, 2, gateway].into(),
+        weight: 1,
+        carries: true,
+    }])
 }
 
 fn v4_prefix(dice: &mut Dice) -> Ipv4Net {

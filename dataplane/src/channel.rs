@@ -4,7 +4,7 @@ use macsec::{An, SecY, clear_tags};
 use net::{EtherType, Instant, PacketBuf, VlanTag};
 
 use crate::{
-    ChannelSetup, Fault, Faults, Frame, InterfaceId, PortId, Rehearsal,
+    ChannelSetup, Fault, Faults, Frame, InterfaceId, LagId, PortId, Rehearsal,
     demux::Demux,
     key_agreement::KeyAgreement,
     verdict::{DropCounters, DropReason},
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Channel {
     pub(crate) port: PortId,
     pub(crate) secy: SecY,
+    /// The LAG that it is a member of, and its place there.
+    pub(crate) lag: Option<(LagId, usize)>,
     /// Its KaY, once started. Large, and none of a data frame's business.
     pub(crate) mka: Option<Box<KeyAgreement>>,
     /// Frames of this EtherType are MKA's.
@@ -32,8 +34,10 @@ pub(crate) struct Channel {
     pub(crate) rehearsal: Option<Rehearsal>,
     /// When its SecY last accepted a frame.
     pub(crate) heard: Option<Instant>,
-    /// Frames that wait for the end of the batch to be protected together.
+    /// Frames that wait for the end of the batch to be protected together, control first.
     pub(crate) queue: Vec<Queued>,
+    /// How many of them are control.
+    pub(crate) control: usize,
     /// Ask for more packet numbers when fewer than this are left; 0: never.
     low: u64,
     /// It asked, and nothing came yet.
@@ -73,6 +77,7 @@ impl Channel {
         Self {
             port: setup.port,
             secy,
+            lag: None,
             mka: None,
             eapol: setup.mka.as_ref().map_or(EtherType::EAPOL, |params| params.ethertype),
             drops: DropCounters::default(),
@@ -84,6 +89,7 @@ impl Channel {
             rehearsal: None,
             heard: None,
             queue: Vec::with_capacity(queue),
+            control: 0,
             low: 0,
             asked: false,
             exhausting: 0,
@@ -135,6 +141,17 @@ impl Channel {
     /// SAs came or went: what was told of exhaustion may be told again.
     pub(crate) const fn forget_exhaustion(&mut self) {
         self.exhausting = 0;
+    }
+
+    /// Queues a frame to be protected. Control goes before what is on its way through while it still can: packet numbers are given in the
+    /// order in which frames leave, for a receiver may have a replay window of 0.
+    pub(crate) fn enqueue(&mut self, queued: Queued) {
+        if queued.frame.control {
+            self.queue.insert(self.control, queued);
+            self.control += 1;
+        } else {
+            self.queue.push(queued);
+        }
     }
 
     /// Puts the clear tags in front of the SecTAG.

@@ -72,6 +72,17 @@ pub enum Crossing {
 }
 
 impl Crossing {
+    /// Whether it must not wait behind what is on its way through: it has a ring of its own.
+    pub const fn is_control(&self) -> bool {
+        match self {
+            Self::Host { .. } | Self::Bfd { .. } | Self::Neighbor { .. } => true,
+            Self::Route { frame, .. }
+            | Self::Emit { frame, .. }
+            | Self::Twice { frame, .. }
+            | Self::Recover { frame, .. } => frame.control,
+        }
+    }
+
     /// The frame in it, if any.
     pub fn into_frame(self) -> Option<Frame> {
         match self {

@@ -21,12 +21,20 @@ pub struct Frame {
     /// Some bits of the hash of the flow inside, for ports that spread flows over several ways
     /// ([`crate::PortCaps::flows`]), which cannot see it behind the protection. 0 when nobody said.
     pub flow: u16,
+    /// What the gateway itself (or a routing program beside it) has to say to a neighbour: key agreement, BFD, BGP, probes, ARP and ND.
+    /// It leaves before what is on its way through, and waits where that is dropped.
+    pub control: bool,
 }
 
 impl Frame {
     /// A frame with nothing left to do on it.
     pub fn new(buf: PacketBuf) -> Self {
-        Self { buf, offload: Offload::default(), flow: 0 }
+        Self { buf, offload: Offload::default(), flow: 0, control: false }
+    }
+
+    /// A frame of the gateway's own that must not wait behind others ([`Frame::control`]).
+    pub fn of_control(buf: PacketBuf) -> Self {
+        Self { control: true, ..Self::new(buf) }
     }
 }
 

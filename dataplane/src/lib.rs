@@ -26,6 +26,7 @@ mod chance;
 mod channel;
 mod closed_list;
 mod crossing;
+pub mod damping;
 mod demux;
 pub mod fib;
 pub mod flow;
@@ -36,6 +37,7 @@ pub mod group;
 pub mod icmp;
 mod ids;
 mod key_agreement;
+pub mod lacp;
 pub mod liveness;
 pub mod meter;
 pub mod neighbor;
@@ -43,6 +45,7 @@ pub mod offload;
 mod pipeline;
 mod pool;
 pub mod port;
+mod precedence;
 pub mod protection;
 mod setup;
 pub mod stamp;
@@ -52,19 +55,20 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
+    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved,
+    PortSnapshot, ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
 pub use frame::{BATCH, Batch, Frame};
-pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
+pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
+pub use precedence::{Pressure, Wanted};
 pub use setup::{
-    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
-    Setup,
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
+    PortSetup, Protection, Setup,
 };
 pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

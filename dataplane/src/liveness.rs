@@ -5,7 +5,7 @@
 //! owns the channel decides that from its [`Faults`] and writes one bit to the [`Board`]; all workers look
 //! at the board's epoch once per batch and choose again when it moved.
 //!
-//! A drain or a bad quality does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
+//! A drain, a bad quality or a history of losses does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
 //! what no live one can. So neither a planned work nor a measurement takes the last path away.
 
 use std::sync::{
@@ -30,10 +30,14 @@ pub enum Fault {
     MkaDown,
     /// MACsec is required and there is no SA to send with.
     NotSecured,
+    /// LACP: the channel carries nothing for its LAG, or too few members of the LAG do.
+    LacpDown,
     /// BFD says the path is gone.
     BfdDown,
     /// The path is up but too bad to use.
     Quality,
+    /// It is up again, but was lost again and again: it waits ([`crate::damping`]).
+    Flapping,
     /// An operator drained it.
     Drained,
 }
@@ -47,8 +51,10 @@ impl Fault {
         Self::Drill,
         Self::MkaDown,
         Self::NotSecured,
+        Self::LacpDown,
         Self::BfdDown,
         Self::Quality,
+        Self::Flapping,
         Self::Drained,
     ];
 
@@ -61,8 +67,10 @@ impl Fault {
             Self::Drill => "drill",
             Self::MkaDown => "mka_down",
             Self::NotSecured => "not_secured",
+            Self::LacpDown => "lacp_down",
             Self::BfdDown => "bfd_down",
             Self::Quality => "quality",
+            Self::Flapping => "flapping",
             Self::Drained => "drained",
         }
     }
@@ -78,6 +86,8 @@ impl Fault {
             Self::Drained => 64,
             Self::NoRoute => 128,
             Self::Drill => 256,
+            Self::LacpDown => 512,
+            Self::Flapping => 1024,
         }
     }
 }
@@ -111,21 +121,34 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
-    /// True when nothing at all can be sent: the link is down, or there is no key.
+    /// True when nothing at all can be sent: the link is down, there is no key, or LACP has not agreed.
     pub fn is_cut(self) -> bool {
-        use Fault::{Drill, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
-        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown].iter().any(|fault| self.has(*fault))
+        use Fault::{Drill, LacpDown, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
+        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown, LacpDown]
+            .iter()
+            .any(|fault| self.has(*fault))
     }
 
-    /// True when it carries what nothing live can: at worst it is drained or of bad quality.
+    /// True when it carries what nothing live can: at worst it is drained, of bad quality, or waits.
     pub const fn is_reserve(self) -> bool {
-        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit()) == 0
+        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit() | Fault::Flapping.bit()) == 0
+    }
+
+    /// True when something broke, and nobody meant it to.
+    pub const fn is_broken(self) -> bool {
+        !Self(self.0 & !Fault::Drill.bit()).is_reserve()
     }
 
     /// The faults of both.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The faults that both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// The most fundamental fault: the reason to show.
@@ -227,7 +250,7 @@ mod tests {
         for &fault in Fault::ALL {
             let mut faults = Faults::NONE;
             faults.set(fault, true);
-            let soft = matches!(fault, Fault::Drained | Fault::Quality);
+            let soft = matches!(fault, Fault::Drained | Fault::Quality | Fault::Flapping);
             assert_eq!((faults.is_live(), faults.is_reserve()), (false, soft), "{fault:?}");
             let board = Board::new(1);
             assert!(board.set(InterfaceId(0), true) && board.put(InterfaceId(0), faults));

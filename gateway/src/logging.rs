@@ -18,6 +18,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("api.failed", "The API could not take a connection."),
     ("api.listening", "The API listens on its socket."),
     ("attachment.down", "An attachment must not carry traffic, for the reason given."),
+    (
+        "attachment.flapping",
+        "An attachment is up again, but was lost so often that it waits before it carries traffic.",
+    ),
     ("attachment.up", "An attachment may carry traffic."),
     ("bfd.down", "A BFD session is not up any more, for the reason given."),
     ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),
@@ -81,6 +85,12 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("gateway.started", "The gateway forwards."),
     ("gateway.stopped", "The gateway has stopped."),
     ("gateway.took_over", "This process has taken over from another one that ran."),
+    ("lacp.churn", "One end of a LAG's member was not in step for a minute."),
+    ("lacp.churn_over", "An end of a LAG's member is in step again."),
+    ("lacp.joined", "Frames are sent by a member of a LAG."),
+    ("lacp.kept_out", "A member is kept out of its LAG: why, and what to do."),
+    ("lacp.left", "Frames are sent by a member of a LAG no longer, for the reason given."),
+    ("lacp.partner", "A member of a LAG leads to this system now."),
     ("link_monitor.failed", "The kernel does not tell of links any more; they are looked at until it does."),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (

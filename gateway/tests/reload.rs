@@ -116,6 +116,30 @@ fn neighbours_routes_and_policies_change_under_traffic() {
     edge.end();
 }
 
+/// RFC 8326: planned work lasts, whoever comes meanwhile.
+#[test]
+fn a_neighbour_that_a_reload_brings_to_a_drained_channel_is_drained_too() {
+    let first = TWO_SESSIONS.split_inclusive("[[connection.neighbor]]").take(2).collect::<String>();
+    let first = first.strip_suffix("[[connection.neighbor]]").unwrap();
+    let Some(edge) = Edge::start("reload::drained", first) else { return };
+    let _peer = edge.peer(Daemon::Bird, &Peering { two_sessions: true, ..Peering::default() });
+    edge.await_up("r1");
+    edge.gateway.says("drain ch1 --force --no-wait");
+    edge.await_that("r1 is drained", || edge.neighbor("r1")["draining"] == true);
+    edge.gateway.configure(TWO_SESSIONS.strip_prefix(first).unwrap());
+    reloaded(&edge);
+    edge.await_up("r2");
+    assert_eq!(
+        (&edge.neighbor("r1")["draining"], &edge.neighbor("r2")["draining"]),
+        (&true.into(), &true.into())
+    );
+    edge.gateway.says("undrain ch1");
+    edge.await_that("both are back", || {
+        edge.neighbor("r1")["draining"] == false && edge.neighbor("r2")["draining"] == false
+    });
+    edge.end();
+}
+
 #[test]
 fn a_file_with_an_error_and_one_that_needs_a_restart_change_nothing() {
     let Some(edge) = Edge::start("reload::nothing", ONE_SESSION) else { return };

@@ -146,7 +146,7 @@ impl Dataplane {
         };
         let written = write_datagram(&mut buf, out.source, out.destination, &out.control)
             .is_some_and(|ethertype| push_header(&mut buf, ethertype));
-        let frame = Frame::new(buf);
+        let frame = Frame::of_control(buf);
         match out.hops {
             _ if !written => self.pool.recycle(frame),
             Hops::One => self.send_to(facts.id, out.destination.0, frame, now),

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use net::{Instant, IpNet};
+use macsec::SecY;
+use net::{EtherType, Instant, IpNet};
 
 use super::{
     ConnectionState, Facts, ICMP_BURST, ICMP_PER_SECOND, Interface, InterfaceCounters, PortState,
     TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup,
+    Place, Setup, Wanted,
+    channel::Channel,
+    damping::Damper,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -43,6 +47,7 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         neighbors: Neighbors::new(params, seed),
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
+        damper: Damper::default(),
         since: Instant::ZERO,
         icmp_limit: icmp_limit(setup, one),
     }
@@ -60,18 +65,25 @@ fn icmp_limit(setup: &Setup, one: &InterfaceSetup) -> RateLimiter {
 }
 
 /// A group of so many equal members. Those beyond the 64th are left out: more attachments than that have no use.
-fn group(members: usize) -> Group {
+pub(super) fn group(members: usize) -> Group {
     let weights = vec![Weight::MIN; members.min(MAX_MEMBERS)];
     #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
     Group::new(&weights).expect("64 members fit")
 }
 
-/// The attachments inside one channel, by their tag.
-pub(super) fn attachments(setup: &Setup, of: ChannelId) -> Demux {
+/// A channel of this worker's.
+pub(super) fn channel(setup: &Setup, (id, one): (ChannelId, &ChannelSetup), secy: SecY) -> Channel {
+    let mut channel = Channel::new(one, secy, attachments(setup, id), TRANSMIT_QUEUE);
+    channel.lag = setup.lag_of(id);
+    channel
+}
+
+/// The attachments inside one channel, or inside the LAG that it is a member of, by their tag.
+fn attachments(setup: &Setup, of: ChannelId) -> Demux {
     let mut demux = Demux::default();
     for (at, one) in setup.interfaces.iter().enumerate() {
-        if let Place::Attachment { channel, vlan } = one.place
-            && channel == of
+        if let Place::Attachment { vlan, .. } = one.place
+            && setup.is_on(one.place, of)
         {
             demux.add(vlan.as_slice(), Owner::Interface(InterfaceId::at(at)), is_wire(setup, one));
         }
@@ -90,6 +102,7 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
         transmit: Vec::with_capacity(TRANSMIT_QUEUE),
         drops: DropCounters::default(),
         coalescer: None,
+        wanted: Wanted::default(),
         path: None,
         host_of: None,
     };
@@ -99,6 +112,8 @@ pub(super) fn ports(setup: &Setup) -> Vec<PortState> {
             // In clear an attachment's tag stands where otherwise the SecTAG hides it.
             let clear = !channel.secy.protects() || channel.mka.as_ref().is_some_and(|mka| mka.plain);
             port.demux.add(&channel.clear_tags, Owner::Channel(ChannelId::at(at)), clear);
+            port.wanted.protected |= channel.secy.protects();
+            port.wanted.always.push(channel.mka.as_ref().map_or(EtherType::EAPOL, |mka| mka.ethertype));
         }
     }
     for (at, one) in setup.interfaces.iter().enumerate() {
@@ -145,7 +160,7 @@ mod tests {
     use net::MacAddr;
 
     use super::*;
-    use crate::{ChannelSetup, ConnectionId, MssClamp, PortCaps, PortId, PortSetup, WorkerId};
+    use crate::{ConnectionId, MssClamp, PortCaps, PortId, PortSetup, WorkerId};
 
     /// A LAN that all of so many workers serve, and an attachment of the first one's.
     fn setup(workers: u16) -> Setup {
@@ -171,6 +186,7 @@ mod tests {
                 secy: SecyPolicy::new(Sci::new(mac, 1)),
                 mka: None,
             }],
+            lags: vec![],
             interfaces: vec![
                 interface(Place::Lan { port: PortId(0), vlan: None }),
                 interface(Place::Attachment { channel: ChannelId(0), vlan: None }),

@@ -46,19 +46,20 @@ impl Dataplane {
             return false;
         };
         match &mut state.coalescer {
+            Some(_) if frame.control => state.queue(frame),
             Some(coalescer) => {
                 if !self.coalescing.contains(&port) {
                     self.coalescing.push(port);
                 }
                 coalescer.push(frame, &mut self.pool, &mut state.transmit);
             }
-            None if state.caps.offload => state.transmit.push(frame),
+            None if state.caps.offload => state.queue(frame),
             None => {
                 self.finish_offload(blame_of(facts.place), frame);
                 let mut segments = core::mem::take(&mut self.segments);
                 let sent = !segments.is_empty();
                 if let Some(state) = self.ports.get_mut(port.index()) {
-                    state.transmit.append(&mut segments);
+                    segments.drain(..).for_each(|frame| state.queue(frame));
                 }
                 self.segments = segments;
                 return sent;
@@ -70,7 +71,7 @@ impl Dataplane {
     /// Queues a frame for a port as it is.
     pub(super) fn queue(&mut self, port: PortId, frame: Frame) {
         match self.ports.get_mut(port.index()) {
-            Some(port) => port.transmit.push(frame),
+            Some(port) => port.queue(frame),
             None => self.pool.recycle(frame),
         }
     }
@@ -92,7 +93,10 @@ impl Dataplane {
         }
     }
 
-    fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, mut frame: Frame) {
+    fn leave_by_channel(&mut self, attachment: InterfaceId, named: ChannelId, mut frame: Frame) {
+        let Some(channel) = self.member_for(named, &frame) else {
+            return self.drop(Blame::Channel(named), DropReason::NotDistributing, frame);
+        };
         if self.is_rehearsed(channel) {
             return self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
         }
@@ -100,7 +104,7 @@ impl Dataplane {
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {
             Some(Some(state)) => {
-                state.queue.extend(self.segments.drain(..).map(|frame| Queued { attachment, frame }));
+                self.segments.drain(..).for_each(|frame| state.enqueue(Queued { attachment, frame }));
                 state.queue.len() >= BATCH
             }
             _ => {
@@ -127,6 +131,7 @@ impl Dataplane {
         if channel.queue.is_empty() {
             return;
         }
+        channel.control = 0;
         let mut queue = core::mem::take(&mut channel.queue);
         for chunk in queue.chunks_mut(BATCH) {
             self.protect_chunk(id, chunk);
@@ -136,7 +141,7 @@ impl Dataplane {
             if frame.buf.is_empty() {
                 self.pool.recycle(frame);
             } else {
-                self.leave_by(id, frame);
+                self.leave_in_order(id, frame);
             }
         }
         if let Some(Some(channel)) = self.channels.get_mut(id.index()) {
@@ -191,8 +196,18 @@ impl Dataplane {
         }
     }
 
-    /// A frame that the SecY is done with, or an MKPDU: clear tags, and to the port.
-    pub(super) fn leave_by(&mut self, id: ChannelId, mut frame: Frame) {
+    /// A frame that the SecY is done with: clear tags, and to the port, in the order of packet numbers.
+    fn leave_in_order(&mut self, id: ChannelId, mut frame: Frame) {
+        let Some(Some(channel)) = self.channels.get(id.index()) else { return self.pool.recycle(frame) };
+        match (channel.push_clear_tags(&mut frame), self.ports.get_mut(channel.port.index())) {
+            (Ok(()), Some(port)) => port.transmit.push(frame),
+            (Ok(()), None) => self.pool.recycle(frame),
+            (Err(reason), _) => self.drop(Blame::Channel(id), reason, frame),
+        }
+    }
+
+    /// An MKPDU, which passes beside the SecY and has no number: clear tags, and to the port.
+    pub(super) fn leave_beside(&mut self, id: ChannelId, mut frame: Frame) {
         let Some(channel) = self.channel(id) else { return self.pool.recycle(frame) };
         let port = channel.port;
         match channel.push_clear_tags(&mut frame) {

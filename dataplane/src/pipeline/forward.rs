@@ -78,6 +78,7 @@ impl Dataplane {
         }
         match self.way(facts.connection, destination, frame.buf.get(Ethernet::LEN..).unwrap_or_default()) {
             Way::Local(interface) => self.deliver(facts, interface, blame, frame, now),
+            Way::Out(_) if self.pressed => self.drop(blame, DropReason::Overload, frame),
             Way::Out(exit) => self.forward(facts, blame, frame, exit, now),
             Way::Refused(reason, error) => {
                 if let Some(error) = error {

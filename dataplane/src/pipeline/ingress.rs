@@ -8,8 +8,10 @@ use net::{EtherType, Ethernet, Instant};
 
 use super::{Blame, Dataplane, Facts, blame_of};
 use crate::{
-    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId, demux::Owner,
+    BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId,
+    demux::Owner,
     frer::rtag,
+    precedence::{is_marked, may_be_control},
 };
 
 impl Dataplane {
@@ -17,13 +19,23 @@ impl Dataplane {
     pub fn handle_batch(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
         self.refresh_liveness(now);
         if let Some(interface) = self.ports.get(port.index()).and_then(|port| port.host_of) {
-            for frame in batch.drain(..) {
+            for mut frame in batch.drain(..) {
+                frame.control = is_marked(&frame.buf);
                 self.emit(interface, frame);
             }
         } else {
             self.sort(port, batch, now);
         }
         self.finish(now);
+    }
+
+    /// As [`handle_batch`](Self::handle_batch), when more comes than can be carried: what was sent to the gateway itself goes on, what is on
+    /// its way through ends here ([`DropReason::Overload`]), before it costs most. Protected frames are validated: only then it shows
+    /// which they are, and replay windows move on.
+    pub fn handle_pressed(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
+        self.pressed = true;
+        self.handle_batch(port, batch, now);
+        self.pressed = false;
     }
 
     /// Goes on with what other workers handed over. Empties it.
@@ -137,7 +149,12 @@ impl Dataplane {
         state.counters.rx_frames += 1;
         state.counters.rx_octets += octets(&frame);
         state.heard = Some(now);
-        match state.inner.claim(&mut frame) {
+        if let Some(lag) = state.lag {
+            let Some(passed) = self.pass_collector(channel, lag, frame, now) else { return };
+            frame = passed;
+        }
+        let claimed = self.channel_mut(channel).and_then(|state| state.inner.claim(&mut frame));
+        match claimed {
             Some(Owner::Interface(interface)) => self.enter(interface, Blame::Channel(channel), frame, now),
             Some(Owner::Channel(_)) | None => {
                 self.drop(Blame::Channel(channel), DropReason::UnknownVlan, frame)
@@ -153,6 +170,9 @@ impl Dataplane {
         one.counters.rx_frames += 1;
         one.counters.rx_octets += octets(&frame);
         let facts = one.facts;
+        if self.pressed && (facts.kind == ConnectionKind::Transparent || !may_be_control(&frame.buf)) {
+            return self.drop(blame, DropReason::Overload, frame);
+        }
         let frame = match self.rehearsing {
             true => match self.miss(&facts, blame, frame, now) {
                 Some(frame) => frame,

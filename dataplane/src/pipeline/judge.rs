@@ -2,7 +2,7 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use net::Instant;
+use net::{Instant, earliest};
 
 use super::{Dataplane, Event, Interface, Moved, protection::carriers};
 use crate::{ChannelId, Fault, Faults, InterfaceId, Place, PortId, channel::Channel, neighbor::Neighbors};
@@ -11,15 +11,19 @@ impl Dataplane {
     /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
     pub fn set_channel_fault(&mut self, channel: ChannelId, fault: Fault, present: bool, now: Instant) {
         let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
-        if state.set_fault(fault, present, now) {
-            for at in 0..self.interfaces.len() {
-                let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
-                if self.interfaces.get(at).is_some_and(on_channel) {
-                    self.judge(InterfaceId::at(at), now);
-                }
-            }
-            self.refresh_liveness(now);
+        if !state.set_fault(fault, present, now) {
+            return;
         }
+        if let Some((lag, _)) = state.lag {
+            return self.member_changed(lag, now);
+        }
+        for at in 0..self.interfaces.len() {
+            let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
+            if self.interfaces.get(at).is_some_and(on_channel) {
+                self.judge(InterfaceId::at(at), now);
+            }
+        }
+        self.refresh_liveness(now);
     }
 
     /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
@@ -76,18 +80,22 @@ impl Dataplane {
         }
     }
 
-    /// All that speaks against an attachment: its channel's faults and its own.
+    /// All that speaks against an attachment: its channel's (or LAG's) faults and its own.
     pub(super) fn faults_of(&self, interface: InterfaceId) -> Faults {
         let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
         let below = match one.facts.place {
-            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, Channel::faults),
+            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, |channel| {
+                let lag = channel.lag.and_then(|(lag, _)| self.lag(lag));
+                lag.map_or_else(|| channel.faults(), |lag| lag.faults)
+            }),
             Place::Lan { .. } => Faults::NONE,
         };
         below.or(one.faults)
     }
 
     /// Publishes whether an attachment is live.
-    fn judge(&mut self, interface: InterfaceId, now: Instant) {
+    pub(super) fn judge(&mut self, interface: InterfaceId, now: Instant) {
+        self.damp(interface, now);
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
@@ -108,10 +116,45 @@ impl Dataplane {
         }
     }
 
-    /// How long nothing was heard on an attachment's channel.
+    /// An attachment that was lost again and again is held back when it returns.
+    fn damp(&mut self, interface: InterfaceId, now: Instant) {
+        let broken = self.faults_of(interface).is_broken();
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return };
+        let hold = one.damper.note(broken, now);
+        one.faults.set(Fault::Flapping, one.damper.holds(now));
+        if let Some(hold) = hold {
+            self.damped = earliest(self.damped, one.damper.until());
+            let losses = one.damper.losses();
+            self.tell(Event::Flapping(interface, losses, hold));
+        }
+    }
+
+    pub(super) const fn damping_deadline(&self) -> Option<Instant> {
+        self.damped
+    }
+
+    /// Lets attachments go that waited for long enough.
+    pub(super) fn tend_damping(&mut self, now: Instant) {
+        if self.damped.is_none_or(|due| due > now) {
+            return;
+        }
+        for at in 0..self.interfaces.len() {
+            if self.interfaces.get_mut(at).is_some_and(|one| one.damper.release(now)) {
+                self.judge(InterfaceId::at(at), now);
+            }
+        }
+        self.damped = self.interfaces.iter().fold(None, |due, one| earliest(due, one.damper.until()));
+        self.refresh_liveness(now);
+        self.finish(now);
+    }
+
+    /// How long nothing was heard on an attachment's channel, or any member of its LAG.
     fn silence_of(&self, interface: InterfaceId, now: Instant) -> Option<Duration> {
         let Place::Attachment { channel, .. } = self.facts(interface)?.place else { return None };
-        Some(now.since(self.channel(channel)?.heard?))
+        let lag = self.channel(channel)?.lag.and_then(|(lag, _)| self.setup.lags.get(lag.index()));
+        let members = lag.map_or(&[][..], |lag| &lag.members).iter().map(|member| member.channel);
+        let heard = members.chain([channel]).filter_map(|one| self.channel(one)?.heard).max();
+        Some(now.since(heard?))
     }
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
@@ -158,7 +201,7 @@ impl Dataplane {
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {
-                let members = group.hops.iter().map(|hop| (hop.interface, hop.weight > 0));
+                let members = group.hops.iter().map(|hop| (hop.interface, hop.carries));
                 carriers(protected, board, &self.interfaces, members)
             }));
             if let Some(wire) = &mut state.wire {

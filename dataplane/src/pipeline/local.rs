@@ -187,7 +187,7 @@ impl Dataplane {
         let Some(mut buf) = self.pool.small() else { return };
         let written =
             self.interfaces.get(facts.id.index()).is_some_and(|one| write(&one.neighbors, &mut buf));
-        let frame = Frame::new(buf);
+        let frame = Frame::of_control(buf);
         if written {
             self.emit(facts.id, frame);
         } else {
@@ -271,7 +271,7 @@ impl Dataplane {
             if !wrote {
                 return self.pool.give(buf);
             }
-            self.emit(interface, Frame::new(buf));
+            self.emit(interface, Frame::of_control(buf));
         }
     }
 

@@ -8,8 +8,10 @@
 //! | `wire` | transparent connections |
 //! | `protection` | which live attachments carry a connection |
 //! | `redundancy` | frames that leave twice and enter once |
+//! | `ports` | ports as workers drive them: what waits to be sent, what is wanted under pressure |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
+//! | `lag` | LAGs: LACP, and the member that a flow takes |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `quality` | probes out and in, and their verdict |
 //! | `rehearsal` | drills |
@@ -28,8 +30,10 @@ mod forward;
 mod handover;
 mod ingress;
 mod judge;
+mod lag;
 mod local;
 mod mka;
+mod ports;
 mod protection;
 mod quality;
 mod redundancy;
@@ -44,24 +48,26 @@ use std::{collections::VecDeque, sync::Arc};
 use macsec::{An, SecY, mka::MkaEvent};
 use net::{Instant, MacAddr, earliest};
 
+use ports::PortState;
 pub use quality::{QualityParams, QualityStatus};
 pub use rehearsal::Rehearsal;
 pub use snapshot::{
-    ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+    ChannelSnapshot, InterfaceSnapshot, LagSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot,
+    Snapshot,
 };
 
 use crate::{
-    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropReason, Fault, Faults, Frame, Hop,
+    InterfaceId, LagId, Place, Pool, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
-    demux::Demux,
+    damping::Damper,
     group::Group,
     icmp::RateLimiter,
+    lacp::LacpEvent,
     liveness::Board,
     meter::Meters,
     neighbor::Neighbors,
-    offload::Coalescer,
     stamp::{Report, WallClock, Why},
 };
 
@@ -92,6 +98,8 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// What LACP has to tell of a member of a LAG.
+    Lacp(LagId, ChannelId, LacpEvent),
     /// What a BFD session of an interface, with this peer, has to tell.
     Bfd(InterfaceId, IpAddr, BfdEvent),
     /// An `active-standby` connection's traffic goes another way from now on; `None`: by none.
@@ -103,6 +111,8 @@ pub enum Event {
         /// The attachment that carries it.
         to: Option<InterfaceId>,
     },
+    /// The attachment is up again, but was lost this many times lately: it is held back for so long.
+    Flapping(InterfaceId, usize, Duration),
     /// An attachment's path turned bad, for this reason, or good again; and its last second.
     Quality {
         /// The attachment.
@@ -145,6 +155,7 @@ pub struct Dataplane {
     pool: Pool,
     ports: Vec<PortState>,
     channels: Vec<Option<Channel>>,
+    lags: Vec<Option<lag::Lag>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
     /// Attachments whose paths are measured.
@@ -171,20 +182,10 @@ pub struct Dataplane {
     neighbor_deadline: Option<Instant>,
     /// Routes are new: their neighbours are to be asked for.
     meet: bool,
-}
-
-/// A port as the pipeline sees it.
-#[derive(Debug)]
-struct PortState {
-    demux: Demux,
-    caps: PortCaps,
-    transmit: Vec<Frame>,
-    drops: DropCounters,
-    coalescer: Option<Coalescer>,
-    /// What the path below it carries, when it was told.
-    path: Option<u16>,
-    /// This port is the host's TAP for that interface.
-    host_of: Option<InterfaceId>,
+    /// More comes than can be carried: of this batch only control goes on.
+    pressed: bool,
+    /// Until when an attachment is held back, the next of them.
+    damped: Option<Instant>,
 }
 
 /// An interface as the pipeline sees it.
@@ -195,6 +196,8 @@ struct Interface {
     counters: InterfaceCounters,
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
+    /// How often it was lost lately.
+    damper: Damper,
     since: Instant,
     /// For ICMP errors about packets that came in by it.
     icmp_limit: RateLimiter,
@@ -297,9 +300,7 @@ impl Dataplane {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
             let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
-            channels.push(mine.map(|secy| {
-                Channel::new(channel, secy, build::attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
-            }));
+            channels.push(mine.map(|secy| build::channel(&setup, (ChannelId::at(at), channel), secy)));
         }
         let interfaces = setup
             .interfaces
@@ -315,6 +316,7 @@ impl Dataplane {
             pool,
             ports: build::ports(&setup),
             channels,
+            lags: lag::own(&setup, me),
             interfaces,
             connections: build::connections(&setup),
             probing: Vec::new(),
@@ -332,6 +334,8 @@ impl Dataplane {
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
+            pressed: false,
+            damped: None,
             board,
             setup,
         };
@@ -342,21 +346,6 @@ impl Dataplane {
         this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
-    }
-
-    /// Frames that wait to be sent by this port. The worker empties it.
-    pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
-        let port = self.ports.get_mut(port.index())?;
-        Some((&mut port.transmit, &mut self.pool))
-    }
-
-    /// Drops, and counts, what still waits for a port after the worker sent what it could: the port is not there.
-    pub fn drop_unsent(&mut self, port: PortId) {
-        let Some(state) = self.ports.get_mut(port.index()) else { return };
-        for frame in state.transmit.drain(..) {
-            self.pool.recycle(frame);
-            state.drops.count(DropReason::PortDown);
-        }
     }
 
     /// What other workers must go on with. The worker empties it.
@@ -377,20 +366,25 @@ impl Dataplane {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
-        let control = earliest(control, self.quality_deadline());
-        earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
+        let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
+        let held = earliest(self.protection_deadline(), self.damping_deadline());
+        earliest(earliest(self.neighbor_deadline, held), control)
     }
 
-    /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
+    /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
     /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_lacp(now) {
+            self.finish(now);
+        }
         if self.tend_quality(now) {
             self.finish(now);
         }
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_damping(now);
         self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
             return;

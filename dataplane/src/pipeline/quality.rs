@@ -189,7 +189,7 @@ impl Dataplane {
         let Some(mut buf) = self.pool.small() else { return };
         let written = crate::bfd::write_udp(&mut buf, from, to, (HOPS, 0), payload)
             .is_some_and(|ethertype| push_header(&mut buf, ethertype));
-        let frame = Frame::new(buf);
+        let frame = Frame::of_control(buf);
         if written {
             self.send_to(interface, to.0, frame, now);
         } else {

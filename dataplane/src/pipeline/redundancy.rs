@@ -169,7 +169,7 @@ impl Dataplane {
             self.pool.give(buf);
             return None;
         }
-        Some(Frame { buf, offload: frame.offload, flow: frame.flow })
+        Some(Frame { buf, offload: frame.offload, flow: frame.flow, control: frame.control })
     }
 
     /// Who numbers and recovers for this connection; `None` when it is not duplicated.

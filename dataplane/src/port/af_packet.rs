@@ -27,8 +27,8 @@ use sys::{
     TxBatch,
 };
 
-use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Frame, Pool, vlan};
+use super::{Heirloom, LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use crate::{Batch, Frame, Pool, Pressure, Wanted, vlan};
 
 /// Which layout the receive ring has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -162,12 +162,54 @@ impl Port for AfPacketPort {
             // what may wait in the kernel, which no later frame of this call will pass.
             let hopeless =
                 failed.is_some() || error.kind() == io::ErrorKind::WouldBlock || full == FULL_QUEUES;
-            let lost = if hopeless { frames.len() - at } else { 1 };
-            self.counters.tx_refused += u64::try_from(lost).unwrap_or(u64::MAX);
-            at += lost;
+            // Behind a control frame nothing is tried: whatever gets the next room, it is not to be data.
+            if hopeless || frames.get(at).is_some_and(|frame| frame.control) {
+                break;
+            }
+            self.counters.tx_refused += 1;
+            at += 1;
         }
-        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        frames.drain(..at).for_each(|frame| pool.recycle(frame));
+        self.counters.tx_refused += match failed {
+            Some(_) => kernel::discard(frames, pool),
+            None => super::keep_control(frames, pool),
+        };
         failed.map_or(Ok(()), Err)
+    }
+
+    fn pressure(&self) -> Pressure {
+        if self.ring.is_filled(7, 8) {
+            Pressure::Severe
+        } else if self.ring.is_filled(1, 2) {
+            Pressure::High
+        } else {
+            Pressure::None
+        }
+    }
+
+    fn relieve(
+        &mut self,
+        batch: &mut Batch,
+        pool: &mut Pool,
+        wanted: &Wanted,
+        pressure: Pressure,
+    ) -> Result<usize, PortError> {
+        let mut looked = 0;
+        while looked < LOOKS && !batch.is_full() {
+            let Some(frame) = self.ring.next() else { break };
+            looked += 1;
+            if wanted.has(pressure, frame.data, frame.length) {
+                batch.extend(take(&frame, pool, &mut self.counters));
+            } else {
+                self.counters.rx_shed += 1;
+            }
+        }
+        self.ring.release();
+        Ok(looked)
+    }
+
+    fn depth(&self) -> usize {
+        self.ring.cells()
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -8,7 +8,7 @@ use std::io;
 use sys::{VnetHeader, fault::Fault};
 
 use super::PortError;
-use crate::{Frame, offload::Layout};
+use crate::{Frame, Pool, offload::Layout};
 
 /// Why a port failed; `None` when it did not, but only has nothing to take or no room now.
 pub(super) fn port_error(error: &io::Error) -> Option<PortError> {
@@ -32,4 +32,11 @@ pub(super) fn header(frame: &Frame) -> VnetHeader {
 /// Octets of a frame, for a counter.
 pub(super) fn octets(frame: &Frame) -> u64 {
     u64::try_from(frame.buf.len()).unwrap_or(u64::MAX)
+}
+
+/// Takes all buffers back. How many frames went.
+pub(super) fn discard(frames: &mut Vec<Frame>, pool: &mut Pool) -> u64 {
+    let gone = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+    frames.drain(..).for_each(|frame| pool.recycle(frame));
+    gone
 }

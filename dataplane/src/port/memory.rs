@@ -4,8 +4,8 @@ use std::{os::fd::BorrowedFd, sync::Arc};
 
 use crossbeam::queue::ArrayQueue;
 
-use super::{Port, PortCaps, PortCounters, PortError, PortKind};
-use crate::{Batch, Frame, Pool};
+use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use crate::{Batch, Frame, Pool, Pressure, Wanted};
 
 /// One end of a wire in memory.
 #[derive(Debug)]
@@ -41,20 +41,50 @@ impl Port for MemoryPort {
     }
 
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
-        for frame in frames.drain(..) {
-            let octets = u64::try_from(frame.buf.len()).unwrap_or(u64::MAX);
-            match self.outbox.push(frame) {
-                Ok(()) => {
-                    self.counters.tx_frames += 1;
-                    self.counters.tx_octets += octets;
-                }
-                Err(frame) => {
-                    self.counters.tx_refused += 1;
-                    pool.recycle(frame);
-                }
+        let room = self.outbox.capacity().saturating_sub(self.outbox.len()).min(frames.len());
+        for frame in frames.drain(..room) {
+            self.counters.tx_frames += 1;
+            self.counters.tx_octets += kernel::octets(&frame);
+            // Only this end pushes, so there is as much room as was seen.
+            let _room = self.outbox.push(frame);
+        }
+        self.counters.tx_refused += super::keep_control(frames, pool);
+        Ok(())
+    }
+
+    fn pressure(&self) -> Pressure {
+        match self.inbox.len() * 8 / self.inbox.capacity() {
+            0..4 => Pressure::None,
+            4..7 => Pressure::High,
+            _ => Pressure::Severe,
+        }
+    }
+
+    fn relieve(
+        &mut self,
+        batch: &mut Batch,
+        pool: &mut Pool,
+        wanted: &Wanted,
+        pressure: Pressure,
+    ) -> Result<usize, PortError> {
+        let mut looked = 0;
+        while looked < LOOKS && !batch.is_full() {
+            let Some(frame) = self.inbox.pop() else { break };
+            looked += 1;
+            if wanted.has(pressure, &frame.buf, frame.buf.len()) {
+                self.counters.rx_frames += 1;
+                self.counters.rx_octets += kernel::octets(&frame);
+                batch.push(frame);
+            } else {
+                self.counters.rx_shed += 1;
+                pool.recycle(frame);
             }
         }
-        Ok(())
+        Ok(looked)
+    }
+
+    fn depth(&self) -> usize {
+        self.inbox.capacity()
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -11,6 +11,8 @@ pub mod af_packet;
 pub mod af_xdp;
 mod kernel;
 pub mod memory;
+#[cfg(test)]
+mod pressure_tests;
 pub mod tap;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,12 @@ use std::{
 
 use net::carry::{Opened, Parcel};
 
-use crate::{Batch, Frame, Pool};
+use crate::{Batch, Frame, Pool, Pressure, Wanted};
+
+/// Control frames that wait for room in the kernel at most; a channel has a few a second.
+pub const CONTROL_KEPT: usize = 256;
+/// Frames that one call of [`Port::relieve`] looks at, at most.
+pub const LOOKS: usize = 256;
 
 /// What a port can take over from us.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -92,6 +99,8 @@ pub struct PortCounters {
     pub rx_octets: u64,
     /// Frames that the kernel dropped because the receive ring was full.
     pub rx_ring_full: u64,
+    /// Frames dropped unseen, so that control frames are not lost among them.
+    pub rx_shed: u64,
     /// Frames dropped because they did not fit the ring's slot.
     pub rx_truncated: u64,
     /// Frames dropped because no buffer was free.
@@ -146,9 +155,33 @@ pub trait Port: Send {
     /// Appends waiting frames until the batch is full, buffers from `pool`. Returns how many; 0 = nothing waits.
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError>;
 
-    /// Sends all of `frames` and empties it; buffers go back to `pool`. What the kernel does not take is
-    /// counted in `tx_refused` and gone: a port never keeps frames.
+    /// Sends `frames`; their buffers go back to `pool`. What the kernel does not take now is counted in `tx_refused` and gone, but for
+    /// control frames ([`Frame::control`]): up to [`CONTROL_KEPT`] of them stay in `frames`, in their order, for the next call. With an
+    /// error none stays.
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError>;
+
+    /// How near to losing what comes: see [`relieve`](Self::relieve). A port that cannot tell is never near.
+    fn pressure(&self) -> Pressure {
+        Pressure::None
+    }
+
+    /// Takes waiting frames as [`receive`](Self::receive) does, but only those that `wanted` wants under this pressure; the others are
+    /// dropped where they lie, and counted in `rx_shed`. Returns how many of both: at most [`LOOKS`], 0 = nothing waits.
+    fn relieve(
+        &mut self,
+        batch: &mut Batch,
+        pool: &mut Pool,
+        wanted: &Wanted,
+        pressure: Pressure,
+    ) -> Result<usize, PortError> {
+        let _everything = (wanted, pressure);
+        self.receive(batch, pool)
+    }
+
+    /// How many frames may wait to be received at most, as far as that is known: who took so many has seen all that waited.
+    fn depth(&self) -> usize {
+        usize::from(u16::MAX)
+    }
 
     /// Becomes readable when frames wait. `None` for ports in memory, which are always asked.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
@@ -192,4 +225,19 @@ pub trait Port: Send {
         let _nothing = from;
         true
     }
+}
+
+/// What the kernel has no room for now: control frames stay, in their order, everything else goes. How many went.
+fn keep_control(frames: &mut Vec<Frame>, pool: &mut Pool) -> u64 {
+    let (mut kept, mut gone) = (0, 0);
+    let stays = |frame: &Frame, kept: usize| frame.control && kept < CONTROL_KEPT;
+    for frame in frames.extract_if(.., |frame| {
+        let stays = stays(frame, kept);
+        kept += usize::from(stays);
+        !stays
+    }) {
+        pool.recycle(frame);
+        gone += 1;
+    }
+    gone
 }

@@ -72,7 +72,7 @@ pub(super) fn pool() -> Pool {
     Pool::new(Depot::new(PoolSizes::default()))
 }
 
-fn options(device: &str, ring: Ring, offload: bool) -> Options {
+pub(super) fn options(device: &str, ring: Ring, offload: bool) -> Options {
     Options {
         device: device.to_owned(),
         ring,

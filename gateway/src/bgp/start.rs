@@ -119,10 +119,13 @@ impl Handle {
             | Fault::NoRoute
             | Fault::Drill
             | Fault::NotSecured
+            | Fault::LacpDown
             | Fault::MkaDown => {
                 self.link(interface, Err(fault.label()));
             }
-            Fault::BfdDown | Fault::Quality | Fault::Drained => self.link(interface, Ok(())),
+            Fault::BfdDown | Fault::Quality | Fault::Flapping | Fault::Drained => {
+                self.link(interface, Ok(()))
+            }
         }
     }
 

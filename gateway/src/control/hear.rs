@@ -1,6 +1,8 @@
 //! What workers tell unasked, and what is done about it.
 
-use dataplane::{Event, InterfaceId, PortId, WorkerId, port::PortError};
+use core::time::Duration;
+
+use dataplane::{ChannelId, Event, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError};
 use tracing::{info, warn};
 
 use super::Gateway;
@@ -65,6 +67,25 @@ impl Gateway {
         }
     }
 
+    fn log_flapping(&self, id: InterfaceId, losses: usize, hold: Duration) {
+        warn!(
+            event = "attachment.flapping",
+            attachment = self.attachment(id),
+            losses,
+            seconds = hold.as_secs(),
+            "it was lost so often within a minute that it waits before it carries traffic, but for what has no other way"
+        );
+    }
+
+    fn hear_lacp(&mut self, lag: LagId, channel: ChannelId, event: LacpEvent) {
+        let name = self.config.lags.get(lag.index()).map_or("?", |one| &one.name);
+        let member = self.config.channels.get(channel.index()).map_or("?", |one| &one.name);
+        crate::lag::log(name, member, event);
+        if let Some(what) = crate::lag::cause(name, member, event) {
+            self.chronicle.lacp(lag, what, clock::now());
+        }
+    }
+
     fn hear_dataplane(&mut self, event: Event) {
         match event {
             Event::AttachmentUp(id) => {
@@ -75,6 +96,7 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
+            Event::Flapping(id, losses, hold) => self.log_flapping(id, losses, hold),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
                 let (name, an) = (self.channel_name(channel), an.get());
@@ -96,6 +118,7 @@ impl Gateway {
                     self.with_bgp(|bgp| bgp.bfd(news));
                 }
             }
+            Event::Lacp(lag, channel, event) => self.hear_lacp(lag, channel, event),
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::ActiveMoved { connection, from, to } => {
                 self.chronicle.active_moved(connection, (from, to), (clock::now(), wall()));

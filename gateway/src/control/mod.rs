@@ -5,6 +5,7 @@
 
 mod giving_way;
 mod hear;
+mod links;
 mod start;
 mod workers;
 
@@ -12,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use config::{Config, model::Io};
-use dataplane::{ChannelId, ConnectionId, Fault, InterfaceId, PortId, Setup, WorkerId};
+use dataplane::{ChannelId, ConnectionId, InterfaceId, PortId, Setup, WorkerId};
 use macsec::An;
 use net::Instant;
 use parking_lot::Mutex;
@@ -72,6 +73,7 @@ pub struct Gateway {
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
+    link_talk: BTreeMap<usize, links::Talk>,
     /// What the paths of tunnels carry, as far as they told.
     paths: BTreeMap<PortId, u16>,
     pool: dataplane::PoolSizes,
@@ -189,6 +191,7 @@ impl Gateway {
                 _ = hold.tick() => {
                     self.hold();
                     self.remake_taps();
+                    self.tell_quiet_links();
                     self.follow_clock();
                 }
                 _ = look_again.tick() => {
@@ -254,55 +257,6 @@ impl Gateway {
                 "the channel stops sending when its reserved packet numbers are used up: make room in the state folder and restart"
             ),
         }
-    }
-
-    fn link_changed(&mut self, at: usize, link: Link) {
-        let before = self.links.get_mut(at).and_then(|known| known.replace(link));
-        if before == Some(link) {
-            return;
-        }
-        let (port, id) = (self.config.ports.get(at).cloned(), PortId::at(at));
-        let Some(port) = port else { return };
-        let another = before.is_some_and(|before| before.index() != link.index()) && link.index().is_some();
-        if another && !self.reopen(id, &port) {
-            return;
-        }
-        let fault = match link {
-            Link::Up { .. } => None,
-            Link::NoCarrier { .. } => Some(Fault::NoCarrier),
-            Link::NoRoute { .. } => Some(Fault::NoRoute),
-            Link::Gone => Some(Fault::PortDown),
-        };
-        info!(
-            event = "port.link",
-            port = port.name,
-            device = port.device,
-            state = fault.map_or("up", Fault::label)
-        );
-        self.settling.remove(&at);
-        self.chronicle.link(id, &port.name, fault, clock::now());
-        match fault {
-            None if before.is_some() => drop(self.settling.insert(at, clock::now().after(SETTLE))),
-            fault => self.tell_fault(id, fault),
-        }
-    }
-
-    /// Lets ports be used whose links have been up for long enough.
-    fn settled(&mut self) {
-        let now = clock::now();
-        let due: Vec<usize> =
-            self.settling.iter().filter(|(_, due)| **due <= now).map(|(at, _)| *at).collect();
-        for at in due {
-            self.settling.remove(&at);
-            self.tell_fault(PortId::at(at), None);
-        }
-    }
-
-    fn tell_fault(&self, port: PortId, fault: Option<Fault>) {
-        for worker in &self.workers {
-            worker.mailbox.send(Command::PortFault(port, fault));
-        }
-        self.with_bgp(|bgp| bgp.port(&self.setup, port, fault));
     }
 
     fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {

@@ -160,6 +160,7 @@ impl Gateway {
             links: vec![None; config.ports.len()],
             monitor: Arc::<link_monitor::Health>::default(),
             settling: BTreeMap::new(),
+            link_talk: BTreeMap::new(),
             paths: BTreeMap::new(),
             pool: parts.plan.pool,
             news: parts.news,

@@ -6,10 +6,10 @@
 //! number where it was.
 
 use crossbeam::channel::{Receiver, Sender};
-use dataplane::{Batch, ChannelId, ConnectionId, InterfaceId, PortId, port::Heirloom};
+use dataplane::{BATCH, Batch, ChannelId, ConnectionId, InterfaceId, PortId, port::Heirloom};
 use net::carry::{Opened, Parcel};
 
-use super::{LAP, Worker};
+use super::Worker;
 use crate::clock;
 
 /// A step towards a successor.
@@ -117,7 +117,7 @@ impl Worker {
     /// Throws away what waits in a port that was opened while the predecessor still had its own: that one has forwarded it.
     pub fn forget_waiting(&mut self, id: PortId) {
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return };
-        for _ in 0..LAP {
+        for _ in 0..=port.depth() / BATCH {
             let mut batch = Batch::new();
             let more = port.receive(&mut batch, self.dataplane.pool()).is_ok_and(|count| count > 0);
             for frame in batch.drain(..) {

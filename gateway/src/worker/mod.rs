@@ -4,15 +4,22 @@
 //! or a deadline came. Then it works in rounds, a batch from each busy port at a time, so that no port starves
 //! another, and looks at its mailbox between rounds. It never waits for anybody: rings and mailbox are bounded, and
 //! what does not fit is dropped and counted.
+//!
+//! When more comes than it can carry, control is not among what is lost ([`dataplane::Pressure`]): deadlines are looked at after each batch,
+//! ports with channels come before LANs, and a port whose ring runs full is relieved of what is on its way through, so that
+//! the ring always has room for what was sent to the gateway itself. What a port has no room to send is dropped, but for control, which
+//! is tried again ([`Port::send`]); between workers control has rings of its own.
 
 mod handover;
+mod orders;
+mod rings;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, Crossing, Dataplane, DropReason, Event, Fault, InterfaceId, Moved, PortId,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, Moved, PortId, Pressure,
     Snapshot, Tables,
     bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
@@ -23,25 +30,26 @@ use macsec::{
     mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
 use net::Instant;
-use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
+pub use self::rings::{RING, Rings, Way, rings};
 use crate::{clock, pacemaker::Pulse};
 
 pub use handover::{Decision, Left, Step};
 
-/// Frames (and news of neighbours) that may wait between two workers.
-pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
-/// Batches in the largest ring of a port: what was in it at first is out after so many.
-const LAP: usize = 131_072 / BATCH;
 /// The token by which the poller calls the waker; ports have their index, 0..=65535.
 const WAKE: u64 = 1 << 32;
 
 /// How long an adaptive worker looks for more frames before it sleeps. Being woken takes a few microseconds on both sides, and frames of
 /// one flow come closer together than this.
 const LINGER: Duration = Duration::from_micros(50);
+
+/// When control frames are tried again that a port had no room for: some frames have left a queue of any speed by then.
+const RETRY: Duration = Duration::from_millis(1);
+/// Batches by which a port under pressure is relieved before other ports have their turn.
+const RELIEF: usize = 16;
 
 /// What the control plane asks of a worker.
 pub enum Command {
@@ -132,15 +140,6 @@ impl Mailbox {
     }
 }
 
-/// The rings to and from all the other workers.
-#[derive(Default)]
-pub struct Rings {
-    /// By worker; `None` for this worker itself.
-    pub to: Vec<Option<(Producer<Crossing>, Waker)>>,
-    /// What the others send.
-    pub from: Vec<Consumer<Crossing>>,
-}
-
 /// One worker, ready to run on its own thread.
 pub struct Worker {
     dataplane: Dataplane,
@@ -162,6 +161,8 @@ pub struct Worker {
     given_up: bool,
     /// Until when an adaptive worker does not sleep.
     awake_until: Instant,
+    /// Control frames wait for room in a port.
+    held: bool,
     stop: bool,
 }
 
@@ -193,6 +194,7 @@ impl Worker {
             resting: false,
             given_up: false,
             awake_until: clock::now(),
+            held: false,
             stop: false,
         };
         Ok((this, mailbox))
@@ -284,36 +286,54 @@ impl Worker {
         if awake || self.ports.iter().flatten().any(|port| port.holds_frames()) {
             return Some(Duration::ZERO);
         }
-        self.dataplane.poll_timeout().map(|due| due.since(now))
+        let due = self.dataplane.poll_timeout().map(|due| due.since(now));
+        if self.held { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
     }
 
     /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
-    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them.
+    /// a peer dead. New frames may come all the time, but none is older than a whole ring of them. It stops as soon as nobody is
+    /// to be declared dead any more.
     fn look_everywhere(&mut self) {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
-            for _ in 0..LAP {
-                if !self.take_batch(id, clock::now()) {
+            let depth = self.ports.get(at).and_then(Option::as_ref).map_or(0, |port| port.depth());
+            for _ in 0..=depth / BATCH {
+                let now = clock::now();
+                if !self.take_batch(id, now) {
                     break;
+                }
+                if !self.dataplane.is_judgement_due(now) {
+                    return;
                 }
             }
         }
         self.take_crossings(clock::now());
     }
 
+    /// Does what is due, but judges nobody: that takes a look at all ports first.
+    fn tend(&mut self, now: Instant) {
+        let due = self.dataplane.poll_timeout().is_some_and(|due| due <= now);
+        if due && !self.dataplane.is_judgement_due(now) {
+            self.dataplane.handle_timeout(now);
+            self.settle();
+        }
+    }
+
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
     /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`. True when there were frames.
     fn work(&mut self, ready: &mut Vec<Ready>) -> bool {
         let mut worked = false;
+        self.order(ready);
         for _ in 0..ROUNDS {
-            let now = clock::now();
+            let mut now = clock::now();
             self.take_crossings(now);
             let mut busy = false;
             for at in 0..ready.len() {
                 let token = ready.get(at).map_or(WAKE, |ready| ready.token);
-                if let Ok(index) = u16::try_from(token) {
-                    busy |= self.take_batch(PortId(index), now);
-                }
+                let Ok(index) = u16::try_from(token) else { continue };
+                busy |= self.take_batch(PortId(index), now);
+                now = clock::now();
+                self.tend(now);
             }
             worked |= busy;
             if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
@@ -335,12 +355,24 @@ impl Worker {
         }
     }
 
+    /// Ports with channels before all others: who is at the far end of one waits for us.
+    fn order(&self, ready: &mut [Ready]) {
+        let others = |ready: &Ready| {
+            u16::try_from(ready.token).map_or(true, |index| !self.dataplane.has_channels(PortId(index)))
+        };
+        ready.sort_unstable_by_key(|ready| (others(ready), ready.token));
+    }
+
     /// True when the port may have more.
     fn take_batch(&mut self, id: PortId, now: Instant) -> bool {
-        let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
-        if self.resting && !port.holds_frames() {
+        let holds = matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
+        if self.resting && !holds {
             return false;
         }
+        if !self.resting {
+            self.relieve(id, now);
+        }
+        let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
         let mut batch = Batch::new();
         let received = port.receive(&mut batch, self.dataplane.pool());
         if !batch.is_empty() {
@@ -356,9 +388,35 @@ impl Worker {
         }
     }
 
+    /// Makes room where a port's ring runs full, and keeps what may be control.
+    fn relieve(&mut self, id: PortId, now: Instant) {
+        for _ in 0..RELIEF {
+            let (Some(Some(port)), Some((wanted, pool))) =
+                (self.ports.get_mut(id.index()), self.dataplane.intake(id))
+            else {
+                return;
+            };
+            let pressure = port.pressure();
+            if pressure == Pressure::None {
+                return;
+            }
+            let mut batch = Batch::new();
+            let looked = port.relieve(&mut batch, pool, wanted, pressure);
+            if !batch.is_empty() {
+                self.dataplane.handle_pressed(id, &mut batch, now);
+                self.settle();
+            }
+            match looked {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return self.lose(id, error),
+            }
+        }
+    }
+
     fn take_crossings(&mut self, now: Instant) {
         let mut inbox = core::mem::take(&mut self.inbox);
-        for ring in &mut self.rings.from {
+        for ring in self.rings.from.iter_mut().flatten() {
             if let Ok(chunk) = ring.read_chunk(ring.slots()) {
                 inbox.extend(chunk);
             }
@@ -384,12 +442,16 @@ impl Worker {
     }
 
     fn send_frames(&mut self) {
+        self.held = false;
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
             let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
-                    (port.send(frames, pool).err(), port.path_news())
+                    let sent = port.send(frames, pool);
+                    self.held |= !frames.is_empty();
+                    (sent.err(), port.path_news())
                 }
+                (Some(Some(_)), _) => continue,
                 _ => (None, None),
             };
             if let Some(octets) = path {
@@ -399,7 +461,9 @@ impl Worker {
             if let Some(error) = lost {
                 self.lose(id, error);
             }
-            self.dataplane.drop_unsent(id);
+            if !matches!(self.ports.get(at), Some(Some(_))) {
+                self.dataplane.drop_unsent(id);
+            }
         }
     }
 
@@ -412,104 +476,23 @@ impl Worker {
         let mut woken: u64 = 0;
         for (worker, crossing) in crossings.drain(..) {
             match self.rings.to.get_mut(worker.index()) {
-                Some(Some((ring, _))) => match ring.push(crossing) {
+                Some(Some(way)) => match way.push(crossing) {
                     Ok(()) => woken |= 1 << (worker.0 % 64),
-                    Err(rtrb::PushError::Full(crossing)) => refused.push(crossing),
+                    Err(crossing) => refused.push(crossing),
                 },
                 _ => crossing.into_frame().into_iter().for_each(|frame| pool.recycle(frame)),
             }
         }
         for (at, ring) in self.rings.to.iter().enumerate() {
-            if let Some((_, waker)) = ring
+            if let Some(way) = ring
                 && woken >> (at % 64) & 1 == 1
             {
-                waker.wake();
+                way.wake();
             }
         }
         while let Some(crossing) = self.refused.pop() {
             self.dataplane.count_ring_full(crossing);
         }
-    }
-
-    fn take_commands(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            let now = clock::now();
-            match command {
-                Command::Tables(tables) => {
-                    let before = self.dataplane.set_tables(tables);
-                    (self.news)(News::Retired(before));
-                }
-                Command::PortFault(port, fault) => {
-                    if fault.is_none() {
-                        self.say(port, None);
-                    }
-                    self.dataplane.set_port_fault(port, fault, now);
-                }
-                Command::Rehearse(channel, active) => self.dataplane.rehearse(channel, active, now),
-                Command::ChannelFault(channel, fault, present) => {
-                    self.dataplane.set_channel_fault(channel, fault, present, now);
-                }
-                Command::Path(port, octets) => self.dataplane.set_path(port, octets),
-                Command::ReplacePort(id, port) => {
-                    if let Err(error) = self.set_port(id, port) {
-                        (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));
-                    }
-                }
-                Command::PnLimit { channel, an, limit, low } => {
-                    self.dataplane.set_pn_limit(channel, an, limit, low)
-                }
-                Command::Wall(wall) => self.dataplane.set_wall(wall),
-                Command::MkaKeys(channel, keys) => {
-                    // Only channels with MKA are given keys.
-                    let _known = self.dataplane.set_mka_keys(channel, keys, now);
-                }
-                Command::SwitchBfd(session, down) => {
-                    // Not ours: another worker has it.
-                    let _known = self.dataplane.set_bfd_admin_down(session, down, now);
-                }
-                Command::SetBfd(interface, params) => {
-                    let _known = self.dataplane.set_bfd_params(interface, &params, now);
-                }
-                Command::Rekey(channel, reply) => {
-                    // Whoever asked may have given up.
-                    let _sent = reply.send(self.dataplane.rekey(channel, now));
-                }
-                Command::Suspend(channel, time, reply) => {
-                    let _sent = reply.send(self.dataplane.suspend_mka(channel, time, now));
-                }
-                Command::Report(reply) => {
-                    // Whoever asked may have given up.
-                    let _sent = reply.send(self.report());
-                }
-                Command::Received(reply) => {
-                    let _sent = reply.send(self.dataplane.received());
-                }
-                Command::Transit(reply) => {
-                    let _sent = reply.send(self.dataplane.transit());
-                }
-                Command::Handover(step) => self.towards_successor(step),
-                Command::Stop => self.stop = true,
-            }
-        }
-    }
-
-    /// What ports drop themselves counts under the reasons of the closed list too.
-    fn report(&self) -> Report {
-        let of_port = |port: &dyn Port| (port.kind(), port.counters());
-        let ports: Vec<_> = self.ports.iter().map(|port| port.as_deref().map(of_port)).collect();
-        let mut snapshot = self.dataplane.snapshot(clock::now());
-        for (port, counters) in snapshot.ports.iter_mut().zip(&ports) {
-            let Some((_, counters)) = counters else { continue };
-            port.drops.add(DropReason::Truncated, counters.rx_truncated);
-            port.drops.add(DropReason::NoBuffer, counters.rx_no_buffer);
-            port.drops.add(DropReason::BadOffload, counters.rx_bad_offload);
-            port.drops.add(DropReason::PortRefused, counters.tx_refused);
-            port.drops.add(DropReason::VxlanBadHeader, counters.rx_bad_header);
-            port.drops.add(DropReason::VxlanUnknownVni, counters.rx_unknown_vni);
-            port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
-            port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
-        }
-        Report { snapshot, ports }
     }
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.
@@ -548,23 +531,3 @@ impl Worker {
 
 /// The longest that shutting down may take.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// Rings from each worker to each other.
-pub fn rings(wakers: &[Waker]) -> Vec<Rings> {
-    let count = wakers.len();
-    let mut all: Vec<Rings> = (0..count).map(|_| Rings::default()).collect();
-    for from in 0..count {
-        for (to, waker) in wakers.iter().enumerate() {
-            let ring = (from != to).then(|| rtrb::RingBuffer::new(RING));
-            let (producer, consumer) =
-                ring.map_or((None, None), |(p, c)| (Some((p, waker.clone())), Some(c)));
-            if let Some(rings) = all.get_mut(from) {
-                rings.to.push(producer);
-            }
-            if let (Some(rings), Some(consumer)) = (all.get_mut(to), consumer) {
-                rings.from.push(consumer);
-            }
-        }
-    }
-    all
-}

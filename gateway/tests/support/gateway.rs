@@ -204,6 +204,26 @@ impl Gateway {
         fields.skip(11).take(2).map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
     }
 
+    /// Memory that it has in use now, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// From now on all its threads stand back behind others as much as this (`nice`).
+    pub(crate) fn be_nice(&self, nice: i32) {
+        let id = self.process.as_ref().unwrap().id();
+        let threads = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        for thread in threads {
+            let thread = thread.unwrap().file_name().into_string().unwrap();
+            let nice = nice.to_string();
+            let said = Command::new("renice").args(["-n", &nice, "-p", &thread]).output().unwrap();
+            assert!(said.status.success(), "{said:?}");
+        }
+    }
+
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

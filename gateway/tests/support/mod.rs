@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod edge;
+pub(crate) mod flood;
 pub(crate) mod gateway;
 pub(crate) mod guest;
 pub(crate) mod peers;

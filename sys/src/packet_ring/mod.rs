@@ -203,6 +203,14 @@ struct Cursor {
 }
 
 impl Cursor {
+    /// The cell that comes so many later.
+    fn ahead(self, cells: usize, geometry: &Geometry) -> Self {
+        let each = geometry.cells_per_block().max(1);
+        let number = (self.block * each + self.in_block + cells) % geometry.cells().max(1);
+        let (block, in_block) = (number / each, number % each);
+        Self { start: block * geometry.block + in_block * geometry.slot, in_block, block }
+    }
+
     fn after(self, geometry: &Geometry) -> Self {
         if self.in_block + 1 < geometry.cells_per_block() {
             return Self { start: self.start + geometry.slot, in_block: self.in_block + 1, ..self };
@@ -323,6 +331,20 @@ impl RxRing {
     pub fn is_ready(&self) -> bool {
         let cell = if self.held && self.left == 0 { self.cell.after(&self.geometry) } else { self.cell };
         (self.held && self.left > 0) || self.status(cell) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Whether at least `part` of `whole` of the ring waits for us. The kernel fills cells in their order, so one look tells.
+    #[must_use]
+    pub fn is_filled(&self, part: usize, whole: usize) -> bool {
+        // A ring of two large cells is not half full while we look at one.
+        let ahead = (self.geometry.cells().saturating_mul(part) / whole.max(1)).max(2) - 1;
+        self.status(self.cell.ahead(ahead, &self.geometry)) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Frames that the ring holds (V2), or blocks of them (V3).
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.geometry.cells()
     }
 
     /// Cells whose contents did not hold together, so far.

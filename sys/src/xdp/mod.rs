@@ -209,6 +209,19 @@ impl XdpSocket {
         Some(XdpFrame { memory: &self.memory, pieces })
     }
 
+    /// Whether at least `part` of `whole` of the receive ring waits for us.
+    #[must_use]
+    pub fn is_filled(&self, part: u32, whole: u32) -> bool {
+        let (waiting, size) = self.rx.filling();
+        u64::from(waiting) * u64::from(whole) >= u64::from(size) * u64::from(part)
+    }
+
+    /// Entries of the receive ring: frames, or pieces of long ones.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        usize::try_from(self.rx.filling().1).unwrap_or(usize::MAX)
+    }
+
     /// Looks for a whole frame, and how many pieces it has. What does not fit `pieces` goes back at once.
     fn gather(&mut self) -> Option<usize> {
         let mut waiting = self.rx.waiting();

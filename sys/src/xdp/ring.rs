@@ -78,6 +78,11 @@ impl<T: Plain> Ring<T> {
         self.waiting()
     }
 
+    /// For the side that reads: how many entries wait now, and of how many at most.
+    pub(super) fn filling(&self) -> (u32, u32) {
+        (self.load(self.offsets.producer).wrapping_sub(self.ours), self.size)
+    }
+
     /// The entry `ahead` of the next one.
     pub(super) fn peek(&self, ahead: u32) -> Option<T> {
         self.memory.copy(self.place(self.ours.wrapping_add(ahead)))

@@ -80,6 +80,7 @@ struct Train<'a> {
     first_only: u16,
     /// The super-frame's, for all its segments.
     flow: u16,
+    control: bool,
 }
 
 impl<'a> Train<'a> {
@@ -115,6 +116,7 @@ impl<'a> Train<'a> {
             sequence,
             flags,
             flow: frame.flow,
+            control: frame.control,
             first_only: if gso.ecn { u16::from(flag::CWR) } else { 0 },
         })
     }
@@ -133,7 +135,8 @@ impl<'a> Train<'a> {
             pool.give(buf);
             return None;
         }
-        Some(Frame { buf, offload: Offload { checksum: Checksum::Valid, gso: None }, flow: self.flow })
+        let offload = Offload { checksum: Checksum::Valid, gso: None };
+        Some(Frame { buf, offload, flow: self.flow, control: self.control })
     }
 
     fn write(&self, buf: &mut PacketBuf, at: usize, data: &[u8]) -> Option<()> {

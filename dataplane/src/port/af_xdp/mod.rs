@@ -19,8 +19,8 @@ use std::{
 use net::VlanTag;
 use sys::{Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
 
-use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Frame, Pool};
+use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use crate::{Batch, Frame, Pool, Pressure, Wanted};
 
 /// How to open an [`AfXdpPort`].
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,9 +149,51 @@ impl Port for AfXdpPort {
                 break;
             }
         }
-        self.counters.tx_refused += u64::try_from(frames.len() - at).unwrap_or(0);
-        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        frames.drain(..at).for_each(|frame| pool.recycle(frame));
+        self.counters.tx_refused += match failed {
+            Some(_) => kernel::discard(frames, pool),
+            None => super::keep_control(frames, pool),
+        };
         failed.map_or(Ok(()), Err)
+    }
+
+    fn pressure(&self) -> Pressure {
+        let filled = |part, whole| self.queues.iter().any(|queue| queue.is_filled(part, whole));
+        if filled(7, 8) {
+            Pressure::Severe
+        } else if filled(1, 2) {
+            Pressure::High
+        } else {
+            Pressure::None
+        }
+    }
+
+    fn relieve(
+        &mut self,
+        batch: &mut Batch,
+        pool: &mut Pool,
+        wanted: &Wanted,
+        pressure: Pressure,
+    ) -> Result<usize, PortError> {
+        let mut looked = 0;
+        for queue in &mut self.queues {
+            while looked < LOOKS && !batch.is_full() {
+                let Some(frame) = queue.next_frame() else { break };
+                looked += 1;
+                let begin = frame.pieces().next().flatten().unwrap_or_default();
+                if wanted.has(pressure, begin, frame.length()) {
+                    batch.extend(take(&frame, pool, &mut self.counters));
+                } else {
+                    self.counters.rx_shed += 1;
+                }
+            }
+            queue.release();
+        }
+        Ok(looked)
+    }
+
+    fn depth(&self) -> usize {
+        self.queues.iter().map(XdpSocket::depth).sum()
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -155,8 +155,10 @@ impl UdpPort {
         }
     }
 
-    /// Sends the frames of one path, which begin with their VXLAN header.
-    fn send_by(&mut self, path: usize, mut frames: &[Frame]) -> Result<(), PortError> {
+    /// Sends the frames of one path, which begin with their VXLAN header; how many, from the front, are done with. The others found no
+    /// room.
+    fn send_by(&mut self, path: usize, mut frames: &[Frame]) -> Result<usize, PortError> {
+        let all = frames.len();
         // Attempts at the first of `frames`, and how many of them must not be a train.
         let (mut attempts, mut alone) = (0, 0_usize);
         while !frames.is_empty() {
@@ -176,13 +178,23 @@ impl UdpPort {
                     (attempts, alone) = (0, alone.saturating_sub(count));
                     frames = frames.get(count..).unwrap_or_default();
                 }
-                Remedy::GiveUp(failed) => {
+                Remedy::GiveUp(None) => return Ok(all - frames.len()),
+                Remedy::GiveUp(Some(failed)) => {
                     self.counters.tx_refused += many(frames.len());
-                    return failed.map_or(Ok(()), Err);
+                    return Err(failed);
                 }
             }
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// Control frames that found no room wait for the next call, as they were given.
+    fn put_back(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) {
+        self.counters.tx_refused += super::keep_control(frames, pool);
+        for frame in frames {
+            // The header that was put in front of it.
+            let _pulled = frame.buf.pull_front(Vxlan::LEN);
+        }
     }
 
     fn hand_over(&mut self, path: usize, frames: &[Frame], trains: bool) -> TrainsSent {
@@ -263,17 +275,22 @@ impl Port for UdpPort {
             self.counters.tx_refused += 1;
             pool.recycle(frame);
         }
-        let mut failed = Ok(());
-        let mut rest = &frames[..];
-        while let Some(first) = rest.first() {
+        let (mut failed, mut done) = (Ok(()), 0);
+        while let Some((first, rest)) = frames.get(done..).and_then(|rest| Some((rest.first()?, rest))) {
             let path = self.tunnel.path_of(first.flow);
             let run = rest.iter().take_while(|frame| self.tunnel.path_of(frame.flow) == path).count();
-            let (now, later) = rest.split_at_checked(run).unwrap_or((rest, &[]));
-            failed =
-                self.send_by(path, now).or_else(|error| if failed.is_ok() { Err(error) } else { failed });
-            rest = later;
+            match self.send_by(path, rest.get(..run).unwrap_or_default()) {
+                Ok(sent) if sent < run => {
+                    done += sent;
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => failed = failed.and(Err(error)),
+            }
+            done += run;
         }
-        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        frames.drain(..done).for_each(|frame| pool.recycle(frame));
+        self.put_back(frames, pool);
         self.look = self.look.saturating_sub(1);
         if self.look == 0 {
             self.look_at_path();

@@ -52,6 +52,7 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         tx_octets: counters.tx_octets,
         losses: named([
             ("rx_ring_full", counters.rx_ring_full),
+            ("rx_shed", counters.rx_shed),
             ("rx_truncated", counters.rx_truncated),
             ("rx_no_buffer", counters.rx_no_buffer),
             ("rx_bad_offload", counters.rx_bad_offload),
@@ -97,6 +98,7 @@ fn port_counters(facts: &Facts, at: usize) -> PortCounters {
         rx_frames: sum.rx_frames + one.rx_frames,
         rx_octets: sum.rx_octets + one.rx_octets,
         rx_ring_full: sum.rx_ring_full + one.rx_ring_full,
+        rx_shed: sum.rx_shed + one.rx_shed,
         rx_truncated: sum.rx_truncated + one.rx_truncated,
         rx_no_buffer: sum.rx_no_buffer + one.rx_no_buffer,
         rx_bad_offload: sum.rx_bad_offload + one.rx_bad_offload,
