@@ -13,7 +13,6 @@
 //! Needs root, `ip`, `iperf3` and `ping`.
 #![forbid(unsafe_code)]
 
-mod lab;
 mod report;
 mod site;
 mod small;
@@ -28,10 +27,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use lab::Lab;
 use report::{Report, Sample};
 use site::{Gateways, Io, Kernel, Plan, Underlay};
 use small::{Role, Search, Sink};
+use support::lab::Lab;
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]

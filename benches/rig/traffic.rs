@@ -6,9 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use support::process::{Process, output};
-
-use crate::lab::{Lab, Node};
+use support::{
+    lab::{Lab, Node},
+    process::{Process, output},
+};
 
 const FAR: &str = "10.2.0.10";
 /// Echo requests, each waiting up to a second, before a contender is given up.

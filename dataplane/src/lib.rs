@@ -52,8 +52,9 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
+    ChannelSnapshot, Clock, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
+    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot, StageTime,
+    StageTimes,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;

@@ -21,13 +21,15 @@ use macsec::{
     mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
 use net::Instant;
-use rtrb::{Consumer, Producer};
 use sys::{Poller, Ready, Waker};
 
-use crate::{clock, pacemaker::Pulse};
+use crate::{
+    clock,
+    pacemaker::Pulse,
+    rings::{RING, Rings},
+    runtime::{Account, Keeper, Schedule, Stage},
+};
 
-/// Frames (and news of neighbours) that may wait between two workers.
-pub const RING: usize = 1024;
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
 /// Batches in the largest ring of a port: what was in it at first is out after so many.
@@ -93,6 +95,10 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// Kind and counters of the ports that this worker opened; `None` for those it has not (or that are gone).
     pub ports: Vec<Option<(PortKind, PortCounters)>>,
+    /// How it spent its time.
+    pub account: Account,
+    /// What the kernel counted for its thread.
+    pub schedule: Option<Schedule>,
 }
 
 /// What a worker tells the control plane unasked.
@@ -126,19 +132,12 @@ impl Mailbox {
     }
 }
 
-/// The rings to and from all the other workers.
-#[derive(Default)]
-pub struct Rings {
-    /// By worker; `None` for this worker itself.
-    pub to: Vec<Option<(Producer<Crossing>, Waker)>>,
-    /// What the others send.
-    pub from: Vec<Consumer<Crossing>>,
-}
-
 /// One worker, ready to run on its own thread.
 pub struct Worker {
     dataplane: Dataplane,
     ports: Vec<Option<Box<dyn Port>>>,
+    /// Of those, the few that may hold frames of which the poller does not know.
+    holders: Vec<PortId>,
     poller: Poller,
     waker: Waker,
     commands: Receiver<Command>,
@@ -152,6 +151,7 @@ pub struct Worker {
     poll: Poll,
     /// Until when an adaptive worker does not sleep.
     awake_until: Instant,
+    keeper: Keeper,
     stop: bool,
 }
 
@@ -170,6 +170,7 @@ impl Worker {
         let this = Self {
             dataplane,
             ports,
+            holders: Vec::new(),
             poller,
             waker,
             commands,
@@ -181,6 +182,7 @@ impl Worker {
             pulse: Arc::new(Pulse::default()),
             poll: Poll::Interrupt,
             awake_until: clock::now(),
+            keeper: Keeper::new(clock::now()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -224,6 +226,9 @@ impl Worker {
         if self.ports.len() <= id.index() {
             self.ports.resize_with(id.index() + 1, || None);
         }
+        if port.may_hold_frames() {
+            self.holders.push(id);
+        }
         if let Some(place) = self.ports.get_mut(id.index()) {
             *place = Some(port);
         }
@@ -234,14 +239,17 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         self.pulse.begin();
+        self.keeper = Keeper::new(clock::now());
         while !self.stop {
-            let wait = self.wait(clock::now());
+            let wait = self.wait(self.keeper.rests_at());
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
+            self.keeper.wakes(wait, clock::now());
             if ready.iter().any(|ready| ready.token == WAKE) {
                 self.waker.reset();
+                self.keeper.counts().called += 1;
             }
             self.ready_again(&mut ready);
             self.take_commands();
@@ -256,6 +264,7 @@ impl Worker {
             self.dataplane.handle_timeout(now);
             self.settle();
             self.pulse.beat(self.dataplane.bfd_deadline());
+            self.keeper.rests(worked, clock::now());
         }
     }
 
@@ -266,7 +275,7 @@ impl Worker {
             Poll::Adaptive => now < self.awake_until,
             Poll::Busy => true,
         };
-        if awake || self.ports.iter().flatten().any(|port| port.holds_frames()) {
+        if awake || self.holders.iter().any(|&id| self.holds_frames(id)) {
             return Some(Duration::ZERO);
         }
         self.dataplane.poll_timeout().map(|due| due.since(now))
@@ -283,7 +292,7 @@ impl Worker {
                 }
             }
         }
-        self.take_crossings(clock::now());
+        let _came = self.take_crossings(clock::now());
     }
 
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
@@ -292,8 +301,8 @@ impl Worker {
         let mut worked = false;
         for _ in 0..ROUNDS {
             let now = clock::now();
-            self.take_crossings(now);
-            let mut busy = false;
+            self.keeper.counts().rounds += 1;
+            let mut busy = self.take_crossings(now);
             for at in 0..ready.len() {
                 let token = ready.get(at).map_or(WAKE, |ready| ready.token);
                 if let Ok(index) = u16::try_from(token) {
@@ -309,12 +318,15 @@ impl Worker {
         worked
     }
 
+    fn holds_frames(&self, id: PortId) -> bool {
+        matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames())
+    }
+
     /// Ports that hold frames in their own memory are ready, whatever the poller says.
     fn ready_again(&self, ready: &mut Vec<Ready>) {
-        for (at, port) in self.ports.iter().enumerate() {
-            let token = u64::from(PortId::at(at).0);
-            let holds = port.as_ref().is_some_and(|port| port.holds_frames());
-            if holds && !ready.iter().any(|ready| ready.token == token) {
+        for &id in &self.holders {
+            let token = u64::from(id.0);
+            if self.holds_frames(id) && !ready.iter().any(|ready| ready.token == token) {
                 ready.push(Ready { token, readable: true, writable: false, failed: false });
             }
         }
@@ -324,11 +336,15 @@ impl Worker {
     fn take_batch(&mut self, id: PortId, now: Instant) -> bool {
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
         let mut batch = Batch::new();
+        self.keeper.begin();
         let received = port.receive(&mut batch, self.dataplane.pool());
+        self.keeper.counts().receive.count(batch.len());
+        self.keeper.lap(Stage::Receive, batch.len());
         if !batch.is_empty() {
-            self.dataplane.handle_batch(id, &mut batch, now);
+            self.handle(id, &mut batch, now);
             self.settle();
         }
+        self.keeper.end();
         match received {
             Ok(count) => count > 0,
             Err(error) => {
@@ -338,18 +354,36 @@ impl Worker {
         }
     }
 
-    fn take_crossings(&mut self, now: Instant) {
+    /// Has a batch handled, and its stages timed now and then.
+    fn handle(&mut self, id: PortId, batch: &mut Batch, now: Instant) {
+        let frames = batch.len();
+        let clock = self.keeper.clock();
+        if let Some(clock) = clock {
+            self.dataplane.lend_clock(clock);
+        }
+        self.dataplane.handle_batch(id, batch, now);
+        if clock.is_some() {
+            self.keeper.stages(&self.dataplane.return_clock());
+        }
+        self.keeper.lap(Stage::Handle, frames);
+    }
+
+    /// True when there were any.
+    fn take_crossings(&mut self, now: Instant) -> bool {
         let mut inbox = core::mem::take(&mut self.inbox);
         for ring in &mut self.rings.from {
             if let Ok(chunk) = ring.read_chunk(ring.slots()) {
                 inbox.extend(chunk);
             }
         }
-        if !inbox.is_empty() {
+        let came = inbox.len();
+        if came > 0 {
+            self.keeper.counts().taken.count(came);
             self.dataplane.handle_crossings(&mut inbox, now);
             self.settle();
         }
         self.inbox = inbox;
+        came > 0
     }
 
     /// Everything that a verb of the dataplane left behind goes where it belongs.
@@ -366,10 +400,11 @@ impl Worker {
     }
 
     fn send_frames(&mut self) {
-        for at in 0..self.ports.len() {
-            let id = PortId::at(at);
-            let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+        let before = self.keeper.counts().send.frames;
+        while let Some(id) = self.dataplane.poll_transmit() {
+            let (lost, path) = match (self.ports.get_mut(id.index()), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
+                    self.keeper.counts().send.count(frames.len());
                     (port.send(frames, pool).err(), port.path_news())
                 }
                 _ => (None, None),
@@ -383,6 +418,8 @@ impl Worker {
             }
             self.dataplane.drop_unsent(id);
         }
+        let sent = self.keeper.counts().send.frames - before;
+        self.keeper.lap(Stage::Send, usize::try_from(sent).unwrap_or(0));
     }
 
     fn hand_over(&mut self) {
@@ -390,6 +427,7 @@ impl Worker {
         if crossings.is_empty() {
             return;
         }
+        self.keeper.counts().handed.count(crossings.len());
         let refused = &mut self.refused;
         let mut woken: u64 = 0;
         for (worker, crossing) in crossings.drain(..) {
@@ -409,6 +447,7 @@ impl Worker {
             }
         }
         while let Some(crossing) = self.refused.pop() {
+            self.keeper.counts().refused += 1;
             self.dataplane.count_ring_full(crossing);
         }
     }
@@ -490,7 +529,8 @@ impl Worker {
             port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
             port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
         }
-        Report { snapshot, ports }
+        let schedule = Schedule::of(sys::process::thread_id());
+        Report { snapshot, ports, account: self.keeper.account(), schedule }
     }
 
     /// A port failed. A device that is down keeps its socket, which works again once it is up; one that is gone does not.
@@ -518,6 +558,7 @@ impl Worker {
     }
 
     fn release(&mut self, id: PortId) {
+        self.holders.retain(|holder| *holder != id);
         if let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take)
             && let Some(fd) = port.fd()
         {
@@ -529,23 +570,3 @@ impl Worker {
 
 /// The longest that shutting down may take.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// Rings from each worker to each other.
-pub fn rings(wakers: &[Waker]) -> Vec<Rings> {
-    let count = wakers.len();
-    let mut all: Vec<Rings> = (0..count).map(|_| Rings::default()).collect();
-    for from in 0..count {
-        for (to, waker) in wakers.iter().enumerate() {
-            let ring = (from != to).then(|| rtrb::RingBuffer::new(RING));
-            let (producer, consumer) =
-                ring.map_or((None, None), |(p, c)| (Some((p, waker.clone())), Some(c)));
-            if let Some(rings) = all.get_mut(from) {
-                rings.to.push(producer);
-            }
-            if let (Some(rings), Some(consumer)) = (all.get_mut(to), consumer) {
-                rings.from.push(consumer);
-            }
-        }
-    }
-    all
-}

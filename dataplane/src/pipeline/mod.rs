@@ -14,9 +14,11 @@
 //! | `quality` | probes out and in, and their verdict |
 //! | `rehearsal` | drills |
 //! | `judge` | which attachments are live |
+//! | `waiting` | which ports have frames to be sent |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
+//! | `stages` | what the steps of a batch take, when the worker lends a clock |
 //!
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
@@ -34,7 +36,9 @@ mod quality;
 mod redundancy;
 mod rehearsal;
 mod snapshot;
+mod stages;
 mod underlay;
+mod waiting;
 mod wire;
 
 use core::{net::IpAddr, time::Duration};
@@ -48,6 +52,7 @@ pub use rehearsal::Rehearsal;
 pub use snapshot::{
     ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
 };
+pub use stages::{Clock, StageTime, StageTimes};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
@@ -146,6 +151,8 @@ pub struct Dataplane {
     channels: Vec<Option<Channel>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
+    /// This worker decides for some connection. With hundreds that have nothing to decide, the question would cost each round.
+    protects: bool,
     /// Attachments whose paths are measured.
     probing: Vec<quality::Probing>,
     probe_due: Option<Instant>,
@@ -170,6 +177,10 @@ pub struct Dataplane {
     neighbor_deadline: Option<Instant>,
     /// Routes are new: their neighbours are to be asked for.
     meet: bool,
+    /// Ports that have frames to be sent.
+    waiting: waiting::Waiting,
+    /// What the steps of a batch take, while a clock is lent.
+    stages: stages::Stages,
 }
 
 /// A port as the pipeline sees it.
@@ -316,6 +327,7 @@ impl Dataplane {
             channels,
             interfaces,
             connections: build::connections(&setup),
+            protects: false,
             probing: Vec::new(),
             probe_due: None,
             wall: quality::NO_WALL,
@@ -331,9 +343,12 @@ impl Dataplane {
             run: Vec::with_capacity(BATCH),
             neighbor_deadline: None,
             meet: false,
+            waiting: waiting::Waiting::none_of(setup.ports.len()),
+            stages: stages::Stages::default(),
             board,
             setup,
         };
+        this.protects = this.own_protected().next().is_some();
         for at in 0..this.channels.len() {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);
@@ -341,6 +356,12 @@ impl Dataplane {
         this.serve_bfd(Instant::ZERO);
         this.events.clear();
         Ok(this)
+    }
+
+    /// A port for which frames wait, or may have waited; each is named once for what came to wait. Their frames are in
+    /// [`transmit`](Self::transmit).
+    pub fn poll_transmit(&mut self) -> Option<PortId> {
+        self.waiting.take()
     }
 
     /// Frames that wait to be sent by this port. The worker empties it.

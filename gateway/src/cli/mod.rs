@@ -4,11 +4,12 @@
 //! ([`Exit`]). Errors say what is wrong, where, and what to do. Commands that ask a gateway use its API and nothing
 //! else.
 //!
-//! Nothing here starts a thread before the command is known: `demo` and `lab` have to enter their namespaces while the
+//! Nothing here starts a thread before the command is known: `demo`, `lab` and `bench` have to enter their namespaces while the
 //! process has only one.
 
 mod args;
 mod ask;
+mod bench;
 mod bgp;
 mod check;
 mod decode;
@@ -21,6 +22,7 @@ mod keygen;
 mod lab;
 mod reload;
 mod run;
+mod runtime;
 mod terminal;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -73,6 +75,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
+        Command::Bench(options) => bench::bench(&global, &options)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config)?,
         Command::Reload(options) => reload::reload(&global, &options)?,

@@ -37,6 +37,7 @@ use crate::{
     quality,
     received::Notes,
     reload::{Reloader, Reloads, Shared},
+    rings,
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
     worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
@@ -575,7 +576,7 @@ fn make_workers(
 fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {
     let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
     let mut running = Vec::new();
-    let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
+    let each = workers.into_iter().zip(rings::rings(&wakers)).zip(mailboxes).enumerate();
     for (at, ((mut worker, rings), mailbox)) in each {
         worker.set_rings(rings);
         let cpu = pin.get(at).map(|&cpu| usize::from(cpu));

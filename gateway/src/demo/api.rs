@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// A list as the API gives it.
 #[derive(Debug, Deserialize)]
-pub(super) struct List<T> {
+pub(crate) struct List<T> {
     /// What is in it.
     pub items: Vec<T>,
 }
@@ -22,7 +22,7 @@ pub(super) struct List<T> {
 /// A channel of a gateway.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     /// Its name.
     pub name: String,
     /// `live` or `down`.
@@ -139,7 +139,7 @@ pub(super) fn lost_in_queues(socket: &Path) -> io::Result<u64> {
 /// The key agreement of a channel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct KeyAgreement {
+pub(crate) struct KeyAgreement {
     /// The channel.
     pub channel: String,
     /// CKN of the CAK whose SAK is used.
@@ -203,7 +203,7 @@ pub(super) fn answers(socket: &Path) -> bool {
 ///
 /// # Errors
 /// As for [`channels`].
-pub(super) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
     ask(socket, "GET", path)
 }
 

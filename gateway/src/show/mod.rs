@@ -15,6 +15,7 @@ mod look;
 mod macsec;
 mod mka;
 mod quality;
+mod runtime;
 mod status;
 mod table;
 #[cfg(test)]
@@ -33,4 +34,5 @@ pub use look::Look;
 pub use macsec::macsec;
 pub use mka::mka;
 pub use quality::quality;
+pub use runtime::{runtime, runtime_between};
 pub use status::status;

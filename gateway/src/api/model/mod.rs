@@ -16,6 +16,7 @@ mod mka;
 mod port;
 mod quality;
 mod reload;
+mod runtime;
 mod status;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use mka::{
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;
 pub use reload::{Reload, ReloadOutcome};
+pub use runtime::{RuntimeCalls, RuntimeSchedule, RuntimeStage, WorkerRuntime};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

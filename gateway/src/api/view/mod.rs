@@ -12,6 +12,7 @@ mod port;
 mod quality;
 mod reload;
 mod route;
+mod runtime;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     port::{drops, ports},
     quality::quality,
     route::routes,
+    runtime::runtime,
     status::status,
 };
 use super::{model::Counts, source::Facts};
