@@ -177,7 +177,7 @@ impl Keeper {
 
     /// The clock to lend to the dataplane, in a piece of work that is timed.
     pub fn clock(&self) -> Option<Clock> {
-        self.stage.map(|_| clock::now as Clock)
+        self.stage.map(|_| -> Clock { clock::now })
     }
 
     /// A stage ended, and the next one begins.

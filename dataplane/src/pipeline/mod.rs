@@ -348,7 +348,8 @@ impl Dataplane {
             board,
             setup,
         };
-        this.protects = this.own_protected().next().is_some();
+        let protects = this.own_protected().next().is_some();
+        this.protects = protects;
         for at in 0..this.channels.len() {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);

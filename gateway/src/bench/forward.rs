@@ -7,13 +7,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use config::{SecretError, SecretRef, SecretSource};
 use dataplane::{BATCH, Batch, Board, ChannelId, Dataplane, Depot, Frame, Pool, PoolSizes, PortId, WorkerId};
 use macsec::{KeyId, ReceiveSaParams, TransmitSaParams};
-use net::{
-    EtherType, Ethernet, Instant, MacAddr,
-    arp::{Arp, Operation},
-    ipv4::Ipv4,
-};
+use net::{EtherType, Ethernet, Instant, MacAddr, ipv4::Ipv4};
 use serde::Serialize;
-use zerocopy::IntoBytes as _;
 use zeroize::Zeroizing;
 
 use super::stopwatch::per_item;
@@ -190,12 +185,13 @@ fn install(gateway: &mut Dataplane, channel: ChannelId, sas: &assemble::StaticSa
     Ok(())
 }
 
-/// Keys of nothing that is worth keeping.
+/// Keys of nothing that is worth keeping, one for each sender and channel: an octet, again and again.
 struct Keys;
 
 impl SecretSource for Keys {
-    fn read(&self, _reference: &SecretRef) -> Result<Zeroizing<String>, SecretError> {
-        Ok(Zeroizing::new("42".repeat(32)))
+    fn read(&self, reference: &SecretRef) -> Result<Zeroizing<String>, SecretError> {
+        let SecretRef::Env(octet) = reference else { return Err(SecretError::NotFound) };
+        Ok(Zeroizing::new(octet.repeat(32)))
     }
 }
 
@@ -211,8 +207,8 @@ fn text(site: u8, mtu: usize) -> String {
             "[[port]]\nname = \"wan{at}\"\ndevice = \"d{at}\"\n\
              [[channel]]\nname = \"ch{at}\"\ninterconnect = \"x\"\nport = \"wan{at}\"\nmtu = {wide}\n\
              [channel.macsec]\ncipher = \"gcm-aes-xpn-256\"\n\
-             [[channel.macsec.static.tx]]\nan = 0\nkey = {{ env = \"K\" }}\nsalt = \"{salt}\"\nssci = {site}\n\
-             [[channel.macsec.static.rx]]\nsci = \"{sci}:0001\"\nan = 0\nkey = {{ env = \"K\" }}\nsalt = \"{salt}\"\nssci = {far}\n"
+             [[channel.macsec.static.tx]]\nan = 0\nkey = {{ env = \"{site}{at}\" }}\nsalt = \"{salt}\"\nssci = {site}\n\
+             [[channel.macsec.static.rx]]\nsci = \"{sci}:0001\"\nan = 0\nkey = {{ env = \"{far}{at}\" }}\nsalt = \"{salt}\"\nssci = {far}\n"
         );
     }
     text += &format!(
@@ -240,14 +236,12 @@ const fn channel_mac(site: u8, channel: u8) -> MacAddr {
     MacAddr([2, 0, 0, 1, site, channel])
 }
 
-/// A host asks for its gateway, which so learns of the host.
+/// A host asks for its gateway by ARP (RFC 826), which so learns of the host.
 fn arp(site: u8) -> Vec<u8> {
-    let arp = Arp::new(
-        Operation::Request,
-        (host_mac(site), [10, site, 0, 10].into()),
-        (MacAddr([0; 6]), [10, site, 0, 1].into()),
-    );
-    framed(MacAddr([0xff; 6]), host_mac(site), EtherType::ARP, arp.as_bytes())
+    let head = [0, 1, 8, 0, 6, 4, 0, 1];
+    let (host, gateway) = ([10, site, 0, 10], [10, site, 0, 1]);
+    let question = [&head[..], &host_mac(site).0, &host, &[0; 6], &gateway].concat();
+    framed(MacAddr([0xff; 6]), host_mac(site), EtherType::ARP, &question)
 }
 
 fn datagram(flow: u16, octets: usize) -> Vec<u8> {
@@ -255,7 +249,7 @@ fn datagram(flow: u16, octets: usize) -> Vec<u8> {
     let ip = Ipv4::new([10, 1, 0, 10].into(), [10, 2, 0, 10].into(), 17, 64, 8 + data);
     let length = u16::try_from(8 + data).unwrap_or(u16::MAX).to_be_bytes();
     let udp = [(20_000 + flow).to_be_bytes(), 9_u16.to_be_bytes(), length, [0; 2]].concat();
-    framed(lan_mac(1), host_mac(1), EtherType::IPV4, &[ip.as_bytes(), &udp, &vec![0x5a; data]].concat())
+    framed(lan_mac(1), host_mac(1), EtherType::IPV4, &[ip.as_octets(), &udp, &vec![0x5a; data]].concat())
 }
 
 fn framed(to: MacAddr, from: MacAddr, ethertype: EtherType, payload: &[u8]) -> Vec<u8> {

@@ -86,8 +86,9 @@ fn capacity(all: &[Capacity]) -> String {
         "  {:>6} {:>14} {:>14} {:>10} {:>10} {:>14} {:>12}",
         "octets", "gateway, ns", "kernel, ns", "Mpps", "Gbit/s", "at most, Mpps", "Gbit/s"
     );
-    let number =
-        |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+    };
     for one in all {
         let _written = writeln!(
             text,

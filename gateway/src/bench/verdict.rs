@@ -30,7 +30,7 @@ pub struct Capacity {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Promise {
     /// Workers that the configuration has.
-    pub workers: u16,
+    pub workers: u8,
     /// Sum of the bandwidths of all connections in Gbit/s, each way; `None` when one has no limit.
     pub promised_gbit_per_s: Option<f64>,
     /// What so many workers carry of frames of 1460 octets, both directions together, in Gbit/s.

@@ -40,7 +40,7 @@ use crate::{
     rings,
     state::{LOW, PnStore, SaName},
     static_keys::StaticKeys,
-    worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
+    worker::{Command, Mailbox, News, Report, STOP_WITHIN, Worker},
 };
 
 /// How often beliefs about links are held against the kernel's.

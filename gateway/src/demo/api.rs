@@ -50,7 +50,7 @@ pub(crate) struct Channel {
 /// Planned work.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     /// `moving`, `safe` or `stays`.
     pub state: String,
 }
@@ -58,7 +58,7 @@ pub(super) struct Drain {
 /// A SecY.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Macsec {
+pub(crate) struct Macsec {
     /// Whether nothing passes in clear.
     pub secured: bool,
     /// The cipher suite's name.
@@ -74,7 +74,7 @@ pub(super) struct Macsec {
 /// A key that a SecY receives with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct ReceiveSc {
+pub(crate) struct ReceiveSc {
     /// The peer's SCI.
     pub sci: String,
     /// Association number of the key.
@@ -153,7 +153,7 @@ pub(crate) struct KeyAgreement {
 /// A SAK, without itself.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Sak {
+pub(crate) struct Sak {
     /// Its identifier.
     pub key_id: String,
     /// CKN of the CAK that it came under.
@@ -163,7 +163,7 @@ pub(super) struct Sak {
 /// The key server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct KeyServer {
+pub(crate) struct KeyServer {
     /// It is the gateway that was asked.
     pub ours: bool,
 }
