@@ -15,6 +15,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+
+use crate::traffic;
 use support::{
     generator::{self, PORT, frame, heard},
     lab::{Lab, Node},
@@ -107,6 +109,19 @@ pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
         }
     }
     Ok(low)
+}
+
+/// The median and the 99th of 100 of the round-trip times of echoes while this rate is offered, in microseconds.
+pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f64; 2]> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let mut offer = lab.command(Node::HostA, &own.to_string_lossy());
+    offer.args(["offer", &search.octets.to_string(), &rate.max(1).to_string(), "60000"]);
+    // It ends with this.
+    let _offering = Process::start(offer.stdout(Stdio::null()))?;
+    let times = traffic::round_trips(lab)?;
+    let at =
+        |percent: usize| times.get((times.len() - 1) * percent / 100).copied().context("no echo came back");
+    Ok([at(50)?, at(99)?])
 }
 
 /// Offers one rate; how many were sent and how many came.
