@@ -9,9 +9,10 @@
 //! sends to host b by the last connection every two milliseconds. The start ends with the first of these frames in host b. Afterwards the
 //! frames of all connections take turns at a steady rate, and the gateway's CPU time is divided by what arrived.
 //!
-//! All sizes take turns in each round, in one run; what counts are the ratios to the first size. Needs root, `ip`, and the kernel's VLANs.
+//! All sizes take turns in each round, in one run; what counts are the ratios to the first size. Host b is this program (`sink`), so no kernel needs to know VLANs. Needs root and `ip`.
 #![forbid(unsafe_code)]
 
+mod sink;
 mod site;
 mod traffic;
 
@@ -110,7 +111,6 @@ fn measure(options: &Options) -> Result<()> {
 
 fn turn(options: &Options, plan: Plan, program: &Path) -> Result<Turn> {
     let lab = Lab::build(1500)?;
-    site::hosts(&lab, plan.connections)?;
     let files = support::lab::Files::new()?;
     let mut b = Gateway::start(&lab, &files, plan, 2, program)?;
     b.wait_started()?;
@@ -125,9 +125,9 @@ fn turn(options: &Options, plan: Plan, program: &Path) -> Result<Turn> {
     let (idle, memory) = (idle(options, &a)?, a.process().resident_mib()?);
     // Neighbours of all connections are found first.
     traffic::send(&lab, plan.connections, u64::from(plan.connections) * 50, 2000)?;
-    let (heard, before) = (support::generator::heard(&lab)?, a.process().cpu_seconds()?);
+    let (heard, before) = (sink.heard()?, a.process().cpu_seconds()?);
     let sent = traffic::send(&lab, plan.connections, options.steady, options.millis)?;
-    let came = traffic::heard_all(&lab, heard, sent)?;
+    let came = sink.heard_all(heard, sent)?;
     let spent = a.process().cpu_seconds()? - before;
     Ok(Turn {
         start,

@@ -3,9 +3,8 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -76,29 +75,6 @@ impl Gateway {
         }
         bail!("a gateway did not start in time: {}", self.log())
     }
-}
-
-/// A VLAN of each connection on host b, which has its address on all of them. Host a only sends.
-pub(crate) fn hosts(lab: &Lab, connections: u16) -> Result<()> {
-    let mut batch = String::new();
-    for vlan in vlans(connections) {
-        // Writing to a String cannot fail.
-        let _written = writeln!(
-            batch,
-            "link add link eth0 name v{vlan} type vlan id {vlan}\naddr add 10.2.0.10/24 dev v{vlan}\nlink set v{vlan} up"
-        );
-    }
-    let mut ip = lab.command(Node::HostB, "ip");
-    let mut ip = ip.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().context("cannot run ip")?;
-    ip.stdin.take().context("ip takes no input")?.write_all(batch.as_bytes())?;
-    if !ip.wait()?.success() {
-        bail!("host b gets no VLANs: is there a kernel with 8021q?");
-    }
-    for setting in ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"] {
-        let set: &mut Command = &mut lab.command(Node::HostB, "sysctl");
-        support::process::output(set.args(["-q", "-w", setting]))?;
-    }
-    Ok(())
 }
 
 pub(crate) fn vlans(connections: u16) -> impl Iterator<Item = u16> {

@@ -1,8 +1,7 @@
 //! Frames from host a to host b, by all connections or by the last one.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::{Ipv4Addr, UdpSocket},
+    io::{BufRead, BufReader, Write},
     process::{ChildStdout, Stdio},
     time::Duration,
 };
@@ -10,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use support::{
-    generator::{self, PORT, frame, heard},
+    generator::{self, frame},
     lab::{Lab, Node},
     process::{Process, output},
 };
@@ -39,7 +38,7 @@ pub(crate) enum Role {
         /// For how long
         millis: u64,
     },
-    /// Says when the first UDP frame comes, and takes all further ones, unread
+    /// Answers ARP, says when the first UDP frame comes, and counts them
     #[command(hide = true)]
     Sink,
 }
@@ -54,20 +53,12 @@ impl Role {
                 println!("{}", generator::offer("eth0", &frames, rate, Duration::from_millis(millis))?);
                 Ok(())
             }
-            Self::Sink => {
-                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).context("cannot bind")?;
-                socket.set_read_timeout(Some(Duration::from_mins(2)))?;
-                println!("ready");
-                let _first = socket.recv(&mut [0; 64])?;
-                println!("first");
-                std::io::stdin().lines().for_each(drop);
-                Ok(())
-            }
+            Self::Sink => crate::sink::run(),
         }
     }
 }
 
-/// Host b's socket.
+/// Host b.
 #[derive(Debug)]
 pub(crate) struct Sink(Process, BufReader<ChildStdout>);
 
@@ -88,10 +79,36 @@ impl Sink {
     }
 
     fn wait_for(&mut self, word: &str) -> Result<()> {
+        let line = self.line()?;
+        ensure!(line == word, "the sink said `{line}`");
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         self.1.read_line(&mut line)?;
-        ensure!(line.trim() == word, "the sink said `{}`", line.trim());
-        Ok(())
+        Ok(line.trim().to_owned())
+    }
+
+    /// UDP frames so far.
+    pub(crate) fn heard(&mut self) -> Result<u64> {
+        let input = self.0.child().stdin.as_mut().context("the sink takes no questions")?;
+        input.write_all(b"\n")?;
+        self.line()?.parse().context("the sink gave no number")
+    }
+
+    /// How many of `sent` frames have come since `before`, once no more do.
+    pub(crate) fn heard_all(&mut self, before: u64, sent: u64) -> Result<u64> {
+        let mut came = 0;
+        for _ in 0..20 {
+            let later = self.heard()?.saturating_sub(before);
+            if later == came || later >= sent {
+                return Ok(later);
+            }
+            came = later;
+            crate::rest(Duration::from_millis(20));
+        }
+        Ok(came)
     }
 }
 
@@ -118,18 +135,4 @@ fn offer(lab: &Lab, (first, last): (u16, u16), rate: u64, millis: u64) -> Result
     let mut command = lab.command(Node::HostA, &own.to_string_lossy());
     command.args(["offer", &first.to_string(), &last.to_string(), &rate.to_string(), &millis.to_string()]);
     Ok(command)
-}
-
-/// How many of `sent` frames have come since `before`, once no more do.
-pub(crate) fn heard_all(lab: &Lab, before: u64, sent: u64) -> Result<u64> {
-    let mut came = 0;
-    for _ in 0..20 {
-        let later = heard(lab)?.saturating_sub(before);
-        if later == came || later >= sent {
-            return Ok(later);
-        }
-        came = later;
-        crate::rest(Duration::from_millis(20));
-    }
-    Ok(came)
 }

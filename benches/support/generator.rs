@@ -20,21 +20,26 @@ use crate::{
 pub const PORT: u16 = 9;
 const BURST: usize = 32;
 
-/// Sends at `rate` for `time`: what is due is sent at once, in bursts of up to 32.
-#[expect(clippy::disallowed_methods, reason = "a generator reads the clock")]
-pub fn offer(device: &str, flows: &[Vec<u8>], rate: u64, time: Duration) -> Result<u64> {
+/// A packet socket on a host's device, and buffers.
+pub fn open(device: &str) -> Result<(AfPacketPort, Pool)> {
     let options = Options {
         device: device.to_owned(),
         ring: Ring::V2,
-        ring_octets: 1 << 18,
+        ring_octets: 1 << 20,
         offload: false,
         qdisc_bypass: true,
-        largest_frame: 1518,
+        largest_frame: 1522,
         fanout: None,
     };
-    let mut port = AfPacketPort::open(&options).with_context(|| format!("cannot open {device}"))?;
-    let mut pool =
-        Pool::new(Depot::new(PoolSizes { small_count: 256, big_count: 1, ..PoolSizes::default() }));
+    let port = AfPacketPort::open(&options).with_context(|| format!("cannot open {device}"))?;
+    let sizes = PoolSizes { small_count: 512, big_count: 1, ..PoolSizes::default() };
+    Ok((port, Pool::new(Depot::new(sizes))))
+}
+
+/// Sends at `rate` for `time`: what is due is sent at once, in bursts of up to 32.
+#[expect(clippy::disallowed_methods, reason = "a generator reads the clock")]
+pub fn offer(device: &str, flows: &[Vec<u8>], rate: u64, time: Duration) -> Result<u64> {
+    let (mut port, mut pool) = open(device)?;
     let mut frames: Vec<Frame> = Vec::with_capacity(BURST);
     let (begin, mut next) = (Instant::now(), flows.iter().cycle());
     let mut offered: u64 = 0;

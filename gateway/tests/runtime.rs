@@ -37,7 +37,7 @@ fn the_account_of_a_worker_is_that_of_the_traffic() {
     let Some(sites) = Sites::start("runtime::account", Plan { workers: 2, ..Plan::DEFAULT }) else { return };
     let before = [worker(&sites, 0), worker(&sites, 1)];
     let sent = 400;
-    must(&sites.lab, "h-a", &format!("ping -q -n -c {sent} -i 0.002 10.2.0.10"));
+    must(&sites.lab, "h-a", &format!("ping -q -n -c {sent} -i 0.002 10.2.0.2"));
     let after = || [worker(&sites, 0), worker(&sites, 1)];
     let gained = |what: &str, part: &str| -> u64 {
         let sum = |of: &[Value; 2]| of.iter().map(|one| number(&one[what][part])).sum::<u64>();
