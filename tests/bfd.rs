@@ -227,6 +227,7 @@ fn shared_lan() -> [Dataplane; 2] {
         independent: true,
     };
     let setup = Arc::new(Setup {
+        lags: vec![],
         workers: 2,
         ports: vec![PortSetup { owner: None, caps: PortCaps::default() }],
         channels: vec![],

@@ -127,6 +127,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
     let depot = Depot::new(PoolSizes { small_count: 4, big_count: 1, ..PoolSizes::default() });
     let mac = Left.lan_mac();
     let setup = Setup {
+        lags: vec![],
         workers: 2,
         ports: vec![PortSetup { owner: Some(other), caps: PortCaps::default() }],
         channels: vec![ChannelSetup {
@@ -167,6 +168,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
     let depot = Depot::new(PoolSizes { small_count: 8, big_count: 1, ..PoolSizes::default() });
     let port = PortSetup { owner: Some(WorkerId(0)), caps: PortCaps::default() };
     let setup = Setup {
+        lags: vec![],
         workers: 1,
         ports: vec![port; 2],
         channels: vec![],

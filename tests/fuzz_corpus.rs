@@ -13,11 +13,12 @@ mod pcap_decode;
 /// What a target does with the octets.
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 11] = [
+const TARGETS: [(&str, Body); 12] = [
     ("bfd", fuzz::bfd),
     ("bgp_update", fuzz::bgp_update),
     ("config", fuzz::config),
     ("kay", fuzz::kay),
+    ("lacp", fuzz::lacp),
     ("mkpdu", fuzz::mkpdu),
     ("neighbor", fuzz::neighbor),
     ("offload", fuzz::offload),

@@ -37,8 +37,8 @@ fn the_two_sites_fit_together() {
         let hosts = |list: &[net::IpNet]| list.iter().map(net::IpNet::addr).collect::<Vec<_>>();
         assert_eq!((&ours.peers, &theirs.peers), (&hosts(&theirs.addresses), &hosts(&ours.addresses)));
         assert_eq!(
-            (ours.channel.index(), ours.vlan, ours.mtu),
-            (theirs.channel.index(), theirs.vlan, theirs.mtu)
+            (ours.channel().index(), ours.vlan, ours.mtu),
+            (theirs.channel().index(), theirs.vlan, theirs.mtu)
         );
     }
     assert_eq!(blue_a.routes[0].prefix, blue_b.lans[0].addresses[0].trunc());
@@ -48,9 +48,9 @@ fn the_two_sites_fit_together() {
 fn names_lead_to_places() {
     let config = config(BASE);
     let attachment = &config.connections[0].attachments[1];
-    let channel = config.channel(&attachment.channel).expect("references are within the list");
+    let channel = config.channel(attachment.channel()).expect("references are within the list");
     assert_eq!(
-        (attachment.channel.name(), attachment.channel.index(), channel.name.as_str()),
+        (attachment.channel().name(), attachment.channel().index(), channel.name.as_str()),
         ("ch2", 1, "ch2")
     );
     assert_eq!(config.port(&channel.port).map(|port| port.device.as_str()), Some("eth2"));

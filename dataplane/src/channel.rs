@@ -4,7 +4,7 @@ use macsec::{An, SecY, clear_tags};
 use net::{EtherType, Instant, PacketBuf, VlanTag};
 
 use crate::{
-    ChannelSetup, Fault, Faults, Frame, InterfaceId, PortId, Rehearsal,
+    ChannelSetup, Fault, Faults, Frame, InterfaceId, LagId, PortId, Rehearsal,
     demux::Demux,
     key_agreement::KeyAgreement,
     verdict::{DropCounters, DropReason},
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Channel {
     pub(crate) port: PortId,
     pub(crate) secy: SecY,
+    /// The LAG that it is a member of, and its place there.
+    pub(crate) lag: Option<(LagId, usize)>,
     /// Its KaY, once started. Large, and none of a data frame's business.
     pub(crate) mka: Option<Box<KeyAgreement>>,
     /// Frames of this EtherType are MKA's.
@@ -73,6 +75,7 @@ impl Channel {
         Self {
             port: setup.port,
             secy,
+            lag: None,
             mka: None,
             eapol: setup.mka.as_ref().map_or(EtherType::EAPOL, |params| params.ethertype),
             drops: DropCounters::default(),

@@ -27,6 +27,8 @@ ids! {
     PortId,
     /// A channel.
     ChannelId,
+    /// A LAG: channels that carry frames as one.
+    LagId,
     /// A connection.
     ConnectionId,
     /// An interface of a connection: a LAN interface or an attachment.

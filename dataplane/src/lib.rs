@@ -36,6 +36,7 @@ pub mod group;
 pub mod icmp;
 mod ids;
 mod key_agreement;
+pub mod lacp;
 pub mod liveness;
 pub mod meter;
 pub mod neighbor;
@@ -52,20 +53,20 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Clock, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, Moved, PortSnapshot,
-    ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot, StageTime,
-    StageTimes,
+    ChannelSnapshot, Clock, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved,
+    PortSnapshot, ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
+    StageTime, StageTimes,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;
 pub use frame::{BATCH, Batch, Frame};
-pub use ids::{ChannelId, ConnectionId, InterfaceId, PortId, WorkerId};
+pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
 pub use setup::{
-    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, MssClamp, Place, PortSetup, Protection,
-    Setup,
+    ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
+    PortSetup, Protection, Setup,
 };
 pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

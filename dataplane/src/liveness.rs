@@ -30,6 +30,8 @@ pub enum Fault {
     MkaDown,
     /// MACsec is required and there is no SA to send with.
     NotSecured,
+    /// LACP: the channel carries nothing for its LAG, or too few members of the LAG do.
+    LacpDown,
     /// BFD says the path is gone.
     BfdDown,
     /// The path is up but too bad to use.
@@ -47,6 +49,7 @@ impl Fault {
         Self::Drill,
         Self::MkaDown,
         Self::NotSecured,
+        Self::LacpDown,
         Self::BfdDown,
         Self::Quality,
         Self::Drained,
@@ -61,6 +64,7 @@ impl Fault {
             Self::Drill => "drill",
             Self::MkaDown => "mka_down",
             Self::NotSecured => "not_secured",
+            Self::LacpDown => "lacp_down",
             Self::BfdDown => "bfd_down",
             Self::Quality => "quality",
             Self::Drained => "drained",
@@ -78,6 +82,7 @@ impl Fault {
             Self::Drained => 64,
             Self::NoRoute => 128,
             Self::Drill => 256,
+            Self::LacpDown => 512,
         }
     }
 }
@@ -109,10 +114,12 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
-    /// True when nothing at all can be sent: the link is down, or there is no key.
+    /// True when nothing at all can be sent: the link is down, there is no key, or LACP has not agreed.
     pub fn is_cut(self) -> bool {
-        use Fault::{Drill, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
-        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown].iter().any(|fault| self.has(*fault))
+        use Fault::{Drill, LacpDown, MkaDown, NoCarrier, NoRoute, NotSecured, PortDown};
+        [PortDown, NoCarrier, NoRoute, Drill, NotSecured, MkaDown, LacpDown]
+            .iter()
+            .any(|fault| self.has(*fault))
     }
 
     /// True when it carries what nothing live can: at worst it is drained or of bad quality.
@@ -124,6 +131,12 @@ impl Faults {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The faults that both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// The most fundamental fault: the reason to show.

@@ -8,9 +8,10 @@ use macsec::{SecyPolicy, mka::KayParams};
 use net::{IpNet, MacAddr, VlanTag};
 
 use crate::{
-    ChannelId, ConnectionId, PortCaps, PortId, WorkerId,
+    ChannelId, ConnectionId, LagId, PortCaps, PortId, WorkerId,
     bfd::BfdParams,
     frer::RecoveryParams,
+    lacp::{LacpParams, MemberParams},
     protection::{Preference, StandbyParams},
 };
 
@@ -23,6 +24,8 @@ pub struct Setup {
     pub ports: Vec<PortSetup>,
     /// By [`ChannelId`].
     pub channels: Vec<ChannelSetup>,
+    /// By [`LagId`].
+    pub lags: Vec<LagSetup>,
     /// By [`InterfaceId`](crate::InterfaceId).
     pub interfaces: Vec<InterfaceSetup>,
     /// By [`ConnectionId`].
@@ -51,6 +54,28 @@ pub struct ChannelSetup {
     pub secy: SecyPolicy,
     /// How its KaY agrees on keys; `None`: keys are static, or there are none.
     pub mka: Option<KayParams>,
+}
+
+/// Channels to one system that carry frames as one, agreed with LACP. One worker owns them all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LagSetup {
+    /// Our end, as LACP tells it.
+    pub lacp: LacpParams,
+    /// With fewer members that distribute, its attachments are down; at least 1.
+    pub min_links: u8,
+    /// Its members, at most 64; the first one stands for the LAG in [`Place::Attachment`].
+    pub members: Vec<LagMember>,
+}
+
+/// A member of a LAG.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LagMember {
+    /// The channel; it is in no other LAG, and no attachment is on it alone.
+    pub channel: ChannelId,
+    /// Its port's own MAC address: the source of LACPDUs.
+    pub mac: MacAddr,
+    /// Its port, as LACP tells it.
+    pub port: MemberParams,
 }
 
 /// An interface of a connection.
@@ -86,7 +111,7 @@ pub enum Place {
     },
     /// An attachment: inside the ciphertext of a channel, untagged or in a VLAN.
     Attachment {
-        /// The channel.
+        /// The channel, or the first member of a LAG, which stands for all of them.
         channel: ChannelId,
         /// The tag that its frames carry inside the ciphertext, if any.
         vlan: Option<VlanTag>,
@@ -156,6 +181,21 @@ pub enum ConnectionKind {
 }
 
 impl Setup {
+    /// The LAG that a channel is a member of, and its place there.
+    pub fn lag_of(&self, channel: ChannelId) -> Option<(LagId, usize)> {
+        self.lags.iter().enumerate().find_map(|(at, lag)| {
+            let member = lag.members.iter().position(|member| member.channel == channel)?;
+            Some((LagId::at(at), member))
+        })
+    }
+
+    /// Whether frames of an attachment at this place may come and go by this channel.
+    pub fn is_on(&self, place: Place, channel: ChannelId) -> bool {
+        let Place::Attachment { channel: named, .. } = place else { return false };
+        let lag = |one| self.lag_of(one).map(|(lag, _)| lag);
+        named == channel || lag(channel).is_some_and(|of| lag(named) == Some(of))
+    }
+
     /// The worker that alone sends by this interface; the first one, when all workers opened its port.
     pub fn runs_on(&self, interface: &InterfaceSetup) -> WorkerId {
         let owner = match interface.place {

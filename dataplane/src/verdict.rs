@@ -68,6 +68,12 @@ closed_list! {
         UnexpectedRedundancyTag = "unexpected_redundancy_tag",
         /// The connection carries as much as its `rate` allows.
         Policed = "policed",
+        /// A member of a LAG got a frame, and its Collector is off: LACP has not agreed, or no longer, that it carries any.
+        NotCollecting = "not_collecting",
+        /// No member of the LAG distributes: `quadspan show lag` says why.
+        NotDistributing = "not_distributing",
+        /// A frame of Slow Protocols that is neither a LACPDU nor a Marker PDU, or malformed: `quadspan show lag` counts which.
+        LacpRefused = "lacp_refused",
         /// No attachment of the group is live.
         NoLiveAttachment = "no_live_attachment",
         /// The neighbour did not answer ARP or ND, or too many frames already wait for it.

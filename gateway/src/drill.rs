@@ -67,6 +67,10 @@ impl Drill {
         (lasts, force): (Duration, bool),
         drains: Vec<Drain>,
     ) -> Result<Drilled, NoDrain> {
+        if let Some((lag, _)) = self.setup.lag_of(channel) {
+            let name = self.config.lags.get(lag.index()).map(|one| one.name.clone());
+            return Err(NoDrain::Member(name.unwrap_or_default()));
+        }
         let reports = self.workers.reports().await;
         if !self.is_live(&reports, channel) {
             return Err(NoDrain::NotLive);

@@ -26,6 +26,7 @@ pub mod events;
 pub mod key_agreement;
 pub mod keygen;
 pub mod lab;
+mod lag;
 pub mod link_monitor;
 pub mod logging;
 pub mod metrics;

@@ -66,6 +66,12 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),
     ("gateway.started", "The gateway forwards."),
     ("gateway.stopped", "The gateway has stopped."),
+    ("lacp.churn", "One end of a LAG's member was not in step for a minute."),
+    ("lacp.churn_over", "An end of a LAG's member is in step again."),
+    ("lacp.joined", "Frames are sent by a member of a LAG."),
+    ("lacp.kept_out", "A member is kept out of its LAG: why, and what to do."),
+    ("lacp.left", "Frames are sent by a member of a LAG no longer, for the reason given."),
+    ("lacp.partner", "A member of a LAG leads to this system now."),
     ("link_monitor.failed", "The kernel does not tell of links any more; they are looked at until it does."),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (

@@ -3,13 +3,13 @@
 use config::Config;
 use dataplane::InterfaceId;
 
-/// `connection/channel` for an attachment, `connection/port` (or `connection/port.vlan`) for a LAN interface.
+/// `connection/channel` (or `connection/LAG`) for an attachment, `connection/port` (or `connection/port.vlan`) for a LAN interface.
 pub fn interface(config: &Config, id: InterfaceId) -> String {
     let mut at = id.index();
     for connection in &config.connections {
         let (attachments, lans) = (connection.attachments.len(), connection.lans.len());
         if let Some(attachment) = connection.attachments.get(at) {
-            return format!("{}/{}", connection.name, attachment.channel.name());
+            return format!("{}/{}", connection.name, attachment.link.name());
         }
         if let Some(lan) = at.checked_sub(attachments).and_then(|at| connection.lans.get(at)) {
             let vlan = lan.vlan.map_or_else(String::new, |vlan| format!(".{vlan}"));
@@ -18,6 +18,18 @@ pub fn interface(config: &Config, id: InterfaceId) -> String {
         at -= attachments + lans;
     }
     format!("interface {}", id.0)
+}
+
+/// The channel or LAG of an attachment.
+pub fn link(config: &Config, id: InterfaceId) -> Option<String> {
+    let mut at = id.index();
+    for connection in &config.connections {
+        if let Some(attachment) = connection.attachments.get(at) {
+            return Some(attachment.link.name().to_owned());
+        }
+        at = at.checked_sub(connection.attachments.len() + connection.lans.len())?;
+    }
+    None
 }
 
 /// The names of all interfaces, by their ids.

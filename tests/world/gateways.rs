@@ -412,6 +412,7 @@ pub fn setup(side: Side, plan: &Plan) -> Setup {
         workers: 1,
         ports,
         channels: (0..channels).map(channel).collect(),
+        lags: vec![],
         interfaces,
         connections: vec![ConnectionSetup { kind, protection: (plan.protection)(side, channels) }],
     }

@@ -84,9 +84,14 @@ pub(super) fn profile_of(document: &Document, names: &Names<'_>, name: Option<&A
 fn unused(document: &Document, names: &Names<'_>, report: &mut Report) {
     let attachments =
         items(&document.connection).iter().flat_map(|connection| items(&connection.value.attachment));
-    let place = |at: &At<raw::Attachment>| names.channels.place(&at.value.channel.as_ref()?.value);
+    let members = items(&document.lag).iter().map(|at| items(&at.value.members));
+    let on_channels = attachments.filter(|at| at.value.lag.is_none()).map(|at| at.value.channel.as_ref());
+    let uses = on_channels.chain(members.flatten().map(Some));
     // When a use leads nowhere, any channel may be the one that was meant.
-    let Some(used) = attachments.map(place).collect::<Option<Vec<_>>>() else { return };
+    let used = uses.map(|name| names.channels.place(&name?.value)).collect::<Option<Vec<_>>>();
+    let Some(used) = used.filter(|_| items(&document.lag).iter().all(|at| at.value.members.is_some())) else {
+        return;
+    };
     for (at, channel) in items(&document.channel).iter().enumerate() {
         let Some(name) = channel.value.name.as_ref().filter(|_| !used.contains(&at)) else { continue };
         report

@@ -9,7 +9,7 @@ use super::{
     overlap, profile, protection, quality, route, transparent, values,
 };
 use crate::{
-    model::{Attachment, Connection, HostDevice, Lan, Mode, Profile},
+    model::{Attachment, Connection, HostDevice, LagLink, Lan, Link, Mode, Profile, Ref},
     problem::{Code, Report, Span},
     raw::{self, At, Document, items},
     secret::SecretSource,
@@ -78,7 +78,7 @@ impl Context<'_> {
             let message = format!("connection `{}` has no attachment", name.map_or("", |at| &at.value));
             report
                 .add(Code::NoAttachment, self.connection.here, message)
-                .help("add [[connection.attachment]] with the channel it uses");
+                .help("add [[connection.attachment]] with the channel or LAG it uses");
         }
         let profile = profile_of(self.document, self.names, self.connection.interconnect.as_ref());
         let build = |at: &At<raw::Attachment>| self.attachment(&at.value, profile, subnets, report);
@@ -92,10 +92,11 @@ impl Context<'_> {
         subnets: &mut Subnets,
         report: &mut Report,
     ) -> Option<Attachment> {
-        let channel = attachment.channel.as_ref().and_then(|name| self.names.channel(name, report));
-        let raw_channel = channel.as_ref().and_then(|at| items(&self.document.channel).get(at.index()));
+        let link = self.link(attachment, report);
+        let raw_channel =
+            link.as_ref().and_then(|at| items(&self.document.channel).get(at.channel().index()));
         let raw_channel = raw_channel.map(|at| &at.value);
-        if let (Some(name), Some(channel)) = (&attachment.channel, raw_channel) {
+        if let (Some(name), Some(channel)) = (attachment.link(), raw_channel) {
             self.same_interconnect(name, channel, report);
             self.source_mac(attachment, name, channel, report);
         }
@@ -106,8 +107,9 @@ impl Context<'_> {
         }
         let mtu = mtu::attachment(attachment, raw_channel, self.connection.protection(), report);
         profile::attachment(attachment, profile, report);
+        profile::needs_lacp(attachment, profile, report);
         Some(Attachment {
-            channel: channel?,
+            link: link?,
             vlan: given(attachment.vlan.as_ref()),
             addresses: values(&attachment.address),
             peers: values(&attachment.peer),
@@ -117,6 +119,50 @@ impl Context<'_> {
             host: host(attachment.host(), attachment.host_device.as_ref()),
             bfd: bgp::bfd(attachment, profile, report),
         })
+    }
+
+    /// What the attachment is on.
+    fn link(&self, attachment: &raw::Attachment, report: &mut Report) -> Option<Link> {
+        match (&attachment.channel, &attachment.lag) {
+            (Some(channel), None) => self.names.channel(channel, report).map(Link::Channel),
+            (None, Some(name)) => self.lag(attachment, name, report),
+            (Some(channel), Some(lag)) => {
+                report
+                    .add(Code::LagOrChannel, lag.span, "an attachment is on a channel or on a LAG")
+                    .also(channel.span, "the channel")
+                    .help("remove one of the two");
+                None
+            }
+            (None, None) => {
+                if !attachment.is_wrong("channel") && !attachment.is_wrong("lag") {
+                    report
+                        .add(
+                            Code::MissingKey,
+                            attachment.here,
+                            "an attachment is on a `channel` or on a `lag`, and this one names neither",
+                        )
+                        .help("add channel = \"ch1\", or lag = \"lag1\"");
+                }
+                None
+            }
+        }
+    }
+
+    fn lag(&self, attachment: &raw::Attachment, name: &At<String>, report: &mut Report) -> Option<Link> {
+        if self.connection.mode() == Mode::Transparent && attachment.vlan.is_none() {
+            report
+                .add(
+                    Code::LagWire,
+                    name.span,
+                    "an untagged wire takes every frame, and LAG and customer both speak LACP",
+                )
+                .help("give the attachment a `vlan`");
+        }
+        let lag: Ref<_> = self.names.lag(name, report)?;
+        let raw = &items(&self.document.lag).get(lag.index())?.value;
+        let first = items(&raw.members).first()?;
+        let first = Ref::new(self.names.channels.place(&first.value)?, &first.value);
+        Some(Link::Lag(LagLink { lag, first }))
     }
 
     fn lans(&self, subnets: &mut Subnets, report: &mut Report) -> Option<Vec<Lan>> {

@@ -10,6 +10,7 @@ mod channel;
 mod cloud_keys;
 mod connection;
 mod key;
+mod lag;
 mod macsec;
 mod mka;
 mod mtu;
@@ -49,6 +50,7 @@ pub(crate) fn check(document: &Document, outside: &Outside<'_>, report: &mut Rep
     let ports = port::check(document, &names, report);
     let interconnects = port::interconnects(document, &names, report);
     let channels = channel::check(document, &names, outside, report);
+    let lags = lag::check(document, &names, report);
     let connections = connection::check(document, &names, outside.secrets, report);
     let runtime = port::runtime(document, report);
     let site = document.site.as_ref().and_then(|site| site.value.name.as_ref());
@@ -59,6 +61,7 @@ pub(crate) fn check(document: &Document, outside: &Outside<'_>, report: &mut Rep
         ports: ports?,
         interconnects: interconnects?,
         channels: channels?,
+        lags: lags?,
         connections: connections?,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{Channel, Interconnect, Port, Ref},
+    model::{Channel, Interconnect, Lag, Port, Ref},
     problem::{Code, Report, Span},
     raw::{At, Document, items, suggest},
 };
@@ -13,6 +13,7 @@ pub(super) struct Names<'d> {
     pub(super) ports: Index<'d>,
     pub(super) interconnects: Index<'d>,
     pub(super) channels: Index<'d>,
+    pub(super) lags: Index<'d>,
 }
 
 impl<'d> Names<'d> {
@@ -22,12 +23,14 @@ impl<'d> Names<'d> {
         let ports = items(&document.port).iter().map(|at| at.value.name.as_ref());
         let interconnects = items(&document.interconnect).iter().map(|at| at.value.name.as_ref());
         let channels = items(&document.channel).iter().map(|at| at.value.name.as_ref());
+        let lags = items(&document.lag).iter().map(|at| at.value.name.as_ref());
         let whole = |what| !document.is_wrong(what);
         Index::collect("connection", whole("connection"), connections, report);
         Self {
             ports: Index::collect("port", whole("port"), ports, report),
             interconnects: Index::collect("interconnect", whole("interconnect"), interconnects, report),
             channels: Index::collect("channel", whole("channel"), channels, report),
+            lags: Index::collect("LAG", whole("lag"), lags, report),
         }
     }
 
@@ -37,6 +40,10 @@ impl<'d> Names<'d> {
 
     pub(super) fn interconnect(&self, name: &At<String>, report: &mut Report) -> Option<Ref<Interconnect>> {
         self.interconnects.resolve(name, report)
+    }
+
+    pub(super) fn lag(&self, name: &At<String>, report: &mut Report) -> Option<Ref<Lag>> {
+        self.lags.resolve(name, report)
     }
 
     pub(super) fn channel(&self, name: &At<String>, report: &mut Report) -> Option<Ref<Channel>> {
@@ -92,7 +99,8 @@ impl<'d> Index<'d> {
             let found = report.add(Code::UnknownReference, name.span, message);
             suggest(found, &name.value, &known, &format!("{}s are called", self.what));
             if known.is_empty() {
-                found.help(format!("add a section [[{}]] with name = \"{}\"", self.what, name.value));
+                let section = self.what.to_lowercase();
+                found.help(format!("add a section [[{section}]] with name = \"{}\"", name.value));
             }
         }
         place.map(|at| Ref::new(at, &name.value))

@@ -41,34 +41,36 @@ struct Tagged {
     span: Span,
 }
 
-/// Attachments on one channel, of whatever connection.
+/// Attachments on one channel or LAG, of whatever connection.
 pub(super) fn attachments(document: &Document, names: &Names<'_>, report: &mut Report) {
-    let mut on_channel: BTreeMap<usize, Vec<Tagged>> = BTreeMap::new();
+    let mut on_link: BTreeMap<(bool, usize), Vec<Tagged>> = BTreeMap::new();
     for At { value: connection, .. } in items(&document.connection) {
-        let mut own: BTreeMap<usize, Span> = BTreeMap::new();
+        let mut own: BTreeMap<(bool, usize), Span> = BTreeMap::new();
         for At { value: attachment, .. } in items(&connection.attachment) {
-            let Some(name) = &attachment.channel else { continue };
-            let Some(channel) = names.channels.place(&name.value) else { continue };
-            if let Some(first) = own.insert(channel, name.span) {
+            let Some(name) = attachment.link() else { continue };
+            let lag = attachment.channel.is_none();
+            let (index, what) = if lag { (&names.lags, "LAG") } else { (&names.channels, "channel") };
+            let Some(place) = index.place(&name.value).map(|at| (lag, at)) else { continue };
+            if let Some(first) = own.insert(place, name.span) {
                 report
                     .add(
                         Code::AttachmentOverlap,
                         name.span,
-                        format!("the connection is on channel `{}` already", name.value),
+                        format!("the connection is on {what} `{}` already", name.value),
                     )
                     .also(first, "here")
-                    .help("a connection has one attachment per channel");
+                    .help("a connection has one attachment per channel or LAG");
                 continue;
             }
             if attachment.is_wrong("vlan") {
                 continue;
             }
             let user = user(connection, attachment.vlan.as_ref(), name.span);
-            let others = on_channel.entry(channel).or_default();
+            let others = on_link.entry(place).or_default();
             clash(
                 Code::AttachmentOverlap,
                 "attachments",
-                &format!("channel `{}`", name.value),
+                &format!("{what} `{}`", name.value),
                 others,
                 &user,
                 report,

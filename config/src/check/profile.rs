@@ -124,6 +124,19 @@ pub(super) fn attachment(attachment: &raw::Attachment, profile: Profile, report:
     }
 }
 
+/// Google speaks LACP on every link, even a single one; where nobody answers, its end stays detached.
+pub(super) fn needs_lacp(attachment: &raw::Attachment, profile: Profile, report: &mut Report) {
+    let Some(channel) = attachment.channel.as_ref().filter(|_| profile == Profile::GcpCci) else { return };
+    let message = format!(
+        "a peer of profile \"{profile}\" speaks LACP on every link, and channel `{}` is in no LAG",
+        channel.value
+    );
+    report.add(Code::ProfileWarns, channel.span, message).help(format!(
+        "add [[lag]] with members = [\"{}\"] and name it here with `lag`, unless a switch in between speaks LACP",
+        channel.value
+    ));
+}
+
 pub(super) fn refuse(profile: Profile, span: Span, what: &str, help: &str, report: &mut Report) {
     report
         .add(Code::ProfileRefuses, span, format!("a peer of profile \"{profile}\" refuses {what}"))

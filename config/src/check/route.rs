@@ -127,11 +127,11 @@ fn channel(
     report: &mut Report,
 ) -> Option<usize> {
     let list = items(&connection.attachment);
-    let channel = |at: &At<raw::Attachment>| at.value.channel.as_ref().map(|at| at.value.clone());
+    let channel = |at: &At<raw::Attachment>| at.value.link().map(|at| at.value.clone());
     let Some(place) = list.iter().position(|at| channel(at).as_ref() == Some(&name.value)) else {
         let known: Vec<_> = list.iter().filter_map(channel).collect();
         let known: Vec<_> = known.iter().map(String::as_str).collect();
-        let message = format!("the connection has no attachment on a channel `{}`", name.value);
+        let message = format!("the connection has no attachment on a channel or LAG `{}`", name.value);
         suggest(report.add(Code::UnknownReference, name.span, message), &name.value, &known, "it is on");
         return None;
     };

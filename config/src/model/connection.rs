@@ -6,7 +6,7 @@ use net::{IpNet, MacAddr, VlanId};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Bfd, Bgp, Channel, Interconnect, Mode, Neighbor, Port, Protection, Quality, Ref, RoutePolicy,
+    Bfd, Bgp, Channel, Interconnect, Link, Mode, Neighbor, Port, Protection, Quality, Ref, RoutePolicy,
     optional_text, optional_vlan,
 };
 use crate::raw::time::serialize_period;
@@ -117,12 +117,13 @@ impl Serialize for MssClamp {
     }
 }
 
-/// A connection on one channel.
+/// A connection on one channel or LAG.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Attachment {
-    /// The channel.
-    pub channel: Ref<Channel>,
-    /// VLAN inside the ciphertext, or untagged; no other attachment on the channel has the same.
+    /// The channel or LAG.
+    #[serde(flatten)]
+    pub link: Link,
+    /// VLAN inside the ciphertext, or untagged; no other attachment on the channel or LAG has the same.
     #[serde(serialize_with = "optional_vlan")]
     pub vlan: Option<VlanId>,
     /// Our addresses with their subnets; not empty when routed, empty when transparent.
@@ -143,6 +144,13 @@ pub struct Attachment {
     pub host: Option<HostDevice>,
     /// BFD with each of the peers.
     pub bfd: Option<Bfd>,
+}
+
+impl Attachment {
+    /// Its channel, or the first member of its LAG.
+    pub const fn channel(&self) -> &Ref<Channel> {
+        self.link.channel()
+    }
 }
 
 /// Where a connection meets the customer.

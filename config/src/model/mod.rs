@@ -8,6 +8,7 @@
 
 mod bgp;
 mod connection;
+mod lag;
 mod macsec;
 mod mka;
 mod quality;
@@ -26,6 +27,7 @@ pub(crate) use connection::REDUNDANCY_TAG;
 pub use connection::{
     Attachment, Connection, Duplicate, HostDevice, Interface, Lan, MssClamp, Route, Standby, Via,
 };
+pub use lag::{Lag, LagLink, Link};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
 pub use mka::{Ckn, Mka, MkaKey};
@@ -33,9 +35,9 @@ pub use quality::Quality;
 pub use reference::Ref;
 
 pub use crate::raw::{
-    AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LimitAction, LogFormat,
-    Mode, Policy, Poll, Profile, Protection, QualityAction, Role, RouteOrigin, RouteSource, RxRing, TagType,
-    UnderlayKind, Validate, Verdict,
+    AcceptFrom, Aead, BfdMode, Cipher, Family, GracefulRestart, IcvIndicator, Io, LagMode, LagTimers,
+    LimitAction, LogFormat, Mode, Policy, Poll, Profile, Protection, QualityAction, Role, RouteOrigin,
+    RouteSource, RxRing, TagType, UnderlayKind, Validate, Verdict,
 };
 use net::{MacAddr, VlanId};
 
@@ -55,6 +57,9 @@ pub struct Config {
     /// Protected links.
     #[serde(rename = "channel")]
     pub channels: Vec<Channel>,
+    /// Channels that carry frames as one.
+    #[serde(rename = "lag", skip_serializing_if = "Vec::is_empty")]
+    pub lags: Vec<Lag>,
     /// Customers' domains.
     #[serde(rename = "connection")]
     pub connections: Vec<Connection>,
@@ -213,6 +218,18 @@ impl Config {
     /// The channel that `reference` names.
     pub fn channel(&self, reference: &Ref<Channel>) -> Option<&Channel> {
         self.channels.get(reference.index())
+    }
+
+    /// The channels that an attachment is on: one, or the members of its LAG.
+    pub fn channels_of(&self, attachment: &Attachment) -> Vec<&Channel> {
+        let lag = attachment.link.lag().and_then(|lag| self.lags.get(lag.index()));
+        let one = core::slice::from_ref(attachment.channel());
+        lag.map_or(one, |lag| &lag.members).iter().filter_map(|member| self.channel(member)).collect()
+    }
+
+    /// What an attachment's channel, or the members of its LAG together, carry in Mbit/s; `None` when one does not say.
+    pub fn capacity_of(&self, attachment: &Attachment) -> Option<u64> {
+        self.channels_of(attachment).into_iter().map(|one| one.capacity.map(u64::from)).sum()
     }
 
     /// The interconnect that `reference` names.

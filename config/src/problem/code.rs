@@ -2,7 +2,7 @@
 //! another one: people put them into tickets and search for them.
 //!
 //! Hundreds group them: 00 shape of the text, 01 names and ports, 02 channels and their SecY, 03 keys,
-//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles, 09 BGP and BFD.
+//! 04 connections, 05 addresses, 06 routes, 07 MTU, 08 profiles, 09 BGP and BFD, 10 LAGs.
 
 use core::fmt;
 
@@ -238,6 +238,21 @@ codes! {
     UnusedPolicy = "QS0912", Warning;
     /// It is not clear which LAN the neighbour is on.
     NeighborPlace = "QS0913", Error;
+
+    /// A channel that cannot be a member of the LAG: it is used otherwise, on the same port as another member, or leads elsewhere.
+    LagMember = "QS1001", Error;
+    /// Members of a LAG do not carry packets of the same length.
+    LagMtu = "QS1002", Error;
+    /// The LAG needs more links than it has members.
+    LagMinLinks = "QS1003", Error;
+    /// Two LAGs have the same key (802.1AX §6.3.5).
+    LagKey = "QS1004", Error;
+    /// An attachment names a channel and a LAG.
+    LagOrChannel = "QS1005", Error;
+    /// No connection has an attachment on the LAG.
+    UnusedLag = "QS1006", Warning;
+    /// LACP speaks untagged inside the ciphertext: a wire that passes every frame has no place beside it.
+    LagWire = "QS1007", Error;
 }
 
 impl fmt::Display for Code {

@@ -55,6 +55,13 @@ section! {
     }
 }
 
+impl Attachment {
+    /// The name of what it is on.
+    pub(crate) fn link(&self) -> Option<&At<String>> {
+        self.channel.as_ref().or(self.lag.as_ref())
+    }
+}
+
 words! {
     /// What a connection carries.
     pub enum Mode {
@@ -104,10 +111,12 @@ section! {
 }
 
 section! {
-    /// A connection on one channel.
+    /// A connection on one channel, or on one LAG.
     pub(crate) Attachment = "[[connection.attachment]]" {
-        /// The channel.
-        channel: Name => required;
+        /// The channel; or else `lag`.
+        channel: Name => optional;
+        /// The LAG; or else `channel`.
+        lag: Name => optional;
         /// VLAN inside the ciphertext. Default: untagged.
         vlan: Vlan => optional;
         /// Our addresses with the lengths of their subnets.
@@ -156,7 +165,7 @@ section! {
     pub(crate) Route = "[[connection.route]]" {
         /// Where to.
         prefix: Prefix => required;
-        /// Over what: `attachments` (the peers of all live ones), a list of channels, the address of a
+        /// Over what: `attachments` (the peers of all live ones), a list of channels and LAGs, the address of a
         /// neighbour, `blackhole` or `unreachable`.
         via: Via => required;
     }

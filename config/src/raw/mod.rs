@@ -8,6 +8,7 @@
 mod bgp;
 mod connection;
 mod kinds;
+mod lag;
 mod macsec;
 mod mka;
 mod port;
@@ -23,6 +24,8 @@ pub use bgp::{BfdMode, Family, GracefulRestart, LimitAction, Role, RouteOrigin, 
 pub(crate) use connection::{Attachment, Connection, Lan, Route, Via};
 pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
+pub(crate) use lag::Lag;
+pub use lag::{LagMode, LagTimers};
 pub use macsec::{Cipher, Policy, Validate};
 pub(crate) use macsec::{Macsec, RxKey, StaticKeys, TxKey};
 pub use mka::IcvIndicator;
@@ -51,6 +54,8 @@ section! {
         interconnect: List<Interconnect> => optional;
         /// Links to a peer, each with MACsec of its own.
         channel: List<Channel> => optional;
+        /// Channels that carry frames as one, by LACP.
+        lag: List<Lag> => optional;
         /// Customers' domains across an interconnect.
         connection: List<Connection> => optional;
     }
@@ -107,4 +112,4 @@ fn syntax(text: &str, errors: &[toml::de::Error], report: &mut Report) {
 }
 
 /// Far above any real configuration, far below what would make reading slow.
-pub(crate) const MAX_TEXT: usize = 1 << 20;
+pub(crate) const MAX_TEXT: usize = 16 << 20;

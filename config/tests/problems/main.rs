@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod bgp;
+mod lag;
 mod macsec;
 mod mka;
 mod routing;
@@ -30,6 +31,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         mka::CLOUDS,
         routing::CONNECTIONS,
         routing::ROUTING,
+        lag::LAGS,
         bgp::BGP,
         bgp::CLOUDS,
     ]

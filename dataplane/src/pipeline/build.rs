@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use macsec::SecY;
 use net::{Instant, IpNet};
 
 use super::{
@@ -9,7 +10,9 @@ use super::{
     TRANSMIT_QUEUE, Wire, protection::Protected,
 };
 use crate::{
-    ChannelId, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup, Place, Setup,
+    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, DropCounters, Faults, InterfaceId, InterfaceSetup,
+    Place, Setup,
+    channel::Channel,
     demux::{Demux, Owner},
     group::{Group, MAX_MEMBERS, Weight},
     icmp::RateLimiter,
@@ -60,18 +63,25 @@ fn icmp_limit(setup: &Setup, one: &InterfaceSetup) -> RateLimiter {
 }
 
 /// A group of so many equal members. Those beyond the 64th are left out: more attachments than that have no use.
-fn group(members: usize) -> Group {
+pub(super) fn group(members: usize) -> Group {
     let weights = vec![Weight::MIN; members.min(MAX_MEMBERS)];
     #[expect(clippy::expect_used, reason = "64 members are allowed, and no more were taken")]
     Group::new(&weights).expect("64 members fit")
 }
 
-/// The attachments inside one channel, by their tag.
-pub(super) fn attachments(setup: &Setup, of: ChannelId) -> Demux {
+/// A channel of this worker's.
+pub(super) fn channel(setup: &Setup, (id, one): (ChannelId, &ChannelSetup), secy: SecY) -> Channel {
+    let mut channel = Channel::new(one, secy, attachments(setup, id), TRANSMIT_QUEUE);
+    channel.lag = setup.lag_of(id);
+    channel
+}
+
+/// The attachments inside one channel, or inside the LAG that it is a member of, by their tag.
+fn attachments(setup: &Setup, of: ChannelId) -> Demux {
     let mut demux = Demux::default();
     for (at, one) in setup.interfaces.iter().enumerate() {
-        if let Place::Attachment { channel, vlan } = one.place
-            && channel == of
+        if let Place::Attachment { vlan, .. } = one.place
+            && setup.is_on(one.place, of)
         {
             demux.add(vlan.as_slice(), Owner::Interface(InterfaceId::at(at)), is_wire(setup, one));
         }
@@ -145,7 +155,7 @@ mod tests {
     use net::MacAddr;
 
     use super::*;
-    use crate::{ChannelSetup, ConnectionId, MssClamp, PortCaps, PortId, PortSetup, WorkerId};
+    use crate::{ConnectionId, MssClamp, PortCaps, PortId, PortSetup, WorkerId};
 
     /// A LAN that all of so many workers serve, and an attachment of the first one's.
     fn setup(workers: u16) -> Setup {
@@ -171,6 +181,7 @@ mod tests {
                 secy: SecyPolicy::new(Sci::new(mac, 1)),
                 mka: None,
             }],
+            lags: vec![],
             interfaces: vec![
                 interface(Place::Lan { port: PortId(0), vlan: None }),
                 interface(Place::Attachment { channel: ChannelId(0), vlan: None }),

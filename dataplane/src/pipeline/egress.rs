@@ -99,7 +99,10 @@ impl Dataplane {
         }
     }
 
-    fn leave_by_channel(&mut self, attachment: InterfaceId, channel: ChannelId, mut frame: Frame) {
+    fn leave_by_channel(&mut self, attachment: InterfaceId, named: ChannelId, mut frame: Frame) {
+        let Some(channel) = self.member_for(named, &frame) else {
+            return self.drop(Blame::Channel(named), DropReason::NotDistributing, frame);
+        };
         if self.is_rehearsed(channel) {
             return self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
         }

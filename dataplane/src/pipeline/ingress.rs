@@ -141,7 +141,12 @@ impl Dataplane {
         state.counters.rx_frames += 1;
         state.counters.rx_octets += octets(&frame);
         state.heard = Some(now);
-        match state.inner.claim(&mut frame) {
+        if let Some(lag) = state.lag {
+            let Some(passed) = self.pass_collector(channel, lag, frame, now) else { return };
+            frame = passed;
+        }
+        let claimed = self.channel_mut(channel).and_then(|state| state.inner.claim(&mut frame));
+        match claimed {
             Some(Owner::Interface(interface)) => self.enter(interface, Blame::Channel(channel), frame, now),
             Some(Owner::Channel(_)) | None => {
                 self.drop(Blame::Channel(channel), DropReason::UnknownVlan, frame)

@@ -11,15 +11,19 @@ impl Dataplane {
     /// Says that something speaks, or no longer speaks, against a channel: carrier, MKA, BFD, an operator.
     pub fn set_channel_fault(&mut self, channel: ChannelId, fault: Fault, present: bool, now: Instant) {
         let Some(Some(state)) = self.channels.get_mut(channel.index()) else { return };
-        if state.set_fault(fault, present, now) {
-            for at in 0..self.interfaces.len() {
-                let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
-                if self.interfaces.get(at).is_some_and(on_channel) {
-                    self.judge(InterfaceId::at(at), now);
-                }
-            }
-            self.refresh_liveness(now);
+        if !state.set_fault(fault, present, now) {
+            return;
         }
+        if let Some((lag, _)) = state.lag {
+            return self.member_changed(lag, now);
+        }
+        for at in 0..self.interfaces.len() {
+            let on_channel = |one: &Interface| matches!(one.facts.place, Place::Attachment { channel: c, .. } if c == channel);
+            if self.interfaces.get(at).is_some_and(on_channel) {
+                self.judge(InterfaceId::at(at), now);
+            }
+        }
+        self.refresh_liveness(now);
     }
 
     /// As [`set_channel_fault`](Self::set_channel_fault), for one attachment alone.
@@ -76,18 +80,21 @@ impl Dataplane {
         }
     }
 
-    /// All that speaks against an attachment: its channel's faults and its own.
+    /// All that speaks against an attachment: its channel's (or LAG's) faults and its own.
     pub(super) fn faults_of(&self, interface: InterfaceId) -> Faults {
         let Some(one) = self.interfaces.get(interface.index()) else { return Faults::NONE };
         let below = match one.facts.place {
-            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, Channel::faults),
+            Place::Attachment { channel, .. } => self.channel(channel).map_or(Faults::NONE, |channel| {
+                let lag = channel.lag.and_then(|(lag, _)| self.lag(lag));
+                lag.map_or_else(|| channel.faults(), |lag| lag.faults)
+            }),
             Place::Lan { .. } => Faults::NONE,
         };
         below.or(one.faults)
     }
 
     /// Publishes whether an attachment is live.
-    fn judge(&mut self, interface: InterfaceId, now: Instant) {
+    pub(super) fn judge(&mut self, interface: InterfaceId, now: Instant) {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
@@ -108,10 +115,13 @@ impl Dataplane {
         }
     }
 
-    /// How long nothing was heard on an attachment's channel.
+    /// How long nothing was heard on an attachment's channel, or any member of its LAG.
     fn silence_of(&self, interface: InterfaceId, now: Instant) -> Option<Duration> {
         let Place::Attachment { channel, .. } = self.facts(interface)?.place else { return None };
-        Some(now.since(self.channel(channel)?.heard?))
+        let lag = self.channel(channel)?.lag.and_then(|(lag, _)| self.setup.lags.get(lag.index()));
+        let members = lag.map_or(&[][..], |lag| &lag.members).iter().map(|member| member.channel);
+        let heard = members.chain([channel]).filter_map(|one| self.channel(one)?.heard).max();
+        Some(now.since(heard?))
     }
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.

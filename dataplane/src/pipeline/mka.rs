@@ -11,8 +11,7 @@ use net::{Ethernet, Instant, PacketBuf, earliest};
 
 use super::{Blame, Dataplane, Event, Facts};
 use crate::{
-    ChannelId, DropReason, Fault, Frame, InterfaceId, Place, PortId, channel::Channel,
-    key_agreement::KeyAgreement,
+    ChannelId, DropReason, Fault, Frame, InterfaceId, PortId, channel::Channel, key_agreement::KeyAgreement,
 };
 
 /// Orders of the control plane.
@@ -131,8 +130,7 @@ impl Dataplane {
     fn greet_over(&mut self, id: ChannelId, now: Instant) {
         for at in 0..self.interfaces.len() {
             let interface = InterfaceId::at(at);
-            let on_channel =
-                |one: Facts| matches!(one.place, Place::Attachment { channel, .. } if channel == id);
+            let on_channel = |one: Facts| self.setup.is_on(one.place, id);
             if self.facts(interface).is_some_and(on_channel) && self.board.is_live(interface) {
                 self.greet_peers(interface, now);
             }

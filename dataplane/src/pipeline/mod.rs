@@ -10,6 +10,7 @@
 //! | `redundancy` | frames that leave twice and enter once |
 //! | `egress` | tags, segmentation, MACsec protection, coalescing, transmit queues |
 //! | `mka` | key agreement: MKPDUs in and out, keys to the SecY |
+//! | `lag` | LAGs: LACP, and the member that a flow takes |
 //! | `bfd` | BFD sessions: packets in and out, their verdict |
 //! | `quality` | probes out and in, and their verdict |
 //! | `rehearsal` | drills |
@@ -29,6 +30,7 @@ mod egress;
 mod forward;
 mod ingress;
 mod judge;
+mod lag;
 mod local;
 mod mka;
 mod protection;
@@ -50,18 +52,20 @@ use net::{Instant, MacAddr, earliest};
 pub use quality::{QualityParams, QualityStatus};
 pub use rehearsal::Rehearsal;
 pub use snapshot::{
-    ChannelSnapshot, InterfaceSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot, Snapshot,
+    ChannelSnapshot, InterfaceSnapshot, LagSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot,
+    Snapshot,
 };
 pub use stages::{Clock, StageTime, StageTimes};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropCounters, DropReason, Fault, Faults, Frame,
-    Hop, InterfaceId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
+    Hop, InterfaceId, LagId, Place, Pool, PortCaps, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
     demux::Demux,
     group::Group,
     icmp::RateLimiter,
+    lacp::LacpEvent,
     liveness::Board,
     meter::Meters,
     neighbor::Neighbors,
@@ -96,6 +100,8 @@ pub enum Event {
     PnExhaustionPending(ChannelId, An),
     /// What a channel's KaY has to tell.
     Mka(ChannelId, MkaEvent),
+    /// What LACP has to tell of a member of a LAG.
+    Lacp(LagId, ChannelId, LacpEvent),
     /// What a BFD session of an interface, with this peer, has to tell.
     Bfd(InterfaceId, IpAddr, BfdEvent),
     /// An `active-standby` connection's traffic goes another way from now on; `None`: by none.
@@ -149,6 +155,7 @@ pub struct Dataplane {
     pool: Pool,
     ports: Vec<PortState>,
     channels: Vec<Option<Channel>>,
+    lags: Vec<Option<lag::Lag>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
     /// This worker decides for some connection. With hundreds that have nothing to decide, the question would cost each round.
@@ -307,9 +314,7 @@ impl Dataplane {
         let mut channels = Vec::new();
         for (at, channel) in setup.channels.iter().enumerate() {
             let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
-            channels.push(mine.map(|secy| {
-                Channel::new(channel, secy, build::attachments(&setup, ChannelId::at(at)), TRANSMIT_QUEUE)
-            }));
+            channels.push(mine.map(|secy| build::channel(&setup, (ChannelId::at(at), channel), secy)));
         }
         let interfaces = setup
             .interfaces
@@ -325,6 +330,7 @@ impl Dataplane {
             pool,
             ports: build::ports(&setup),
             channels,
+            lags: lag::own(&setup, me),
             interfaces,
             connections: build::connections(&setup),
             protects: false,
@@ -398,14 +404,17 @@ impl Dataplane {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
-        let control = earliest(control, self.quality_deadline());
+        let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
         earliest(earliest(self.neighbor_deadline, self.protection_deadline()), control)
     }
 
-    /// Does what is due: key agreement, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
+    /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
     /// see [`is_judgement_due`](Self::is_judgement_due).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tend_mka(now);
+        if self.tend_lacp(now) {
+            self.finish(now);
+        }
         if self.tend_quality(now) {
             self.finish(now);
         }

@@ -5,7 +5,7 @@
 use net::{EtherType, Ethernet, Instant, ipv4::Ipv4, ipv6::Ipv6};
 
 use super::{Blame, Dataplane, Facts};
-use crate::{ChannelId, DropReason, Fault, Frame, Place, frer::rtag};
+use crate::{ChannelId, DropReason, Fault, Frame, frer::rtag};
 
 /// What a drill did to a channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +35,7 @@ impl Dataplane {
 
     /// Takes a frame that came by a channel during its drill; gives others back.
     pub(super) fn miss(&mut self, facts: &Facts, blame: Blame, frame: Frame, now: Instant) -> Option<Frame> {
-        let Place::Attachment { channel, .. } = facts.place else { return Some(frame) };
+        let Blame::Channel(channel) = blame else { return Some(frame) };
         let through = self.is_through(facts, &frame);
         let active = |one: &&mut Rehearsal| one.active;
         let drill = self.channel_mut(channel).and_then(|one| one.rehearsal.as_mut()).filter(active);

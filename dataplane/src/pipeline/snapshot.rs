@@ -5,10 +5,11 @@ use net::Instant;
 
 use super::{Dataplane, InterfaceCounters, QualityStatus, Rehearsal, protection::Mode};
 use crate::{
-    ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, PortId, WorkerId,
+    ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, LagId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
     channel::ChannelCounters,
     frer::RecoveryCounters,
+    lacp::MemberStatus,
     neighbor::NeighborEntry,
 };
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Channels that this worker owns.
     pub channels: Vec<ChannelSnapshot>,
+    /// LAGs that this worker owns.
+    pub lags: Vec<LagSnapshot>,
     /// All interfaces, as far as this worker served them.
     pub interfaces: Vec<InterfaceSnapshot>,
     /// Connections that this worker decides for, those with `ecmp` left out.
@@ -52,6 +55,19 @@ pub struct ChannelSnapshot {
     pub rehearsal: Option<Rehearsal>,
     /// Its KaY; `None` without MKA.
     pub mka: Option<MkaStatus>,
+}
+
+/// A LAG.
+#[derive(Clone, Debug)]
+pub struct LagSnapshot {
+    /// Which.
+    pub lag: LagId,
+    /// What speaks against using it.
+    pub faults: Faults,
+    /// Since when, and since when its members carry what they do.
+    pub since: Instant,
+    /// Its members, in the order of the setup.
+    pub members: Vec<MemberStatus>,
 }
 
 /// An interface.
@@ -134,7 +150,7 @@ impl Dataplane {
             let channel = channel.as_ref()?;
             Some(ChannelSnapshot {
                 channel: ChannelId::at(at),
-                faults: channel.faults(),
+                faults: self.channel_faults(channel),
                 since: channel.since,
                 counters: channel.counters,
                 drops: channel.drops,
@@ -143,6 +159,11 @@ impl Dataplane {
                 mka: channel.mka.as_ref().map(|mka| mka.kay.status(now)),
             })
         });
+        let lag = |(at, lag): (usize, &Option<super::lag::Lag>)| {
+            let lag = lag.as_ref()?;
+            let (faults, since) = (lag.faults, lag.since);
+            Some(LagSnapshot { lag: LagId::at(at), faults, since, members: lag.aggregator.status() })
+        };
         let interfaces = self.interfaces.iter().map(|one| InterfaceSnapshot {
             interface: one.facts.id,
             faults: self.faults_of(one.facts.id),
@@ -166,6 +187,7 @@ impl Dataplane {
             worker: self.me,
             generation: self.generation(),
             channels: channels.collect(),
+            lags: self.lags.iter().enumerate().filter_map(lag).collect(),
             interfaces: interfaces.collect(),
             protections: protections.collect(),
             ports: self.ports.iter().enumerate().map(port).collect(),

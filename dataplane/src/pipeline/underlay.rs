@@ -21,14 +21,21 @@ impl Dataplane {
             state.path = Some(octets);
         }
         for (interface, setup) in self.interfaces.iter_mut().zip(&self.setup.interfaces) {
-            let Place::Attachment { channel, .. } = setup.place else { continue };
-            let Some(channel) = self.setup.channels.get(channel.index()) else { continue };
-            if channel.port == port {
+            let below = self.setup.channels.iter().enumerate();
+            let below = below.filter(|(at, _)| self.setup.is_on(setup.place, ChannelId::at(*at)));
+            let room = below.filter_map(|(_, channel)| {
+                let path = self.ports.get(channel.port.index())?.path?;
+                Some((channel.port, room(channel, setup, path)))
+            });
+            // Of a LAG the narrowest member counts: flows change members.
+            let (mut here, mut least) = (false, u16::MAX);
+            room.for_each(|(on, room)| (here, least) = (here || on == port, least.min(room)));
+            if here {
                 let connection = self.setup.connections.get(setup.connection.index());
                 let twice =
                     connection.is_some_and(|one| matches!(one.protection, Protection::Duplicate { .. }));
                 let inside = if twice { R_TAG } else { 0 };
-                let mtu = setup.mtu.min(room(channel, setup, octets).saturating_sub(inside));
+                let mtu = setup.mtu.min(least.saturating_sub(inside));
                 let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;
                 interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];

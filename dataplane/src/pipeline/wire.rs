@@ -1,7 +1,8 @@
 //! Transparent connections: an Ethernet wire from a LAN interface to the far end's.
 //!
 //! Nothing is looked up and nothing is changed: a flow stays on one attachment, chosen by its hash, as long as
-//! that attachment is live. Pause frames end at each link by their nature (802.3 §31B.1); all else crosses.
+//! that attachment is live. Pause frames end at each link by their nature (802.3 §31B.1), and LACPDUs where a LAG would take them for its own;
+//! all else crosses.
 
 use net::{EtherType, Ethernet, Instant, MacAddr, VlanTag};
 
@@ -22,6 +23,11 @@ impl Dataplane {
             return self.drop(blame, DropReason::NoLiveAttachment, frame);
         };
         let Some(out_facts) = self.facts(out) else { return self.pool.recycle(frame) };
+        if Ethernet::split(&frame.buf)
+            .is_some_and(|(header, _)| self.is_mistaken_for_lacp(out_facts.place, header))
+        {
+            return self.drop(blame, DropReason::NotForwardable, frame);
+        }
         if longest(&frame) > room(&out_facts, &frame) {
             return self.drop(blame, DropReason::TooBig, frame);
         }

@@ -137,6 +137,27 @@ fn refused(channel: &str, why: &NoDrain) -> Response {
                 "`{other}` of the same interconnect is drained already, and two at once are too many: undrain it first, or force it"
             ),
         ),
+        NoDrain::LastMember(lag) => (
+            StatusCode::CONFLICT,
+            "last_member",
+            format!(
+                "without `{name}` the LAG `{lag}` has fewer members that carry frames than its `min_links`: mend another one first, or force it"
+            ),
+        ),
+        NoDrain::Lag => (
+            StatusCode::CONFLICT,
+            "lag",
+            format!(
+                "`{name}` is a LAG: drain its members, one at a time; `quadspan show lag {name}` lists them"
+            ),
+        ),
+        NoDrain::Member(lag) => (
+            StatusCode::CONFLICT,
+            "lag_member",
+            format!(
+                "`{name}` is a member of the LAG `{lag}`: a drill is on a channel that attachments are on; drain the member to see that the others carry its flows"
+            ),
+        ),
         NoDrain::NotLive => {
             (StatusCode::CONFLICT, "not_live", format!("`{name}` is not live: there is nothing to rehearse"))
         }

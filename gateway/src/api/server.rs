@@ -115,6 +115,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/routes/why", get(routing::why::<S>))
         .route("/v1/bgp", get(routing::bgp::<S>))
         .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
+        .route("/v1/lags", get(lags::<S>))
         .route("/v1/macsec", get(macsec::<S>))
         .route("/v1/bfd", get(bfd::<S>))
         .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
@@ -172,6 +173,10 @@ async fn ports<S: Source>(State(source): State<Arc<S>>) -> Response {
 
 async fn drops<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "DropList", view::drops).await
+}
+
+async fn lags<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "LagList", view::lags).await
 }
 
 async fn macsec<S: Source>(State(source): State<Arc<S>>) -> Response {

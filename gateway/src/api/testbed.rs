@@ -334,7 +334,7 @@ fn install(dataplane: &mut Dataplane, plan: &Plan, channel: ChannelId) {
 pub(crate) fn break_channel(facts: &mut Facts, at: usize, fault: Fault) {
     let uses = |interface: InterfaceId| {
         let place = facts.setup.interfaces[interface.index()].place;
-        matches!(place, dataplane::Place::Attachment { channel, .. } if channel == ChannelId::at(at))
+        facts.setup.is_on(place, ChannelId::at(at))
     };
     for report in &mut facts.reports {
         for channel in

@@ -114,8 +114,8 @@ fn domain(
     let subnets = subnets.filter(|(net, _)| !is_link_local(net.addr())).collect();
     let base = super::routes(config, (at, connection), interfaces);
     let capacity = |(place, one): (usize, &words::Attachment)| {
-        let carries = config.channel(&one.channel)?.capacity?;
-        Some((interface_id(config, at, words::Interface::Attachment(place)), u64::from(carries)))
+        let carries = config.capacity_of(one)?;
+        Some((interface_id(config, at, words::Interface::Attachment(place)), carries))
     };
     let capacities = connection.attachments.iter().enumerate().filter_map(capacity).collect();
     let announce = announced(connection, bgp);

@@ -6,6 +6,7 @@
 
 mod bfd;
 mod bgp;
+mod lag;
 mod macsec;
 mod mka;
 mod protection;
@@ -90,6 +91,7 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
     let owners = workers::share_out(config, devices);
     let mut ports = ports(config, devices, &owners);
     let channels = channels(config, devices, &owners)?;
+    let lags = lag::lags(config, devices, &channels)?;
     let (mut interfaces, mut hosts) = (Vec::new(), Vec::new());
     for (at, connection) in config.connections.iter().enumerate() {
         add_interfaces(config, devices, &channels, (ConnectionId::at(at), connection), &mut interfaces)?;
@@ -105,8 +107,8 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
         .collect::<Result<_>>()?;
     let connection = |one| ConnectionSetup { kind: kind(one), protection: protection::of(one) };
     let connections = config.connections.iter().map(connection).collect();
-    let setup =
-        Setup { workers: u16::from(config.runtime.workers), ports, channels, interfaces, connections };
+    let workers = u16::from(config.runtime.workers);
+    let setup = Setup { workers, ports, channels, lags, interfaces, connections };
     let pool = pool(config, devices, &setup);
     Ok(Plan { setup, tables, keys, hosts, domains, pool })
 }
@@ -201,26 +203,26 @@ fn add_interfaces(
         config::model::MssClamp::Limit(mss) => MssClamp::Fixed(mss),
     };
     for (at, one) in connection.attachments.iter().enumerate() {
-        let Some(channel) = config.channel(&one.channel) else { continue };
+        let Some(channel) = config.channel(one.channel()) else { continue };
         let device = device_of(config, devices, channel.port.index())?;
         let carries =
-            channels.get(one.channel.index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
+            channels.get(one.channel().index()).map_or(0, |setup| setup.secy.max_frame - Ethernet::LEN);
         let room = u16::try_from(carries)
             .unwrap_or(u16::MAX)
             .saturating_sub(channel.overhead(one.vlan.is_some()) + connection.overhead());
         let mtu = one.mtu.unwrap_or(room);
         if mtu > room {
             bail!(
-                "connection \"{}\", attachment on channel \"{}\": mtu is {mtu}, but the channel leaves {room} octets (it carries {carries})",
+                "connection \"{}\", attachment on \"{}\": mtu is {mtu}, but the channel leaves {room} octets (it carries {carries})",
                 connection.name,
-                one.channel.name()
+                one.link.name()
             );
         }
         let vlan = one.vlan.map(customer_tag);
         interfaces.push(InterfaceSetup {
             connection: id,
-            place: Place::Attachment { channel: ChannelId::at(one.channel.index()), vlan },
-            mac: one.mac.unwrap_or(device.mac),
+            place: Place::Attachment { channel: ChannelId::at(one.channel().index()), vlan },
+            mac: one.mac.or_else(|| lag::mac(config, one)).unwrap_or(device.mac),
             mtu,
             addresses: one.addresses.clone(),
             mss_clamp,

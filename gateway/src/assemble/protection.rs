@@ -44,11 +44,11 @@ fn recovery(connection: &Connection) -> RecoveryParams {
     }
 }
 
-/// The weights of a connection's attachments (places in its list) by the capacities of their channels.
+/// The weights of a connection's attachments (places in its list) by the capacities of their channels and LAGs.
 pub(super) fn shares(config: &Config, connection: &Connection, places: &[usize]) -> Vec<Weight> {
     let capacity = |place: &usize| {
         let attachment = connection.attachments.get(*place)?;
-        config.channel(&attachment.channel)?.capacity.map(u64::from)
+        config.capacity_of(attachment)
     };
     weights(&places.iter().map(capacity).collect::<Vec<_>>())
 }

@@ -116,6 +116,7 @@ impl Handle {
             | Fault::NoRoute
             | Fault::Drill
             | Fault::NotSecured
+            | Fault::LacpDown
             | Fault::MkaDown => {
                 self.link(interface, Err(fault.label()));
             }

@@ -123,7 +123,7 @@ impl Loop {
                     one.speaker.handle_timeout(now);
                 }
             }
-            self.wires.sweep(now);
+            self.wires.sweep(&self.poller, now);
             self.settle(now);
             self.look_at_signatures(now);
             self.renew_tables();
@@ -272,7 +272,7 @@ impl Loop {
                     let dial = one.watched(id.peer).and_then(|peer| peer.dial.clone());
                     let dialled = match dial {
                         Some(dial) => {
-                            self.wires.dial(&self.poller, (at, id), &dial).map_err(|why| why.to_string())
+                            self.wires.dial(&self.poller, (at, id), &dial, now).map_err(|why| why.to_string())
                         }
                         None => Err("its interface has no TAP device".to_owned()),
                     };

@@ -24,6 +24,9 @@ use sys::{
 pub(super) const PORT: u16 = 179;
 /// Octets taken from a connection before others get their turn.
 const PART: usize = 256 * 1024;
+/// A call without an answer is begun anew after these times. The kernel repeats a SYN, and the other end's its answer, after a
+/// whole second (RFC 6298 §2); where both gateways have just begun, one of them calls a moment before frames can cross.
+const IMPATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
 /// How long a connection that is over may take to hear our last words.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -76,9 +79,21 @@ struct Wire {
     id: WireId,
     stream: TcpStream,
     connecting: bool,
+    /// When to begin the call anew, and how, while nobody has answered.
+    again: Option<Again>,
     /// What the kernel has not taken yet.
     waiting: Vec<u8>,
     wants_room: bool,
+}
+
+/// A call that may be begun anew.
+#[derive(Debug)]
+struct Again {
+    at: Instant,
+    /// How often it was begun anew already.
+    times: usize,
+    dial: Dial,
+    port: u16,
 }
 
 /// All sockets.
@@ -141,14 +156,22 @@ impl Wires {
     }
 
     /// Begins a connection.
-    pub(super) fn dial(&mut self, poller: &Poller, id: WireId, dial: &Dial) -> io::Result<()> {
-        let peer = SocketAddr::new(dial.peer, PORT);
-        let key = dial.password.as_ref().map(Secret::expose);
-        let stream = tcp::connect(&dial.device, dial.local, peer, dial.hops, key)?;
-        tcp::set_user_timeout(&stream, dial.patience)?;
-        let token = self.insert(poller, id, stream, true)?;
+    pub(super) fn dial(&mut self, poller: &Poller, id: WireId, dial: &Dial, now: Instant) -> io::Result<()> {
+        self.dial_port(poller, id, dial, PORT, now)
+    }
+
+    fn dial_port(
+        &mut self,
+        poller: &Poller,
+        id: WireId,
+        dial: &Dial,
+        port: u16,
+        now: Instant,
+    ) -> io::Result<()> {
+        let token = self.insert(poller, id, call(dial, port)?, true)?;
         if let Some(Socket::Wire(wire)) = self.sockets.get_mut(&token) {
             poller.set_writable(&wire.stream, token, true)?;
+            wire.again = Again::after(0, dial.clone(), port, now);
         }
         Ok(())
     }
@@ -177,7 +200,7 @@ impl Wires {
     ) -> io::Result<u64> {
         let token = self.token();
         poller.add(&stream, token)?;
-        let wire = Wire { id, stream, connecting, waiting: Vec::new(), wants_room: false };
+        let wire = Wire { id, stream, connecting, again: None, waiting: Vec::new(), wants_room: false };
         self.sockets.insert(token, Socket::Wire(wire));
         self.by_id.insert(id, token);
         Ok(token)
@@ -244,8 +267,13 @@ impl Wires {
         false
     }
 
-    /// Ends what has lingered for long enough.
-    pub(super) fn sweep(&mut self, now: Instant) {
+    /// Begins calls anew that nobody has answered, and ends what has lingered for long enough.
+    pub(super) fn sweep(&mut self, poller: &Poller, now: Instant) {
+        for (&token, socket) in &mut self.sockets {
+            if let Socket::Wire(wire) = socket {
+                wire.call_again(poller, token, now);
+            }
+        }
         self.sockets.retain(|_, socket| !matches!(socket, Socket::Lingering { until, .. } if *until <= now));
     }
 
@@ -253,7 +281,8 @@ impl Wires {
     pub(super) fn due(&self) -> Option<Instant> {
         let until = |socket: &Socket| match socket {
             Socket::Lingering { until, .. } => Some(*until),
-            Socket::Listener { .. } | Socket::Wire(_) => None,
+            Socket::Wire(wire) => wire.again.as_ref().map(|again| again.at),
+            Socket::Listener { .. } => None,
         };
         self.sockets.values().filter_map(until).min()
     }
@@ -265,7 +294,28 @@ impl Wires {
     }
 }
 
+impl Again {
+    /// After `times` calls that were begun anew: the next one, unless it is the kernel's turn to be patient.
+    fn after(times: usize, dial: Dial, port: u16, now: Instant) -> Option<Self> {
+        IMPATIENCE.get(times).map(|wait| Self { at: now.after(*wait), times, dial, port })
+    }
+}
+
 impl Wire {
+    /// Begins a call anew that nobody has answered in time. Where that fails the old one goes on.
+    fn call_again(&mut self, poller: &Poller, token: u64, now: Instant) {
+        let Some(Again { times, dial, port, .. }) = self.again.take_if(|again| again.at <= now) else {
+            return;
+        };
+        let answered = self.stream.peer_addr().is_ok();
+        let Some(stream) = (!answered).then(|| call(&dial, port).ok()).flatten() else { return };
+        let watched = poller.add(&stream, token).and_then(|()| poller.set_writable(&stream, token, true));
+        if watched.is_ok() {
+            self.stream = stream;
+            self.again = Again::after(times + 1, dial, port, now);
+        }
+    }
+
     fn look(&mut self, poller: &Poller, ready: Ready, found: &mut Vec<Found>) -> bool {
         if self.connecting {
             self.finish_connecting(poller, ready, found);
@@ -286,6 +336,7 @@ impl Wire {
         if !ready.writable && !ready.failed {
             return;
         }
+        self.again = None;
         let failed = self.stream.take_error().ok().flatten();
         let failed = failed.or_else(|| self.stream.peer_addr().err());
         match failed.or_else(|| poller.set_writable(&self.stream, ready.token, false).err()) {
@@ -338,6 +389,14 @@ impl Wire {
     }
 }
 
+/// Asks for a connection.
+fn call(dial: &Dial, port: u16) -> io::Result<TcpStream> {
+    let key = dial.password.as_ref().map(Secret::expose);
+    let stream = tcp::connect(&dial.device, dial.local, SocketAddr::new(dial.peer, port), dial.hops, key)?;
+    tcp::set_user_timeout(&stream, dial.patience)?;
+    Ok(stream)
+}
+
 fn accept(listener: &TcpListener, interface: InterfaceId, found: &mut Vec<Found>) -> bool {
     match listener.accept() {
         Ok((stream, from)) => {
@@ -358,5 +417,78 @@ fn is_over(stream: &mut TcpStream) -> bool {
             Ok(_) => {}
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bgp::PeerId;
+
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    /// A listener that drops SYNs, and the connections that it has no room for more with.
+    fn full_listener() -> (TcpListener, Vec<TcpStream>) {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = TcpListener::from(socket);
+        let port = listener.local_addr().unwrap().port();
+        let mut there = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(one) = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), patience) {
+            there.push(one);
+        }
+        (listener, there)
+    }
+
+    fn caller(wires: &Wires, id: WireId) -> u16 {
+        let Some(Socket::Wire(wire)) = wires.sockets.get(&wires.by_id[&id]) else { panic!("no such call") };
+        wire.stream.local_addr().unwrap().port()
+    }
+
+    // RFC 6298 section 2: a SYN is repeated after a second; we do not wait for that
+    #[test]
+    fn a_call_that_nobody_answers_is_begun_anew_before_the_kernel_repeats_it() {
+        let (listener, there) = full_listener();
+        let (port, id) =
+            (listener.local_addr().unwrap().port(), (0, ConnectionId { peer: PeerId(0), serial: 1 }));
+        let mut poller = Poller::new().unwrap();
+        let mut wires = Wires::default();
+        let dial = Dial {
+            device: "lo".to_owned(),
+            local: None,
+            peer: Ipv4Addr::LOCALHOST.into(),
+            hops: Hops::ONE,
+            password: None,
+            patience: Duration::from_secs(30),
+        };
+        wires.dial_port(&poller, id, &dial, port, at(0)).unwrap();
+        let first = caller(&wires, id);
+        assert_eq!(wires.due(), Some(at(200)));
+        wires.sweep(&poller, at(199));
+        assert_eq!(caller(&wires, id), first);
+        for _ in &there {
+            listener.accept().unwrap();
+        }
+        wires.sweep(&poller, at(200));
+        assert_ne!(caller(&wires, id), first, "the same call goes on");
+        assert_eq!(wires.due(), Some(at(600)));
+        let mut found = Vec::new();
+        let mut ready = Vec::new();
+        for _ in 0..500 {
+            poller.wait(&mut ready, Some(Duration::from_millis(10))).unwrap();
+            for one in ready.drain(..) {
+                wires.look(&poller, one, &mut found);
+            }
+            if !found.is_empty() {
+                break;
+            }
+        }
+        assert!(matches!(&found[..], [Found::Connected(connected)] if *connected == id), "{found:?}");
+        assert_eq!(wires.due(), None, "an answered call is not begun anew");
     }
 }

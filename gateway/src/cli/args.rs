@@ -155,6 +155,9 @@ pub(super) enum Noun {
     Routes(RoutesArgs),
     /// BGP neighbours; with a name, everything about one
     Bgp(Names),
+    /// LAGs: what LACP says of each member, ours and the partner's
+    #[command(alias = "lags")]
+    Lag(Names),
     /// SecYs with their SCs, SAs and the counters of IEEE 802.1AE
     Macsec(Names),
     /// Key agreements: members, keys, and what is wrong with them

@@ -1,6 +1,6 @@
 //! What workers tell unasked, and what is done about it.
 
-use dataplane::{Event, InterfaceId, PortId, WorkerId, port::PortError};
+use dataplane::{ChannelId, Event, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError};
 use tracing::{info, warn};
 
 use super::Gateway;
@@ -65,6 +65,15 @@ impl Gateway {
         }
     }
 
+    fn hear_lacp(&mut self, lag: LagId, channel: ChannelId, event: LacpEvent) {
+        let name = self.config.lags.get(lag.index()).map_or("?", |one| &one.name);
+        let member = self.config.channels.get(channel.index()).map_or("?", |one| &one.name);
+        crate::lag::log(name, member, event);
+        if let Some(what) = crate::lag::cause(name, member, event) {
+            self.chronicle.lacp(lag, what, clock::now());
+        }
+    }
+
     fn hear_dataplane(&mut self, event: Event) {
         match event {
             Event::AttachmentUp(id) => {
@@ -96,6 +105,7 @@ impl Gateway {
                     self.with_bgp(|bgp| bgp.bfd(news));
                 }
             }
+            Event::Lacp(lag, channel, event) => self.hear_lacp(lag, channel, event),
             Event::Mka(channel, event) => self.agreements.tell(&self.config, channel, &event),
             Event::ActiveMoved { connection, from, to } => {
                 self.chronicle.active_moved(connection, (from, to), (clock::now(), wall()));

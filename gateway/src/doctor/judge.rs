@@ -192,7 +192,9 @@ fn mtu(config: &Config, at: usize, port: &Port, mtu: Option<u32>) -> Option<Find
 
 fn needs(config: &Config, channel: &Channel) -> u32 {
     let attachments = config.connections.iter().flat_map(|connection| &connection.attachments);
-    let here = attachments.filter(|one| one.channel.name() == channel.name);
+    let on_it =
+        |one: &&config::model::Attachment| config.channels_of(one).iter().any(|on| on.name == channel.name);
+    let here = attachments.filter(on_it);
     let packet = |one: &config::model::Attachment| {
         one.mtu.map_or(0, |mtu| u32::from(mtu) + u32::from(channel.overhead(one.vlan.is_some())))
     };

@@ -78,7 +78,9 @@ impl Desk {
     /// # Errors
     /// [`NoDrain`].
     pub async fn drain(&self, name: &str, order: Order) -> Result<Drain, NoDrain> {
-        let channel = self.channel(name).ok_or(NoDrain::UnknownChannel)?;
+        let is_lag = self.config.lags.iter().any(|lag| lag.name == name);
+        let unknown = if is_lag { NoDrain::Lag } else { NoDrain::UnknownChannel };
+        let channel = self.channel(name).ok_or(unknown)?;
         let _turn = self.turn.lock().await;
         let mut drains = self.drains();
         let now = wall();

@@ -4,6 +4,7 @@
 //! GRACEFUL_SHUTDOWN (RFC 8326) and whatever else their cloud heeds (`assemble::bgp`), what they announce counts last here, and
 //! our own groups take the attachment as a reserve only ([`dataplane::Faults::is_reserve`]). Then it waits: a channel is *safe* when no packet
 //! crossed it on its way through, in either direction, for [`QUIET`]. What belongs to the channel itself (MKA, BFD, BGP) goes on.
+//! A member of a LAG is drained by LACP: both ends take their flows to the other members, and its attachments stay where they are.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -22,8 +23,8 @@ mod tests;
 
 use std::time::Duration;
 
-use config::Config;
-use dataplane::{ChannelId, InterfaceCounters, InterfaceId, Place, Setup};
+use config::{Config, model::Link};
+use dataplane::{ChannelId, InterfaceCounters, InterfaceId, LagId, Place, Setup, lacp::MemberStatus};
 use jiff::Timestamp;
 use net::Instant;
 
@@ -65,6 +66,12 @@ pub enum NoDrain {
     LastLive(String),
     /// This channel of the same interconnect is drained already.
     PlannedWork(String),
+    /// The LAG of this name would have fewer members that carry frames than it needs.
+    LastMember(String),
+    /// It is a LAG: its members are drained.
+    Lag,
+    /// It is a member of the LAG of this name, and attachments are not on it alone.
+    Member(String),
     /// It is not drained.
     NotDrained,
     /// It is not live: there is nothing to rehearse.
@@ -142,9 +149,10 @@ impl Drain {
     }
 }
 
-/// The attachments on a channel.
+/// The attachments on a channel; none are on a member of a LAG alone.
 pub fn attachments(setup: &Setup, channel: ChannelId) -> impl Iterator<Item = InterfaceId> {
-    let all = setup.interfaces.iter().enumerate();
+    let alone = setup.lag_of(channel).is_none();
+    let all = setup.interfaces.iter().enumerate().filter(move |_| alone);
     all.filter(move |(_, one)| matches!(one.place, Place::Attachment { channel: on, .. } if on == channel))
         .map(|(at, _)| InterfaceId::at(at))
 }
@@ -153,6 +161,9 @@ pub fn attachments(setup: &Setup, channel: ChannelId) -> impl Iterator<Item = In
 pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<u64> {
     if reports.len() < usize::from(setup.workers) {
         return None;
+    }
+    if let Some((lag, member)) = setup.lag_of(channel) {
+        return through_member(reports, channel, (lag, member));
     }
     let of = |id: InterfaceId| {
         let seen = reports
@@ -165,10 +176,30 @@ pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<
     Some(sums.map(|sum| sum.rx_transit + sum.tx_transit).sum())
 }
 
+/// Frames that a member of a LAG carried, LACP's own aside: a flow may take any member, so the attachments' counters do not tell.
+fn through_member(reports: &[Report], channel: ChannelId, (lag, member): (LagId, usize)) -> Option<u64> {
+    let mut channels = reports.iter().flat_map(|report| &report.snapshot.channels);
+    let counters = channels.find(|one| one.channel == channel)?.counters;
+    let mut lags = reports.iter().flat_map(|report| &report.snapshot.lags);
+    let pdus = lags.find(|one| one.lag == lag)?.members.get(member)?.counters;
+    let (received, sent) =
+        (pdus.lacpdus_rx + pdus.markers_rx + pdus.responses_rx, pdus.lacpdus_tx + pdus.responses_tx);
+    Some(counters.rx_frames.saturating_sub(received) + counters.tx_frames.saturating_sub(sent))
+}
+
+/// Whether a LAG has enough members without this one.
+fn spares(setup: &Setup, reports: &[Report], (lag, member): (LagId, usize)) -> bool {
+    let seen = reports.iter().flat_map(|report| &report.snapshot.lags).find(|one| one.lag == lag);
+    let least = setup.lags.get(lag.index()).map_or(1, |one| usize::from(one.min_links));
+    let others = seen.iter().flat_map(|seen| seen.members.iter().enumerate());
+    let carries = |(at, one): &(usize, &MemberStatus)| *at != member && one.distributes;
+    others.filter(carries).count() >= least || seen.is_some_and(|seen| !seen.faults.is_live())
+}
+
 /// Why a channel should not be drained now, force aside.
 ///
 /// # Errors
-/// [`NoDrain::LastLive`] and [`NoDrain::PlannedWork`].
+/// [`NoDrain::LastLive`], [`NoDrain::LastMember`] and [`NoDrain::PlannedWork`].
 pub fn allow(
     config: &Config,
     setup: &Setup,
@@ -181,6 +212,10 @@ pub fn allow(
     if let Some(other) = drains.iter().find(same) {
         let name = config.channels.get(other.channel.index()).map(|one| one.name.clone());
         return Err(NoDrain::PlannedWork(name.unwrap_or_default()));
+    }
+    if let Some(lag) = setup.lag_of(channel).filter(|lag| !spares(setup, reports, *lag)) {
+        let name = config.lags.get(lag.0.index()).map(|one| one.name.clone());
+        return Err(NoDrain::LastMember(name.unwrap_or_default()));
     }
     for mine in attachments(setup, channel).filter(|&id| is_live(setup, reports, id)) {
         let Some(connection) = setup.interfaces.get(mine.index()).map(|one| one.connection) else { continue };
@@ -210,7 +245,10 @@ pub(crate) fn is_live(setup: &Setup, reports: &[Report], id: InterfaceId) -> boo
 pub fn neighbors(config: &Config, channel: ChannelId) -> usize {
     let on = |connection: &config::model::Connection| {
         let there = |at: usize| {
-            connection.attachments.get(at).is_some_and(|one| one.channel.index() == channel.index())
+            connection
+                .attachments
+                .get(at)
+                .is_some_and(|one| matches!(&one.link, Link::Channel(on) if on.index() == channel.index()))
         };
         let on = |place| matches!(place, config::model::Interface::Attachment(at) if there(at));
         connection.neighbors.iter().filter(|one| on(one.on)).count()

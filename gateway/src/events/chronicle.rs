@@ -1,9 +1,15 @@
 //! From what workers, links and people tell to records.
 
 use core::net::IpAddr;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use dataplane::{ConnectionId, Fault, InterfaceId, Moved, Place, PortId, Setup, bfd::BfdEvent};
+use dataplane::{
+    ChannelId, ConnectionId, Fault, InterfaceId, LagId, Moved, Place, PortId, Setup, bfd::BfdEvent,
+};
 use jiff::Timestamp;
 use net::Instant;
 
@@ -11,6 +17,8 @@ use super::{Change, Log, Rates, Record, Step};
 
 /// Causes older than this have nothing to do with a change.
 const RELATED: Duration = Duration::from_secs(10);
+/// News of a LAG's members that are remembered.
+const MEMBERS_TOLD: usize = 4;
 
 /// What happened lately, as far as it may be the cause of something.
 #[derive(Debug)]
@@ -21,6 +29,8 @@ pub struct Chronicle {
     ports: BTreeMap<PortId, (Instant, String)>,
     bfd: BTreeMap<InterfaceId, (Instant, String)>,
     quality: BTreeMap<InterfaceId, (Instant, String)>,
+    /// The last that was told of the members of each LAG, the oldest first.
+    lacp: BTreeMap<LagId, VecDeque<(Instant, String)>>,
     left: BTreeMap<ConnectionId, (Instant, String)>,
     live: Vec<bool>,
 }
@@ -36,6 +46,7 @@ impl Chronicle {
             ports: BTreeMap::new(),
             bfd: BTreeMap::new(),
             quality: BTreeMap::new(),
+            lacp: BTreeMap::new(),
             left: BTreeMap::new(),
             live,
         }
@@ -60,6 +71,15 @@ impl Chronicle {
     /// What the measurement of an attachment's path told.
     pub fn quality(&mut self, interface: InterfaceId, what: String, now: Instant) {
         self.quality.insert(interface, (now, what));
+    }
+
+    /// What LACP told of a member of a LAG.
+    pub fn lacp(&mut self, lag: LagId, what: String, now: Instant) {
+        let told = self.lacp.entry(lag).or_default();
+        if told.len() == MEMBERS_TOLD {
+            told.pop_front();
+        }
+        told.push_back((now, what));
     }
 
     /// Traffic left an attachment, or may use it again. `told`: when the worker had sent its next frames.
@@ -146,22 +166,34 @@ impl Chronicle {
     fn causes(&self, moved: &Moved) -> Vec<Step> {
         let place = self.setup.interfaces.get(moved.interface.index()).map(|one| one.place);
         let Some(Place::Attachment { channel, .. }) = place else { return Vec::new() };
-        let port = self.setup.channels.get(channel.index()).map(|one| one.port);
+        let port = |channel: ChannelId| self.setup.channels.get(channel.index()).map(|one| one.port);
+        let lag =
+            self.setup.lag_of(channel).and_then(|(lag, _)| Some((lag, self.setup.lags.get(lag.index())?)));
+        let members = lag.map_or(&[][..], |(_, lag)| &lag.members).iter().map(|member| member.channel);
+        let ports = members.chain(lag.is_none().then_some(channel)).filter_map(port);
         let (by_port, by_bfd, by_quality) = match moved.fault {
             None => (true, true, true),
-            Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute) => (true, false, false),
+            Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::LacpDown) => {
+                (true, false, false)
+            }
             Some(Fault::BfdDown) => (false, true, false),
             Some(Fault::Quality) => (false, false, true),
             // The fault says it all.
             Some(Fault::MkaDown | Fault::NotSecured | Fault::Drained | Fault::Drill) => (false, false, false),
         };
+        let by_lacp = lag.and_then(|(id, _)| self.lacp.get(&id)).filter(|_| by_port);
         let seen = [
-            port.filter(|_| by_port).and_then(|port| self.ports.get(&port)),
             self.bfd.get(&moved.interface).filter(|_| by_bfd),
             self.quality.get(&moved.interface).filter(|_| by_quality),
         ];
-        let mut chain: Vec<_> =
-            seen.into_iter().flatten().filter_map(|(at, what)| step(*at, what, moved.at)).collect();
+        let by_port = ports.filter(|_| by_port).filter_map(|port| self.ports.get(&port));
+        // Of several links those that came up did not make anything go.
+        let speaks = |(_, what): &&(Instant, String)| {
+            moved.fault.is_none() || !(what.ends_with(": up") || what.ends_with(" joined"))
+        };
+        let links = by_port.chain(by_lacp.into_iter().flatten()).filter(speaks);
+        let seen = seen.into_iter().flatten().chain(links);
+        let mut chain: Vec<_> = seen.filter_map(|(at, what)| step(*at, what, moved.at)).collect();
         chain.sort_by_key(|step| core::cmp::Reverse(step.before));
         chain
     }

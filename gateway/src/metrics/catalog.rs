@@ -70,6 +70,23 @@ metrics! {
     /// Frames of the channel that were dropped, by `reason`: `quadspan explain drop:REASON`.
     CHANNEL_DROPS = Counter One "channel_drops" ["channel", "reason"];
 
+    /// What a LAG is: who speaks first in LACP, and how soon silence is noticed.
+    LAG = Info One "lag" ["lag", "mode", "timers"];
+    /// 1 when nothing speaks against using the LAG: at least `min_links` of its members carry frames.
+    LAG_UP = Gauge One "lag_up" ["lag"];
+    /// Members of the LAG that frames are sent by.
+    LAG_DISTRIBUTING = Gauge One "lag_members_distributing" ["lag"];
+    /// With fewer than these the LAG is down.
+    LAG_MIN_LINKS = Gauge One "lag_min_links" ["lag"];
+    /// 1 while frames are sent by this member of the LAG (Distributing).
+    LAG_MEMBER_DISTRIBUTING = Gauge One "lag_member_distributing" ["lag", "channel"];
+    /// 1 while frames from this member are taken (Collecting).
+    LAG_MEMBER_COLLECTING = Gauge One "lag_member_collecting" ["lag", "channel"];
+    /// 1 when this `end` of the member (`actor` or `partner`) was not in step for a minute (802.1AX-2014 §6.4.17).
+    LAG_MEMBER_CHURN = Gauge One "lag_member_churn" ["lag", "channel", "end"];
+    /// PDUs and transitions of the member's LACP by `kind`, the counters of 802.1AX-2014 §7.3.3 and §7.3.4.
+    LAG_MEMBER_PDUS = Counter One "lag_member_lacp" ["lag", "channel", "kind"];
+
     /// 1 when frames are sent protected and there is a key to do it with.
     MACSEC_SECURED = Gauge One "macsec_secured" ["channel"];
     /// 1 when frames leave in clear NOW: the policy is off, or should-secure without a key.

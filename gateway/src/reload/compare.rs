@@ -95,6 +95,7 @@ fn outside(old: &Config, new: &Config) -> Vec<String> {
     );
     let same = |a: &Channel, b: &Channel| keyless(a) == keyless(b);
     differences("channel", (&old.channels, &new.channels), |one| &one.name, same, &mut all);
+    differences("LAG", (&old.lags, &new.lags), |one| &one.name, |a, b| a == b, &mut all);
     let named = |one: &Connection| one.name.clone();
     let (before, after): (Vec<_>, Vec<_>) =
         (old.connections.iter().map(named).collect(), new.connections.iter().map(named).collect());

@@ -24,7 +24,7 @@ pub fn config(running: &RunningConfig) -> String {
 }
 
 /// Sections as people write them.
-const ORDER: [&str; 6] = ["site", "runtime", "port", "interconnect", "channel", "connection"];
+const ORDER: [&str; 7] = ["site", "runtime", "port", "interconnect", "channel", "lag", "connection"];
 
 fn toml_of(key: &str, section: &Value) -> String {
     let table = serde_json::json!({ key: section });

@@ -61,9 +61,17 @@ impl Vm {
     /// # Errors
     /// [`VmError::Unavailable`] when this host cannot run one, [`VmError::Failed`] when it did not come up.
     pub(crate) fn boot(netns: &str, tap_name: &str, mac: &str) -> Result<Self, VmError> {
+        Self::boot_with(netns, &[(tap_name, mac)])
+    }
+
+    /// [`Vm::boot`] with several NICs, `eth0` and so on, each the far end of a TAP device with an address.
+    ///
+    /// # Errors
+    /// As [`Vm::boot`].
+    pub(crate) fn boot_with(netns: &str, nics: &[(&str, &str)]) -> Result<Self, VmError> {
         let image = image()?;
         let console = image.join(unique("console"));
-        let mut qemu = qemu(netns, &image, &console, tap_name, mac)
+        let mut qemu = qemu(netns, &image, &console, nics)
             .spawn()
             .map_err(|e| VmError::Unavailable(format!("cannot start qemu-system-x86_64: {e}")))?;
         let orders = qemu.stdin.take();
@@ -168,7 +176,7 @@ fn image() -> Result<PathBuf, VmError> {
     }
 }
 
-fn qemu(netns: &str, image: &Path, console: &Path, tap: &str, mac: &str) -> Command {
+fn qemu(netns: &str, image: &Path, console: &Path, nics: &[(&str, &str)]) -> Command {
     let mut command = match netns {
         "" => Command::new("qemu-system-x86_64"),
         path if path.contains('/') => {
@@ -203,9 +211,11 @@ fn qemu(netns: &str, image: &Path, console: &Path, tap: &str, mac: &str) -> Comm
     command.arg("-serial").arg(format!("file:{}", console.display()));
     command.args(["-chardev", "stdio,id=agent,signal=off", "-device", "virtio-serial-pci"]);
     command.args(["-device", "virtserialport,chardev=agent,name=agent"]);
-    command.arg("-netdev").arg(format!("tap,id=n0,ifname={tap},script=no,downscript=no"));
-    // An empty romfile: no network boot, which would take longer than the kernel.
-    command.arg("-device").arg(format!("virtio-net-pci,netdev=n0,mac={mac},romfile="));
+    for (at, (tap, mac)) in nics.iter().enumerate() {
+        command.arg("-netdev").arg(format!("tap,id=n{at},ifname={tap},script=no,downscript=no"));
+        // An empty romfile: no network boot, which would take longer than the kernel.
+        command.arg("-device").arg(format!("virtio-net-pci,netdev=n{at},mac={mac},romfile="));
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }

@@ -15,7 +15,7 @@ readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly lacking=3
 readonly packages="qemu-system-x86 busybox-static cpio kmod iproute2 iputils-ping iperf3 tcpdump wpasupplicant ethtool"
 # Kernel modules, with what they depend on: the NIC and the agent's line, MACsec with fast AES, and what sits on top.
-readonly modules="virtio_pci virtio_net virtio_console aesni_intel ghash_clmulni_intel cmac ccm gcm macsec 8021q veth bridge vxlan"
+readonly modules="virtio_pci virtio_net virtio_console aesni_intel ghash_clmulni_intel cmac ccm gcm macsec 8021q veth bridge vxlan bonding sch_ingress cls_matchall act_mirred"
 # Host programs that travel into the guest with the libraries they need.
 readonly programs="ip tc bridge ping iperf3 tcpdump wpa_supplicant wpa_cli ethtool"
 PATH=$PATH:/usr/sbin:/sbin

@@ -5,7 +5,7 @@ ip() { /tools/ip "$@"; }
 tc() { /tools/tc "$@"; }
 ping() { /tools/ping "$@"; }
 
-# secy_up NAME=VALUE...: makes `macsec0` with one transmit and one receive SA under static keys.
+# secy_up NAME=VALUE...: makes `macsec0`, or another, with one transmit and one receive SA under static keys.
 #   cipher=     gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128, gcm-aes-xpn-256
 #   encrypt=    on, or off: integrity only
 #   tag=        sci: the SCI in every SecTAG; es: end station bit instead; scb: single copy broadcast bit; none of them
@@ -18,9 +18,10 @@ ping() { /tools/ping "$@"; }
 #   window=             replay window; `off` (no replay protection) when not given
 #   address=            of macsec0, with prefix length
 #   link=               what it stands on; eth0 when not given
+#   name=               its own; macsec0 when not given
 secy_up() {
     local cipher=gcm-aes-128 encrypt=on tag=sci sci= peer_sci= an=0 tx_key= rx_key= tx_pn=1 rx_pn=1 window=off \
-        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address= link=eth0
+        salt=000000000000000000000000 ssci=00000001 peer_ssci=00000002 address= link=eth0 name=macsec0
     local "$@"
     local bits replay tx_sa rx_sa
     case $tag in
@@ -44,15 +45,54 @@ secy_up() {
             rx_sa="pn $rx_pn"
             ;;
     esac
-    ip link add link "$link" name macsec0 type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
-        ip macsec add macsec0 tx sa "$an" $tx_sa on key 01 "$tx_key" &&
-        ip macsec add macsec0 rx sci "$peer_sci" on &&
-        ip macsec add macsec0 rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&
-        ip link set macsec0 up &&
-        { [ -z "$address" ] || ip address add "$address" dev macsec0; }
+    ip link add link "$link" name "$name" type macsec $bits cipher "$cipher" encrypt "$encrypt" encodingsa "$an" $replay &&
+        ip macsec add "$name" tx sa "$an" $tx_sa on key 01 "$tx_key" &&
+        ip macsec add "$name" rx sci "$peer_sci" on &&
+        ip macsec add "$name" rx sci "$peer_sci" sa "$an" $rx_sa on key 02 "$rx_key" &&
+        ip link set "$name" up &&
+        { [ -z "$address" ] || ip address add "$address" dev "$name"; }
 }
 
-secy_down() { ip link del macsec0; }
+secy_down() { ip link del "${1:-macsec0}"; }
+
+# bond_up NAME=VALUE...: makes `lag0` (802.3ad) of two members, each of which ends in `macsec0` or `macsec1`. A macsec device tells no
+# speed, and bonding speaks LACP on full-duplex links only: so each member is a veth, whose other end is joined to the macsec device.
+#   rate=       fast or slow: how often the peer is asked to speak
+#   active=     on or off: whether it speaks first
+#   min_links=  members that it needs
+#   address=    of lag0, with prefix length
+bond_up() {
+    local rate=fast active=on min_links=1 address=
+    local "$@"
+    ip link add lag0 mtu 1468 type bond mode 802.3ad lacp_rate "$rate" lacp_active "$active" min_links "$min_links" miimon 100 \
+        xmit_hash_policy layer3+4 || return 1
+    for at in 0 1; do
+        ip link set "eth$at" promisc on &&
+            ip link add "member$at" address "$(cat /sys/class/net/eth$at/address)" mtu 1468 type veth peer name "inner$at" mtu 1468 &&
+            join "inner$at" "macsec$at" && join "macsec$at" "inner$at" &&
+            ip link set "inner$at" up && ip link set "member$at" master lag0 || return 1
+    done
+    ip link set lag0 up && ip address add "$address" dev lag0
+}
+
+# join FROM TO: what comes in by FROM leaves by TO.
+join() {
+    tc qdisc add dev "$1" clsact && tc filter add dev "$1" ingress matchall action mirred egress redirect dev "$2"
+}
+
+# True when bonding holds `lag0` down, for it has too few members.
+bond_silent() { ip link show lag0 | grep -q NO-CARRIER; }
+
+bond_down() { ip link del lag0 && ip link del member0 && ip link del member1; }
+
+# bond_ports N: true when N members carry frames, by the state of their ports (0x3c: Aggregation, Synchronization,
+# Collecting, Distributing).
+bond_ports() {
+    local have
+    have=$(awk '/actor lacp pdu/ { actor = 1 } /port state:/ && actor { if (int($3 / 4) % 16 == 15) n++; actor = 0 } END { print n + 0 }' \
+        /proc/net/bonding/lag0)
+    [ "$have" = "$1" ]
+}
 
 # mka_up CKN CAK PRIORITY [LINE]: wpa_supplicant agrees keys on eth0 and makes `macsec0` by itself; LINE goes into its
 # network block. Debian 12's version (2.10) offers GCM-AES-128 only; CAKs of 16 and 32 octets both work. Its log is

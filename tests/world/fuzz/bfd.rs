@@ -141,6 +141,7 @@ fn setup() -> Setup {
             secy: SecyPolicy::new(Sci::new(mac, 1)),
             mka: None,
         }],
+        lags: vec![],
         interfaces: vec![InterfaceSetup {
             connection: ConnectionId(0),
             place: Place::Attachment { channel: ChannelId(0), vlan: None },

@@ -7,6 +7,7 @@
 mod addresses;
 mod bfd;
 mod bgp_update;
+mod lacp;
 mod mka;
 mod offload;
 mod pipeline;
@@ -21,6 +22,7 @@ use net::VlanTag;
 pub use addresses::neighbor;
 pub use bfd::bfd;
 pub use bgp_update::bgp_update;
+pub use lacp::lacp;
 pub use mka::{kay, mkpdu};
 pub use offload::offload;
 pub use pipeline::pipeline;

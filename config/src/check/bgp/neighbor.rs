@@ -57,8 +57,8 @@ struct Place {
 fn place(connection: &raw::Connection, neighbor: &raw::Neighbor, report: &mut Report) -> Option<Place> {
     let on = neighbor.on.as_ref()?;
     let attachments = items(&connection.attachment).iter().enumerate();
-    let is_there = |name: &Option<At<String>>| name.as_ref().is_some_and(|at| at.value == on.value);
-    if let Some((at, one)) = attachments.into_iter().find(|(_, at)| is_there(&at.value.channel)) {
+    let is_there = |name: Option<&At<String>>| name.is_some_and(|at| at.value == on.value);
+    if let Some((at, one)) = attachments.into_iter().find(|(_, at)| is_there(at.value.link())) {
         return Some(Place {
             on: Interface::Attachment(at),
             addresses: values(&one.value.address),
@@ -70,7 +70,7 @@ fn place(connection: &raw::Connection, neighbor: &raw::Neighbor, report: &mut Re
     let lans: Vec<_> = items(&connection.lan)
         .iter()
         .enumerate()
-        .filter(|(_, at)| is_there(&at.value.port))
+        .filter(|(_, at)| is_there(at.value.port.as_ref()))
         .filter(|(_, at)| vlan.is_none() || given(at.value.vlan.as_ref()) == vlan)
         .collect();
     match lans.as_slice() {
@@ -102,7 +102,7 @@ fn nowhere(connection: &raw::Connection, neighbor: &raw::Neighbor, on: &At<Strin
     if connection.is_wrong("attachment") || connection.is_wrong("lan") || neighbor.is_wrong("vlan") {
         return;
     }
-    let channels = items(&connection.attachment).iter().filter_map(|at| at.value.channel.as_ref());
+    let channels = items(&connection.attachment).iter().filter_map(|at| at.value.link());
     let ports = items(&connection.lan).iter().filter_map(|at| at.value.port.as_ref());
     let known: Vec<_> = channels.chain(ports).map(|at| at.value.as_str()).collect();
     let message = format!("the connection has neither an attachment nor a LAN on `{}`", on.value);

@@ -67,7 +67,7 @@ pub(super) fn speaker(bgp: &raw::Bgp, connection: &raw::Connection, profile: Pro
 
 /// Profiles are about the far end of the interconnect, not about the customer's own routers.
 pub(super) fn on_attachment(connection: &raw::Connection, neighbor: &raw::Neighbor) -> bool {
-    let channel = |at: &At<raw::Attachment>| at.value.channel.as_ref().map(|name| name.value.clone());
+    let channel = |at: &At<raw::Attachment>| at.value.link().map(|name| name.value.clone());
     let on = neighbor.on.as_ref().map(|name| name.value.clone());
     on.is_some() && items(&connection.attachment).iter().any(|at| channel(at) == on)
 }

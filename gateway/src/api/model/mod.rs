@@ -11,6 +11,7 @@ mod channel;
 mod connection;
 mod drain;
 mod event;
+mod lag;
 mod macsec;
 mod mka;
 mod port;
@@ -33,6 +34,7 @@ pub use connection::{
 };
 pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};
+pub use lag::{Lag, LagMember, LagPort};
 pub use macsec::{MacsecChannel, ReceiveSa, ReceiveSc, TransmitSa, TransmitSc};
 pub use mka::{
     MkaChannel, MkaDiagnosis, MkaKeyServer, MkaParticipant, MkaPeer, MkaSak, MkaWaiting, Rekey, RekeyAnswer,

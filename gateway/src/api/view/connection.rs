@@ -60,12 +60,11 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
     }
 }
 
-/// The channel that carries everything.
+/// The channel or LAG that carries everything.
 fn active(facts: &Facts, guard: &ProtectionSnapshot) -> Option<String> {
-    let Place::Attachment { channel, .. } = facts.setup.interfaces.get(guard.active?.index())?.place else {
-        return None;
-    };
-    facts.config.channels.get(channel.index()).map(|channel| channel.name.clone())
+    let id = guard.active?;
+    let Place::Attachment { .. } = facts.setup.interfaces.get(id.index())?.place else { return None };
+    names::link(&facts.config, id)
 }
 
 fn redundancy(seen: RedundancySnapshot) -> Redundancy {
@@ -78,7 +77,7 @@ fn attachment(facts: &Facts, id: InterfaceId, one: &words::Attachment) -> Attach
     let owned = facts.owned_interface(id);
     let (state, reason) = state(owned.map(|owned| owned.faults));
     Attachment {
-        channel: one.channel.name().to_owned(),
+        channel: one.link.name().to_owned(),
         vlan: one.vlan.map(net::VlanId::get),
         state,
         reason,

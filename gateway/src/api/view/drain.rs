@@ -20,6 +20,8 @@ pub(super) fn of_channel(facts: &Facts, channel: ChannelId) -> Option<ChannelDra
 /// A drain.
 pub(crate) fn one(config: &config::Config, drain: &Drain) -> ChannelDrain {
     let neighbors = neighbors(config, drain.channel);
+    let member =
+        config.lags.iter().flat_map(|lag| &lag.members).any(|one| one.index() == drain.channel.index());
     let state = match drain.phase {
         Phase::Moving => DrainState::Moving,
         Phase::Safe => DrainState::Safe,
@@ -27,7 +29,7 @@ pub(crate) fn one(config: &config::Config, drain: &Drain) -> ChannelDrain {
     };
     ChannelDrain {
         state,
-        message: message(drain, neighbors),
+        message: message(drain, neighbors, member),
         since: drain.since,
         until: drain.until,
         forced: drain.forced,
@@ -36,8 +38,10 @@ pub(crate) fn one(config: &config::Config, drain: &Drain) -> ChannelDrain {
     }
 }
 
-fn message(drain: &Drain, neighbors: usize) -> String {
-    let far = if neighbors == 0 {
+fn message(drain: &Drain, neighbors: usize, member: bool) -> String {
+    let far = if member {
+        "the partner does not heed LACP"
+    } else if neighbors == 0 {
         "the far end cannot be told, for no BGP neighbour is on the channel: drain it there, too"
     } else {
         "either end may know no other way, or the far end does not heed"

@@ -8,13 +8,14 @@ use dataplane::{InterfaceId, Place, Setup};
 use crate::{
     api::model::{Event, EventStep},
     events::{Change, Record},
+    names,
 };
 
 /// A record.
 pub(crate) fn event(config: &Config, setup: &Setup, record: &Record) -> Event {
     let channel = |id: Option<InterfaceId>| {
-        let Place::Attachment { channel, .. } = setup.interfaces.get(id?.index())?.place else { return None };
-        config.channels.get(channel.index()).map(|one| one.name.clone())
+        let Place::Attachment { .. } = setup.interfaces.get(id?.index())?.place else { return None };
+        names::link(config, id?)
     };
     let connection = config.connections.get(record.connection.index());
     let reason = match record.change {

@@ -6,6 +6,7 @@ mod channel;
 mod connection;
 mod drain;
 mod event;
+mod lag;
 mod macsec;
 mod mka;
 mod port;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     connection::{connections, neighbors},
     drain::{drill, one as drain},
     event::event,
+    lag::lags,
     macsec::macsec,
     mka::{mka, rekey, suspension},
     port::{drops, ports},

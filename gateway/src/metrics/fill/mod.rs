@@ -3,6 +3,7 @@
 mod bgp;
 mod channel;
 mod connection;
+mod lag;
 
 use dataplane::{DropReason, WorkerId};
 
@@ -25,6 +26,7 @@ pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) 
     }
     channel::channels(&mut page, facts, &status.channels);
     channel::mka(&mut page, &api::mka(facts));
+    lag::lags(&mut page, &api::lags(facts));
     connection::connections(&mut page, facts, &status.connections, complete);
     connection::bfd(&mut page, &api::bfd(facts));
     bgp::bgp(&mut page, &api::bgp(facts, neighbors));

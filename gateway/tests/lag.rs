@@ -1,0 +1,203 @@
+//! A LAG of two channels beside a third channel, between two real gateways under numbered traffic: members that are cut, drained and
+//! come back, and a LAG that loses all.
+//!
+//! Every test builds its own network (`support/sites.rs`), one at a time. Needs root and the tools; skipped loudly without, and failed
+//! under `CI=true`.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+
+mod support;
+
+use std::time::Duration;
+
+use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
+use serde_json::Value;
+use support::gateway::Gateway;
+use support::shell::until;
+use support::sites::{Plan, Sites};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const BFD: &str = "bfd = {}\n";
+const PLAN: Plan = Plan { channels: 3, workers: 2, mka: Some(""), attachment: BFD, ..Plan::DEFAULT };
+const FLOWS: u16 = 24;
+
+#[test]
+fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
+    let Some(sites) = start("lag::a_member_that_is_cut_moves_its_own_flows", "") else { return };
+    await_members(&sites, 2);
+    shown(&sites);
+
+    let runs = traffic(&sites);
+    await_carried(&sites, "ch1");
+    sites.lab.cut("gw-a", "ch1").unwrap();
+    await_members(&sites, 1);
+    await_carried(&sites, "ch2");
+    sites.lab.heal("gw-a", "ch1").unwrap();
+    await_members(&sites, 2);
+    await_carried(&sites, "ch1");
+    for (report, way) in stop(runs) {
+        let totals = report.totals();
+        let hurt = report.flows.iter().filter(|flow| !flow.lost.is_empty()).count();
+        println!("cut, {way}: {totals:?}, {hurt} of {FLOWS} flows, longest gap {:?}", report.longest_gap);
+        assert!(totals.received > 1000 && (totals.duplicated, totals.damaged) == (0, 0), "{way}: {totals:?}");
+        // About a third of the flows were on the member. A loaded machine may learn late of the carrier, but not by LACP's 3 s.
+        assert!(hurt <= usize::from(FLOWS) * 2 / 3, "{way}: {hurt} flows lost something");
+        assert!(totals.lost < totals.sent / 20, "{way}: {totals:?}");
+    }
+
+    let runs = traffic(&sites);
+    await_carried(&sites, "ch1");
+    let told = sites.a.cli(&["drain", "ch1"]);
+    assert!(told.status == Some(0) && told.text.contains("ch1: safe to work on"), "{}", told.text);
+    await_members(&sites, 1);
+    await_carried(&sites, "ch2");
+    let member = sites.a.api("lags")["items"][0]["members"][0].clone();
+    assert_eq!((&member["selected"], &member["mux"]), (&"standby".into(), &"detached".into()), "{member}");
+    for (wish, why) in
+        [("drain ch2", "drained already"), ("drain bundle", "is a LAG"), ("drill ch2", "a member")]
+    {
+        let refused = sites.a.cli(&wish.split(' ').collect::<Vec<_>>());
+        assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
+    }
+    assert!(sites.a.says("undrain ch1").contains("may carry traffic again"));
+    await_members(&sites, 2);
+    await_carried(&sites, "ch1");
+    for (report, way) in stop(runs) {
+        let totals = report.totals();
+        println!("drain, {way}: {totals:?}");
+        let got = (totals.lost, totals.duplicated, totals.damaged, totals.refused);
+        assert_eq!(got, (0, 0, 0, 0), "{way}: {totals:?} {} | {}", sites.a.drops(), sites.b.drops());
+    }
+    // All the time the attachment had been live, and BFD on the LAG up.
+    for gateway in [&sites.a, &sites.b] {
+        assert!(gateway.events("attachment.down").is_empty() && gateway.events("bfd.down").is_empty());
+    }
+    sites.assert_clean();
+    sites.end();
+}
+
+#[test]
+fn a_lag_below_min_links_is_left_and_the_record_says_why() {
+    let Some(sites) = start("lag::a_lag_below_min_links_is_left", "min_links = 2\n") else { return };
+    await_members(&sites, 2);
+    let runs = traffic(&sites);
+    await_carried(&sites, "ch1");
+    sites.lab.cut("gw-a", "ch2").unwrap();
+    let state = |gateway: &Gateway| {
+        let list = gateway.api("connections");
+        let one = &list["items"][0]["attachments"][0];
+        (one["channel"].clone(), one["state"].clone(), one["reason"].clone())
+    };
+    let down = ("bundle".into(), "down".into(), "lacp_down".into());
+    until("both ends leave the LAG", PATIENCE, || {
+        (state(&sites.a) == down && state(&sites.b) == down).then_some(())
+    });
+    await_carried(&sites, "ch3");
+    let refused = sites.a.cli(&["drain", "ch1"]);
+    assert_eq!(refused.status, Some(0), "of a LAG that is down a member may go: {}", refused.text);
+    sites.a.says("undrain ch1");
+    let record = sites.a.says("show events bundle");
+    assert!(record.contains("left lacp_down") && record.contains("LACP bundle: ch2 left"), "{record}");
+    assert!(record.contains("port p2: no carrier; then LACP bundle: ch2 left"), "{record}");
+    sites.lab.heal("gw-a", "ch2").unwrap();
+    await_members(&sites, 2);
+    until("the LAG is live again", PATIENCE, || (state(&sites.a).1 == "live").then_some(()));
+    let refused = sites.a.cli(&["drain", "ch1"]);
+    assert!(
+        refused.text.contains("fewer members that carry frames than its `min_links`"),
+        "{}",
+        refused.text
+    );
+    // Without any member the reason is what they have in common.
+    for channel in ["ch1", "ch2"] {
+        sites.lab.cut("gw-a", channel).unwrap();
+    }
+    until("the LAG has no carrier", PATIENCE, || (state(&sites.a).2 == "no_carrier").then_some(()));
+    for (report, way) in stop(runs) {
+        println!("min_links, {way}: {:?}", report.totals());
+        assert!(report.totals().received > 1000, "{way}");
+    }
+    sites.end();
+}
+
+/// Two sites whose `ch1` and `ch2` are the LAG `bundle`, with these lines; `ch3` stands alone.
+fn start(test: &str, lag: &str) -> Option<Sites> {
+    let mut sites = Sites::build(test, PLAN)?;
+    for (own, gateway) in [(1, &sites.a), (2, &sites.b)] {
+        let far = 3 - own;
+        gateway.rewrite(
+            "[[connection.attachment]]\nchannel = \"ch1\"\n",
+            "[[connection.attachment]]\nlag = \"bundle\"\n",
+        );
+        let second = format!(
+            "[[connection.attachment]]\nchannel = \"ch2\"\npreference = 198\nvlan = 100\nmtu = 1500\n\
+             address = [\"169.254.2.{own}/30\", \"fd00:ff:2::{own}/126\"]\n\
+             peer = [\"169.254.2.{far}\", \"fd00:ff:2::{far}\"]\n{BFD}"
+        );
+        gateway.rewrite(&second, "");
+        let section =
+            format!("[[lag]]\nname = \"bundle\"\nmembers = [\"ch1\", \"ch2\"]\n{lag}[[connection]]\n");
+        gateway.rewrite("[[connection]]\n", &section);
+    }
+    sites.a.start(&sites.lab);
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    Some(sites)
+}
+
+/// Numbered packets, 500 a second each way, in both families.
+fn traffic(sites: &Sites) -> [UdpRun; 2] {
+    [("h-a", "h-b", 2_u8), ("h-b", "h-a", 1)].map(|(from, to, far)| {
+        let to_address = |number: u16| match number % 2 {
+            0 => format!("10.{far}.0.2"),
+            _ => format!("fd00:{far}::2"),
+        };
+        let flow = |number: u16| UdpFlow {
+            to: to_address(number).parse().unwrap(),
+            source_port: 41_000 + number,
+            packet: 300,
+        };
+        let options = UdpOptions { flows: (0..FLOWS).map(flow).collect(), rate: 500, port: 7000 };
+        let namespace = |node| sites.lab.namespace(node).unwrap();
+        UdpRun::start(namespace(from), namespace(to), &options).unwrap()
+    })
+}
+
+fn stop(runs: [UdpRun; 2]) -> Vec<(UdpReport, &'static str)> {
+    runs.into_iter().zip(["A to B", "B to A"]).map(|(run, way)| (run.stop().unwrap(), way)).collect()
+}
+
+/// So many members distribute, at both ends.
+fn await_members(sites: &Sites, count: u64) {
+    until(&format!("{count} members distribute: {} {}", sites.a.log(), sites.b.log()), PATIENCE, || {
+        let have = |gateway: &Gateway| gateway.api("lags")["items"][0]["distributing"].as_u64();
+        (have(&sites.a) == Some(count) && have(&sites.b) == Some(count)).then_some(())
+    });
+}
+
+/// A channel carries more than its own protocols do in that time.
+fn await_carried(sites: &Sites, channel: &str) {
+    let frames = || {
+        let list = sites.a.api("channels");
+        let one =
+            list["items"].as_array().unwrap().iter().find(|one| one["name"] == channel).unwrap().clone();
+        one["tx_frames"].as_u64().unwrap() + one["rx_frames"].as_u64().unwrap()
+    };
+    let before = frames();
+    until(&format!("{channel} carries traffic"), PATIENCE, || (frames() > before + 200).then_some(()));
+}
+
+/// The screens, the document and the metrics agree.
+fn shown(sites: &Sites) {
+    let screen = sites.a.says("show lag");
+    eprintln!("{screen}");
+    assert!(screen.contains("distributing") && screen.contains("ACT STO AGG SYN COL DIS"), "{screen}");
+    assert!(screen.contains("2 of 2 members carry frames"), "{screen}");
+    let lag: Value = sites.a.api("lags")["items"][0].clone();
+    assert_eq!(lag["partner"], "32768-02:00:00:00:0b:01", "{lag}");
+    let page = sites.a.page();
+    assert!(page.contains("quadspan_lag_members_distributing{lag=\"bundle\"} 2"), "{page}");
+    assert!(page.contains("quadspan_lag_member_collecting{lag=\"bundle\",channel=\"ch2\"} 1"), "{page}");
+    let config = sites.a.says("show config");
+    assert!(config.contains("[[lag]]") && config.contains("lag = \"bundle\""), "{config}");
+}
