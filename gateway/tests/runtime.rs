@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn worker(sites: &Sites, at: usize) -> Value {
     let list = sites.a.api("runtime");
-    list["items"].get(at).cloned().unwrap_or_default()
+    list.pointer(&format!("/items/{at}")).cloned().unwrap_or_default()
 }
 
 fn number(value: &Value) -> u64 {
