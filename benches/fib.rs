@@ -93,7 +93,12 @@ fn loaded(prefixes: &[IpNet]) -> RouteSet {
 
 /// One of several ways out.
 fn via(gateway: u8) -> Target {
-    Target::Via(vec![Hop { interface: InterfaceId(0), gateway: [192, 0, 2, gateway].into(), weight: 1 }])
+    Target::Via(vec![Hop {
+        interface: InterfaceId(0),
+        gateway: [192, 0, 2, gateway].into(),
+        weight: 1,
+        carries: true,
+    }])
 }
 
 criterion_group!(benches, fib, routes);

@@ -72,19 +72,19 @@ fn a_route_that_goes_moves_only_the_flows_that_took_it() {
     }
     let before: BTreeMap<_, _> = (1000..1200).map(|port| (port, path_of(&mut world, port))).collect();
     let mut generation = 1;
-    let mut with_weight = |world: &mut World, weight| {
+    let mut carries = |world: &mut World, carries| {
         let setup = setup(Left, &Plan { channels: 4, ..Plan::default() });
         let mut routes = routes(Left, 4, &setup);
         for (_, target) in &mut routes {
             if let Target::Via(hops) = target {
-                hops[1].weight = weight;
+                hops[1].carries = carries;
             }
         }
         generation += 1;
         let connections = vec![Arc::new(ConnectionTables::build(routes))];
         drop(world.at(Left).set_tables(Arc::new(Tables { generation, connections })));
     };
-    with_weight(&mut world, 0);
+    carries(&mut world, false);
     for (&port, &path) in &before {
         let now = path_of(&mut world, port);
         assert!(
@@ -92,7 +92,7 @@ fn a_route_that_goes_moves_only_the_flows_that_took_it() {
             "port {port}: {path:?} became {now:?}"
         );
     }
-    with_weight(&mut world, 1);
+    carries(&mut world, true);
     for (&port, &path) in &before {
         assert_eq!(path_of(&mut world, port), path, "port {port} is back");
     }

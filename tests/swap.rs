@@ -22,6 +22,7 @@ fn tables(generation: u64) -> Arc<Tables> {
             gateway: IpAddr::from([169, 254, interface, 2]),
             // Different weights make different groups of the same hops.
             weight: 1 + (low >> (2 * interface) & 3) + high,
+            carries: true,
         };
         (prefix, Target::Via((0..4).map(hop).collect()))
     };

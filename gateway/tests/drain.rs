@@ -9,7 +9,6 @@ mod support;
 
 use std::time::Duration;
 
-use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use serde_json::Value;
 use support::edge::{Edge, Setting};
 use support::gateway::Gateway;
@@ -19,24 +18,6 @@ use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const BGP: Plan = Plan { channels: 3, bgp: true, ..Plan::DEFAULT };
-
-/// Numbered packets, 500 a second each way, in both families.
-fn traffic(sites: &Sites) -> [UdpRun; 2] {
-    [("h-a", "h-b", 2_u8), ("h-b", "h-a", 1)].map(|(from, to, far)| {
-        let to_address = |number: u16| match number % 2 {
-            0 => format!("10.{far}.0.2"),
-            _ => format!("fd00:{far}::2"),
-        };
-        let flow = |number: u16| UdpFlow {
-            to: to_address(number).parse().unwrap(),
-            source_port: 41_000 + number,
-            packet: 300,
-        };
-        let options = UdpOptions { flows: (0..12).map(flow).collect(), rate: 500, port: 7000 };
-        let namespace = |node| sites.lab.namespace(node).unwrap();
-        UdpRun::start(namespace(from), namespace(to), &options).unwrap()
-    })
-}
 
 fn attachment(gateway: &Gateway, channel: &str) -> Value {
     let list = gateway.api("connections");
@@ -96,7 +77,7 @@ fn a_drained_channel_carries_nothing_and_nothing_is_lost_in_every_mode() {
         let Some(sites) = Sites::start("drain::nothing_is_lost", plan) else { return };
         wait_live(&sites, 3);
         wait_routes(&sites);
-        let runs = traffic(&sites);
+        let runs = sites.traffic(12);
         await_through(&sites, "ch1");
         let told = sites.a.cli(&["drain", "ch1"]);
         assert_eq!(told.status, Some(0), "{mode}: {}\n{}", told.text, sites.a.log());
@@ -177,7 +158,7 @@ fn planned_work_has_rules_a_time_and_a_memory() {
 fn a_cut_is_recorded_with_its_cause_its_times_and_its_cost() {
     let Some(sites) = Sites::start("drain::record", Plan { channels: 2, ..Plan::DEFAULT }) else { return };
     wait_live(&sites, 2);
-    let runs = traffic(&sites);
+    let runs = sites.traffic(12);
     await_through(&sites, "ch1");
     until("the rates of a second are known", PATIENCE, || (through(&sites, "ch1") > 3000).then_some(()));
     must(&sites.lab, "gw-b", "ip link set ch1 down");
@@ -266,7 +247,7 @@ fn a_drill_tells_who_moves_and_who_does_not() {
                 [&sites.a, &sites.b].iter().all(|one| one.events("bfd.up").len() >= 4).then_some(())
             });
         }
-        let runs = traffic(&sites);
+        let runs = sites.traffic(12);
         until("the rates of a second are known", PATIENCE, || (through(&sites, "ch1") > 3000).then_some(()));
         let told = sites.a.cli(&["--json", "drill", "ch1", "--for", "2s"]);
         // What it says on standard error comes behind.

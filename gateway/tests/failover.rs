@@ -29,7 +29,7 @@ fn every_act_is_measured_and_the_report_stands_alone() {
     let scenes = document["scenes"].as_array().unwrap();
     let names = |scene: &Value| ["mode", "act"].map(|key| scene[key].as_str().unwrap().to_owned());
     let played: Vec<_> = scenes.iter().map(names).collect();
-    let acts = ["link-down", "black-hole", "drain", "kill-and-restart", "three-of-four"];
+    let acts = ["link-down", "black-hole", "drain", "kill-and-restart", "three-of-four", "lossy"];
     let modes = ["ecmp", "active-standby", "duplicate"];
     let wanted = modes.iter().flat_map(|mode| acts.map(|act| [*mode, act].map(str::to_owned)));
     assert_eq!(played, wanted.collect::<Vec<_>>());
@@ -42,13 +42,15 @@ fn check(scene: &Value, talk: &str) {
     let act = scene["act"].as_str().unwrap();
     let (link, mode) = (act != "kill-and-restart", scene["mode"].as_str().unwrap());
     let detected = scene["detected"].as_f64();
-    // A drain is safe after a second without traffic.
-    let soon = if act == "drain" { 10.0 * LONGEST } else { LONGEST };
+    // A drain is safe after a second without traffic, and quality is measured by the second.
+    let slow = ["drain", "lossy"].contains(&act);
+    let soon = if slow { 10.0 * LONGEST } else { LONGEST };
     assert!(detected.is_some_and(|seconds| seconds < soon), "{act}: {detected:?}\n{talk}");
     let silent = act == "black-hole";
     let why = match act {
         "black-hole" | "kill-and-restart" => "bfd_down",
         "drain" => "drained",
+        "lossy" => "loss",
         _ => "no_carrier",
     };
     assert!(scene["reasons"].to_string().contains(why), "{act}: {}", scene["reasons"]);
@@ -63,6 +65,10 @@ fn check(scene: &Value, talk: &str) {
             "{act} ({mode}): {seen}\n{talk}"
         );
         assert!(number("sent") > 10_000 && hurt > 0, "{act}: {seen}\n{talk}");
+        if act == "lossy" {
+            assert!(number("lost_left") <= number("lost"), "{act} ({mode}): {seen}\n{talk}");
+            assert!(mode == "duplicate" || number("lost") > 0, "{act} ({mode}): {seen}\n{talk}");
+        }
         if link {
             assert!(gap < LONGEST && (hurt < flows) == (mode == "ecmp"), "{act} ({mode}): {seen}\n{talk}");
             // A black hole is found by silence: flows that went there, and there only, were silent, too.

@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
+use gateway::lab::traffic::udp::{UdpReport, UdpRun};
 use serde_json::Value;
 use support::gateway::Gateway;
 use support::shell::until;
@@ -27,7 +27,7 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
     await_members(&sites, 2);
     shown(&sites);
 
-    let runs = traffic(&sites);
+    let runs = sites.traffic(FLOWS);
     await_carried(&sites, "ch1");
     sites.lab.cut("gw-a", "ch1").unwrap();
     await_members(&sites, 1);
@@ -45,7 +45,7 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
         assert!(totals.lost < totals.sent / 20, "{way}: {totals:?}");
     }
 
-    let runs = traffic(&sites);
+    let runs = sites.traffic(FLOWS);
     await_carried(&sites, "ch1");
     let told = sites.a.cli(&["drain", "ch1"]);
     assert!(told.status == Some(0) && told.text.contains("ch1: safe to work on"), "{}", told.text);
@@ -80,7 +80,7 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
 fn a_lag_below_min_links_is_left_and_the_record_says_why() {
     let Some(sites) = start("lag::a_lag_below_min_links_is_left", "min_links = 2\n") else { return };
     await_members(&sites, 2);
-    let runs = traffic(&sites);
+    let runs = sites.traffic(FLOWS);
     await_carried(&sites, "ch1");
     sites.lab.cut("gw-a", "ch2").unwrap();
     let state = |gateway: &Gateway| {
@@ -143,24 +143,6 @@ fn start(test: &str, lag: &str) -> Option<Sites> {
     sites.b.start(&sites.lab);
     sites.wait_reachable();
     Some(sites)
-}
-
-/// Numbered packets, 500 a second each way, in both families.
-fn traffic(sites: &Sites) -> [UdpRun; 2] {
-    [("h-a", "h-b", 2_u8), ("h-b", "h-a", 1)].map(|(from, to, far)| {
-        let to_address = |number: u16| match number % 2 {
-            0 => format!("10.{far}.0.2"),
-            _ => format!("fd00:{far}::2"),
-        };
-        let flow = |number: u16| UdpFlow {
-            to: to_address(number).parse().unwrap(),
-            source_port: 41_000 + number,
-            packet: 300,
-        };
-        let options = UdpOptions { flows: (0..FLOWS).map(flow).collect(), rate: 500, port: 7000 };
-        let namespace = |node| sites.lab.namespace(node).unwrap();
-        UdpRun::start(namespace(from), namespace(to), &options).unwrap()
-    })
 }
 
 fn stop(runs: [UdpRun; 2]) -> Vec<(UdpReport, &'static str)> {

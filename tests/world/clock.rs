@@ -199,10 +199,17 @@ impl World {
         if self.recording {
             self.wire[usize::from(channel)].push(octets.clone());
         }
-        if !self.cut[usize::from(channel)] {
-            let due = self.now.after(self.delay);
-            self.flight.push_back(Parcel { due, to: from.other(), port: PortId(channel), octets });
+        let at = usize::from(channel);
+        let lane = &mut self.lanes[at][place(from)];
+        let passes = lane.passes(octets.len(), self.now, &mut self.dice);
+        if self.cut[at] || !passes {
+            return;
         }
+        let due = self.now.after(self.delay + lane.more);
+        let parcel = Parcel { due, to: from.other(), port: PortId(channel), octets };
+        // Behind all that are due by then; lanes differ in length.
+        let ahead = self.flight.iter().rev().take_while(|other| other.due > due).count();
+        self.flight.insert(self.flight.len() - ahead, parcel);
     }
 }
 
@@ -216,7 +223,7 @@ fn sent(gateway: &mut Dataplane, port: PortId) -> Vec<Vec<u8>> {
     frames.drain(..).map(octets).collect()
 }
 
-const fn place(side: Side) -> usize {
+pub(crate) const fn place(side: Side) -> usize {
     match side {
         Left => 0,
         Right => 1,

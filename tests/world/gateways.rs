@@ -26,7 +26,10 @@ use dataplane::{
     *,
 };
 
-use crate::clock::{Nonces, Parcel, random};
+use crate::{
+    clock::{Nonces, Parcel, random},
+    lane::{Dice, Lane},
+};
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,6 +131,10 @@ pub struct World {
     pub now: Instant,
     /// How long a frame is under way on a channel, for [`run`](World::run).
     pub delay: Duration,
+    /// What is more on each channel, for [`run`](World::run): for frames from Left, for frames from Right.
+    pub lanes: Vec<[Lane; 2]>,
+    /// What lanes draw from.
+    pub dice: Dice,
     /// Frames seen on each channel, either way.
     pub wire: Vec<Vec<Vec<u8>>>,
     /// [`run`](World::run) adds to `wire`, too.
@@ -165,6 +172,8 @@ impl World {
             channels,
             now: Instant::ZERO,
             delay: Duration::from_millis(1),
+            lanes: vec![[Lane::default(); 2]; lists],
+            dice: Dice::new(1),
             wire: vec![vec![]; lists],
             recording: false,
             told: vec![],
@@ -435,7 +444,12 @@ pub fn routes(side: Side, channels: u8, setup: &Setup) -> Vec<(IpNet, Target)> {
     let (far, you) = (side.other().number(), side.other().number());
     let hops = |gateway: &dyn Fn(u8) -> IpAddr| {
         (0..channels)
-            .map(|at| Hop { interface: InterfaceId(u16::from(at)), gateway: gateway(at), weight: 1 })
+            .map(|at| Hop {
+                interface: InterfaceId(u16::from(at)),
+                gateway: gateway(at),
+                weight: 1,
+                carries: true,
+            })
             .collect()
     };
     let v4 = |at: u8| format!("169.254.{at}.{you}").parse().unwrap();

@@ -9,5 +9,7 @@ mod clock;
 pub mod fuzz;
 mod gateways;
 pub mod house;
+mod lane;
 
 pub use gateways::{Plan, Side, World, arp_reply, key, routes, setup, udp};
+pub use lane::{Dice, Lane};

@@ -31,10 +31,13 @@ fn hide_hex_runs(octets: &mut [u8]) {
         let rest = octets.get(start..).unwrap_or_default();
         let plain = rest.iter().take_while(|octet| octet.is_ascii_hexdigit()).count();
         let (paired, digits) = paired_run(rest);
+        let (spaced, more) = spaced_run(rest);
         if plain > PUBLIC_HEX {
             hide(octets, start..start + plain);
         } else if digits > PUBLIC_HEX {
             hide(octets, start..start + paired);
+        } else if more > PUBLIC_HEX {
+            hide(octets, start..start + spaced);
         }
         start += plain.max(1);
     }
@@ -56,6 +59,24 @@ fn paired_run(octets: &[u8]) -> (usize, usize) {
         end += 1;
     }
     (end, digits)
+}
+
+/// Length of a run such as `c0ffee00 11223344` at the front, and how many digits it has. Groups of an IPv6 address are joined otherwise.
+fn spaced_run(octets: &[u8]) -> (usize, usize) {
+    let group = |at: usize| {
+        octets.get(at..).unwrap_or_default().iter().take_while(|octet| octet.is_ascii_hexdigit()).count()
+    };
+    let (mut end, mut digits) = (0, 0);
+    loop {
+        let here = group(end);
+        (end, digits) = (end + here, digits + here);
+        let joined =
+            here > 0 && octets.get(end).is_some_and(|octet| b" _".contains(octet)) && group(end + 1) > 0;
+        if !joined {
+            return (end, digits);
+        }
+        end += 1;
+    }
 }
 
 fn hide(octets: &mut [u8], span: Range<usize>) {
@@ -152,6 +173,11 @@ mod tests {
                 "mac = '02:00:5e:10:00:01', a = '2001:0db8:0000:0000:0000:0000:0000:0001'",
                 "mac = '02:00:5e:10:00:01', a = '2001:0db8:0000:0000:0000:0000:0000:0001'",
             ),
+            (
+                "x\"\"\"c0ffee00 11223344 55667788 99aabbcc\"\"\"",
+                "x\"\"\"***********************************\"\"\"",
+            ),
+            ("vlan = [100, 200] a decade of 802 dead 42", "vlan = [100, 200] a decade of 802 dead 42"),
             ("wifi-password = 'höhle'", "wifi-password = '******'"),
         ];
         for (text, expected) in cases {

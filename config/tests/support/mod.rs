@@ -60,11 +60,12 @@ pub(crate) fn problems(text: &str) -> Problems {
 }
 
 /// The examples that stand beside the crate, by name.
-pub(crate) const EXAMPLES: [(&str, &str); 6] = [
+pub(crate) const EXAMPLES: [(&str, &str); 7] = [
     ("minimal.toml", include_str!("../../examples/minimal.toml")),
     ("two-sites-a.toml", include_str!("../../examples/two-sites-a.toml")),
     ("two-sites-b.toml", include_str!("../../examples/two-sites-b.toml")),
     ("across-a-network.toml", include_str!("../../examples/across-a-network.toml")),
+    ("google-lag.toml", include_str!("../../examples/google-lag.toml")),
     ("transparent.toml", include_str!("../../examples/transparent.toml")),
     ("vlan-in-clear.toml", include_str!("../../examples/vlan-in-clear.toml")),
 ];

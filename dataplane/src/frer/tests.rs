@@ -204,6 +204,85 @@ fn the_longest_histories_agree_too() {
     }
 }
 
+/// §7.4.4 as it stands there: two counters that are counted down by ticks of a millisecond, and a difference.
+struct StandardLatent {
+    params: LatentErrorParams,
+    cur_base_difference: i128,
+    test_ticks: u128,
+    reset_ticks: u128,
+    signal: bool,
+    resets: u64,
+}
+
+impl StandardLatent {
+    fn begin(params: LatentErrorParams) -> Self {
+        let (test_ticks, reset_ticks) = (params.period.as_millis(), params.reset_period.as_millis());
+        Self { params, cur_base_difference: 0, test_ticks, reset_ticks, signal: false, resets: 1 }
+    }
+
+    fn difference(&self, passed: u64, discarded: u64) -> i128 {
+        i128::from(passed) * (i128::from(self.params.paths) - 1) - i128::from(discarded)
+    }
+
+    fn tick(&mut self, counters: &RecoveryCounters) {
+        let difference = self.difference(counters.passed, counters.discarded);
+        self.test_ticks -= 1;
+        if self.test_ticks == 0 {
+            let diff = (self.cur_base_difference - difference).abs();
+            self.signal = diff > i128::from(self.params.difference);
+            self.test_ticks = self.params.period.as_millis();
+        }
+        self.reset_ticks -= 1;
+        if self.reset_ticks == 0 {
+            self.cur_base_difference = difference;
+            self.resets += 1;
+            self.reset_ticks = self.params.reset_period.as_millis();
+        }
+    }
+}
+
+#[test]
+fn section_7_4_4_is_the_standards_arithmetic_over_hundreds_of_seeds() {
+    let (mut signals, mut silences) = (0, 0);
+    for seed in 0..400 {
+        let mut rng = Rng::new(seed);
+        let latent = LatentErrorParams {
+            difference: rng.below(30),
+            period: Duration::from_millis(1 + rng.below(30)),
+            paths: u8::try_from(2 + rng.below(3)).unwrap(),
+            reset_period: Duration::from_millis(1 + rng.below(200)),
+        };
+        let params = RecoveryParams { latent: Some(latent), ..params(64, 1 + rng.below(100)) };
+        let mut recovery = SequenceRecovery::new(params, Instant::ZERO);
+        let mut model = StandardLatent::begin(latent);
+        let (mut now, mut sequence, mut copies) = (Instant::ZERO, 0_u16, u64::from(latent.paths));
+        for step in 0..400 {
+            // Paths die and come back; copies come in any number.
+            copies = if rng.below(40) == 0 { rng.below(5) } else { copies };
+            for _ in 0..rng.below(4) {
+                (0..copies).for_each(|_| {
+                    recovery.recover(Some(sequence), now);
+                });
+                sequence = sequence.wrapping_add(1);
+            }
+            now = now.after(Duration::from_millis(1));
+            let before = recovery.latent_error();
+            recovery.handle_timeout(now);
+            model.tick(recovery.counters());
+            let got = (recovery.latent_error(), recovery.counters().latent_error_resets);
+            assert_eq!(got, (model.signal, model.resets), "seed {seed}, step {step}: {latent:?}");
+            let told = if model.signal { Event::LatentError } else { Event::LatentErrorOver };
+            assert_eq!(
+                recovery.poll_event(),
+                (before != model.signal).then_some(told),
+                "seed {seed}, step {step}"
+            );
+            *(if model.signal { &mut signals } else { &mut silences }) += 1;
+        }
+    }
+    assert!(signals > 2000 && silences > 2000, "both happen: {signals}, {silences}");
+}
+
 #[test]
 fn two_interleaved_copies_over_the_wrap_pass_once_each() {
     let mut recovery = SequenceRecovery::new(params(64, 1000), Instant::ZERO);

@@ -168,7 +168,7 @@ impl Dataplane {
             let protected = state.protected.as_ref();
             state.live.clear();
             state.live.extend(groups.iter().map(|group| {
-                let members = group.hops.iter().map(|hop| (hop.interface, hop.weight > 0));
+                let members = group.hops.iter().map(|hop| (hop.interface, hop.carries));
                 carriers(protected, board, &self.interfaces, members)
             }));
             if let Some(wire) = &mut state.wire {

@@ -64,9 +64,11 @@ pub struct Hop {
     pub interface: InterfaceId,
     /// To this neighbour on it.
     pub gateway: IpAddr,
-    /// Its share of the flows relative to the other hops of the group: 1..=255. 0: it carries nothing and keeps its seat,
-    /// so that the others keep their flows when it gets a route, or loses it.
+    /// Its share of the flows relative to the other hops of the group: 1..=255.
     pub weight: u8,
+    /// Otherwise it carries nothing and keeps its seat, and its share with it: so the others keep their flows when it gets a
+    /// route, or loses it.
+    pub carries: bool,
 }
 
 /// What is done with packets that match a route.

@@ -10,6 +10,7 @@ fn many_groups() -> ConnectionTables {
             interface: InterfaceId(interface),
             gateway: [10, high, low, u8::try_from(interface).unwrap()].into(),
             weight: 1,
+            carries: true,
         };
         let prefix = format!("172.{}.{low}.0/24", 16 + high).parse().unwrap();
         (prefix, Target::Via((0..4).map(hop).collect()))
@@ -34,6 +35,7 @@ fn neighbours_are_listed_once_and_found_by_their_interface() {
             interface: InterfaceId(u16::from(at % 2)),
             gateway: [192, 0, 2, at].into(),
             weight: at,
+            carries: true,
         };
         routes.push((prefix.parse().unwrap(), Target::Via(gateways.map(hop).to_vec())));
     }
@@ -47,7 +49,12 @@ fn neighbours_are_listed_once_and_found_by_their_interface() {
 }
 
 fn via(gateway: u8) -> Target {
-    Target::Via(vec![Hop { interface: InterfaceId(0), gateway: [192, 0, 2, gateway].into(), weight: 1 }])
+    Target::Via(vec![Hop {
+        interface: InterfaceId(0),
+        gateway: [192, 0, 2, gateway].into(),
+        weight: 1,
+        carries: true,
+    }])
 }
 
 fn hop_of(tables: &ConnectionTables, address: &str) -> Option<IpAddr> {

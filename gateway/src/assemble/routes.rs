@@ -79,6 +79,7 @@ fn target(config: &Config, (at, connection): (usize, &Connection), via: &Via, pr
             interface: interface_id(config, at, *interface),
             gateway: *address,
             weight: 1,
+            carries: true,
         }]),
         Via::Attachments(places) => {
             let shares = protection::shares(config, connection, places);
@@ -90,6 +91,7 @@ fn target(config: &Config, (at, connection): (usize, &Connection), via: &Via, pr
                     interface: interface_id(config, at, Interface::Attachment(place)),
                     gateway,
                     weight: share.get(),
+                    carries: true,
                 })
             };
             Target::Via(places.iter().zip(&shares).filter_map(hop).collect())

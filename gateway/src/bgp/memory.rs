@@ -89,7 +89,7 @@ impl Life {
         let ways = |(prefix, target): (IpNet, &Target)| match target {
             // A seat that is only kept carries nothing.
             Target::Via(hops) => {
-                Some((prefix, hops.iter().filter(|hop| hop.weight > 0).filter_map(way).collect()))
+                Some((prefix, hops.iter().filter(|hop| hop.carries).filter_map(way).collect()))
             }
             Target::Local(_) | Target::OnLink(_) | Target::Blackhole | Target::Unreachable => None,
         };
@@ -108,7 +108,7 @@ impl Life {
             names.iter().enumerate().map(|(at, name)| (name.as_str(), InterfaceId::at(at))).collect();
         let hop = |way: &Way| {
             let interface = places.get(way.on.as_str()).copied().filter(|id| usable(*id))?;
-            Some(Hop { interface, gateway: way.gateway, weight: way.weight })
+            Some(Hop { interface, gateway: way.gateway, weight: way.weight, carries: true })
         };
         let route = |(prefix, ways): &(IpNet, Vec<Way>)| {
             let hops: Vec<_> = ways.iter().filter_map(hop).collect();
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn hop(interface: u16, gateway: &str, weight: u8) -> Hop {
-        Hop { interface: InterfaceId(interface), gateway: gateway.parse().unwrap(), weight }
+        Hop { interface: InterfaceId(interface), gateway: gateway.parse().unwrap(), weight, carries: true }
     }
 
     fn names(all: &[&str]) -> Vec<String> {

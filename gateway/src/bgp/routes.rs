@@ -9,7 +9,9 @@ use std::{
 
 use bgp::{PeerId, PerFamily, RouteChange, RouteNextHop, wire::attributes::NextHop};
 use dataplane::{
-    ConnectionTables, Hop, InterfaceId, RouteSet, Target, group::MAX_MEMBERS, protection::weights,
+    ConnectionTables, Hop, InterfaceId, RouteSet, Target,
+    group::{MAX_MEMBERS, Weight},
+    protection::weights,
 };
 use net::IpNet;
 
@@ -122,13 +124,16 @@ impl Routes {
         // In one order whatever the best one is: flows stay where they are when only that changes.
         let ways: BTreeMap<Way, Option<u64>> = ways.collect();
         let seats: BTreeSet<Way> = ways.keys().copied().chain(self.kept_seats(&ways)).collect();
-        let hop = |(&(interface, gateway), weight): (&Way, u8)| Hop { interface, gateway, weight };
+        let hop = |(seat, weight): (&Way, u8)| {
+            let &(interface, gateway) = seat;
+            Hop { interface, gateway, weight, carries: ways.contains_key(seat) }
+        };
         let weights = self.weights(&seats, &ways);
         (!ways.is_empty()).then(|| Target::Via(seats.iter().zip(weights).map(hop).collect()))
     }
 
     /// Shares in proportion to the link bandwidths, when every way tells one; by the capacities of the channels otherwise,
-    /// as static routes have them. A seat that no route leads to carries nothing.
+    /// as static routes have them, with or without a route.
     fn weights(&self, seats: &BTreeSet<Way>, ways: &BTreeMap<Way, Option<u64>>) -> Vec<u8> {
         let are_told = ways.values().all(|bandwidth| bandwidth.is_some_and(|one| one > 0));
         let carries = |seat: &Way| match ways.get(seat) {
@@ -136,12 +141,7 @@ impl Routes {
             None if are_told => None,
             Some(_) | None => self.capacities.get(&seat.0).copied(),
         };
-        let all = weights(&seats.iter().map(carries).collect::<Vec<_>>());
-        seats
-            .iter()
-            .zip(all)
-            .map(|(seat, weight)| if ways.contains_key(seat) { weight.get() } else { 0 })
-            .collect()
+        weights(&seats.iter().map(carries).collect::<Vec<_>>()).into_iter().map(Weight::get).collect()
     }
 
     /// The attachments without a route when all ways are by such attachments.
@@ -225,9 +225,11 @@ mod tests {
         routes
     }
 
+    /// Interface, neighbour and share of each; the share of what carries nothing is 0.
     fn hops(routes: &Routes, prefix: &str) -> Vec<(u16, String, u8)> {
         let Some((Target::Via(hops), _)) = routes.of(&net(prefix)) else { return Vec::new() };
-        hops.iter().map(|hop| (hop.interface.0, hop.gateway.to_string(), hop.weight)).collect()
+        let share = |hop: &Hop| if hop.carries { hop.weight } else { 0 };
+        hops.iter().map(|hop| (hop.interface.0, hop.gateway.to_string(), share(hop))).collect()
     }
 
     #[test]
@@ -269,6 +271,27 @@ mod tests {
         assert_eq!(hops(&routes, "fd00::/48"), [seat(0, "fe80::2", 1)]);
         routes.apply(&RouteChange::Gone { prefix: net("10.9.0.0/16") });
         assert_eq!(hops(&routes, "10.9.0.0/16"), [], "nobody has a route");
+    }
+
+    /// Flows are spread by the shares of all seats: one that forgot its own would move the others' flows.
+    #[test]
+    fn a_seat_keeps_its_share_by_capacity() {
+        let mut routes = routes();
+        for (id, interface, address) in [(1, 0, "169.254.1.2"), (2, 1, "169.254.2.2")] {
+            let seats = PerFamily { ipv4: true, ipv6: false };
+            let place = Place { interface: InterfaceId(interface), address: address.parse().unwrap(), seats };
+            routes.add_peer(PeerId(id), place);
+        }
+        routes.capacities = [(InterfaceId(0), 100_000), (InterfaceId(1), 10_000)].into();
+        let (a, b) = (hop(1, "169.254.1.2", None), hop(2, "169.254.2.2", None));
+        for (next_hops, carries) in
+            [(vec![a.clone(), b.clone()], [true, true]), (vec![a], [true, false]), (vec![b], [false, true])]
+        {
+            routes.apply(&used("10.9.0.0/16", next_hops));
+            let Some((Target::Via(hops), _)) = routes.of(&net("10.9.0.0/16")) else { panic!("it is there") };
+            let found: Vec<_> = hops.iter().map(|hop| (hop.weight, hop.carries)).collect();
+            assert_eq!(found, [(10, carries[0]), (1, carries[1])]);
+        }
     }
 
     #[test]

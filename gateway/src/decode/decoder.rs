@@ -15,6 +15,7 @@ use super::{
     exchange::{Exchange, Seen},
     frame::{Kind, Protected, Type, mka, sort, without_fcs},
     keys::GivenKey,
+    lacp::LacpSeen,
     numbers::Numbers,
     waiting::{Left, Pending, Waiting},
 };
@@ -41,6 +42,7 @@ pub struct Decoder {
     pub(super) bad_tags: BTreeMap<String, u64>,
     pub(super) exchange: Exchange,
     pub(super) reveal: bool,
+    pub(super) lacp: LacpSeen,
     waiting: Waiting,
     /// Opened, and no frame before them waits.
     ready: VecDeque<(u64, Opened)>,
@@ -138,6 +140,7 @@ impl Decoder {
         let frame = packet.octets.get(..packet.octets.len().saturating_sub(announced)).unwrap_or_default();
         match sort(frame) {
             Kind::Other(kind) => {
+                self.lacp.observe(frame, None);
                 if !self.handle_mka(frame, packet.nanoseconds) {
                     *self.other.entry(kind).or_default() += 1;
                 }
@@ -155,7 +158,9 @@ impl Decoder {
 
     /// The next opened frame in the order of the capture, and when it was captured.
     pub fn poll_opened(&mut self) -> Option<(u64, Opened)> {
-        self.ready.pop_front()
+        let next = self.ready.pop_front()?;
+        self.lacp.observe(&next.1.octets, Some(next.1.sci));
+        Some(next)
     }
 
     /// The capture is over: nothing waits any longer.

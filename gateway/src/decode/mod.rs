@@ -6,6 +6,8 @@
 //!
 //! A capture that ends in the middle gives what there was; the summary says so, and the program ends with code 1.
 //!
+//! LACPDUs, inside what was opened or in clear, are listed by the port that sent them (`lacp`).
+//!
 //! Flow: [`capture::Capture`] hands out packets, [`Decoder`] opens and counts them, [`ClearWriter`] writes what
 //! was opened, [`Summary`] is the result. With CAKs, the key exchange is followed as well (`exchange`): who takes part,
 //! whether each MKPDU's ICV is right, and every SAK that a key server distributes, which opens the frames behind it
@@ -22,6 +24,7 @@ mod decoder;
 mod exchange;
 mod frame;
 mod keys;
+mod lacp;
 #[cfg(test)]
 mod mka_tests;
 mod numbers;
@@ -37,6 +40,7 @@ pub use cak::{CakError, read_caks};
 pub use decoder::{Decoder, Opened};
 pub use exchange::MkpduCounts;
 pub use keys::{GivenKey, KeyError, KeyText};
+pub use lacp::LacpSummary;
 pub use report::{CknSummary, KeySummary, MacsecCounts, MemberSummary, SaSummary, SakSummary, Summary};
 pub use write::ClearWriter;
 

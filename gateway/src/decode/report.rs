@@ -20,6 +20,7 @@ use super::{
     decoder::{Decoder, Sa, SaId},
     exchange::{CknCounts, MkpduCounts},
     keys::GivenKey,
+    lacp::LacpSummary,
     numbers::Numbers,
 };
 
@@ -42,6 +43,9 @@ pub struct Summary {
     pub channels: Vec<SaSummary>,
     /// The keys, in the order in which they were given.
     pub keys: Vec<KeySummary>,
+    /// Ports that spoke LACP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacp: Vec<LacpSummary>,
     /// Frames without SecTAG, by EtherType (`0x888e`), or `llc`, or `runt`.
     pub other: BTreeMap<String, u64>,
     /// Packets of links that are not Ethernet, by LINKTYPE.
@@ -226,6 +230,7 @@ impl Decoder {
                 .map(key)
                 .collect(),
             channels,
+            lacp: self.lacp.summaries(),
             other: self.other.iter().map(|(kind, &count)| (kind.to_string(), count)).collect(),
             other_links: self.other_links.clone(),
             bad_tags: self.bad_tags.clone(),

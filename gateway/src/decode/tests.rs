@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
 
+use dataplane::lacp::{Lacpdu, PortInfo, PortState};
 use macsec::{
     An, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecY, SecyPolicy, Ssci, TransmitSaParams,
 };
@@ -205,6 +206,35 @@ fn frames_of_an_sa_that_no_key_belongs_to_have_no_key() {
     assert_eq!(counts(&file, &[&here]), (0, 1, 1));
     let other_an = format!("{SAK},sci={},an=3", a.sci.unwrap());
     assert_eq!(counts(&file, &[&other_an]), (0, 0, 2));
+}
+
+#[test]
+fn lacpdus_inside_the_ciphertext_and_in_clear_are_listed_by_port() {
+    let lacpdu = |port, state| {
+        let actor = PortInfo { system: MAC, port, state: PortState(state), ..PortInfo::default() };
+        let pdu = Lacpdu { version: 1, actor, partner: PortInfo::default(), collector_max_delay: 0 };
+        [&[1, 0x80, 0xc2, 0, 0, 2][..], &MAC.0, &[0x88, 0x09], &pdu.encode()].concat()
+    };
+    let mut sender = Sender::new(CipherSuite::GcmAes128, 1, |_, _| {});
+    let frames = [
+        sender.send(&lacpdu(1, 0x07)),
+        sender.send(&plain(80)),
+        sender.send(&lacpdu(1, 0x0f)),
+        sender.send(&lacpdu(1, 0x0f)),
+        lacpdu(2, 0x07),
+    ];
+    let (summary, _) = run(&capture(frames), &[SAK]);
+    let told: Vec<_> = summary
+        .lacp
+        .iter()
+        .map(|one| (one.port, one.sci.as_deref(), one.pdus, one.changes, one.state.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, Some("02:00:00:00:00:01/0001"), 3, 1, "ACT+STO+AGG+SYN"), (2, None, 1, 0, "ACT+STO+AGG"),]
+    );
+    let screen = crate::show::decoded(&crate::show::Look::plain(jiff::Timestamp::UNIX_EPOCH), &summary);
+    assert!(screen.contains("LACP SYSTEM") && screen.contains("in clear"), "{screen}");
 }
 
 #[test]

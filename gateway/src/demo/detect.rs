@@ -20,13 +20,22 @@ struct Line {
 
 /// An attachment that was taken out of use.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Noticed {
+pub struct Noticed {
     /// How long after the failure.
     pub after: Duration,
     /// Which: `blue/ch1`.
     pub attachment: String,
     /// Why.
     pub why: String,
+    /// It works, but too badly: it was measured.
+    pub measured: bool,
+}
+
+impl Noticed {
+    /// Whether it is the attachment on this channel.
+    pub(super) fn is_on(&self, channel: &str) -> bool {
+        self.attachment.rsplit('/').next() == Some(channel)
+    }
 }
 
 /// The attachments that the gateway with this log took out of use since `since`, first ones first.
@@ -39,12 +48,21 @@ fn in_text(text: &str, since: SystemTime) -> Vec<Noticed> {
     let one = |line: &str| {
         let line: Line = serde_json::from_str(line).ok()?;
         let after = SystemTime::from(line.timestamp).duration_since(since).ok()?;
-        (line.event == DOWN).then_some(Noticed { after, attachment: line.attachment, why: line.why })
+        let Line { attachment, why, .. } = line;
+        match line.event.as_str() {
+            // It was told before, with more reason.
+            DOWN if why == QUALITY => None,
+            DOWN => Some(Noticed { after, attachment, why, measured: false }),
+            BAD => Some(Noticed { after, attachment, why, measured: true }),
+            _ => None,
+        }
     };
     text.lines().filter_map(one).collect()
 }
 
 const DOWN: &str = "attachment.down";
+const BAD: &str = "quality.bad";
+const QUALITY: &str = "quality";
 
 #[cfg(test)]
 mod tests {
@@ -55,14 +73,21 @@ mod tests {
         let text = r#"{"timestamp":"2026-11-22T04:07:54.100000Z","event":"attachment.down","attachment":"blue/ch9","why":"x"}
 not a line
 {"timestamp":"2026-11-22T04:07:54.618958Z","level":"INFO","event":"port.link","port":"wan1"}
-{"timestamp":"2026-11-22T04:07:54.619199Z","event":"attachment.down","attachment":"blue/ch1","why":"no_carrier"}"#;
+{"timestamp":"2026-11-22T04:07:54.619199Z","event":"attachment.down","attachment":"blue/ch1","why":"no_carrier"}
+{"timestamp":"2026-11-22T04:07:54.620000Z","event":"attachment.up","attachment":"blue/ch1"}
+{"timestamp":"2026-11-22T04:07:56.618000Z","event":"quality.bad","attachment":"blue/ch2","why":"loss","sent":100}
+{"timestamp":"2026-11-22T04:07:56.619000Z","event":"attachment.down","attachment":"blue/ch2","why":"quality"}"#;
         let since: Timestamp = "2026-11-22T04:07:54.618000Z".parse().unwrap();
         let found = in_text(text, SystemTime::from(since));
-        let wanted = Noticed {
-            after: Duration::from_micros(1199),
-            attachment: "blue/ch1".to_owned(),
-            why: "no_carrier".to_owned(),
+        let noticed = |micros, attachment: &str, why: &str, measured| Noticed {
+            after: Duration::from_micros(micros),
+            attachment: attachment.to_owned(),
+            why: why.to_owned(),
+            measured,
         };
-        assert_eq!(found, [wanted]);
+        let wanted =
+            [noticed(1199, "blue/ch1", "no_carrier", false), noticed(2_000_000, "blue/ch2", "loss", true)];
+        assert_eq!(found, wanted);
+        assert!(found[0].is_on("ch1") && !found[0].is_on("h1") && !found[0].is_on("blue"));
     }
 }

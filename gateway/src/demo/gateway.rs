@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -26,8 +27,16 @@ impl Gateway {
     /// # Errors
     /// When the log cannot be made or the program cannot be started.
     pub(crate) fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
+        Self::start_program(&std::env::current_exe().context("looking for this program")?, lab, site)
+    }
+
+    /// As [`start`](Self::start), another program.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn start_program(program: &Path, lab: &Lab, site: &Site) -> anyhow::Result<Self> {
         let log = File::create(&site.log).with_context(|| format!("making {}", site.log.display()))?;
-        let mut command = Command::new(std::env::current_exe().context("looking for this program")?);
+        let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(&site.config).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         // A group of its own: Ctrl-C at the terminal is for the demo, which ends its gateways in order.

@@ -21,7 +21,7 @@ pub mod site;
 pub mod standing;
 mod story;
 mod talk;
-mod theatre;
+pub mod theatre;
 mod timers;
 mod verdict;
 mod watch;
@@ -72,9 +72,12 @@ pub struct Options {
         requires = "failover"
     )]
     pub mode: Vec<standing::Mode>,
-    /// Play only these acts of --failover; some need what this version cannot do, and fail
+    /// Play only these acts of --failover
     #[arg(long, value_enum, value_delimiter = ',', requires = "failover")]
     pub acts: Vec<Act>,
+    /// Play --failover so many times, 1 to 50, and give the medians
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "failover", value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub runs: u16,
     /// Colour, if the caller knows better than the terminal
     #[arg(skip)]
     pub color: Option<bool>,

@@ -62,6 +62,8 @@ pub struct Plan {
     /// How long after the files are written the first channel's second key starts; the others follow in turn. Without it,
     /// no channel has a second key.
     pub next_key_after: Option<Duration>,
+    /// Whether the quality of each path is measured, and a bad one left.
+    pub measured: bool,
 }
 
 /// From the start of one channel's second key to that of the next.
@@ -221,6 +223,7 @@ fn connection_section(plan: Plan, number: u8, peer: char) -> String {
     let far = 3 - number;
     let protection = plan.mode.word();
     let standby = if plan.mode == Mode::ActiveStandby { STANDBY } else { "" };
+    let quality = if plan.measured { quality_section() } else { String::new() };
     let mut text = format!(
         r#"
 [[connection]]
@@ -229,7 +232,7 @@ interconnect = "to-{peer}"
 mode = "routed"
 protection = "{protection}"
 mss_clamp = "auto"
-{standby}
+{standby}{quality}
 [[connection.lan]]
 port = "lan"
 address = ["10.{number}.0.1/24", "fd00:{number}::1/64"]
@@ -292,6 +295,28 @@ hold_down = "500ms"
 revert_delay = "500ms"
 "#;
 
+/// How paths are measured: often, so that a second says enough, and judged by two seconds at a time both ways.
+fn quality_section() -> String {
+    format!(
+        r#"
+[connection.quality]
+interval = "10ms"
+timeout = "{QUALITY_TIMEOUT}ms"
+loss = "2%"
+leave_after = {QUALITY_SECONDS}
+return_after = {QUALITY_SECONDS}
+"#
+    )
+}
+
+/// Milliseconds that a probe's reply may take, and seconds that are judged together.
+const QUALITY_TIMEOUT: u64 = 500;
+const QUALITY_SECONDS: u64 = 2;
+
+/// How long a lossy path can be in use: the rest of the second in which the loss begins, the seconds that are judged, and the
+/// last replies. It is less where the rest of that second is enough.
+pub const QUALITY_DETECTION: Duration = Duration::from_millis((1 + QUALITY_SECONDS) * 1000 + QUALITY_TIMEOUT);
+
 /// The VLAN of the connection, inside the ciphertext.
 const VLAN: u16 = 100;
 
@@ -335,6 +360,7 @@ mod tests {
         channels: 4,
         channel_mtu: 1600,
         next_key_after: Some(Duration::from_secs(5)),
+        measured: false,
     };
 
     struct Beside<'a>(&'a Path);
@@ -376,6 +402,19 @@ mod tests {
             assert_eq!(connection.standby.is_some(), mode == Mode::ActiveStandby);
             assert_eq!((connection.neighbors.len(), connection.routes.len()), (4, 0));
             assert!(connection.attachments.iter().all(|one| one.bfd.is_some()));
+        }
+    }
+
+    #[test]
+    fn paths_are_measured_where_that_is_wanted() {
+        for measured in [false, true] {
+            let files = SiteFiles::write(Plan { measured, ..PLAN }).unwrap();
+            let text = fs::read_to_string(&files.sites[0].config).unwrap();
+            let loaded = config::load("site", &text, &Beside(files.directory())).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            let quality = loaded.config.connections[0].quality.as_ref();
+            let judged = quality.map(|one| Duration::from_secs(1 + u64::from(one.leave_after)) + one.timeout);
+            assert_eq!(judged, measured.then_some(QUALITY_DETECTION));
         }
     }
 

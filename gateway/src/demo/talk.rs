@@ -12,7 +12,7 @@ use crate::clock;
 
 /// Says things.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Talk {
+pub struct Talk {
     started: Instant,
     to: Channel,
     colour: bool,
@@ -27,7 +27,7 @@ enum Channel {
 impl Talk {
     /// Starts the clock. `document` leaves standard output alone; `colour` overrides what the terminal suggests.
     #[must_use]
-    pub(super) fn new(document: bool, colour: Option<bool>) -> Self {
+    pub fn new(document: bool, colour: Option<bool>) -> Self {
         let to = if document { Channel::Error } else { Channel::Output };
         let terminal = match to {
             Channel::Output => io::stdout().is_terminal(),
@@ -39,19 +39,19 @@ impl Talk {
 
     /// When the demo started.
     #[must_use]
-    pub(super) const fn started(&self) -> Instant {
+    pub const fn started(&self) -> Instant {
         self.started
     }
 
     /// A step: its line begins with the time since the start.
-    pub(super) fn step(&self, text: impl Display) {
+    pub fn step(&self, text: impl Display) {
         let tenths = clock::now().since(self.started).as_millis() / 100;
         let stamp = format!("[{:>3}.{}s]", tenths / 10, tenths % 10);
         self.block(format_args!("{} {text}", self.paint(DIM, &stamp)));
     }
 
     /// A block of text, as it is.
-    pub(super) fn block(&self, text: impl Display) {
+    pub fn block(&self, text: impl Display) {
         // Whoever closed the pipe does not want to read; the demo's verdict is its exit code.
         let _ = match self.to {
             Channel::Output => writeln!(io::stdout().lock(), "{text}"),
@@ -61,7 +61,7 @@ impl Talk {
 
     /// `ok` in green or `FAILED` in red.
     #[must_use]
-    pub(super) fn outcome(&self, ok: bool) -> String {
+    pub fn outcome(&self, ok: bool) -> String {
         if ok { self.paint(GREEN, "ok") } else { self.paint(RED, "FAILED") }
     }
 

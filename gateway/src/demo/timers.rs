@@ -12,7 +12,7 @@ use crate::lab::Stop;
 
 /// How late a timer of a millisecond is in 99 of 100 cases, measured for a tenth of a second.
 #[must_use]
-pub(super) fn usual_lateness() -> Duration {
+pub fn usual_lateness() -> Duration {
     let stop = Stop::new();
     let mut lates: Vec<Duration> = (0..100).map(|_| one(&stop).1).collect();
     lates.sort_unstable();

@@ -58,7 +58,21 @@ impl WiredSites {
     /// # Errors
     /// As [`Lab::build`] and [`Wire::start`].
     pub fn build_at(channels: u8, channel_mtu: u32, wired: &[u8], seed: u64) -> Result<Self, LabError> {
-        let lab = Lab::build(&Topology::two_sites_wired_at(channels, channel_mtu, wired))?;
+        Self::build_of(&Topology::two_sites_wired_at(channels, channel_mtu, wired), channel_mtu, wired, seed)
+    }
+
+    /// As [`build_at`](Self::build_at), of a topology that may differ from [`Topology::two_sites_wired_at`] in everything but
+    /// its names: addresses, routes, settings.
+    ///
+    /// # Errors
+    /// As [`Lab::build`] and [`Wire::start`].
+    pub fn build_of(
+        topology: &Topology,
+        channel_mtu: u32,
+        wired: &[u8],
+        seed: u64,
+    ) -> Result<Self, LabError> {
+        let lab = Lab::build(topology)?;
         let channels: Vec<String> = wired.iter().map(|channel| format!("ch{channel}")).collect();
         let ends = |name: &String| Ends { a: format!("{name}-a"), b: format!("{name}-b") };
         let ends: Vec<Ends> = channels.iter().map(ends).collect();

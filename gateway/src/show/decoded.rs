@@ -6,7 +6,7 @@ use super::{
     look::Look,
     table::{number, table, text},
 };
-use crate::decode::{KeySummary, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary};
+use crate::decode::{KeySummary, LacpSummary, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary};
 
 /// The summary of a capture.
 pub fn decoded(look: &Look, summary: &Summary) -> String {
@@ -34,7 +34,9 @@ pub fn decoded(look: &Look, summary: &Summary) -> String {
         .other_links
         .iter()
         .for_each(|(link, &count)| remark(count, &format!("not Ethernet: link type {link}")));
-    for part in [members(look, summary), saks(look, summary), sas(look, &summary.channels)] {
+    for part in
+        [members(look, summary), saks(look, summary), sas(look, &summary.channels), lacp(look, &summary.lacp)]
+    {
         if !part.is_empty() {
             out.push('\n');
             out.push_str(&part);
@@ -203,4 +205,33 @@ fn sas(look: &Look, sas: &[SaSummary]) -> String {
         ]
     };
     table(look, &columns, &sas.iter().map(row).collect::<Vec<_>>(), "")
+}
+
+fn lacp(look: &Look, ports: &[LacpSummary]) -> String {
+    if ports.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        text("LACP SYSTEM"),
+        number("PORT"),
+        number("KEY"),
+        text("SCI").rank(2),
+        number("PDUS"),
+        number("CHANGES").rank(1),
+        text("STATE"),
+        text("PARTNER").rank(1),
+    ];
+    let row = |one: &LacpSummary| {
+        vec![
+            one.system.clone(),
+            one.port.to_string(),
+            one.key.to_string(),
+            one.sci.clone().unwrap_or_else(|| "in clear".to_owned()),
+            one.pdus.to_string(),
+            one.changes.to_string(),
+            one.state.clone(),
+            one.partner.clone(),
+        ]
+    };
+    table(look, &columns, &ports.iter().map(row).collect::<Vec<_>>(), "")
 }

@@ -269,6 +269,7 @@ fn decoded_screen() {
         frames,
     };
     let summary = Summary {
+        lacp: vec![],
         frames: 200_100,
         mkpdu: MkpduCounts::default(),
         members: Vec::new(),
@@ -326,6 +327,7 @@ fn decoded_key_exchange_screen() {
         unknown: counts[2],
     };
     let summary = Summary {
+        lacp: vec![],
         frames: 5000,
         mkpdu: MkpduCounts { total: 640, icv_valid: 624, icv_invalid: 3, unknown_ckn: 12, malformed: 1 },
         members: vec![member(0x10, true), member(0x20, false)],

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::wire::{Ends, Wire};
 use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
@@ -192,6 +193,24 @@ impl Sites {
             Topology::WIRE,
             &format!("ip link set br{channel} type bridge group_fwd_mask {mask}"),
         );
+    }
+
+    /// Numbered packets, 500 a second each way in so many flows, in both families.
+    pub(crate) fn traffic(&self, flows: u16) -> [UdpRun; 2] {
+        [("h-a", "h-b", 2_u8), ("h-b", "h-a", 1)].map(|(from, to, far)| {
+            let to_address = |number: u16| match number % 2 {
+                0 => format!("10.{far}.0.2"),
+                _ => format!("fd00:{far}::2"),
+            };
+            let flow = |number: u16| UdpFlow {
+                to: to_address(number).parse().unwrap(),
+                source_port: 41_000 + number,
+                packet: 300,
+            };
+            let options = UdpOptions { flows: (0..flows).map(flow).collect(), rate: 500, port: 7000 };
+            let namespace = |node| self.lab.namespace(node).unwrap();
+            UdpRun::start(namespace(from), namespace(to), &options).unwrap()
+        })
     }
 
     /// Ends both in order.

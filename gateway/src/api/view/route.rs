@@ -104,7 +104,7 @@ fn route(facts: &Facts, connection: &words::Connection, prefix: IpNet, target: &
 
 /// Those that carry something.
 fn seen(facts: &Facts, hops: &[PlanHop]) -> Vec<Hop> {
-    hops.iter().filter(|hop| hop.weight > 0).map(|one| hop(facts, one)).collect()
+    hops.iter().filter(|hop| hop.carries).map(|one| hop(facts, one)).collect()
 }
 
 fn hop(facts: &Facts, hop: &PlanHop) -> Hop {

@@ -233,7 +233,12 @@ fn every_way_of_not_being_well_has_a_reason() {
 fn what_bgp_learnt_stands_beside_what_the_file_says_and_below_it() {
     let facts = facts();
     let via = |gateway: &str| {
-        Target::Via(vec![PlanHop { interface: InterfaceId(0), gateway: gateway.parse().unwrap(), weight: 1 }])
+        Target::Via(vec![PlanHop {
+            interface: InterfaceId(0),
+            gateway: gateway.parse().unwrap(),
+            weight: 1,
+            carries: true,
+        }])
     };
     let learned = LearnedRoutes {
         connection: 0,

@@ -422,7 +422,8 @@ fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
 
 /// What rolling the SAKs and starting the flows takes.
 const ENOUGH: Duration = Duration::from_millis(700);
-const PLAN: Plan = Plan { mode: Mode::Ecmp, channels: 4, channel_mtu: 1600, next_key_after: None };
+const PLAN: Plan =
+    Plan { mode: Mode::Ecmp, channels: 4, channel_mtu: 1600, next_key_after: None, measured: false };
 /// The silent cut leaves nothing to chance, and nothing else does.
 const SEED: u64 = 1;
 const SUITE: &str = "gcm-aes-xpn-256";

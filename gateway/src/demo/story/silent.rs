@@ -83,7 +83,7 @@ impl Story {
 
     fn tell_found(&self, letter: char, found: Option<&Noticed>) {
         match found {
-            Some(Noticed { after, attachment, why }) => {
+            Some(Noticed { after, attachment, why, .. }) => {
                 self.talk.step(format_args!("site {letter} left {attachment} after {}: {why}", short(*after)))
             }
             None => self.talk.step(format_args!("site {letter} has not noticed")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::super::site::BFD_DETECTION;
+use super::super::site::{BFD_DETECTION, QUALITY_DETECTION};
 use super::super::standing::Mode;
 use crate::lab::wire::quantity::Share;
 use crate::lab::wire::{Impairment, Way};
@@ -19,23 +19,24 @@ pub enum Act {
     LinkDown,
     /// One channel swallows everything, and its link stays up
     BlackHole,
-    /// One channel loses one frame in twenty, and its link stays up
-    Lossy,
     /// One channel is drained, its link is taken down, brought back, and it is undrained
     Drain,
     /// One gateway's process is killed and started again
     KillAndRestart,
     /// Three channels' links go down at once
     ThreeOfFour,
+    /// One channel loses one frame in twenty, and its link stays up
+    Lossy,
 }
 
-/// The acts that today's gateways can stand, in order. A lossy channel needs the measured quality of a path.
-pub(super) const PROGRAMME: &[Act] =
-    &[Act::LinkDown, Act::BlackHole, Act::Drain, Act::KillAndRestart, Act::ThreeOfFour];
-
 impl Act {
+    /// All, in the order in which they are played.
+    pub const PROGRAMME: &[Self] =
+        &[Self::LinkDown, Self::BlackHole, Self::Drain, Self::KillAndRestart, Self::ThreeOfFour, Self::Lossy];
+
     /// What the audience reads.
-    pub(super) const fn title(self) -> &'static str {
+    #[must_use]
+    pub const fn title(self) -> &'static str {
         match self {
             Self::LinkDown => "link down",
             Self::BlackHole => "black hole",
@@ -93,23 +94,35 @@ impl Act {
     pub(super) const fn longest_gap(self) -> Duration {
         match self {
             Self::LinkDown | Self::Drain | Self::ThreeOfFour => Duration::from_millis(5),
-            Self::BlackHole => BFD_DETECTION,
-            // A second to measure, one more to be sure.
-            Self::Lossy => Duration::from_millis(2500),
+            // Loss makes many short silences; a longer one is a black hole.
+            Self::BlackHole | Self::Lossy => BFD_DETECTION,
             // The process, its ports, its keys, its BGP sessions, and BFD's, which begin with a packet a second
             // (RFC 5880 §6.8.3).
             Self::KillAndRestart => Duration::from_millis(2500),
         }
     }
 
-    /// How long it stays broken: long enough for the gateways to find it.
-    pub(super) const fn lasts(self) -> Duration {
+    /// How long the gateways may take to find it, or, if it is planned, until the channel is safe to work on; `None` where
+    /// nobody has to find anything.
+    pub(super) const fn found_within(self) -> Option<Duration> {
         match self {
-            Self::Lossy => Duration::from_secs(4),
-            Self::LinkDown | Self::BlackHole | Self::Drain | Self::KillAndRestart | Self::ThreeOfFour => {
-                Duration::from_millis(1200)
-            }
+            Self::LinkDown | Self::BlackHole | Self::ThreeOfFour => Some(self.longest_gap()),
+            Self::Lossy => Some(QUALITY_DETECTION),
+            // Traffic moves at once, and a second without any shows that it has.
+            Self::Drain => Some(Duration::from_secs(5)),
+            Self::KillAndRestart => None,
         }
+    }
+
+    /// How long it stays broken: long enough for the gateways to find it. Where that takes a measurement
+    /// ([`is_measured`](Self::is_measured)): from there on.
+    pub(super) const fn lasts(self) -> Duration {
+        Duration::from_millis(1200)
+    }
+
+    /// Whether only a measured quality can find it, and not any silence.
+    pub(super) const fn is_measured(self) -> bool {
+        matches!(self, Self::Lossy)
     }
 
     /// Whether nothing may be lost at all: traffic has moved before, or a copy of everything goes over a channel that
@@ -142,6 +155,8 @@ mod tests {
                 assert!(channels.len() < 4 && !act.longest_gap().is_zero());
             }
             assert!(act.kills().is_some() || act.lasts() > act.longest_gap(), "it can be found in time");
+            assert_eq!(act.found_within().is_none(), act.kills().is_some());
         }
+        assert_eq!(Act::PROGRAMME, Act::value_variants(), "all are played");
     }
 }

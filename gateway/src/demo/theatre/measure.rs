@@ -19,11 +19,13 @@ pub(super) struct Moments {
     pub hurt: Instant,
     /// It was mended.
     pub mended: Instant,
+    /// Who sends into the channel had left it, where it was measured first.
+    pub left: Option<Instant>,
 }
 
 /// What became of the flows of one direction.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Direction {
+pub struct Direction {
     /// `a -> b`.
     pub way: &'static str,
     /// Flows.
@@ -34,6 +36,8 @@ pub(super) struct Direction {
     pub sent: u64,
     /// Lost by the failure.
     pub lost: u64,
+    /// Of these, sent when the channel had been left; `None` where nobody measured it.
+    pub lost_left: Option<u64>,
     /// Lost after it was mended.
     pub lost_after: u64,
     /// Lost before, or in flows over channels that were not broken.
@@ -62,6 +66,12 @@ pub(super) fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S:
     to.serialize_f64(time.as_secs_f64())
 }
 
+/// As [`seconds`], where there may be none.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+pub(super) fn maybe_seconds<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(to)
+}
+
 /// A silence of a flow, beyond its spacing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Silence {
@@ -79,7 +89,8 @@ pub(super) fn direction(
     broken: &[usize],
     at: Moments,
 ) -> Direction {
-    let mut sum = Direction { way, flows: report.flows.len(), ..Direction::default() };
+    let lost_left = at.left.map(|_| 0);
+    let mut sum = Direction { way, flows: report.flows.len(), lost_left, ..Direction::default() };
     for (flow, home) in report.flows.iter().zip(homes) {
         let hurt = broken.is_empty() || home.iter().any(|home| broken.contains(home));
         add_counts(&mut sum, flow, hurt, at);
@@ -107,6 +118,9 @@ fn add_counts(sum: &mut Direction, flow: &Flow, hurt: bool, at: Moments) {
         let place = if sent >= at.mended {
             &mut sum.lost_after
         } else if hurt && sent.after(ON_THE_WAY) >= at.hurt {
+            if let Some(lost) = sum.lost_left.as_mut().filter(|_| at.left.is_some_and(|left| sent >= left)) {
+                *lost += 1;
+            }
             &mut sum.lost
         } else {
             &mut sum.lost_elsewhere
@@ -176,14 +190,26 @@ pub(super) fn arrivals(
     let mut rows = BTreeMap::new();
     for (flow, home) in report.flows.iter().zip(homes).filter(|(_, home)| !home.is_empty()) {
         let row = rows.entry(home.clone()).or_insert_with(|| vec![0; pieces]);
-        for at in flow.arrived_at.iter().flatten().filter(|&&at| at >= from) {
-            let piece = at.since(from).as_nanos() / step.as_nanos().max(1);
-            if let Some(count) = usize::try_from(piece).ok().and_then(|piece| row.get_mut(piece)) {
-                *count += 1;
-            }
-        }
+        flow.arrived_at.iter().flatten().for_each(|&at| count_in(row, at, from, step));
     }
     rows
+}
+
+/// What was lost, in pieces of `step` from `from` on, by the time it was sent.
+pub(super) fn losses(report: &UdpReport, from: Instant, step: Duration, pieces: usize) -> Vec<u64> {
+    let mut row = vec![0; pieces];
+    for &sent in report.flows.iter().flat_map(|flow| &flow.lost) {
+        count_in(&mut row, sent, from, step);
+    }
+    row
+}
+
+fn count_in(row: &mut [u64], at: Instant, from: Instant, step: Duration) {
+    let piece = at.since(from).as_nanos() / step.as_nanos().max(1);
+    let place = usize::try_from(piece).ok().filter(|_| at >= from).and_then(|piece| row.get_mut(piece));
+    if let Some(count) = place {
+        *count += 1;
+    }
 }
 
 /// A datagram that was sent so shortly before a failure may be lost by it.
@@ -228,8 +254,11 @@ mod tests {
         }
     }
 
-    const MOMENTS: Moments =
-        Moments { hurt: Instant::from_nanos(100_000_000), mended: Instant::from_nanos(300_000_000) };
+    const MOMENTS: Moments = Moments {
+        hurt: Instant::from_nanos(100_000_000),
+        mended: Instant::from_nanos(300_000_000),
+        left: None,
+    };
 
     #[test]
     fn a_gap_is_what_is_beyond_the_spacing_and_belongs_to_its_time() {
@@ -249,6 +278,24 @@ mod tests {
         assert_eq!((both.flows_hurt, both.lost, both.lost_elsewhere), (1, 2, 25));
         let all = direction("a -> b", &report, &[vec![0], vec![]], &[], MOMENTS);
         assert_eq!((all.lost, all.lost_elsewhere, all.flows_hurt), (27, 0, 2));
+    }
+
+    #[test]
+    fn what_is_lost_on_a_channel_that_was_left_counts_apart() {
+        let report = report(vec![flow(200, 100..150), flow(200, 200..204)]);
+        let homes = [vec![0], vec![1]];
+        let seen = |left| direction("a -> b", &report, &homes, &[0], Moments { left, ..MOMENTS });
+        assert_eq!(
+            [None, Some(at(140)), Some(at(160))].map(|left| seen(left).lost_left),
+            [None, Some(5), Some(0)]
+        );
+        assert_eq!((seen(Some(at(140))).lost, seen(Some(at(140))).lost_elsewhere), (25, 2));
+    }
+
+    #[test]
+    fn losses_are_counted_in_pieces_of_the_time_they_were_sent_at() {
+        let report = report(vec![flow(10, 4..8), flow(10, 6..7)]);
+        assert_eq!(losses(&report, at(1), MS * 4, 3), [1, 2, 0]);
     }
 
     #[test]

@@ -9,16 +9,24 @@
 //!
 //! Budgets are for a machine whose timers are on time. They grow with the lateness that was measured before the first
 //! act and that was seen during each, and with the silences before anything was broken ([`budget`]); all are printed.
-//! The exit code is 0 only within budgets.
+//! The exit code is 0 only within budgets. Of several runs each is held to them, and the middle one is shown ([`median`]).
 //!
-//! To add an act: a name in [`act::Act`], what it breaks and mends, what it may cost. Acts that need what the gateways
-//! cannot do yet are left out of the [`act::PROGRAMME`].
+//! Loss makes no silence, so it takes a measurement to find it: that act goes on until both gateways have left the channel
+//! because of its quality, and shows what was lost before and after that.
+//!
+//! Who joins the sites is a [`Contender`]: our gateways here ([`Quadspans`]), and what other people use in
+//! `benches/theatre`, with the same acts, wires, flows and arithmetic.
+//!
+//! To add an act: a name in [`act::Act`], what it breaks and mends, what it may cost.
 
 mod act;
 mod budget;
+mod contender;
 mod measure;
+mod median;
 mod outcome;
 mod plot;
+mod quadspans;
 mod report;
 mod stage;
 
@@ -28,14 +36,21 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 pub use self::act::Act;
-use self::outcome::Evening;
-use self::stage::Stage;
+pub use self::contender::Contender;
+pub use self::measure::Direction;
+pub use self::median::{Counts, Median, Times, medians, table as median_table};
+pub use self::outcome::{Evening, Scene, table};
+pub use self::plot::Plot;
+pub use self::quadspans::Quadspans;
+pub use self::stage::{CHANNEL_MTU, CHANNELS, PATIENCE, Stage};
 use super::Options;
+pub use super::detect::Noticed;
 use super::outcome::{check_table, short};
-use super::talk::Talk;
-use super::timers::usual_lateness;
+use super::standing::Mode;
+pub use super::talk::Talk;
+pub use super::timers::usual_lateness;
 use crate::clock;
-use crate::lab::Stop;
+use crate::lab::{Stop, WiredSites};
 
 /// Plays all acts, once with each mode. To be called inside the process's own namespaces.
 pub(super) fn run(options: &Options, talk: Talk, stop: &Stop) -> ExitCode {
@@ -62,16 +77,45 @@ pub(super) fn run(options: &Options, talk: Talk, stop: &Stop) -> ExitCode {
 }
 
 fn play_all(options: &Options, talk: Talk, stop: &Stop, evening: &mut Evening) -> anyhow::Result<()> {
-    let programme = if options.acts.is_empty() { act::PROGRAMME } else { &options.acts };
-    for &mode in &options.mode {
-        let mut stage = Stage::build(mode, talk, stop)?;
-        for &act in programme {
+    let program = std::env::current_exe().context("looking for this program")?;
+    let acts = if options.acts.is_empty() { Act::PROGRAMME } else { &options.acts };
+    for run in 1..=options.runs {
+        if options.runs > 1 {
+            talk.step(format_args!("run {run} of {}", options.runs));
+        }
+        for &mode in &options.mode {
+            let cast = |measured| Quadspans::start(&program, mode, measured, run.into());
+            play_acts((mode, run), acts, cast, (talk, stop), evening)?;
+        }
+    }
+    Ok(())
+}
+
+/// Plays the acts with a cast that comes with its sites, and adds them to the evening. Those that need measured paths have a
+/// cast of their own, so that the others do not also show what a measurement makes of a busy machine.
+///
+/// # Errors
+/// When an act cannot be played to its end; the cast's logs stay then.
+pub fn play_acts<C: Contender>(
+    (mode, run): (Mode, u16),
+    acts: &[Act],
+    cast: impl Fn(bool) -> anyhow::Result<(C, WiredSites)>,
+    (talk, stop): (Talk, &Stop),
+    evening: &mut Evening,
+) -> anyhow::Result<()> {
+    for measured in [false, true] {
+        let acts: Vec<Act> = acts.iter().copied().filter(|act| act.is_measured() == measured).collect();
+        if acts.is_empty() {
+            continue;
+        }
+        let mut stage = Stage::ready(mode, cast(measured)?, talk, stop)?;
+        for act in acts {
             let scene = stage.play(act, evening.lateness());
             let scene = scene.with_context(|| format!("{} with {}", act.title(), mode.word()));
             match scene {
-                Ok(scene) => evening.add(scene),
+                Ok(scene) => evening.add(Scene { run, ..scene }),
                 Err(error) => {
-                    talk.block(format_args!("the gateways' logs are in {}", stage.keep_logs().display()));
+                    talk.block(format_args!("the logs are in {}", stage.keep_logs().display()));
                     return Err(error);
                 }
             }
@@ -84,7 +128,14 @@ fn show(talk: Talk, evening: &Evening) {
     if evening.scenes.is_empty() {
         return;
     }
-    talk.block(format_args!("\n{}\n", outcome::table(&evening.scenes)));
+    talk.block(format_args!("\n{}\n", table(&evening.scenes)));
+    if !evening.medians.is_empty() {
+        let runs = evening.scenes.iter().map(|scene| scene.run).max().unwrap_or(1);
+        talk.block(format_args!(
+            "medians of {runs} runs, and in brackets the worst:\n\n{}\n",
+            median_table(&evening.medians)
+        ));
+    }
     talk.block(check_table(evening.verdict.checks(), |ok| talk.outcome(ok)));
     let checks = evening.verdict.checks().len();
     let failed: Vec<&str> = evening.verdict.failed().map(|check| check.name.as_str()).collect();

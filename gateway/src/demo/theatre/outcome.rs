@@ -9,12 +9,13 @@ use super::super::outcome::{grouped, short};
 use super::super::standing::Mode;
 use super::super::verdict::Verdict;
 use super::act::Act;
-use super::measure::{Direction, seconds};
+use super::measure::{Direction, maybe_seconds, seconds};
+use super::median::{Median, medians};
 use super::plot::Plot;
 
 /// The document of `demo --failover --json`. Times are in seconds.
 #[derive(Debug, Serialize)]
-pub(super) struct Evening {
+pub struct Evening {
     /// `v1`.
     pub api: &'static str,
     /// `Failover`.
@@ -29,14 +30,19 @@ pub(super) struct Evening {
     pub timer_lateness: f64,
     /// The acts.
     pub scenes: Vec<Scene>,
+    /// The middle of several runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub medians: Vec<Median>,
     /// The checks.
     #[serde(rename = "checks")]
-    pub verdict: Verdict,
+    pub(super) verdict: Verdict,
 }
 
 /// One act, played.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Scene {
+pub struct Scene {
+    /// In which run, from 1 on.
+    pub run: u16,
     /// Which.
     pub act: Act,
     /// For people.
@@ -49,6 +55,12 @@ pub(super) struct Scene {
     /// the channel was safe to work on.
     #[serde(serialize_with = "maybe_seconds")]
     pub detected: Option<Duration>,
+    /// How long that may take; nothing where nobody has to find anything.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub detection_budget: Option<Duration>,
+    /// From mending until everything was as before.
+    #[serde(serialize_with = "seconds")]
+    pub back: Duration,
     /// What the gateways said.
     pub reasons: Vec<String>,
     /// The latest that a timer was during the act.
@@ -68,14 +80,10 @@ pub(super) struct Scene {
     pub plots: Vec<Plot>,
 }
 
-#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-fn maybe_seconds<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_secs_f64()).serialize(to)
-}
-
 impl Evening {
     /// Nothing played yet, on a machine whose timers usually are so late.
-    pub(super) fn new(lateness: Duration) -> Self {
+    #[must_use]
+    pub fn new(lateness: Duration) -> Self {
         Self {
             api: "v1",
             kind: "Failover",
@@ -84,17 +92,19 @@ impl Evening {
             elapsed: 0.0,
             timer_lateness: lateness.as_secs_f64(),
             scenes: Vec::new(),
+            medians: Vec::new(),
             verdict: Verdict::default(),
         }
     }
 
     /// How late timers usually are.
-    pub(super) fn lateness(&self) -> Duration {
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
         Duration::from_secs_f64(self.timer_lateness)
     }
 
     /// Adds an act and checks its budgets.
-    pub(super) fn add(&mut self, scene: Scene) {
+    pub fn add(&mut self, scene: Scene) {
         check_detection(&scene, &mut self.verdict);
         for direction in &scene.directions {
             check(&scene, direction, &mut self.verdict);
@@ -103,34 +113,36 @@ impl Evening {
     }
 
     /// All is played.
-    pub(super) fn conclude(&mut self, elapsed: Duration) {
+    pub fn conclude(&mut self, elapsed: Duration) {
         self.elapsed = elapsed.as_secs_f64();
+        if self.scenes.iter().any(|scene| scene.run > 1) {
+            self.medians = medians(&self.scenes);
+        }
         self.ok = self.error.is_none() && self.verdict.holds();
     }
 }
 
 /// A failure that nobody noticed was not survived: traffic came back because it was mended.
 fn check_detection(scene: &Scene, verdict: &mut Verdict) {
-    let (claim, budget) = match scene.act {
-        Act::KillAndRestart => return,
-        Act::Drain => ("safe to work on", DRAINED_WITHIN),
-        Act::LinkDown | Act::BlackHole | Act::Lossy | Act::ThreeOfFour => {
-            ("found by both gateways", scene.gap_budget)
-        }
-    };
+    let Some(budget) = scene.detection_budget else { return };
+    let claim = if scene.act.is_planned() { "safe to work on" } else { "found by both gateways" };
     let found = scene.detected.map_or_else(|| "never".to_owned(), short);
     let wanted = format!("at most {}", short(budget));
     let ok = scene.detected.is_some_and(|after| after <= budget);
-    let name = format!("{} ({}): {claim}", scene.title, scene.mode.word());
-    verdict.check(&name, ok, found, wanted);
+    verdict.check(&format!("{}: {claim}", scene.name()), ok, found, wanted);
 }
 
-/// How long a drain may take: traffic moves at once, and a second without any shows that it has.
-const DRAINED_WITHIN: Duration = Duration::from_secs(5);
+impl Scene {
+    /// The act and its mode, and the run where there are several.
+    pub(super) fn name(&self) -> String {
+        let run = if self.run > 1 { format!(", run {}", self.run) } else { String::new() };
+        format!("{} ({}{run})", self.title, self.mode.word())
+    }
+}
 
 /// What an act promises for one direction.
 fn check(scene: &Scene, seen: &Direction, verdict: &mut Verdict) {
-    let name = |claim: &str| format!("{} ({}), {}: {claim}", scene.title, scene.mode.word(), seen.way);
+    let name = |claim: &str| format!("{}, {}: {claim}", scene.name(), seen.way);
     verdict.check(
         &name("longest silence"),
         seen.gap <= scene.gap_budget,
@@ -140,6 +152,12 @@ fn check(scene: &Scene, seen: &Direction, verdict: &mut Verdict) {
     verdict.none(&name("twice or damaged"), seen.duplicated.saturating_add(seen.damaged));
     if scene.act.loses_nothing(scene.mode) {
         verdict.at_most(&name("lost"), seen.lost, scene.lost_budget);
+    }
+    if scene.act.is_measured() {
+        let lost = seen.lost_left.unwrap_or(u64::MAX);
+        let found = seen.lost_left.map_or_else(|| "it was not left".to_owned(), |lost| lost.to_string());
+        let wanted = format!("at most {}", scene.lost_budget);
+        verdict.check(&name("lost when it had been left"), lost <= scene.lost_budget, found, wanted);
     }
     verdict.at_most(&name("lost after it was mended"), seen.lost_after, scene.lost_budget);
     let some = seen.flows_hurt > 0;
@@ -151,7 +169,8 @@ fn check(scene: &Scene, seen: &Direction, verdict: &mut Verdict) {
 }
 
 /// The acts as a table, a row for each direction.
-pub(super) fn table(scenes: &[Scene]) -> String {
+#[must_use]
+pub fn table(scenes: &[Scene]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(HEADER);
@@ -167,13 +186,23 @@ pub(super) fn table(scenes: &[Scene]) -> String {
 }
 
 /// What the columns of [`row`] are.
-pub(super) const HEADER: [&str; 9] =
-    ["ACT", "WAY", "DETECTED", "SILENT", "BUDGET", "LOST", "TWICE", "OUT OF ORDER", "FLOWS HIT"];
+pub(super) const HEADER: [&str; 10] = [
+    "ACT",
+    "WAY",
+    "DETECTED",
+    "SILENT",
+    "BUDGET",
+    "LOST",
+    "TWICE",
+    "OUT OF ORDER",
+    "FLOWS HIT",
+    "WELL AFTER",
+];
 
 /// A direction of an act in words.
-pub(super) fn row(scene: &Scene, seen: &Direction) -> [String; 9] {
+pub(super) fn row(scene: &Scene, seen: &Direction) -> [String; 10] {
     [
-        format!("{} ({})", scene.title, scene.mode.word()),
+        scene.name(),
         seen.way.to_owned(),
         scene.detected.map_or_else(|| "-".to_owned(), short),
         short(seen.gap),
@@ -182,6 +211,7 @@ pub(super) fn row(scene: &Scene, seen: &Direction) -> [String; 9] {
         grouped(seen.duplicated),
         grouped(seen.reordered),
         format!("{} of {}", seen.flows_hurt, seen.flows),
+        short(scene.back),
     ]
 }
 
@@ -202,11 +232,14 @@ pub(super) mod tests {
             ..Direction::default()
         };
         Scene {
+            run: 1,
             act: Act::LinkDown,
             title: Act::LinkDown.title(),
             mode: Mode::Ecmp,
             at: "2026-11-22T04:07:54Z".to_owned(),
             detected: Some(Duration::from_micros(700)),
+            detection_budget: Some(Duration::from_millis(5)),
+            back: Duration::from_millis(1200),
             reasons: vec!["a/blue/ch1: no_carrier".to_owned()],
             lateness: Duration::ZERO,
             gap_budget: Duration::from_millis(5),
@@ -246,6 +279,30 @@ pub(super) mod tests {
             evening.conclude(Duration::ZERO);
             assert_eq!(evening.ok, ok, "{act:?} {lost}");
         }
+    }
+
+    #[test]
+    fn a_lossy_channel_must_have_been_left_and_lose_nothing_then() {
+        for (lost_left, ok) in [(Some(2), true), (Some(3), false), (None, false)] {
+            let mut evening = Evening::new(Duration::ZERO);
+            let mut scene = Scene { act: Act::Lossy, ..scene(1, 0) };
+            scene.directions[0].lost_left = lost_left;
+            evening.add(scene);
+            evening.conclude(Duration::ZERO);
+            assert_eq!(evening.ok, ok, "{lost_left:?}");
+        }
+    }
+
+    #[test]
+    fn several_runs_have_medians_and_each_is_held_to_its_budget() {
+        let mut evening = Evening::new(Duration::ZERO);
+        for (run, gap) in [(1, 4), (2, 9), (3, 5)] {
+            evening.add(Scene { run, ..scene(gap, 0) });
+        }
+        evening.conclude(Duration::ZERO);
+        assert!(!evening.ok && evening.verdict.failed().all(|check| check.name.contains("ecmp, run 2")));
+        let [median] = evening.medians.as_slice() else { panic!("one act in one mode") };
+        assert_eq!([median.silent.median, median.silent.most].map(|time| time.as_millis()), [5, 9]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::outcome::short;
+use super::median;
 use super::outcome::{Evening, HEADER, Scene, row};
 
 /// The whole page.
@@ -21,7 +22,19 @@ pub(super) fn page(evening: &Evening) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "<p class=\"bad\">It ended early: {}</p>", escape(error));
     }
-    page.push_str(&results(&evening.scenes));
+    if !evening.medians.is_empty() {
+        page.push_str("<h2>Medians of all runs, and in brackets the worst</h2>\n");
+        let rows = evening.medians.iter().map(|one| ("", median::row(one)));
+        page.push_str(&table(median::HEADER, rows));
+        page.push_str("<h2>Each run</h2>\n");
+    }
+    let rows = evening.scenes.iter().flat_map(|scene| {
+        scene.directions.iter().map(move |seen| {
+            let class = if seen.gap <= scene.gap_budget { "good" } else { "bad" };
+            (class, row(scene, seen))
+        })
+    });
+    page.push_str(&table(HEADER, rows));
     evening.scenes.iter().for_each(|scene| page.push_str(&section(scene)));
     page.push_str(&checks(evening));
     page.push_str(EXPLANATION);
@@ -29,17 +42,17 @@ pub(super) fn page(evening: &Evening) -> String {
     page
 }
 
-fn results(scenes: &[Scene]) -> String {
+fn table<'a, const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = (&'a str, [String; N])>,
+) -> String {
     let mut html = "<table><thead><tr>".to_owned();
-    html.extend(HEADER.iter().map(|name| format!("<th>{}</th>", name.to_lowercase())));
+    html.extend(header.iter().map(|name| format!("<th>{}</th>", name.to_lowercase())));
     html.push_str("</tr></thead><tbody>\n");
-    for scene in scenes {
-        for seen in &scene.directions {
-            let class = if seen.gap <= scene.gap_budget { "good" } else { "bad" };
-            let cells: String =
-                row(scene, seen).iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            let _ = writeln!(html, "<tr class=\"{class}\">{cells}</tr>");
-        }
+    for (class, row) in rows {
+        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(html, "<tr class=\"{class}\">{cells}</tr>");
     }
     html.push_str("</tbody></table>\n");
     html
@@ -47,9 +60,8 @@ fn results(scenes: &[Scene]) -> String {
 
 fn section(scene: &Scene) -> String {
     let mut html = format!(
-        "<section><h2>{} ({})</h2>\n<p>{}; {}. Timers were up to {} late; a flow sends every {}.</p>\n",
-        escape(scene.title),
-        scene.mode.word(),
+        "<section><h2>{}</h2>\n<p>{}; {}. Timers were up to {} late; a flow sends every {}.</p>\n",
+        escape(&scene.name()),
         escape(&scene.at),
         if scene.reasons.is_empty() {
             "no gateway said anything".to_owned()
@@ -64,7 +76,7 @@ fn section(scene: &Scene) -> String {
         let step = short(plot.step);
         let _ = writeln!(
             html,
-            "<figure>{}<figcaption>{caption}: arrivals per {step}, by the channel that flows had before</figcaption>\
+            "<figure>{}<figcaption>{caption}: arrivals per {step}, by the channel that flows had before, and losses on a scale of their own</figcaption>\
              </figure>",
             plot.svg()
         );
@@ -104,15 +116,18 @@ th,td{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #8884}
 p.good,tr.good td:first-child{color:var(--good)}p.bad,tr.bad td{color:var(--bad)}
 figure{margin:1rem 0}figcaption{font-size:.85rem;opacity:.8}
 svg{width:100%;height:auto}svg rect{fill:var(--bar)}svg text{font-size:11px;fill:var(--ink)}
-svg line{stroke-width:1.5}svg .hurt{stroke:var(--bad)}svg .mended{stroke:var(--good)}
-svg text.hurt{stroke:none;fill:var(--bad)}svg text.mended{stroke:none;fill:var(--good)}svg text.end{text-anchor:end}
+svg rect.lost{fill:var(--bad)}
+svg line{stroke-width:1.5}svg .hurt{stroke:var(--bad)}svg .mended{stroke:var(--good)}svg .left{stroke:var(--ink)}
+svg text.hurt{stroke:none;fill:var(--bad)}svg text.mended{stroke:none;fill:var(--good)}svg text.left{stroke:none}
+svg text.end{text-anchor:end}
 ";
 
 const EXPLANATION: &str = "<h2>How it was measured</h2>
 <p>Each direction has its own flows of numbered datagrams, sent at a fixed rate; the receiving kernel stamps each
 arrival. <b>Silent</b> is the longest time between two arrivals of one flow, minus the time after which that flow sent
 its next datagram. <b>Detected</b> is when the later of the two gateways logged that it took the first channel out of
-use; of a drain, when the channel was safe to work on. <b>Flows hit</b> are those that went over a broken channel, as the wires saw by the lengths of the encrypted frames.
+use; of a drain, when the channel was safe to work on; of a lossy channel, when its quality, measured in windows of a
+second, was bad. <b>Well after</b> is the time from mending until everything was as before. <b>Flows hit</b> are those that went over a broken channel, as the wires saw by the lengths of the encrypted frames.
 </p>
 ";
 
@@ -131,14 +146,26 @@ mod tests {
             way: "a -> b",
             step: Duration::from_millis(1),
             hurt: Duration::ZERO,
+            left: None,
             mended: None,
             rows: vec![("ch1".to_owned(), vec![1])],
+            lost: vec![1],
         };
         evening.add(Scene { plots: vec![plot], ..scene(6, 0) });
+        evening.add(Scene { run: 2, ..scene(1, 0) });
         evening.error = Some("a <b> & c".to_owned());
         evening.conclude(Duration::ZERO);
         let page = page(&evening);
-        for part in ["not within its budgets", "a &lt;b&gt; &amp; c", "<svg", "a -&gt; b", "FAILED"] {
+        let parts = [
+            "not within its budgets",
+            "a &lt;b&gt; &amp; c",
+            "<svg",
+            "a -&gt; b",
+            "FAILED",
+            "Medians",
+            "run 2",
+        ];
+        for part in parts {
             assert!(page.contains(part), "{part} is missing");
         }
         for elsewhere in ["http", "src=", "href=", "url(", "@import", "<script"] {

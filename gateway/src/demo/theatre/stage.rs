@@ -1,25 +1,23 @@
 //! The two sites on their wires, and an act from its first datagram to its numbers.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use net::Instant;
 
-use super::super::detect;
+use super::super::detect::Noticed;
 use super::super::flows::options;
-use super::super::gateway::Gateway;
 use super::super::outcome::short;
-use super::super::routing::active;
-use super::super::site::{Plan, SiteFiles};
 use super::super::standing::Mode;
 use super::super::story::{H_A4, H_A6, H_B4, H_B6};
 use super::super::talk::Talk;
 use super::super::timers::{TimerLog, TimerWatch};
 use super::act::Act;
 use super::budget;
-use super::measure::{Direction, Home, Moments, arrivals, direction, homes};
+use super::contender::Contender;
+use super::measure::{Direction, Moments, direction, homes};
 use super::outcome::Scene;
 use super::plot::Plot;
 use crate::clock;
@@ -27,15 +25,14 @@ use crate::lab::traffic::ping::{PingOptions, ping};
 use crate::lab::traffic::udp::{UdpOptions, UdpReport, UdpRun};
 use crate::lab::{Stop, WiredSites};
 
-/// Two sites, with their gateways running.
-pub(super) struct Stage {
+/// Two sites, joined by a contender that runs.
+pub struct Stage<C> {
     mode: Mode,
     talk: Talk,
     stop: Stop,
-    /// Before the sites, so that they end while their namespaces are there.
-    gateways: Vec<Gateway>,
+    /// Before the sites, so that it ends while its namespaces are there.
+    contender: C,
     sites: WiredSites,
-    files: SiteFiles,
 }
 
 /// Frames by length, channel by channel, that went from A to B and from B to A.
@@ -43,42 +40,48 @@ type Passed = [Vec<Vec<u64>>; 2];
 
 /// What an act left behind.
 struct Traces {
-    at: Moments,
+    hurt: Instant,
+    mended: Instant,
     wall: SystemTime,
     timers: TimerLog,
     /// What passed before the failure.
     passed: Passed,
     /// How long it took until a drained channel was safe.
     drained: Option<Duration>,
-    noticed: Vec<(char, Vec<detect::Noticed>)>,
+    /// From mending until all was as before.
+    back: Duration,
+    noticed: Vec<(char, Vec<Noticed>)>,
     reports: [(UdpOptions, UdpReport); 2],
 }
 
-impl Stage {
-    /// Builds the sites, starts the gateways, and waits until everybody reaches everybody.
-    pub(super) fn build(mode: Mode, talk: Talk, stop: &Stop) -> anyhow::Result<Self> {
-        let sites = WiredSites::build(CHANNELS, CHANNEL_MTU, SEED)?;
-        let plan = Plan { mode, channels: CHANNELS, channel_mtu: CHANNEL_MTU, next_key_after: None };
-        let files = SiteFiles::write(plan).context("writing the sites' files")?;
-        let mut gateways = Vec::new();
-        for site in &files.sites {
-            gateways.push(Gateway::start(sites.lab(), site)?);
-        }
-        let mut stage = Self { mode, talk, stop: stop.clone(), gateways, sites, files };
-        stage.wait_well()?;
+impl<C: Contender> Stage<C> {
+    /// Waits until everybody reaches everybody.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn ready(
+        mode: Mode,
+        (contender, sites): (C, WiredSites),
+        talk: Talk,
+        stop: &Stop,
+    ) -> anyhow::Result<Self> {
+        let mut stage = Self { mode, talk, stop: stop.clone(), contender, sites };
+        stage.contender.wait_well(mode, stage.sites.lab(), stop)?;
         stage.wait_reachable()?;
         talk.step(format_args!("two sites, {CHANNELS} channels over our own wires, {}", mode.word()));
         Ok(stage)
     }
 
     /// The directory of the logs, which stays.
-    pub(super) fn keep_logs(&mut self) -> &Path {
-        self.files.keep_logs();
-        self.files.directory()
+    pub fn keep_logs(&mut self) -> PathBuf {
+        self.contender.keep_logs()
     }
 
-    /// Plays one act.
-    pub(super) fn play(&mut self, act: Act, usual: Duration) -> anyhow::Result<Scene> {
+    /// Plays one act. Timers `usual`ly are so late on this machine.
+    ///
+    /// # Errors
+    /// When it cannot be played to its end.
+    pub fn play(&mut self, act: Act, usual: Duration) -> anyhow::Result<Scene> {
         let traces = self.perform(act)?;
         let names: Vec<&str> = self.sites.channels().iter().map(String::as_str).collect();
         let broken: Vec<usize> = names
@@ -88,12 +91,17 @@ impl Stage {
             .collect();
         let mut directions = Vec::new();
         let mut plots = Vec::new();
-        for ((way, passed), (options, report)) in
-            ["a -> b", "b -> a"].into_iter().zip(&traces.passed).zip(&traces.reports)
+        for ((way, from), (passed, (options, report))) in
+            [("a -> b", 'a'), ("b -> a", 'b')].into_iter().zip(traces.passed.iter().zip(&traces.reports))
         {
             let homes = homes(options, passed);
-            let seen = direction(way, report, &homes, &broken, traces.at);
-            plots.push(plot(way, &names, report, &homes, traces.at, seen.gap));
+            let at = Moments {
+                hurt: traces.hurt,
+                mended: traces.mended,
+                left: self.left(act, from, &traces.noticed).map(|after| traces.hurt.after(after)),
+            };
+            let seen = direction(way, report, &homes, &broken, at);
+            plots.push(Plot::around(&seen, &names, (report, &homes), at));
             directions.push(seen);
         }
         let scene = self.scene(act, usual, &traces, directions, plots);
@@ -116,39 +124,78 @@ impl Stage {
         let wall = clock::wall();
         let hurt = clock::now();
         let drained = self.hurt(act)?;
+        self.wait_left(act, wall)?;
         self.pause(act.lasts())?;
-        let noticed = self.noticed(wall);
+        let noticed = self.noticed(act, wall);
         let mended = clock::now();
-        self.mend(act)?;
+        let well = self.mend(act);
+        let mut took = clock::now().since(mended);
         self.pause(AFTER)?;
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
-        let at = Moments { hurt, mended };
-        Ok(Traces { at, wall, timers: timers.stop(), passed, drained, noticed, reports: [there, back] })
+        if let Err(error) = well {
+            // A machine that cannot carry the flows loses some everywhere, which a measurement finds bad, and rightly.
+            if !act.is_measured() {
+                return Err(error);
+            }
+            self.contender.wait_well(self.mode, self.sites.lab(), &self.stop)?;
+            took = clock::now().since(mended);
+        }
+        Ok(Traces {
+            hurt,
+            mended,
+            wall,
+            timers: timers.stop(),
+            passed,
+            drained,
+            back: took,
+            noticed,
+            reports: [there, back],
+        })
     }
 
     /// Breaks what the act breaks. Where it asks before: how long it took until that was safe.
     fn hurt(&mut self, act: Act) -> anyhow::Result<Option<Duration>> {
         let mut drained = None;
-        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
-            for channel in act.channels(self.mode) {
-                drained = Some(gateway.drain(channel, PATIENCE, &self.stop)?);
-            }
+        for channel in act.channels(self.mode).iter().filter(|_| act.is_planned()) {
+            drained = Some(self.contender.drain(channel, self.sites.lab(), &self.stop)?);
         }
         act.hurt(self.mode, &self.sites)?;
         if let Some(site) = act.kills() {
-            self.kill_and_start(site)?;
+            self.contender.kill_and_start(site, self.sites.lab())?;
         }
         Ok(drained)
+    }
+
+    /// Where only a measurement finds what is broken: until it has, for as long as that may take at most.
+    fn wait_left(&self, act: Act, since: SystemTime) -> anyhow::Result<()> {
+        if !act.is_measured() {
+            return Ok(());
+        }
+        if !self.contender.measures() {
+            return self.pause(act.found_within().unwrap_or_default());
+        }
+        // What does not come shows in the numbers.
+        let _found = self.stop.poll(PATIENCE, STEP, || {
+            let noticed = self.noticed(act, since);
+            noticed.iter().all(|(site, _)| self.left(act, *site, &noticed).is_some())
+        });
+        Ok(())
+    }
+
+    /// When a site had left the channel that it measured, after the failure.
+    fn left(&self, act: Act, site: char, noticed: &[(char, Vec<Noticed>)]) -> Option<Duration> {
+        let (_, all) = noticed.iter().find(|(one, _)| *one == site && act.is_measured())?;
+        all.iter().rev().find(|one| one.measured).map(|one| one.after)
     }
 
     /// Mends it, and waits until all is as before.
     fn mend(&mut self, act: Act) -> anyhow::Result<()> {
         act.mend(self.mode, &self.sites)?;
-        if let Some(gateway) = self.gateways.first().filter(|_| act.is_planned()) {
-            act.channels(self.mode).iter().try_for_each(|channel| gateway.undrain(channel))?;
+        for channel in act.channels(self.mode).iter().filter(|_| act.is_planned()) {
+            self.contender.undrain(channel, self.sites.lab())?;
         }
-        self.wait_well()
+        self.contender.wait_well(self.mode, self.sites.lab(), &self.stop)
     }
 
     fn scene(
@@ -160,27 +207,32 @@ impl Stage {
         plots: Vec<Plot>,
     ) -> Scene {
         // The later of the gateways that live decides when both directions are moved.
-        let lives = |(site, _): &&(char, Vec<detect::Noticed>)| Some(*site) != act.kills();
-        let first = |(_, all): &(char, Vec<detect::Noticed>)| all.first().map(|one| one.after);
+        let lives = |(site, _): &&(char, Vec<Noticed>)| Some(*site) != act.kills();
+        let first = |(_, all): &(char, Vec<Noticed>)| all.first().map(|one| one.after);
         let all: Option<Vec<Duration>> = traces.noticed.iter().filter(lives).map(first).collect();
         let detected = traces.drained.or_else(|| all.and_then(|all| all.into_iter().max()));
         let reasons = traces.noticed.iter().flat_map(|(site, all)| {
             all.iter().map(move |one| format!("{site}/{}: {}", one.attachment, one.why))
         });
-        // What is planned has no moment: all of it counts.
-        let until = if act.is_planned() { traces.at.mended } else { traces.at.hurt.after(AFTERMATH) };
-        let starved = traces.timers.latest(traces.at.hurt, until);
+        // What is planned or measured has no moment: all of it counts.
+        let long = act.is_planned() || act.is_measured();
+        let until = if long { traces.mended } else { traces.hurt.after(AFTERMATH) };
+        let starved = traces.timers.latest(traces.hurt, until);
         let noise = directions.iter().map(|seen| seen.gap_before).max().unwrap_or_default();
         let ever = traces.timers.latest(Instant::ZERO, Instant::FAR_FUTURE);
+        let allowed = |base| budget::gap(base, usual, starved, noise);
         Scene {
+            run: 1,
             act,
             title: act.title(),
             mode: self.mode,
             at: jiff::Timestamp::try_from(traces.wall).unwrap_or_default().to_string(),
             detected,
+            detection_budget: act.found_within().map(allowed),
+            back: traces.back,
             reasons: reasons.collect(),
             lateness: ever,
-            gap_budget: budget::gap(act.longest_gap(), usual, starved, noise),
+            gap_budget: allowed(act.longest_gap()),
             lost_budget: budget::lost(RATE, ever),
             spacing: Duration::from_secs(1) * u32::from(FLOWS) / RATE,
             directions,
@@ -199,14 +251,16 @@ impl Stage {
         ));
         for seen in &scene.directions {
             self.talk.step(format_args!(
-                "  {}: silent for {} (before: {}), {} lost of {}, {} twice, {} out of order",
+                "  {}: silent for {} (before: {}), {} lost of {}, {} twice, {} out of order{}",
                 seen.way,
                 short(seen.gap),
                 short(seen.gap_before),
                 seen.lost,
                 seen.sent,
                 seen.duplicated,
-                seen.reordered
+                seen.reordered,
+                seen.lost_left
+                    .map_or_else(String::new, |lost| format!("; {lost} lost when it had been left"))
             ));
         }
         if let Some(plot) = scene.plots.first() {
@@ -214,41 +268,20 @@ impl Stage {
         }
     }
 
-    fn kill_and_start(&mut self, letter: char) -> anyhow::Result<()> {
-        for gateway in self.gateways.iter_mut().filter(|gateway| gateway.site().letter == letter) {
-            let site = gateway.site().clone();
-            gateway.kill()?;
-            *gateway = Gateway::start(self.sites.lab(), &site)?;
-        }
-        Ok(())
-    }
-
     fn passed(&self) -> anyhow::Result<Passed> {
         let (there, back) = self.sites.lanes()?.into_iter().map(|[a, b]| (a.lengths, b.lengths)).unzip();
         Ok([there, back])
     }
 
-    fn noticed(&self, since: SystemTime) -> Vec<(char, Vec<detect::Noticed>)> {
-        let of = |gateway: &Gateway| {
-            let site = gateway.site();
-            (site.letter, detect::noticed(&site.log, since))
+    /// What the act's failure has to do with: a measurement that turns bad while something else is broken is not its story.
+    fn noticed(&self, act: Act, since: SystemTime) -> Vec<(char, Vec<Noticed>)> {
+        let mut noticed = self.contender.noticed(since);
+        let channels = act.channels(self.mode);
+        let counts = |one: &Noticed| {
+            !one.measured || act.is_measured() && channels.iter().any(|channel| one.is_on(channel))
         };
-        self.gateways.iter().map(of).collect()
-    }
-
-    /// Until everything is as at the beginning of an act.
-    fn wait_well(&mut self) -> anyhow::Result<()> {
-        for gateway in &mut self.gateways {
-            gateway.wait_live(CHANNELS.into(), PATIENCE, &self.stop)?;
-            gateway.wait_ways(CHANNELS.into(), PATIENCE, &self.stop)?;
-        }
-        for gateway in self.gateways.iter().filter(|_| self.mode == Mode::ActiveStandby) {
-            let active = || active(&gateway.site().socket).is_ok_and(|active| active == MOST_PREFERRED);
-            if !self.stop.poll(PATIENCE, STEP, active) {
-                bail!("site {} does not go back to {MOST_PREFERRED}", gateway.site().letter);
-            }
-        }
-        Ok(())
+        noticed.iter_mut().for_each(|(_, all)| all.retain(counts));
+        noticed
     }
 
     /// Until all hosts have answers, so that no act begins with somebody looking for an address.
@@ -282,41 +315,18 @@ fn since(now: Passed, begin: &Passed) -> Passed {
     ]
 }
 
-/// Arrivals around the failure, close enough that its gap can be seen.
-fn plot(
-    way: &'static str,
-    names: &[&str],
-    report: &UdpReport,
-    homes: &[Home],
-    at: Moments,
-    gap: Duration,
-) -> Plot {
-    let span = gap.saturating_mul(4).clamp(SHORTEST_PLOT, LONGEST_PLOT);
-    let step = (span / PIECES).max(Duration::from_nanos(1));
-    let lead = span / 4;
-    let from = Instant::ZERO.after(at.hurt.since(Instant::ZERO.after(lead)));
-    let pieces = usize::try_from(PIECES).unwrap_or_default();
-    let name =
-        |home: Home| home.iter().filter_map(|place| names.get(*place).copied()).collect::<Vec<_>>().join("+");
-    let rows = arrivals(report, homes, from, step, pieces);
-    let rows = rows.into_iter().map(|(home, row)| (name(home), row)).collect();
-    let mended = at.mended.since(from);
-    Plot { way, step, hurt: at.hurt.since(from), mended: (mended < span).then_some(mended), rows }
-}
-
-const CHANNELS: u8 = 4;
-/// As in the demo.
-const CHANNEL_MTU: u32 = 1600;
-const SEED: u64 = 1;
+/// Channels between the sites.
+pub const CHANNELS: u8 = 4;
+/// Octets of payload in a frame on them; as in the demo.
+pub const CHANNEL_MTU: u32 = 1600;
+/// How long anything may take to become well.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Flows each way; enough that every channel has some.
 const FLOWS: u16 = 24;
 /// Datagrams per second each way: a datagram of each flow every 3 ms.
 const RATE: u32 = 8000;
 const PORT: u16 = 7000;
-/// With `active-standby`, the channel that carries everything as long as it can.
-const MOST_PREFERRED: &str = "ch1";
 const STEP: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(10);
 const A_LITTLE: Duration = Duration::from_millis(200);
 /// Until flows have found their way.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -324,8 +334,3 @@ const BEFORE: Duration = Duration::from_millis(500);
 const AFTER: Duration = Duration::from_millis(500);
 /// Lateness in this time after a failure belongs to it.
 const AFTERMATH: Duration = Duration::from_millis(300);
-/// Columns of a plot.
-const PIECES: u32 = 90;
-/// The most time that a plot shows, and the least.
-const LONGEST_PLOT: Duration = Duration::from_millis(1700);
-const SHORTEST_PLOT: Duration = Duration::from_millis(90);
