@@ -57,7 +57,13 @@ const PORT: u16 = 5009;
 /// Builds it all, measures for about twice `time`, and takes it down.
 pub(super) fn measure(time: Duration, stop: &Stop) -> Result<RigFigures> {
     let lab = Lab::build(&Topology::two_sites(CHANNELS, CHANNEL_MTU))?;
-    let plan = Plan { mode: Mode::Ecmp, channels: CHANNELS, channel_mtu: CHANNEL_MTU, next_key_after: None };
+    let plan = Plan {
+        mode: Mode::Ecmp,
+        channels: CHANNELS,
+        channel_mtu: CHANNEL_MTU,
+        next_key_after: None,
+        measured: false,
+    };
     let files = SiteFiles::write(plan).context("writing the sites' files")?;
     let mut gateways = Vec::new();
     for site in &files.sites {
