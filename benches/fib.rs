@@ -9,21 +9,18 @@
 //! worker still has. `routes/default` is the same for a default route. `routes/load` has one unit per route: all are learnt, then
 //! the first tables are made.
 
-use core::{
-    hint::black_box,
-    net::{Ipv4Addr, Ipv6Addr},
-};
+use core::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use dataplane::{
-    Hop, InterfaceId, RouteSet, Target,
-    fib::{Fib4, Fib6, NextHopId},
+use dataplane::{Hop, InterfaceId, RouteSet, Target};
+use net::IpNet;
+use support::{
+    Dice,
+    subject::tables::{DESTINATIONS, pick, v4, v4_prefix, v6, v6_prefix},
+    timed,
 };
-use net::{IpNet, Ipv4Net, Ipv6Net};
-use support::{Dice, timed};
 
 const SIZES: [(usize, &str); 3] = [(1_000, "1k"), (10_000, "10k"), (1_000_000, "1M")];
-const DESTINATIONS: u32 = 4096;
 
 fn fib(c: &mut Criterion) {
     let mut group = c.benchmark_group("fib");
@@ -102,54 +99,6 @@ fn via(gateway: u8) -> Target {
         weight: 1,
         carries: true,
     }])
-}
-
-fn v4_prefix(dice: &mut Dice) -> Ipv4Net {
-    let bits = u32::try_from(dice.throw() >> 32).unwrap();
-    let len = if dice.throw().is_multiple_of(5) { 16 + dice.throw() % 8 } else { 24 };
-    Ipv4Net::new(Ipv4Addr::from_bits(bits), len.try_into().unwrap()).unwrap()
-}
-
-fn v6_prefix(dice: &mut Dice) -> Ipv6Net {
-    // 2000::/3, as all that is allocated.
-    let bits = wide(dice) >> 3 | 1 << 125;
-    let len = if dice.throw().is_multiple_of(3) { 29 + dice.throw() % 19 } else { 48 };
-    Ipv6Net::new(Ipv6Addr::from_bits(bits), len.try_into().unwrap()).unwrap()
-}
-
-fn wide(dice: &mut Dice) -> u128 {
-    u128::from(dice.throw()) << 64 | u128::from(dice.throw())
-}
-
-fn v4(size: usize, dice: &mut Dice) -> (Fib4, Vec<Ipv4Addr>) {
-    let routes: Vec<_> = (0..size).map(|_| v4_prefix(dice)).collect();
-    let keys = (0..DESTINATIONS).map(|_| {
-        let net = routes[pick(dice, size)];
-        let host = u32::try_from(dice.throw() >> 32).unwrap() & !u32::from(net.netmask());
-        Ipv4Addr::from_bits(net.network().to_bits() | host)
-    });
-    let keys: Vec<_> = keys.collect();
-    (Fib4::build(numbered(&routes)), keys)
-}
-
-fn v6(size: usize, dice: &mut Dice) -> (Fib6, Vec<Ipv6Addr>) {
-    let routes: Vec<_> = (0..size).map(|_| v6_prefix(dice)).collect();
-    let keys = (0..DESTINATIONS).map(|_| {
-        let net = routes[pick(dice, size)];
-        Ipv6Addr::from_bits(net.network().to_bits() | wide(dice) & !u128::from(net.netmask()))
-    });
-    let keys: Vec<_> = keys.collect();
-    (Fib6::build(numbered(&routes)), keys)
-}
-
-fn pick(dice: &mut Dice, size: usize) -> usize {
-    usize::try_from(dice.throw()).unwrap() % size
-}
-
-/// Sixteen next hops take turns.
-fn numbered<N: Copy>(routes: &[N]) -> Vec<(N, NextHopId)> {
-    let hop = |at: usize| NextHopId::new(u32::try_from(at % 16).unwrap()).unwrap();
-    routes.iter().enumerate().map(|(at, net)| (*net, hop(at))).collect()
 }
 
 criterion_group!(benches, fib, routes);

@@ -8,108 +8,17 @@
 //! `frames/64` and `frames/1460` are batches of 64 UDP frames of that many octets; `trains` are batches of 8 TCP trains of 64 KiB,
 //! cut to an MTU of 1500 before protection and joined again for Right's LAN.
 
-use core::time::Duration;
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dataplane::{BATCH, Batch, Frame, PoolSizes, PortCaps, PortId};
-use support::{Flow, timed};
-use world::{
-    Plan,
-    Side::{self, Left, Right},
-    World, udp,
-};
-
-const CHANNELS: u8 = 4;
-/// Ethernet, IPv4 and UDP headers.
-const HEADERS: usize = 14 + 20 + 8;
-const TRAINS: u32 = 8;
-/// 44 segments of 1460 octets.
-const TRAIN: usize = 44 * 1460;
-
-struct Bench {
-    world: World,
-    templates: Vec<Frame>,
-    delivered: u64,
-}
-
-impl Bench {
-    fn new(templates: Vec<Frame>) -> Self {
-        let buffers = PoolSizes { small_count: 4096, big_count: 64, ..PoolSizes::default() };
-        let lan = PortCaps { offload: true, ..PortCaps::default() };
-        let mut world = World::of(Plan { channels: CHANNELS, mtu: 1500, lan, buffers, ..Plan::default() });
-        // Everybody meets everybody first.
-        for port in 0..64 {
-            assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"hello")]).len(), 1);
-        }
-        world.wire.iter_mut().for_each(Vec::clear);
-        Self { world, templates, delivered: 0 }
-    }
-
-    /// One batch, all the way.
-    fn pass(&mut self) {
-        let (lan, now) = (self.world.lan(), self.world.now);
-        let left = self.world.at(Left);
-        let mut batch = Batch::new();
-        for template in &self.templates {
-            let mut buf = left.pool().for_len(template.buf.len()).expect("buffers come back");
-            assert!(buf.extend_from_slice(&template.buf));
-            batch.push(Frame { offload: template.offload, ..Frame::new(buf) });
-        }
-        left.handle_batch(lan, &mut batch, now);
-        for channel in 0..CHANNELS {
-            self.cross(PortId(channel.into()));
-        }
-        let (frames, pool) = self.world.at(Right).transmit(lan).expect("the LAN port is there");
-        for frame in frames.drain(..) {
-            self.delivered += u64::try_from(frame.buf.len()).unwrap();
-            pool.recycle(frame);
-        }
-    }
-
-    /// Moves what Left sends by `port` to Right.
-    fn cross(&mut self, port: PortId) {
-        let now = self.world.now;
-        let [left, right] = &mut self.world.gateways;
-        let (frames, _) = left.transmit(port).expect("the port is there");
-        let mut frames = frames.drain(..).peekable();
-        while frames.peek().is_some() {
-            let mut batch: Batch = frames.by_ref().take(BATCH).collect();
-            right.handle_batch(port, &mut batch, now);
-        }
-    }
-
-    /// The time for `iters` frames. Panics when one was lost.
-    fn run(&mut self, iters: u64, chunk: u32) -> Duration {
-        self.delivered = 0;
-        let took = timed(iters, chunk, self, |_| (), Self::pass);
-        let least: usize = self.templates.iter().map(|frame| frame.buf.len()).sum();
-        let batches = iters.div_ceil(u64::from(chunk));
-        assert!(self.delivered >= batches * u64::try_from(least).unwrap(), "frames were lost");
-        took
-    }
-}
-
-fn frames(size: usize) -> Vec<Frame> {
-    let frame = |port| udp(Left, Right.host(), port, &vec![0x5a; size - HEADERS]);
-    (0..64).map(|port| Frame::new(net::PacketBuf::copy_of(&frame(port), 0, 0))).collect()
-}
-
-fn trains() -> Vec<Frame> {
-    let flow = |port| {
-        let (source, destination) = (Left.host(), Right.host());
-        Flow { from: Side::host_mac(Left), to: Left.lan_mac(), source, destination, port }
-    };
-    (0..8).map(|port| flow(40_000 + port).train(TRAIN, 1460)).collect()
-}
+use support::subject::{LanToLan, TRAIN, TRAINS};
 
 fn pipeline(c: &mut Criterion) {
     let mut group = c.benchmark_group("pipeline");
     for size in [64, 1460] {
-        let mut bench = Bench::new(frames(size));
+        let mut bench = LanToLan::frames(size);
         group.throughput(Throughput::Elements(1));
         group.bench_function(format!("frames/{size}"), |b| b.iter_custom(|iters| bench.run(iters, 64)));
     }
-    let mut bench = Bench::new(trains());
+    let mut bench = LanToLan::trains();
     group.throughput(Throughput::Bytes(TRAIN.try_into().unwrap()));
     group.bench_function("trains", |b| b.iter_custom(|iters| bench.run(iters, TRAINS)));
     group.finish();

@@ -13,8 +13,8 @@
 //! Needs root, `ip`, `iperf3` and `ping`.
 #![forbid(unsafe_code)]
 
-mod lab;
 mod report;
+mod rival;
 mod site;
 mod small;
 mod traffic;
@@ -28,10 +28,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use lab::Lab;
 use report::{Report, Sample};
+use rival::Tunnels;
 use site::{Gateways, Io, Kernel, Plan, Underlay};
 use small::{Role, Search, Sink};
+use support::lab::Lab;
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -90,6 +91,9 @@ struct Options {
     /// Leave the kernel out
     #[arg(long)]
     no_kernel: bool,
+    /// Leave out rivals that are installed
+    #[arg(long)]
+    no_rivals: bool,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -124,6 +128,7 @@ fn measure(options: &Options) -> Result<Report> {
     requirements()?;
     let programs = if options.gateway.is_empty() { vec![build()?] } else { options.gateway.clone() };
     let mut report = Report::default();
+    let rivals = if options.no_rivals { Vec::new() } else { rival::installed() };
     for &mtu in &options.mtu {
         let lab = Lab::build(mtu)?;
         let plan = |underlay, io, poll: &str| Plan {
@@ -142,37 +147,64 @@ fn measure(options: &Options) -> Result<Report> {
                     for (&io, poll) in
                         options.io.iter().flat_map(|io| options.poll.iter().map(move |p| (io, p)))
                     {
-                        turn(options, &lab, &plan(underlay, io, poll), Some(program), &mut report)?;
+                        let who = Contender::Quadspan(program);
+                        turn(options, &lab, &plan(underlay, io, poll), who, &mut report)?;
                     }
                 }
             }
+            let plain = plan(Underlay::Ethernet, Io::Auto, "interrupt");
+            for rival in &rivals {
+                turn(options, &lab, &plain, Contender::Rival(rival), &mut report)?;
+            }
             if !options.no_kernel {
-                turn(options, &lab, &plan(Underlay::Ethernet, Io::Auto, "interrupt"), None, &mut report)?;
+                turn(options, &lab, &plain, Contender::Kernel, &mut report)?;
             }
         }
     }
     Ok(report)
 }
 
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug)]
+enum Contender<'a> {
+    Quadspan(&'a Path),
+    Rival(&'static str),
+    Kernel,
+}
+
+/// Who stands between the hosts.
+enum Between<'a> {
+    Quadspan(Gateways<'a>),
+    Rival(Tunnels<'a>),
+    Kernel { _kernel: Kernel<'a> },
+}
+
+impl Between<'_> {
+    /// What the processes at gateway a and gateway b have used; nothing where the kernel does it all.
+    fn cpu_seconds(&self) -> Result<Option<Vec<f64>>> {
+        match self {
+            Self::Quadspan(gateways) => gateways.cpu_seconds().map(Some),
+            Self::Rival(tunnels) => tunnels.cpu_seconds().map(Some),
+            Self::Kernel { .. } => Ok(None),
+        }
+    }
+}
+
 /// One contender's turn: idle memory, round-trip time, then TCP.
-fn turn(
-    options: &Options,
-    lab: &Lab,
-    plan: &Plan,
-    program: Option<&Path>,
-    report: &mut Report,
-) -> Result<()> {
-    let (gateways, _kernel) = match program {
-        Some(program) => (Some(Gateways::start(lab, plan, program)?), None),
-        None => (None, Some(Kernel::start(lab)?)),
+fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &mut Report) -> Result<()> {
+    let (name, between) = match who {
+        Contender::Quadspan(program) => (
+            format!("{} {} {} {}", program.display(), plan.underlay, plan.io, plan.poll),
+            Between::Quadspan(Gateways::start(lab, plan, program)?),
+        ),
+        Contender::Rival(rival) => (rival.to_owned(), Between::Rival(Tunnels::start(lab, rival)?)),
+        Contender::Kernel => ("kernel".to_owned(), Between::Kernel { _kernel: Kernel::start(lab)? }),
     };
-    let contender =
-        |program: &Path| format!("{} {} {} {}", program.display(), plan.underlay, plan.io, plan.poll);
-    let name = program.map_or("kernel".to_owned(), contender);
     let mut add = |what: String, sample| report.add(&name, &what, sample);
-    let gateways = gateways.as_ref();
     traffic::wait_for_answer(lab)?;
-    if let Some(gateways) = gateways.filter(|_| !options.no_idle) {
+    if let Between::Quadspan(gateways) = &between
+        && !options.no_idle
+    {
         add(format!("idle memory, MTU {}", plan.mtu), Sample::MiB(gateways.resident_mib()?));
     }
     if !options.no_idle {
@@ -180,12 +212,11 @@ fn turn(
     }
     let streams = if plan.io == Io::XdpLan { &[] } else { options.streams.as_slice() };
     for &streams in streams {
-        let before = gateways.map(Gateways::cpu_seconds).transpose()?;
+        let before = between.cpu_seconds()?;
         let run = traffic::tcp(lab, streams, options.seconds)?;
         let what = format!("TCP x{streams}, MTU {}", plan.mtu);
         add(what.clone(), Sample::Gbps(run.gbps));
-        if let (Some(gateways), Some(before)) = (gateways, before) {
-            let after = gateways.cpu_seconds()?;
+        if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
             for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
                 let per_gb = (after - before) / run.gigabytes;
                 add(format!("{what}, gateway {side}"), Sample::CpuPerGb(per_gb));
@@ -195,15 +226,15 @@ fn turn(
     if plan.mtu != options.mtu.iter().copied().min().unwrap_or(0) {
         return Ok(());
     }
-    small_frames(options, lab, gateways, &mut add)
+    small_frames(options, lab, &between, &mut add)
 }
 
-/// Small frames of each length: the highest rate without loss, what crosses when too much is offered, and what one costs at a steady
-/// rate.
+/// Small frames of each length: the highest rate without loss, what crosses when too much is offered, how long an echo takes at half of
+/// the former (the kernel's own time is its row), and what one costs at a steady rate.
 fn small_frames(
     options: &Options,
     lab: &Lab,
-    gateways: Option<&Gateways<'_>>,
+    between: &Between<'_>,
     add: &mut impl FnMut(String, Sample),
 ) -> Result<()> {
     let _sink = Sink::start(lab)?;
@@ -212,13 +243,16 @@ fn small_frames(
         let search = Search { octets, one_in, most, millis, trials: 7 };
         let what = format!("frames of {octets}");
         let kilo = |frames: u64| Sample::KiloFrames(frames as f64 / 1e3);
-        add(format!("{what}, no loss"), kilo(small::search(lab, &search)?));
+        let most_without = small::search(lab, &search)?;
+        add(format!("{what}, no loss"), kilo(most_without));
+        let [middle, late] = small::echoes_beside(lab, &search, most_without / 2)?;
+        add(format!("{what}, echo at half, p50"), Sample::Microseconds(middle));
+        add(format!("{what}, echo at half, p99"), Sample::Microseconds(late));
         let (_, came) = small::trial(lab, &search, most)?;
         add(format!("{what}, too many"), kilo(came * 1000 / millis));
-        let before = gateways.map(Gateways::cpu_seconds).transpose()?;
+        let before = between.cpu_seconds()?;
         let (_, came) = small::trial(lab, &Search { millis: 4 * millis, ..search }, options.steady)?;
-        if let (Some(gateways), Some(before)) = (gateways, before) {
-            let after = gateways.cpu_seconds()?;
+        if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
             for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
                 let per_frame = (after - before) * 1e9 / came.max(1) as f64;
                 add(format!("{what}, gateway {side}"), Sample::CpuPerFrame(per_frame));

@@ -1,20 +1,19 @@
 //! What stands between the hosts: two gateways with their configurations, or the kernel.
 
 use std::{
-    env,
     fmt::{self, Write as _},
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    fs::{self, File},
+    path::Path,
     process::Stdio,
 };
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::lab::{CHANNELS, Lab, Node, channel_mac};
-use support::process::{Process, output};
+use support::{
+    lab::{CHANNELS, Files, Lab, Node, channel_mac},
+    process::{Process, output},
+};
 
 const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
 
@@ -109,9 +108,9 @@ impl<'a> Gateways<'a> {
             program.canonicalize().with_context(|| format!("{} is not there", program.display()))?;
         let mut processes = Vec::new();
         for (node, site) in SIDES {
-            let config = files.0.join(format!("{site}.toml"));
-            fs::write(&config, configuration(&files.0, lab, plan, site)).context("cannot write")?;
-            let log = File::create(files.0.join(format!("{site}.log"))).context("cannot write a log")?;
+            let config = files.path().join(format!("{site}.toml"));
+            fs::write(&config, configuration(files.path(), lab, plan, site)).context("cannot write")?;
+            let log = File::create(files.path().join(format!("{site}.log"))).context("cannot write a log")?;
             let mut command = lab.command(node, &program.to_string_lossy());
             command.arg("run").arg("-c").arg(config).env("RUST_LOG", "warn");
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -199,40 +198,6 @@ impl Drop for Kernel<'_> {
             let _set = output(self.0.command(node, "sysctl").args(["-q", "-w", setting]));
         }
     }
-}
-
-/// A private directory with keys, configurations, state and logs.
-#[derive(Debug)]
-struct Files(PathBuf);
-
-impl Files {
-    fn new() -> Result<Self> {
-        let directory = env::temp_dir().join(format!("quadspan-rig-{}", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&directory).context("cannot make a directory")?;
-        let files = Self(directory);
-        for (name, octets) in ["tx1", "tx2"]
-            .iter()
-            .flat_map(|way| (1..=CHANNELS).map(move |channel| (format!("{way}-{channel}"), 32)))
-        {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(files.0.join(name))?;
-            file.write_all(random_hex(octets)?.as_bytes())?;
-        }
-        Ok(files)
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        // What stays is readable by root alone.
-        let _removed = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn random_hex(octets: usize) -> Result<String> {
-    let mut random = vec![0; octets];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}")))
 }
 
 fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {

@@ -10,22 +10,18 @@
 use std::{
     net::{Ipv4Addr, UdpSocket},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Subcommand;
-use dataplane::{
-    Depot, Frame, Pool, PoolSizes,
-    port::{
-        Port,
-        af_packet::{AfPacketPort, Options, Ring},
-    },
+
+use crate::traffic;
+use support::{
+    generator::{self, PORT, frame, heard},
+    lab::{Lab, Node},
+    process::{Process, output},
 };
-
-use support::process::{Process, output};
-
-use crate::lab::{Lab, Node, host_mac, lan_mac};
 
 /// What this program does inside a host.
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -115,6 +111,19 @@ pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
     Ok(low)
 }
 
+/// The median and the 99th of 100 of the round-trip times of echoes while this rate is offered, in microseconds.
+pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f64; 2]> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let mut offer = lab.command(Node::HostA, &own.to_string_lossy());
+    offer.args(["offer", &search.octets.to_string(), &rate.max(1).to_string(), "60000"]);
+    // It ends with this.
+    let _offering = Process::start(offer.stdout(Stdio::null()))?;
+    let times = traffic::round_trips(lab)?;
+    let at =
+        |percent: usize| times.get((times.len() - 1) * percent / 100).copied().context("no echo came back");
+    Ok([at(50)?, at(99)?])
+}
+
 /// Offers one rate; how many were sent and how many came.
 pub(crate) fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)> {
     let own = std::env::current_exe().context("where this program is")?;
@@ -135,83 +144,10 @@ pub(crate) fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)>
     Ok((sent, came))
 }
 
-/// UDP datagrams that host b's kernel has seen.
-fn heard(lab: &Lab) -> Result<u64> {
-    let said = output(lab.command(Node::HostB, "cat").arg("/proc/net/snmp"))?;
-    let mut rows = said.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (names, numbers) = rows.next().zip(rows.next()).context("no UDP counters")?;
-    let pairs = names.split(' ').zip(numbers.split(' '));
-    let wanted = pairs.filter(|(name, _)| ["InDatagrams", "NoPorts", "InErrors"].contains(name));
-    Ok(wanted.filter_map(|(_, number)| number.parse::<u64>().ok()).sum())
-}
-
-/// Sends at `rate` for `time`: what is due is sent at once, in bursts of up to 32.
-#[expect(clippy::disallowed_methods, reason = "a generator reads the clock")]
+/// 64 flows of UDP from host a, at `rate` for `time`.
 fn offer(octets: usize, rate: u64, time: Duration) -> Result<u64> {
-    let options = Options {
-        device: "eth0".to_owned(),
-        ring: Ring::V2,
-        ring_octets: 1 << 18,
-        offload: false,
-        qdisc_bypass: true,
-        largest_frame: 1518,
-        fanout: None,
-    };
-    let mut port = AfPacketPort::open(&options).context("cannot open host a's device")?;
-    let mut pool =
-        Pool::new(Depot::new(PoolSizes { small_count: 256, big_count: 1, ..PoolSizes::default() }));
-    let flows: Vec<Vec<u8>> = (0..FLOWS).map(|flow| frame(octets, flow)).collect::<Result<_>>()?;
-    let mut frames: Vec<Frame> = Vec::with_capacity(BURST);
-    let (begin, mut next) = (Instant::now(), flows.iter().cycle());
-    let mut offered: u64 = 0;
-    loop {
-        let past = begin.elapsed();
-        if past >= time {
-            break;
-        }
-        let due = u64::try_from(past.as_micros()).unwrap_or(u64::MAX).saturating_mul(rate) / 1_000_000;
-        for octets in next.by_ref().take(usize::try_from(due - offered).unwrap_or(0).min(BURST)) {
-            let mut buf = pool.for_len(octets.len()).context("no buffer")?;
-            ensure!(buf.extend_from_slice(octets), "a frame fits");
-            frames.push(Frame::new(buf));
-        }
-        offered += u64::try_from(frames.len()).unwrap_or(0);
-        if frames.is_empty() {
-            std::thread::yield_now();
-        } else {
-            port.send(&mut frames, &mut pool).context("cannot send")?;
-        }
-    }
-    Ok(port.counters().tx_frames)
+    let flows: Vec<Vec<u8>> = (0..FLOWS).map(|flow| frame(octets, flow, None)).collect::<Result<_>>()?;
+    generator::offer("eth0", &flows, rate, time)
 }
 
-/// One UDP frame from host a to host b by gateway a.
-fn frame(octets: usize, flow: u16) -> Result<Vec<u8>> {
-    let octets = octets.saturating_sub(4).max(60);
-    let mut frame = Vec::with_capacity(octets);
-    frame.extend(mac(&lan_mac(1))?);
-    frame.extend(mac(&host_mac(1))?);
-    frame.extend([0x08, 0x00]);
-    let length = u16::try_from(octets - 14).context("too long")?;
-    let mut ip = vec![0x45, 0];
-    ip.extend(length.to_be_bytes());
-    ip.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 10, 10, 2, 0, 10]);
-    let sum = net::checksum::checksum(&ip).to_be_bytes();
-    frame.extend(ip.iter().take(10));
-    frame.extend(sum);
-    frame.extend(ip.iter().skip(12));
-    frame.extend((20_000 + flow).to_be_bytes());
-    frame.extend(PORT.to_be_bytes());
-    frame.extend((length - 20).to_be_bytes());
-    frame.resize(octets, 0);
-    Ok(frame)
-}
-
-fn mac(text: &str) -> Result<Vec<u8>> {
-    text.split(':').map(|octet| u8::from_str_radix(octet, 16).context("no MAC address")).collect()
-}
-
-/// The port of the sink (discard, RFC 863).
-const PORT: u16 = 9;
 const FLOWS: u16 = 64;
-const BURST: usize = 32;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use support::process::{Process, output};
-
-use crate::lab::{Lab, Node};
+use support::{
+    lab::{Lab, Node},
+    process::{Process, output},
+};
 
 const FAR: &str = "10.2.0.10";
 /// Echo requests, each waiting up to a second, before a contender is given up.
@@ -33,13 +34,20 @@ pub(crate) fn wait_for_answer(lab: &Lab) -> Result<()> {
     bail!("host b does not answer host a")
 }
 
-/// The median of 100 echoes' round-trip times, in microseconds.
+/// The median of echoes' round-trip times, in microseconds.
 pub(crate) fn round_trip(lab: &Lab) -> Result<f64> {
-    let said = output(lab.command(Node::HostA, "ping").args(["-c", "100", "-i", "0.01", FAR]))?;
+    let times = round_trips(lab)?;
+    times.get(times.len() / 2).copied().context("no echo came back")
+}
+
+/// The round-trip times of the echoes, of 200, that came back; shortest first, in microseconds.
+pub(crate) fn round_trips(lab: &Lab) -> Result<Vec<f64>> {
+    let said = output(lab.command(Node::HostA, "ping").args(["-c", "200", "-i", "0.005", FAR]))?;
     let time = |line: &str| line.split("time=").nth(1)?.split(' ').next()?.parse::<f64>().ok();
-    let mut times: Vec<f64> = said.lines().filter_map(time).collect();
+    let mut times: Vec<f64> = said.lines().filter_map(time).map(|millis| millis * 1000.0).collect();
     times.sort_by(f64::total_cmp);
-    Ok(times.get(times.len() / 2).context("no echo came back")? * 1000.0)
+    anyhow::ensure!(!times.is_empty(), "no echo came back");
+    Ok(times)
 }
 
 /// TCP from host a to host b.

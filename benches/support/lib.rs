@@ -9,7 +9,10 @@
 //! time of day says how much of it others took. Reading it is a system call of some 100 ns, twice for each chunk.
 #![forbid(unsafe_code)]
 
+pub mod generator;
+pub mod lab;
 pub mod process;
+pub mod subject;
 
 use core::net::Ipv4Addr;
 use std::time::Duration;

@@ -55,8 +55,9 @@ mod verdict;
 mod vlan;
 
 pub use self::pipeline::{
-    ChannelSnapshot, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved,
+    ChannelSnapshot, Clock, Dataplane, Event, InterfaceCounters, InterfaceSnapshot, LagSnapshot, Moved,
     PortSnapshot, ProtectionSnapshot, QualityParams, QualityStatus, RedundancySnapshot, Rehearsal, Snapshot,
+    StageTime, StageTimes,
 };
 pub use channel::ChannelCounters;
 pub use crossing::Crossing;

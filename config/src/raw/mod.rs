@@ -70,7 +70,7 @@ pub(crate) fn read(text: &str, report: &mut Report) -> Option<Document> {
                 Span::default(),
                 format!("the file has {} octets, more than {MAX_TEXT}", text.len()),
             )
-            .help("is this the right file? A configuration of a thousand channels is smaller");
+            .help("is this the right file? A configuration of a hundred thousand routes is smaller");
         return None;
     }
     let (root, errors) = toml::de::DeTable::parse_recoverable(text);
@@ -111,5 +111,5 @@ fn syntax(text: &str, errors: &[toml::de::Error], report: &mut Report) {
     }
 }
 
-/// Far above any real configuration, far below what would make reading slow.
-pub(crate) const MAX_TEXT: usize = 1 << 20;
+/// Twice what a hundred connections of a thousand routes each need; what is larger is some other file.
+pub(crate) const MAX_TEXT: usize = 16 << 20;

@@ -45,6 +45,7 @@ impl Dataplane {
             self.pool.recycle(frame);
             return false;
         };
+        self.waiting.add(port);
         match &mut state.coalescer {
             Some(_) if frame.control => state.queue(frame),
             Some(coalescer) => {
@@ -70,6 +71,7 @@ impl Dataplane {
 
     /// Queues a frame for a port as it is.
     pub(super) fn queue(&mut self, port: PortId, frame: Frame) {
+        self.waiting.add(port);
         match self.ports.get_mut(port.index()) {
             Some(port) => port.queue(frame),
             None => self.pool.recycle(frame),
@@ -84,7 +86,12 @@ impl Dataplane {
             }
             return self.segments.push(frame);
         }
-        match segment(&frame, &mut self.pool, &mut self.segments) {
+        let began = self.stages.begin();
+        let cut = segment(&frame, &mut self.pool, &mut self.segments);
+        if let (Ok(count), Some(time)) = (&cut, self.stages.since(began)) {
+            self.stages.times.cut.add(*count, time);
+        }
+        match cut {
             Ok(_) => self.pool.recycle(frame),
             Err(SegmentError::BadOffload(_)) => self.drop(blame, DropReason::BadOffload, frame),
             Err(SegmentError::NoBuffer | SegmentError::NoRoom) => {
@@ -157,7 +164,11 @@ impl Dataplane {
         }
         let mut verdicts = [Err(TxRefusal::NoTransmitSa); BATCH];
         if let Some(verdicts) = verdicts.get_mut(..chunk.len()) {
+            let began = self.stages.begin();
             channel.secy.protect_batch(chunk, verdicts);
+            if let Some(time) = self.stages.since(began) {
+                self.stages.times.protect.add(chunk.len(), time);
+            }
         }
         for ((Queued { attachment, frame }, verdict), len) in chunk.iter_mut().zip(verdicts).zip(lens) {
             match verdict {
@@ -200,7 +211,10 @@ impl Dataplane {
     fn leave_in_order(&mut self, id: ChannelId, mut frame: Frame) {
         let Some(Some(channel)) = self.channels.get(id.index()) else { return self.pool.recycle(frame) };
         match (channel.push_clear_tags(&mut frame), self.ports.get_mut(channel.port.index())) {
-            (Ok(()), Some(port)) => port.transmit.push(frame),
+            (Ok(()), Some(state)) => {
+                self.waiting.add(channel.port);
+                state.transmit.push(frame);
+            }
             (Ok(()), None) => self.pool.recycle(frame),
             (Err(reason), _) => self.drop(Blame::Channel(id), reason, frame),
         }

@@ -129,7 +129,11 @@ impl Dataplane {
         if let (Some(Some(state)), Some(verdicts)) =
             (self.channels.get_mut(channel.index()), verdicts.get_mut(..run.len()))
         {
+            let began = self.stages.begin();
             state.secy.validate_batch(&mut run, verdicts);
+            if let Some(time) = self.stages.since(began) {
+                self.stages.times.validate.add(run.len(), time);
+            }
         }
         for (frame, verdict) in run.drain(..).zip(verdicts) {
             match verdict {

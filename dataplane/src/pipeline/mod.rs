@@ -16,9 +16,11 @@
 //! | `quality` | probes out and in, and their verdict |
 //! | `rehearsal` | drills |
 //! | `judge` | which attachments are live |
+//! | `waiting` | which ports have frames to be sent |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
 //! | `snapshot` | what `quadspan show` sees |
+//! | `stages` | what the steps of a batch take, when the worker lends a clock |
 //!
 //! One mutation, then drain: after [`handle_batch`](Dataplane::handle_batch) (or any other verb) the worker sends
 //! what [`transmit`](Dataplane::transmit) holds for each port, moves the crossings, and drains the events.
@@ -39,7 +41,9 @@ mod quality;
 mod redundancy;
 mod rehearsal;
 mod snapshot;
+mod stages;
 mod underlay;
+mod waiting;
 mod wire;
 
 use core::{net::IpAddr, time::Duration};
@@ -55,6 +59,7 @@ pub use snapshot::{
     ChannelSnapshot, InterfaceSnapshot, LagSnapshot, PortSnapshot, ProtectionSnapshot, RedundancySnapshot,
     Snapshot,
 };
+pub use stages::{Clock, StageTime, StageTimes};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropReason, Fault, Faults, Frame, Hop,
@@ -158,6 +163,8 @@ pub struct Dataplane {
     lags: Vec<Option<lag::Lag>>,
     interfaces: Vec<Interface>,
     connections: Vec<ConnectionState>,
+    /// This worker decides for some connection. With hundreds that have nothing to decide, the question would cost each round.
+    protects: bool,
     /// Attachments whose paths are measured.
     probing: Vec<quality::Probing>,
     probe_due: Option<Instant>,
@@ -186,6 +193,10 @@ pub struct Dataplane {
     pressed: bool,
     /// Until when an attachment is held back, the next of them.
     damped: Option<Instant>,
+    /// Ports that have frames to be sent.
+    waiting: waiting::Waiting,
+    /// What the steps of a batch take, while a clock is lent.
+    stages: stages::Stages,
 }
 
 /// An interface as the pipeline sees it.
@@ -319,6 +330,7 @@ impl Dataplane {
             lags: lag::own(&setup, me),
             interfaces,
             connections: build::connections(&setup),
+            protects: false,
             probing: Vec::new(),
             probe_due: None,
             wall: quality::NO_WALL,
@@ -336,9 +348,13 @@ impl Dataplane {
             meet: false,
             pressed: false,
             damped: None,
+            waiting: waiting::Waiting::none_of(setup.ports.len()),
+            stages: stages::Stages::default(),
             board,
             setup,
         };
+        let protects = this.own_protected().next().is_some();
+        this.protects = protects;
         for at in 0..this.channels.len() {
             this.set_channel_fault(ChannelId::at(at), Fault::NoCarrier, true, Instant::ZERO);
             this.judge_security(ChannelId::at(at), Instant::ZERO);

@@ -35,6 +35,17 @@ impl PortState {
 }
 
 impl Dataplane {
+    /// A port for which frames wait, or may have waited; each is named once for what came to wait, or was
+    /// [kept](Self::keep_waiting). Their frames are in [`transmit`](Self::transmit).
+    pub fn poll_transmit(&mut self) -> Option<PortId> {
+        self.waiting.take()
+    }
+
+    /// This port had no room for all that waits: it is to be named again.
+    pub fn keep_waiting(&mut self, port: PortId) {
+        self.waiting.add(port);
+    }
+
     /// Frames that wait to be sent by this port. The worker empties it.
     pub fn transmit(&mut self, port: PortId) -> Option<(&mut Vec<Frame>, &mut Pool)> {
         let port = self.ports.get_mut(port.index())?;

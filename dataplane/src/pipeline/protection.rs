@@ -114,6 +114,9 @@ impl Protected {
 impl Dataplane {
     /// When [`tend_protection`](Self::tend_protection) has something to do.
     pub(super) fn protection_deadline(&self) -> Option<Instant> {
+        if !self.protects {
+            return None;
+        }
         self.own_protected().fold(None, |due, (_, one)| earliest(due, one.due()))
     }
 

@@ -195,6 +195,11 @@ pub trait Port: Send {
     /// The counters so far.
     fn counters(&self) -> PortCounters;
 
+    /// True when [`holds_frames`](Self::holds_frames) may ever be true, so that only such ports are asked.
+    fn may_hold_frames(&self) -> bool {
+        false
+    }
+
     /// True when [`receive`](Self::receive) has frames that the descriptor does not tell of.
     fn holds_frames(&self) -> bool {
         false

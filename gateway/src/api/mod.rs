@@ -1,6 +1,6 @@
 //! The API: HTTP/1.1 over a unix socket, read by the CLI and by anybody else. There is no other way to ask a gateway.
 //!
-//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,lags,macsec,mka,neighbors,quality,events,config,version}`; answers are the documents
+//! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,lags,macsec,mka,neighbors,quality,runtime,events,config,version}`; answers are the documents
 //! of [`model`], errors are `application/problem+json` (RFC 9457). What can be asked for with `POST`: `/v1/channels/NAME/rekey` makes a fresh
 //! SAK, `/v1/channels/NAME/suspend?seconds=30` suspends MKA, `/v1/channels/NAME/{drain,undrain,drill}` is for planned work,
 //! `/v1/bgp/NEIGHBOR/{clear,refresh,rekey}`. Nothing else can be changed through it.
@@ -23,12 +23,14 @@ mod source;
 #[cfg(test)]
 pub(crate) mod testbed;
 #[cfg(test)]
+mod testbed_runtime;
+#[cfg(test)]
 mod tests;
 mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::{serve, serve_metrics};
 pub use source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Running, Source, Wish, wall};
-pub(crate) use view::{bfd, bgp, drops, lags, mka, status};
+pub(crate) use view::{bfd, bgp, drops, lags, mka, runtime, status};
 #[cfg(test)]
 pub(crate) use view::{channels, connections, event, macsec, neighbors, ports, quality, routes};

@@ -129,6 +129,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
         .route("/v1/connections/{connection}/rate", post(planned::rate::<S>))
         .route("/v1/quality", get(quality::<S>))
+        .route("/v1/runtime", get(runtime::<S>))
         .route("/v1/events", get(planned::events::<S>))
         .route("/v1/neighbors", get(neighbors::<S>))
         .route("/v1/config", get(config::<S>))
@@ -238,6 +239,10 @@ fn no_kay(channel: &str, why: NoKay) -> Response {
 
 async fn quality<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "QualityList", view::quality).await
+}
+
+async fn runtime<S: Source>(State(source): State<Arc<S>>) -> Response {
+    list(&*source, "RuntimeList", view::runtime).await
 }
 
 /// Whether only to say what would happen.

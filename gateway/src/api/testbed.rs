@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use config::{Config, SecretError, SecretRef, SecretSource};
 use dataplane::{
-    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, WorkerId,
+    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, StageTime, StageTimes,
+    WorkerId,
     bfd::{BfdMode, BfdParams, BfdState, BfdTimers, Control, Diagnostic, Hops, Sessions, write_datagram},
     neighbor::{NeighborEntry, NeighborState},
     port::{PortCounters, PortKind},
@@ -18,6 +19,7 @@ use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
 use super::source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called};
+use super::testbed_runtime::{SCHEDULE, account};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
@@ -241,7 +243,7 @@ fn report(plan: &Plan, id: WorkerId) -> Report {
         let state = if mac.is_some() { NeighborState::Reachable } else { NeighborState::Incomplete };
         interface.neighbors.push(NeighborEntry { ip, mac, state, age: Duration::from_secs(5) });
     }
-    Report { snapshot, ports }
+    Report { snapshot, ports, account: account(id), schedule: (id == WorkerId(0)).then_some(SCHEDULE) }
 }
 
 fn install(dataplane: &mut Dataplane, plan: &Plan, channel: ChannelId) {

@@ -85,6 +85,8 @@ pub(super) enum Command {
     Check(FileArgs),
     /// Say whether this machine is fit for a configuration, and what to do; changes nothing
     Doctor(FileArgs),
+    /// Measure what this machine can carry, before it is trusted with traffic; needs neither root nor a running gateway
+    Bench(BenchArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Run a gateway in the foreground until SIGTERM
@@ -168,6 +170,8 @@ pub(super) enum Noun {
     Quality(Names),
     /// Changes of forwarding: what led to them, how long they took, what they cost
     Events(EventsArgs),
+    /// How workers spend their time: load, batches, stages
+    Runtime(RuntimeArgs),
     /// Neighbours learnt by ARP and ND
     Neighbors(Names),
     /// The configuration that runs, keys as fingerprints
@@ -194,6 +198,17 @@ pub(super) struct EventsArgs {
     /// Go on telling until interrupted
     #[arg(short, long)]
     pub(super) follow: bool,
+}
+
+/// Over what time.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct RuntimeArgs {
+    /// Watch for so long, such as 200ms or 10s
+    #[arg(long, value_parser = lasting, default_value = "1s", value_name = "TIME")]
+    pub(super) over: Duration,
+    /// Since the workers began, not over a while
+    #[arg(long, conflicts_with = "over")]
+    pub(super) total: bool,
 }
 
 /// Which routes.
@@ -375,6 +390,20 @@ pub(super) struct FileArgs {
     /// The configuration file
     #[arg(env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
     pub(super) file: PathBuf,
+}
+
+/// Options of `bench`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct BenchArgs {
+    /// Say whether this machine keeps what this configuration promises (`rate` of its connections)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Leave out the gateways in namespaces: memory only
+    #[arg(long)]
+    pub(super) no_rig: bool,
+    /// How long each kind of traffic goes through the gateways in namespaces
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=60), value_name = "SECONDS")]
+    pub(super) seconds: u16,
 }
 
 /// Options of `run`.

@@ -11,7 +11,7 @@ use super::{
     bgp, events,
     exit::{Exit, Failure},
     explain::nearest,
-    terminal,
+    runtime, terminal,
 };
 use crate::{
     api::{
@@ -51,6 +51,7 @@ pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
         Noun::Mka(names) => ("/v1/mka", "channel", true, names),
         Noun::Bfd(names) => ("/v1/bfd", "interface", false, names),
         Noun::Quality(names) => ("/v1/quality", "attachment", false, names),
+        Noun::Runtime(options) => return runtime::runtime(global, options),
         Noun::Events(options) => return events::events(global, options),
         Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
         Noun::Config => return config(global),
@@ -71,7 +72,7 @@ fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
         Noun::Connections(_) => show::connections(look, &items(body)?),
         Noun::Ports(_) => show::ports(look, &items(body)?),
         Noun::Drops(_) => show::drops(look, &items(body)?),
-        Noun::Routes(_) | Noun::Bgp(_) | Noun::Events(_) => String::new(),
+        Noun::Routes(_) | Noun::Bgp(_) | Noun::Events(_) | Noun::Runtime(_) => String::new(),
         Noun::Lag(_) => show::lags(look, &items(body)?),
         Noun::Macsec(_) => show::macsec(look, &items(body)?),
         Noun::Mka(_) => show::mka(look, &items(body)?),

@@ -4,11 +4,12 @@
 //! ([`Exit`]). Errors say what is wrong, where, and what to do. Commands that ask a gateway use its API and nothing
 //! else.
 //!
-//! Nothing here starts a thread before the command is known: `demo` and `lab` have to enter their namespaces while the
+//! Nothing here starts a thread before the command is known: `demo`, `lab` and `bench` have to enter their namespaces while the
 //! process has only one.
 
 mod args;
 mod ask;
+mod bench;
 mod bgp;
 mod check;
 mod decode;
@@ -22,6 +23,7 @@ mod lab;
 mod reload;
 mod restart;
 mod run;
+mod runtime;
 mod terminal;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -74,6 +76,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Undrain(options) => drain::undrain(&global, &options)?,
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
+        Command::Bench(options) => bench::bench(&global, &options)?,
         Command::Schema => schema()?,
         Command::Run(options) => run::run(&global, &options.config, options.take_over)?,
         Command::Restart(options) => restart::restart(&global, &options)?,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// A list as the API gives it.
 #[derive(Debug, Deserialize)]
-pub(super) struct List<T> {
+pub(crate) struct List<T> {
     /// What is in it.
     pub items: Vec<T>,
 }
@@ -22,7 +22,7 @@ pub(super) struct List<T> {
 /// A channel of a gateway.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     /// Its name.
     pub name: String,
     /// `live` or `down`.
@@ -50,7 +50,7 @@ pub(super) struct Channel {
 /// Planned work.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     /// `moving`, `safe` or `stays`.
     pub state: String,
 }
@@ -58,7 +58,7 @@ pub(super) struct Drain {
 /// A SecY.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Macsec {
+pub(crate) struct Macsec {
     /// Whether nothing passes in clear.
     pub secured: bool,
     /// The cipher suite's name.
@@ -74,7 +74,7 @@ pub(super) struct Macsec {
 /// A key that a SecY receives with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct ReceiveSc {
+pub(crate) struct ReceiveSc {
     /// The peer's SCI.
     pub sci: String,
     /// Association number of the key.
@@ -139,7 +139,7 @@ pub(super) fn lost_in_queues(socket: &Path) -> io::Result<u64> {
 /// The key agreement of a channel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct KeyAgreement {
+pub(crate) struct KeyAgreement {
     /// The channel.
     pub channel: String,
     /// CKN of the CAK whose SAK is used.
@@ -153,7 +153,7 @@ pub(super) struct KeyAgreement {
 /// A SAK, without itself.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Sak {
+pub(crate) struct Sak {
     /// Its identifier.
     pub key_id: String,
     /// CKN of the CAK that it came under.
@@ -163,7 +163,7 @@ pub(super) struct Sak {
 /// The key server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct KeyServer {
+pub(crate) struct KeyServer {
     /// It is the gateway that was asked.
     pub ours: bool,
 }
@@ -203,7 +203,7 @@ pub(super) fn answers(socket: &Path) -> bool {
 ///
 /// # Errors
 /// As for [`channels`].
-pub(super) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
+pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<T> {
     ask(socket, "GET", path)
 }
 

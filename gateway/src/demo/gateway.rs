@@ -16,7 +16,7 @@ use crate::lab::{Lab, LabError, Process, Stop, in_words};
 
 /// A running gateway.
 #[derive(Debug)]
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     site: Site,
     process: Process,
 }
@@ -26,7 +26,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the log cannot be made or the program cannot be started.
-    pub(super) fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
+    pub(crate) fn start(lab: &Lab, site: &Site) -> anyhow::Result<Self> {
         Self::start_program(&std::env::current_exe().context("looking for this program")?, lab, site)
     }
 
@@ -34,7 +34,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub(super) fn start_program(program: &Path, lab: &Lab, site: &Site) -> anyhow::Result<Self> {
+    pub(crate) fn start_program(program: &Path, lab: &Lab, site: &Site) -> anyhow::Result<Self> {
         let log = File::create(&site.log).with_context(|| format!("making {}", site.log.display()))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(&site.config).stdin(Stdio::null());
@@ -47,7 +47,7 @@ impl Gateway {
 
     /// Its site.
     #[must_use]
-    pub(super) const fn site(&self) -> &Site {
+    pub(crate) const fn site(&self) -> &Site {
         &self.site
     }
 
@@ -55,7 +55,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer.
-    pub(super) fn channels(&self) -> anyhow::Result<Vec<Channel>> {
+    pub(crate) fn channels(&self) -> anyhow::Result<Vec<Channel>> {
         api::channels(&self.site.socket)
             .with_context(|| format!("asking the gateway of site {}", self.site.letter))
     }
@@ -64,7 +64,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer, or has none there.
-    pub(super) fn key_agreement(&self, channel: &str) -> anyhow::Result<KeyAgreement> {
+    pub(crate) fn key_agreement(&self, channel: &str) -> anyhow::Result<KeyAgreement> {
         let all = api::key_agreements(&self.site.socket)
             .with_context(|| format!("asking the gateway of site {} for its keys", self.site.letter))?;
         let one = all.into_iter().find(|one| one.channel == channel);
@@ -75,7 +75,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer or refuses.
-    pub(super) fn rekey(&self, channel: &str) -> anyhow::Result<()> {
+    pub(crate) fn rekey(&self, channel: &str) -> anyhow::Result<()> {
         api::rekey(&self.site.socket, channel)
             .with_context(|| format!("asking the gateway of site {} to rekey {channel}", self.site.letter))
     }
@@ -84,7 +84,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer or refuses, when `patience` is over, or when `stop` was requested.
-    pub(super) fn drain(&self, channel: &str, patience: Duration, stop: &Stop) -> anyhow::Result<Duration> {
+    pub(crate) fn drain(&self, channel: &str, patience: Duration, stop: &Stop) -> anyhow::Result<Duration> {
         let begin = clock::now();
         self.set_drained(channel, true)?;
         let safe =
@@ -99,7 +99,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it does not answer or refuses.
-    pub(super) fn undrain(&self, channel: &str) -> anyhow::Result<()> {
+    pub(crate) fn undrain(&self, channel: &str) -> anyhow::Result<()> {
         self.set_drained(channel, false)
     }
 
@@ -112,7 +112,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When it ended, when `patience` is over, or when `stop` was requested; with the end of its log.
-    pub(super) fn wait_live(
+    pub(crate) fn wait_live(
         &mut self,
         wanted: usize,
         patience: Duration,
@@ -142,7 +142,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When `patience` is over or `stop` was requested; with the end of its log.
-    pub(super) fn wait_ways(
+    pub(crate) fn wait_ways(
         &self,
         wanted: usize,
         patience: Duration,
@@ -168,7 +168,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Whatever the system answers; none is expected.
-    pub(super) fn end(&mut self) -> Result<ExitStatus, LabError> {
+    pub(crate) fn end(&mut self) -> Result<ExitStatus, LabError> {
         self.process.terminate(Duration::from_secs(5))
     }
 
@@ -176,7 +176,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Whatever the system answers; none is expected.
-    pub(super) fn kill(&mut self) -> Result<ExitStatus, LabError> {
+    pub(crate) fn kill(&mut self) -> Result<ExitStatus, LabError> {
         self.process.kill()
     }
 
@@ -184,19 +184,19 @@ impl Gateway {
     ///
     /// # Errors
     /// Whatever the system answers; none is expected.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, LabError> {
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, LabError> {
         self.process.ended()
     }
 
     /// Its process id.
     #[must_use]
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// The last lines of its log.
     #[must_use]
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = fs::read(&self.site.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().collect();

@@ -11,10 +11,10 @@
 //! The exit code is 0 only when every check held, 1 when one did not or something failed, and 5 when the system does not
 //! allow namespaces. Budgets for times grow with the lateness of timers, which is measured first.
 
-mod api;
+pub(crate) mod api;
 mod detect;
 mod flows;
-mod gateway;
+pub(crate) mod gateway;
 mod outcome;
 mod routing;
 pub mod site;

@@ -38,6 +38,18 @@ metrics! {
     WORKER_GENERATION = Gauge One "worker_route_generation" ["worker"];
     /// Buffers in the worker's hands, by `size` (`small`, `big`).
     WORKER_BUFFERS = Gauge One "worker_buffers_held" ["worker", "size"];
+    /// Time that the worker spent, by `how` (`working`: awake with frames; `looking`: awake without; `asleep`).
+    WORKER_TIME = Counter Seconds "worker_time" ["worker", "how"];
+    /// Time that the worker was ready and had no processor: others took it. Left out where the kernel does not count it.
+    WORKER_WAITED = Counter Seconds "worker_waited_for_processor" ["worker"];
+    /// Calls that moved frames, by `direction` (`receive`, `send`): frames by calls is what a batch holds.
+    WORKER_CALLS = Counter One "worker_calls" ["worker", "direction"];
+    /// Frames that those calls moved, by `direction`; a super-frame is one.
+    WORKER_FRAMES = Counter One "worker_frames" ["worker", "direction"];
+    /// Frames and news that full rings between workers refused.
+    WORKER_REFUSED = Counter One "worker_ring_refused" ["worker"];
+    /// The longest time that the worker woke behind a deadline.
+    WORKER_LATEST = Gauge Seconds "worker_latest_wake" ["worker"];
 
     /// What a channel is: its interconnect, port and MACsec policy.
     CHANNEL = Info One "channel" ["channel", "interconnect", "port", "policy"];

@@ -25,6 +25,7 @@ pub(super) struct Page(BTreeMap<&'static str, BTreeMap<Vec<String>, Value>>);
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Count(u64),
+    Seconds(f64),
     Whole(u64),
     Real(f64),
     Classes(Histogram),
@@ -37,6 +38,12 @@ impl Page {
         if let Value::Count(sum) = known {
             *sum = sum.saturating_add(value);
         }
+    }
+
+    /// A counter of seconds, which came to so many nanoseconds.
+    pub(super) fn spent(&mut self, metric: &Metric, labels: &[&str], nanos: u64) {
+        let seconds = core::time::Duration::from_nanos(nanos).as_secs_f64();
+        self.place(metric, labels).insert_entry(Value::Seconds(seconds));
     }
 
     /// A number that goes up and down.
@@ -122,6 +129,7 @@ impl Value {
         const NONE: Option<&Exemplar<NoLabelSet, f64>> = None;
         match self {
             Self::Count(value) => encoder.encode_counter(value, NONE),
+            Self::Seconds(value) => encoder.encode_counter(value, NONE),
             Self::Whole(value) => encoder.encode_gauge(value),
             Self::Real(value) => encoder.encode_gauge(value),
             Self::Classes(all) => {

@@ -16,6 +16,7 @@ mod look;
 mod macsec;
 mod mka;
 mod quality;
+mod runtime;
 mod status;
 mod table;
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use look::Look;
 pub use macsec::macsec;
 pub use mka::mka;
 pub use quality::quality;
+pub use runtime::{runtime, runtime_between};
 pub use status::status;

@@ -132,6 +132,32 @@ fn quality_screen() {
     holds("quality", |look| quality(look, &api::quality(&facts)));
 }
 
+#[test]
+fn runtime_screen() {
+    let all = api::runtime(&facts());
+    holds("runtime", |look| runtime(look, &all));
+}
+
+#[test]
+fn a_while_is_the_difference_of_two_documents() {
+    let before = api::runtime(&facts());
+    let mut after = before.clone();
+    let busy = &mut after[0];
+    busy.ran_ns += 1_000_000_000;
+    busy.working_ns += 250_000_000;
+    busy.receive.calls += 10;
+    busy.receive.frames += 640;
+    busy.stages[0].frames += 64;
+    busy.stages[0].ns += 6_400;
+    let between = runtime_between(&before, after.clone());
+    assert_eq!((between[0].ran_ns, between[0].working_ns), (1_000_000_000, 250_000_000));
+    let line = runtime(&Look::plain(now()), &between);
+    assert!(line.contains("25.0 %") && line.contains(" 64.0 "), "{line}");
+    assert!(line.contains("receive       100  100.0 %"), "{line}");
+    // A worker that was not there before is shown as it is.
+    assert_eq!(runtime_between(&[], after.clone()), after);
+}
+
 /// A second of twenty probes, with these round trips.
 fn measured(rtt_us: u64, max_us: u64) -> Report {
     let us = Duration::from_micros;

@@ -32,10 +32,13 @@ use macsec::{
 use net::Instant;
 use sys::{Poller, Ready, Waker};
 
+pub use self::handover::{Decision, Left, Step};
 pub use self::rings::{RING, Rings, Way, rings};
-use crate::{clock, pacemaker::Pulse};
-
-pub use handover::{Decision, Left, Step};
+use crate::{
+    clock,
+    pacemaker::Pulse,
+    runtime::{Account, Keeper, Schedule, Stage},
+};
 
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
@@ -107,6 +110,10 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// Kind and counters of the ports that this worker opened; `None` for those it has not (or that are gone).
     pub ports: Vec<Option<(PortKind, PortCounters)>>,
+    /// How it spent its time.
+    pub account: Account,
+    /// What the kernel counted for its thread.
+    pub schedule: Option<Schedule>,
 }
 
 /// What a worker tells the control plane unasked.
@@ -144,6 +151,8 @@ impl Mailbox {
 pub struct Worker {
     dataplane: Dataplane,
     ports: Vec<Option<Box<dyn Port>>>,
+    /// Of those, the few that may hold frames of which the poller does not know.
+    holders: Vec<PortId>,
     poller: Poller,
     waker: Waker,
     commands: Receiver<Command>,
@@ -161,8 +170,9 @@ pub struct Worker {
     given_up: bool,
     /// Until when an adaptive worker does not sleep.
     awake_until: Instant,
-    /// Control frames wait for room in a port.
-    held: bool,
+    /// Ports that had no room for control frames.
+    held: Vec<PortId>,
+    keeper: Keeper,
     stop: bool,
 }
 
@@ -181,6 +191,7 @@ impl Worker {
         let this = Self {
             dataplane,
             ports,
+            holders: Vec::new(),
             poller,
             waker,
             commands,
@@ -194,7 +205,8 @@ impl Worker {
             resting: false,
             given_up: false,
             awake_until: clock::now(),
-            held: false,
+            held: Vec::new(),
+            keeper: Keeper::new(clock::now()),
             stop: false,
         };
         Ok((this, mailbox))
@@ -238,6 +250,9 @@ impl Worker {
         if self.ports.len() <= id.index() {
             self.ports.resize_with(id.index() + 1, || None);
         }
+        if port.may_hold_frames() {
+            self.holders.push(id);
+        }
         if let Some(place) = self.ports.get_mut(id.index()) {
             *place = Some(port);
         }
@@ -248,14 +263,17 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         self.pulse.begin();
+        self.keeper = Keeper::new(clock::now());
         while !self.stop {
-            let wait = self.wait(clock::now());
+            let wait = self.wait(self.keeper.rests_at());
             if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }
+            self.keeper.wakes(wait, clock::now());
             if ready.iter().any(|ready| ready.token == WAKE) {
                 self.waker.reset();
+                self.keeper.counts().called += 1;
             }
             self.ready_again(&mut ready);
             self.take_commands();
@@ -273,6 +291,7 @@ impl Worker {
             self.dataplane.handle_timeout(now);
             self.settle();
             self.pulse.beat(self.dataplane.bfd_deadline());
+            self.keeper.rests(worked, clock::now());
         }
     }
 
@@ -283,11 +302,11 @@ impl Worker {
             Poll::Adaptive => now < self.awake_until,
             Poll::Busy => true,
         };
-        if awake || self.ports.iter().flatten().any(|port| port.holds_frames()) {
+        if awake || self.holders.iter().any(|&id| self.holds_frames(id)) {
             return Some(Duration::ZERO);
         }
         let due = self.dataplane.poll_timeout().map(|due| due.since(now));
-        if self.held { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
+        if !self.held.is_empty() { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
     }
 
     /// Takes everything that arrived until now: a worker that was kept from its work looks at its sockets before it declares
@@ -307,7 +326,7 @@ impl Worker {
                 }
             }
         }
-        self.take_crossings(clock::now());
+        let _came = self.take_crossings(clock::now());
     }
 
     /// Does what is due, but judges nobody: that takes a look at all ports first.
@@ -326,8 +345,8 @@ impl Worker {
         self.order(ready);
         for _ in 0..ROUNDS {
             let mut now = clock::now();
-            self.take_crossings(now);
-            let mut busy = false;
+            self.keeper.counts().rounds += 1;
+            let mut busy = self.take_crossings(now);
             for at in 0..ready.len() {
                 let token = ready.get(at).map_or(WAKE, |ready| ready.token);
                 let Ok(index) = u16::try_from(token) else { continue };
@@ -344,12 +363,15 @@ impl Worker {
         worked
     }
 
+    fn holds_frames(&self, id: PortId) -> bool {
+        matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames())
+    }
+
     /// Ports that hold frames in their own memory are ready, whatever the poller says.
     fn ready_again(&self, ready: &mut Vec<Ready>) {
-        for (at, port) in self.ports.iter().enumerate() {
-            let token = u64::from(PortId::at(at).0);
-            let holds = port.as_ref().is_some_and(|port| port.holds_frames());
-            if holds && !ready.iter().any(|ready| ready.token == token) {
+        for &id in &self.holders {
+            let token = u64::from(id.0);
+            if self.holds_frames(id) && !ready.iter().any(|ready| ready.token == token) {
                 ready.push(Ready { token, readable: true, writable: false, failed: false });
             }
         }
@@ -374,11 +396,15 @@ impl Worker {
         }
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
         let mut batch = Batch::new();
+        self.keeper.begin();
         let received = port.receive(&mut batch, self.dataplane.pool());
+        self.keeper.counts().receive.count(batch.len());
+        self.keeper.lap(Stage::Receive, batch.len());
         if !batch.is_empty() {
-            self.dataplane.handle_batch(id, &mut batch, now);
+            self.handle(id, &mut batch, now);
             self.settle();
         }
+        self.keeper.end();
         match received {
             Ok(count) => count > 0,
             Err(error) => {
@@ -414,18 +440,36 @@ impl Worker {
         }
     }
 
-    fn take_crossings(&mut self, now: Instant) {
+    /// Has a batch handled, and its stages timed now and then.
+    fn handle(&mut self, id: PortId, batch: &mut Batch, now: Instant) {
+        let frames = batch.len();
+        let clock = self.keeper.clock();
+        if let Some(clock) = clock {
+            self.dataplane.lend_clock(clock);
+        }
+        self.dataplane.handle_batch(id, batch, now);
+        if clock.is_some() {
+            self.keeper.stages(&self.dataplane.return_clock());
+        }
+        self.keeper.lap(Stage::Handle, frames);
+    }
+
+    /// True when there were any.
+    fn take_crossings(&mut self, now: Instant) -> bool {
         let mut inbox = core::mem::take(&mut self.inbox);
         for ring in self.rings.from.iter_mut().flatten() {
             if let Ok(chunk) = ring.read_chunk(ring.slots()) {
                 inbox.extend(chunk);
             }
         }
-        if !inbox.is_empty() {
+        let came = inbox.len();
+        if came > 0 {
+            self.keeper.counts().taken.count(came);
             self.dataplane.handle_crossings(&mut inbox, now);
             self.settle();
         }
         self.inbox = inbox;
+        came > 0
     }
 
     /// Everything that a verb of the dataplane left behind goes where it belongs.
@@ -442,13 +486,16 @@ impl Worker {
     }
 
     fn send_frames(&mut self) {
-        self.held = false;
-        for at in 0..self.ports.len() {
-            let id = PortId::at(at);
-            let (lost, path) = match (self.ports.get_mut(at), self.dataplane.transmit(id)) {
+        let before = self.keeper.counts().send.frames;
+        self.held.clear();
+        while let Some(id) = self.dataplane.poll_transmit() {
+            let (lost, path) = match (self.ports.get_mut(id.index()), self.dataplane.transmit(id)) {
                 (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
+                    self.keeper.counts().send.count(frames.len());
                     let sent = port.send(frames, pool);
-                    self.held |= !frames.is_empty();
+                    if !frames.is_empty() {
+                        self.held.push(id);
+                    }
                     (sent.err(), port.path_news())
                 }
                 (Some(Some(_)), _) => continue,
@@ -461,10 +508,15 @@ impl Worker {
             if let Some(error) = lost {
                 self.lose(id, error);
             }
-            if !matches!(self.ports.get(at), Some(Some(_))) {
+            if !matches!(self.ports.get(id.index()), Some(Some(_))) {
                 self.dataplane.drop_unsent(id);
             }
         }
+        for &id in &self.held {
+            self.dataplane.keep_waiting(id);
+        }
+        let sent = self.keeper.counts().send.frames - before;
+        self.keeper.lap(Stage::Send, usize::try_from(sent).unwrap_or(0));
     }
 
     fn hand_over(&mut self) {
@@ -472,6 +524,7 @@ impl Worker {
         if crossings.is_empty() {
             return;
         }
+        self.keeper.counts().handed.count(crossings.len());
         let refused = &mut self.refused;
         let mut woken: u64 = 0;
         for (worker, crossing) in crossings.drain(..) {
@@ -491,6 +544,7 @@ impl Worker {
             }
         }
         while let Some(crossing) = self.refused.pop() {
+            self.keeper.counts().refused += 1;
             self.dataplane.count_ring_full(crossing);
         }
     }
@@ -520,6 +574,7 @@ impl Worker {
     }
 
     fn release(&mut self, id: PortId) {
+        self.holders.retain(|holder| *holder != id);
         if let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take)
             && let Some(fd) = port.fd()
         {

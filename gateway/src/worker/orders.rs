@@ -6,7 +6,7 @@ use dataplane::{
 };
 
 use super::{Command, News, Report, Worker};
-use crate::clock;
+use crate::{clock, runtime::Schedule};
 
 impl Worker {
     pub(super) fn take_commands(&mut self) {
@@ -88,6 +88,7 @@ impl Worker {
             port.drops.add(DropReason::VxlanUnknownSource, counters.rx_unknown_source);
             port.drops.add(DropReason::PathTooNarrow, counters.tx_too_long);
         }
-        Report { snapshot, ports }
+        let schedule = Schedule::of(sys::process::thread_id());
+        Report { snapshot, ports, account: self.keeper.account(), schedule }
     }
 }

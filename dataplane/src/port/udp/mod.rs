@@ -314,6 +314,10 @@ impl Port for UdpPort {
         PortCounters { rx_ring_full: self.socket.dropped().map_or(0, u64::from), ..self.counters }
     }
 
+    fn may_hold_frames(&self) -> bool {
+        true
+    }
+
     fn holds_frames(&self) -> bool {
         self.inbox.holds_frames()
     }

@@ -18,6 +18,7 @@ mod port;
 mod quality;
 mod reload;
 mod restart;
+mod runtime;
 mod status;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;
 pub use reload::{Reload, ReloadOutcome};
 pub use restart::Restart;
+pub use runtime::{RuntimeCalls, RuntimeSchedule, RuntimeStage, WorkerRuntime};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

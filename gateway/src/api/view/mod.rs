@@ -14,6 +14,7 @@ mod quality;
 mod reload;
 mod restart;
 mod route;
+mod runtime;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub(crate) use self::{
     port::{drops, ports},
     quality::quality,
     route::routes,
+    runtime::runtime,
     status::status,
 };
 use super::{model::Counts, source::Facts};

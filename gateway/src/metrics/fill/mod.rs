@@ -49,6 +49,24 @@ fn process(page: &mut Page, facts: &Facts, status: &model::Status) {
         page.size(&m::WORKER_BUFFERS, &[&id, "small"], worker.small_buffers_held);
         page.size(&m::WORKER_BUFFERS, &[&id, "big"], worker.big_buffers_held);
     }
+    api::runtime(facts).iter().for_each(|one| runtime(page, one));
+}
+
+fn runtime(page: &mut Page, one: &model::WorkerRuntime) {
+    let id = one.worker.to_string();
+    for (how, nanos) in [("working", one.working_ns), ("looking", one.looking_ns), ("asleep", one.asleep_ns)]
+    {
+        page.spent(&m::WORKER_TIME, &[&id, how], nanos);
+    }
+    if let Some(kernel) = one.schedule {
+        page.spent(&m::WORKER_WAITED, &[&id], kernel.waited_ns);
+    }
+    for (direction, calls) in [("receive", one.receive), ("send", one.send)] {
+        page.count(&m::WORKER_CALLS, &[&id, direction], calls.calls);
+        page.count(&m::WORKER_FRAMES, &[&id, direction], calls.frames);
+    }
+    page.count(&m::WORKER_REFUSED, &[&id], one.refused);
+    page.micros(&m::WORKER_LATEST, &[&id], one.latest_ns / 1000);
 }
 
 fn ports(page: &mut Page, facts: &Facts, ports: &[model::Port], complete: bool) {

@@ -1,19 +1,26 @@
-//! Four network namespaces and the veth pairs between them.
+//! Four network namespaces and the veth pairs between them: host a, gateway a, gateway b, host b.
 
-use std::process::Command;
+use std::{
+    env,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use support::process::output;
+use crate::process::output;
 
 /// Channels between the gateways.
-pub(crate) const CHANNELS: u8 = 4;
+pub const CHANNELS: u8 = 4;
 /// Octets that a channel's frame has beyond the connection's IP packet: SecTAG with SCI, ICV and VLAN tag are 36.
 const OVERHEAD: u32 = 100;
 
 /// A place in the chain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Node {
+pub enum Node {
     HostA,
     GatewayA,
     GatewayB,
@@ -24,15 +31,15 @@ use Node::{GatewayA, GatewayB, HostA, HostB};
 
 /// The namespaces. They go when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lab {
+pub struct Lab {
     prefix: String,
     /// MTU of the channel links.
-    pub(crate) channel_mtu: u32,
+    pub channel_mtu: u32,
 }
 
 impl Lab {
     /// Hosts with addresses and default routes; gateways with bare links.
-    pub(crate) fn build(mtu: u32) -> Result<Self> {
+    pub fn build(mtu: u32) -> Result<Self> {
         let lab = Self { prefix: format!("rig{}", std::process::id()), channel_mtu: mtu + OVERHEAD };
         for node in [HostA, GatewayA, GatewayB, HostB] {
             output(Command::new("ip").args(["netns", "add", &lab.name(node)]))?;
@@ -66,12 +73,12 @@ impl Lab {
     }
 
     /// `ip` inside a node, with these words.
-    pub(crate) fn ip(&self, node: Node, words: &str) -> Result<()> {
+    pub fn ip(&self, node: Node, words: &str) -> Result<()> {
         output(Command::new("ip").arg("-n").arg(self.name(node)).args(words.split(' '))).map(drop)
     }
 
     /// A command that runs inside a node. Its process is the program's own.
-    pub(crate) fn command(&self, node: Node, program: &str) -> Command {
+    pub fn command(&self, node: Node, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(node), program]);
         command
@@ -97,14 +104,57 @@ impl Drop for Lab {
     }
 }
 
-pub(crate) fn host_mac(site: u8) -> String {
+/// A host's MAC address.
+pub fn host_mac(site: u8) -> String {
     format!("02:00:00:00:{site:02x}:10")
 }
 
-pub(crate) fn lan_mac(site: u8) -> String {
+/// A gateway's MAC address on its LAN.
+pub fn lan_mac(site: u8) -> String {
     format!("02:00:00:00:{site:02x}:01")
 }
 
-pub(crate) fn channel_mac(site: u8, channel: u8) -> String {
+/// A gateway's MAC address on a channel.
+pub fn channel_mac(site: u8, channel: u8) -> String {
     format!("02:00:00:01:{site:02x}:{channel:02x}")
+}
+
+/// A private directory with keys, configurations, state and logs.
+#[derive(Debug)]
+pub struct Files(PathBuf);
+
+impl Files {
+    /// For sites 1 and 2: `tx1-1` to `tx2-4` are the keys that each sends with on each channel.
+    pub fn new() -> Result<Self> {
+        let directory = env::temp_dir().join(format!("quadspan-bench-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&directory).context("cannot make a directory")?;
+        let files = Self(directory);
+        for (name, octets) in ["tx1", "tx2"]
+            .iter()
+            .flat_map(|way| (1..=CHANNELS).map(move |channel| (format!("{way}-{channel}"), 32)))
+        {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(files.0.join(name))?;
+            file.write_all(random_hex(octets)?.as_bytes())?;
+        }
+        Ok(files)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // What stays is readable by root alone.
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn random_hex(octets: usize) -> Result<String> {
+    let mut random = vec![0; octets];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}")))
 }
