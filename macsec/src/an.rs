@@ -38,6 +38,16 @@ impl fmt::Display for An {
     }
 }
 
+impl net::carry::Carry for An {
+    fn pack(&self, out: &mut net::carry::Parcel) {
+        self.0.pack(out);
+    }
+
+    fn unpack(from: &mut net::carry::Opened<'_>) -> Option<Self> {
+        Self::new(u8::unpack(from)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -238,6 +238,22 @@ impl Salt {
     }
 }
 
+net::carry!(Fingerprint(_));
+net::carry!(Ckn { len, octets });
+net::carry!(KeyId(_));
+net::carry!(Salt(_));
+
+/// Only from one process of a gateway to the next, in memory that is wiped.
+impl net::carry::Carry for Sak {
+    fn pack(&self, out: &mut net::carry::Parcel) {
+        out.counted(&self.0);
+    }
+
+    fn unpack(from: &mut net::carry::Opened<'_>) -> Option<Self> {
+        Self::new(from.counted()?).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

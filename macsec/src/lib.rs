@@ -38,7 +38,7 @@ pub use error::{LmiError, PolicyError};
 pub use key::{Cak, Ckn, Fingerprint, KeyError, KeyId, Sak, Salt};
 pub use sci::{ParseSciError, Sci, Ssci};
 pub use secy::{
-    Delivered, Protected, ReceiveSaParams, RxDrop, RxVerdict, SecY, SecyPolicy, SecyStatus, TransmitSaParams,
-    TxRefusal, ValidateFrames,
+    Delivered, Protected, ReceiveSaParams, RxDrop, RxVerdict, SecY, SecyNumbers, SecyPolicy, SecyStatus,
+    TransmitSaParams, TxRefusal, ValidateFrames,
 };
 pub use suite::{CipherSuite, ConfidentialityOffset, ParseSuiteError};

@@ -50,6 +50,11 @@ impl PacketNumbers {
         if self.next == 0 { u64::MAX } else { self.next }
     }
 
+    /// The last number that may be used now.
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The highest number that may have been used; 0 for none.
     pub const fn used(&self) -> u64 {
         self.next.wrapping_sub(1)

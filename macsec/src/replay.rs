@@ -10,6 +10,8 @@
 //! Invariants: `floor <= highest`; `highest - floor` is at most the window; neither number ever falls; a
 //! frame moves them only with an [`IcvValid`].
 
+use net::carry::{Carry, Opened, Parcel};
+
 use crate::{aead::IcvValid, pn};
 
 /// The widest window for which duplicates can be refused: one bit each, 8 KiB per SA.
@@ -110,6 +112,36 @@ impl ReplayWindow {
             }
             self.highest = pn;
         }
+    }
+}
+
+/// What is left to a successor: highest, floor, width, and which were seen.
+impl ReplayWindow {
+    /// Leaves its numbers.
+    pub(crate) fn pack(&self, out: &mut Parcel) {
+        (self.highest, self.floor).pack(out);
+        self.width.pack(out);
+        self.seen.as_ref().map(|seen| seen.words.to_vec()).pack(out);
+    }
+
+    /// A window with the numbers that another one left, and this policy: where that is another one, as after
+    /// [`reshape`](Self::reshape). `None` when no window leaves such numbers.
+    pub(crate) fn unpack(from: &mut Opened<'_>, (width, strict): (u32, bool)) -> Option<Self> {
+        let (highest, floor) = Carry::unpack(from)?;
+        let (was, words): (u32, Option<Vec<u64>>) = (Carry::unpack(from)?, Carry::unpack(from)?);
+        let mut this = Self { highest, floor, ..Self::new(1, was, words.is_some()) };
+        let reach = u64::from(this.width);
+        if floor > highest || highest - floor > reach {
+            return None;
+        }
+        if let (Some(seen), Some(words)) = (&mut this.seen, words) {
+            if seen.words.len() != words.len() {
+                return None;
+            }
+            seen.words = words.into();
+        }
+        this.reshape(width, strict);
+        Some(this)
     }
 }
 

@@ -135,6 +135,9 @@ impl fmt::Display for Ssci {
     }
 }
 
+net::carry!(Sci(_));
+net::carry!(Ssci(_));
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -145,6 +145,8 @@ impl ConfidentialityOffset {
     }
 }
 
+net::carry!(CipherSuite = GcmAes128 0, GcmAes256 1, GcmAesXpn128 2, GcmAesXpn256 3);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! Addresses ([`MacAddr`], [`IpNet`]), headers that read like the figures of their standards
 //! ([`ethernet`], [`arp`], [`ipv4`], [`ipv6`], [`udp`], [`tcp`], [`icmp`]), the Internet checksum
 //! ([`checksum`]), a packet buffer with room at both ends ([`PacketBuf`]), a cursor for variable
-//! messages ([`cursor`]), the virtio-net header that super-frames carry ([`virtio`]), and time
+//! messages ([`cursor`]), octets that a process leaves to its successor ([`mod@carry`]), the virtio-net header that super-frames carry ([`virtio`]), and time
 //! ([`Instant`]), which here is a number that only `gateway::clock` may read from a clock.
 //!
 //! What is absent on purpose: I/O, clocks, state machines, allocation on any path that a frame takes.
@@ -15,6 +15,7 @@
 
 pub mod arp;
 mod buffer;
+pub mod carry;
 pub mod checksum;
 pub mod cursor;
 pub mod ethernet;

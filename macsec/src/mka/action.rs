@@ -164,3 +164,5 @@ impl DataKey {
         }
     }
 }
+
+net::carry!(DataKey { key_id, an, sak, suite, confidentiality, salt });

@@ -90,6 +90,11 @@ impl Cp {
         self.pending.iter().chain(&self.latest).chain(&self.old)
     }
 
+    /// This key waits for its turn: it has no SAs yet.
+    pub(super) fn is_pending(&self, key: KeyId) -> bool {
+        self.pending.as_ref().is_some_and(|held| held.key_id() == key)
+    }
+
     /// The newest key, in use or on its way there.
     pub(super) fn newest(&self) -> Option<&HeldKey> {
         self.keys().next()
@@ -283,3 +288,6 @@ impl Cp {
         self.state = CpState::Down;
     }
 }
+
+net::carry!(CpState = Down 0, Receiving 1, Ready 2, Transmitting 3, Retired 4);
+net::carry!(Cp { state, latest, old, pending, patience, retire_at });

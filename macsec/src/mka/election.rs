@@ -21,6 +21,8 @@ pub fn elect(members: impl IntoIterator<Item = Candidate>) -> Option<Candidate> 
     members.into_iter().filter(|member| member.priority != NEVER_KEY_SERVER).min()
 }
 
+net::carry!(Candidate { priority, sci });
+
 #[cfg(test)]
 mod tests {
     use net::MacAddr;

@@ -40,8 +40,8 @@ pub(super) struct Installer {
 /// A receive SA.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReceiveUse {
-    ssci: Ssci,
-    in_use: bool,
+    pub(super) ssci: Ssci,
+    pub(super) in_use: bool,
 }
 
 /// A SAK that we hold.
@@ -189,6 +189,10 @@ impl Numbers {
         then.map_or(1, |(_, next)| *next).max(1)
     }
 }
+
+net::carry!(ReceiveUse { ssci, in_use });
+net::carry!(Numbers { latest, samples });
+net::carry!(HeldKey { data, ckn, mine, server, sharers, own_ssci, receive, since, numbers });
 
 #[cfg(test)]
 mod tests {

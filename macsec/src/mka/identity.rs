@@ -88,6 +88,8 @@ impl Identity {
     }
 }
 
+net::carry!(Identity { member, message, sent });
+
 #[cfg(test)]
 mod tests {
     use super::*;

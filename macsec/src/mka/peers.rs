@@ -289,3 +289,26 @@ pub(super) fn list_of(peers: &[Peer], server_ssci: u8) -> Option<PeerList> {
     let peers: Vec<_> = peers.iter().map(|p| PeerId { member: p.member, message: p.message }).collect();
     (!peers.is_empty()).then_some(PeerList { server_ssci, peers })
 }
+
+net::carry!(Listing = No 0, Potential 1, Live 2);
+net::carry!(Peer {
+    member,
+    message,
+    sci,
+    source,
+    version,
+    priority,
+    claims_server,
+    desired,
+    capability,
+    offers,
+    sak_use,
+    sak_use_at,
+    xpn,
+    icv_indicator,
+    listing,
+    since,
+    heard,
+    expires,
+});
+net::carry!(Peers { live, potential, lapsed, former });

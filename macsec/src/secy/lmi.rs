@@ -383,7 +383,7 @@ impl ReceiveSc {
 
 /// Fingerprints of deleted transmit keys and the highest packet number used under each, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct UsedKeys(VecDeque<(Fingerprint, u64)>);
+pub(super) struct UsedKeys(pub(super) VecDeque<(Fingerprint, u64)>);
 
 impl UsedKeys {
     fn remember(&mut self, key: Fingerprint, used: u64) {

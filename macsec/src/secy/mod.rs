@@ -16,6 +16,7 @@
 //! - whatever a frame holds, nothing panics.
 
 mod batch;
+mod carry;
 mod lmi;
 mod policy;
 mod rx;
@@ -28,6 +29,7 @@ use net::{Instant, PacketBuf};
 use crate::{error::PolicyError, suite::CipherSuite};
 
 pub use batch::MAX_RUN;
+pub use carry::SecyNumbers;
 pub use lmi::{MAX_RECEIVE_SCS, ReceiveSaParams, TransmitSaParams};
 pub use policy::{SecyPolicy, ValidateFrames};
 pub use rx::{Delivered, RxDrop, RxVerdict};

@@ -12,6 +12,7 @@ mod agreement;
 mod bugs;
 mod decode;
 mod diagnosis;
+mod handover;
 mod hostile;
 mod old_peer;
 mod puppet;

@@ -1,5 +1,5 @@
 //! Whole histories by seed: two to five gateways, a network that loses, delays, duplicates and corrupts MKPDUs, links that are
-//! cut one way or both, processes that die and come back, keys that come and go, packet numbers that jump. Then the network
+//! cut one way or both, processes that die and come back or hand over to another, keys that come and go, packet numbers that jump. Then the network
 //! heals, and two life times later everybody must share one SAK and hear everybody.
 //!
 //! All the way the world checks: no packet number is used twice under a key, nobody transmits with a key before receiving with
@@ -109,7 +109,7 @@ fn misfortune(world: &mut World, dice: &mut Dice) {
     let count = world.nodes.len() as u64;
     let node = dice.below(count) as usize;
     let other = dice.below(count) as usize;
-    match dice.below(12) {
+    match dice.below(13) {
         0 => world.kill(node),
         1 | 2 => world.restart(node),
         3 => drop(world.cut.insert((node, other))),
@@ -120,6 +120,7 @@ fn misfortune(world: &mut World, dice: &mut Dice) {
         8 if world.nodes[node].alive => jump(world, node),
         9 => world.weather = bad_weather(dice),
         10 if world.nodes[node].alive => world.tell(node, macsec::mka::Kay::handle_link_up),
+        11 if world.nodes[node].alive => world.hand_over(node),
         _ => {}
     }
 }

@@ -10,10 +10,13 @@ use std::{
 };
 
 use macsec::{
-    An, Cak, CipherSuite, Ckn, Fingerprint, RxVerdict, Sci, SecY, SecyPolicy, Ssci,
+    An, Cak, CipherSuite, Ckn, Fingerprint, RxVerdict, Sci, SecY, SecyNumbers, SecyPolicy, Ssci,
     mka::{Kay, KayParams, KeyAction, KeyEntry, MkaEvent, MkaStatus},
 };
-use net::{Instant, MacAddr, PacketBuf};
+use net::{
+    Instant, MacAddr, PacketBuf,
+    carry::{Carry as _, Opened},
+};
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -249,6 +252,22 @@ impl World {
         let sent_data = self.nodes[node].sent_data;
         self.nodes[node] = Node { sent_data, ..self.fresh(params, keys) };
         self.drain(node);
+    }
+
+    /// The process hands over to its successor, which has nothing but octets and the configuration.
+    pub(crate) fn hand_over(&mut self, at: usize) {
+        let (seed, now) = (self.dice.roll(), self.now);
+        let node = &mut self.nodes[at];
+        let (mut kept, mut numbers) = (net::carry::Parcel::new(), net::carry::Parcel::new());
+        node.secy.numbers().pack(&mut numbers);
+        node.kay.pack(&mut kept);
+        node.secy = SecY::new(SecyPolicy::new(node.params.sci), now).unwrap();
+        let numbers = SecyNumbers::unpack(&mut Opened::new(numbers.as_octets())).unwrap();
+        let left = (&mut Opened::new(kept.as_octets()), &numbers);
+        let rng = Dice::new(seed).rng();
+        let resumed = Kay::resume(node.params.clone(), rng, node.keys.clone(), left, &mut node.secy, now);
+        node.kay = resumed.unwrap_or_else(|| panic!("seed {}: node {at} cannot go on", self.seed));
+        self.drain(at);
     }
 
     pub(crate) fn set_keys(&mut self, node: usize, keys: Vec<KeyEntry>) {

@@ -14,6 +14,7 @@
 //! something happens: a rekeying that cannot be done now is not forgotten (trap 14).
 
 mod advance;
+mod carry;
 mod chain;
 mod receive;
 mod report;

@@ -113,3 +113,5 @@ impl Tlv {
         out.put(value);
     }
 }
+
+net::carry!(SuiteOffer { capability, id });

@@ -128,3 +128,6 @@ impl Basic {
 }
 
 const _: () = assert!(HEADER_LEN + Basic::FIXED_LEN == 32, "an MKPDU has at least 32 octets (§11.11.2)");
+
+net::carry!(MemberId(_));
+net::carry!(MacsecCapability = NotImplemented 0, Integrity 1, Confidentiality 2, Offsets 3);

@@ -121,3 +121,13 @@ impl DistributedSak {
         put_set(out, kind::DISTRIBUTED_SAK, bits, 0, body.as_slice());
     }
 }
+
+impl net::carry::Carry for Confidentiality {
+    fn pack(&self, out: &mut net::carry::Parcel) {
+        self.bits().pack(out);
+    }
+
+    fn unpack(from: &mut net::carry::Opened<'_>) -> Option<Self> {
+        u8::unpack(from).map(Self::from_bits)
+    }
+}

@@ -123,3 +123,7 @@ impl SakUse {
         put_set(out, kind::SAK_USE, bits, third, body.as_slice());
     }
 }
+
+net::carry!(SakUse { plain_tx, plain_rx, delay_protect, keys });
+net::carry!(KeysInUse { latest, old });
+net::carry!(KeyUse { an, tx, rx, key_id, lowest_pn });

@@ -29,3 +29,5 @@ impl XpnSet {
         put_set(out, kind::XPN, self.suspension, 0, body.as_slice());
     }
 }
+
+net::carry!(XpnSet { suspension, latest_high, old_high });
