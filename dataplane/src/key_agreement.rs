@@ -43,11 +43,16 @@ pub(crate) struct KeyAgreement {
 }
 
 impl KeyAgreement {
-    pub(crate) fn new(kay: Kay, policy: SecyPolicy, keys: Vec<KeyEntry>, now: Instant) -> Self {
+    pub(crate) fn new(mut kay: Kay, policy: SecyPolicy, keys: Vec<KeyEntry>, now: Instant) -> Self {
+        kay.set_keys(keys, now);
+        Self::resume(kay, policy)
+    }
+
+    /// Around a KaY that goes on where its predecessor's process ended.
+    pub(crate) fn resume(kay: Kay, policy: SecyPolicy) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
         let (known, strangers) = (limiter(KNOWN), limiter(STRANGERS));
         let mut this = Self { kay, policy, known, strangers, upgrade: None, next: None };
-        this.kay.set_keys(keys, now);
         this.settle();
         this
     }

@@ -96,6 +96,8 @@ impl Fault {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Faults(u16);
 
+net::carry!(Faults(_));
+
 impl Faults {
     /// Nothing speaks against it.
     pub const NONE: Self = Self(0);

@@ -22,6 +22,7 @@
 mod bpf;
 mod counting_allocator;
 pub mod fault;
+pub mod handoff;
 pub mod interface;
 mod mmap;
 pub mod netns;
@@ -42,7 +43,7 @@ mod xdp;
 
 pub use bpf::{Claim, XdpMode};
 pub use counting_allocator::CountingAllocator;
-pub use packet_ring::{RingVersion, RxFrame, RxRing};
+pub use packet_ring::{RingPlace, RingVersion, RxFrame, RxRing};
 pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};
 pub use packet_socket::{Fanout, FanoutMode, PacketOptions, PacketSocket, Statistics};
 pub use poll::{Poller, Ready, Waker, rest};

@@ -51,3 +51,5 @@ impl Guard {
         }
     }
 }
+
+net::carry!(Guard = Waiting 0, Watching 1, Excused 2);

@@ -23,6 +23,8 @@ pub enum BfdTimersError {
     Multiplier,
 }
 
+net::carry!(BfdTimers { min_tx, min_rx, multiplier });
+
 impl BfdTimers {
     /// The shortest interval.
     pub const LEAST: Duration = Duration::from_millis(10);

@@ -3,7 +3,11 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use net::{Instant, earliest};
+use net::{
+    Instant,
+    carry::{Carry, Opened, Parcel},
+    earliest,
+};
 
 use super::{
     BfdChange, BfdCounters, BfdEvent, BfdLoss, BfdMode, BfdParams, BfdState, BfdTimers, Control, Diagnostic,
@@ -22,7 +26,7 @@ const HASTE_BURST: u32 = 4;
 const EVENTS: usize = 8;
 
 /// A BFD session in asynchronous mode. See the [module](super) for the contract of its verbs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// bfd.LocalDiscr
     discriminator: Discriminator,
@@ -70,6 +74,8 @@ pub(super) struct Remote {
     pub(super) demand: bool,
     pub(super) independent: bool,
 }
+
+net::carry!(Remote { discriminator, state, diagnostic, min_rx, min_tx, multiplier, demand, independent });
 
 impl Default for Remote {
     fn default() -> Self {
@@ -394,6 +400,41 @@ const fn loss_by(control: &Control) -> BfdLoss {
     match control.state {
         BfdState::AdminDown => BfdLoss::PeerAdminDown,
         BfdState::Down | BfdState::Init | BfdState::Up => BfdLoss::PeerDown(control.diagnostic),
+    }
+}
+
+/// From one process of a gateway to the next: to the peer it is the same session, which sends its next packet in time.
+impl Session {
+    /// Leaves what makes it this session.
+    pub(super) fn pack(&self, out: &mut Parcel) {
+        (self.discriminator, self.timers).pack(out);
+        (self.state, self.since).pack(out);
+        (self.diagnostic, self.remote).pack(out);
+        self.negotiation.pack(out);
+        self.pace.pack(out);
+        (self.owes_final, self.owes_packet).pack(out);
+        (self.heard, self.longest_gap).pack(out);
+        self.guard.pack(out);
+    }
+
+    /// Becomes the session that a predecessor left; where this one is configured otherwise the peer learns it by a Poll Sequence.
+    /// `None`, and it is of no use, when this is no session.
+    pub(super) fn resume(&mut self, from: &mut Opened<'_>, now: Instant) -> Option<()> {
+        let (timers, mode) = (self.timers, self.mode);
+        (self.discriminator, self.timers) = Carry::unpack(from)?;
+        (self.state, self.since) = Carry::unpack(from)?;
+        (self.diagnostic, self.remote) = Carry::unpack(from)?;
+        self.negotiation = Carry::unpack(from)?;
+        self.pace.resume(from)?;
+        (self.owes_final, self.owes_packet) = Carry::unpack(from)?;
+        (self.heard, self.longest_gap) = Carry::unpack(from)?;
+        self.guard = Carry::unpack(from)?;
+        self.set_timers(timers, mode, now);
+        if self.state == BfdState::Up {
+            // Who waits for it in this process has not heard.
+            self.tell(BfdEvent::Up);
+        }
+        Some(())
     }
 }
 

@@ -155,3 +155,15 @@ impl fmt::Display for Diagnostic {
         f.write_str(self.name())
     }
 }
+
+net::carry!(BfdState = AdminDown 0, Down 1, Init 2, Up 3);
+
+impl net::carry::Carry for Diagnostic {
+    fn pack(&self, out: &mut net::carry::Parcel) {
+        self.code().pack(out);
+    }
+
+    fn unpack(from: &mut net::carry::Opened<'_>) -> Option<Self> {
+        u8::unpack(from).map(Self::from_code)
+    }
+}

@@ -2,7 +2,11 @@
 
 use core::{net::IpAddr, num::NonZeroU32};
 
-use net::{Instant, earliest};
+use net::{
+    Instant,
+    carry::{Carry, Opened, Parcel},
+    earliest,
+};
 
 use super::{
     BfdEvent, BfdMode, BfdParams, BfdStatus, BfdTimers, Control, Datagram, Discriminator, Hops, Refusal,
@@ -263,6 +267,42 @@ impl Sessions {
             return false;
         };
         self.drive(at, how);
+        true
+    }
+
+    /// Leaves the sessions of `interface` to a successor in another process.
+    pub fn leave(&self, interface: InterfaceId, out: &mut Parcel) {
+        self.of(interface).count().pack(out);
+        for entry in self.of(interface) {
+            (entry.peer, entry.source_port).pack(out);
+            let mut session = Parcel::new();
+            entry.session.pack(&mut session);
+            out.counted(session.as_octets());
+        }
+    }
+
+    /// Goes on with the sessions of `interface` that a predecessor left and that are still configured. False when what it left is
+    /// no such thing; then they begin anew.
+    pub fn resume(&mut self, interface: InterfaceId, from: &mut Opened<'_>, now: Instant) -> bool {
+        let Some(count) = usize::unpack(from) else { return false };
+        for _ in 0..count {
+            let Some((peer, source_port)) = <(IpAddr, u16)>::unpack(from) else { return false };
+            let Some(left) = from.counted() else { return false };
+            let with = |entry: &Entry| entry.interface == interface && entry.peer == peer;
+            let Some(at) = self.entries.iter().position(with) else { continue };
+            let fresh = self.entries.get(at).map(|entry| entry.session.clone());
+            let mut resumed = None;
+            self.drive(at, |session| resumed = session.resume(&mut Opened::new(left), now));
+            let name = self.entries.get(at).map(|entry| entry.session.discriminator());
+            let twice =
+                self.entries.iter().filter(|one| Some(one.session.discriminator()) == name).count() > 1;
+            let Some(entry) = self.entries.get_mut(at) else { return false };
+            match (resumed, fresh) {
+                (Some(()), _) if !twice => entry.source_port = source_port,
+                (_, Some(fresh)) => entry.session = fresh,
+                (_, None) => return false,
+            }
+        }
         true
     }
 

@@ -2,7 +2,10 @@
 
 use core::{num::NonZeroU8, time::Duration};
 
-use net::Instant;
+use net::{
+    Instant,
+    carry::{Carry, Opened, Parcel},
+};
 
 use crate::neighbor::Dice;
 
@@ -125,5 +128,35 @@ impl Pace {
         let (most, spread) =
             if multiplier.get() == 1 { (nanos - nanos / 10, nanos / 20 * 3) } else { (nanos, nanos / 4) };
         Duration::from_nanos(most - self.dice.roll(spread.saturating_add(1)))
+    }
+}
+
+net::carry!(Intervals { tx, rx });
+net::carry!(Negotiation { announced, used, poll });
+
+impl Carry for Poll {
+    fn pack(&self, out: &mut Parcel) {
+        match self {
+            Self::Idle => None,
+            Self::Asking { sent } => Some(*sent),
+        }
+        .pack(out);
+    }
+
+    fn unpack(from: &mut Opened<'_>) -> Option<Self> {
+        let sent: Option<bool> = Carry::unpack(from)?;
+        Some(sent.map_or(Self::Idle, |sent| Self::Asking { sent }))
+    }
+}
+
+/// When packets leave: to a successor, who has dice of its own.
+impl Pace {
+    pub(super) fn pack(&self, out: &mut Parcel) {
+        (self.interval, (self.last, self.next)).pack(out);
+    }
+
+    pub(super) fn resume(&mut self, from: &mut Opened<'_>) -> Option<()> {
+        (self.interval, (self.last, self.next)) = Carry::unpack(from)?;
+        Some(())
     }
 }

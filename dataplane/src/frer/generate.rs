@@ -21,6 +21,16 @@ impl SequenceGeneration {
         sequence
     }
 
+    /// Goes on at `next`, as a predecessor would have.
+    pub const fn resume(&mut self, next: u16) {
+        self.next = next;
+    }
+
+    /// What [`take`](Self::take) will give.
+    pub const fn next(&self) -> u16 {
+        self.next
+    }
+
     /// Numbers given so far.
     pub const fn generated(&self) -> u64 {
         self.generated

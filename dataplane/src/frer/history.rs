@@ -3,6 +3,8 @@
 //! The standard shifts an array by one place for each number. Here a number has its place for good (its low bits), and moving
 //! ahead only forgets the places that are used again. `tests.rs` holds both against each other.
 
+use net::carry::{Carry as _, Parcel};
+
 use super::HistoryLength;
 
 /// One bit for each number of the history.
@@ -19,6 +21,21 @@ impl History {
     pub(super) fn new(length: HistoryLength) -> Self {
         let places = length.get().max(WORD).next_power_of_two();
         Self { words: vec![0; usize::from(places / WORD)].into(), mask: places - 1 }
+    }
+
+    /// Leaves its words to a successor.
+    pub(super) fn pack(&self, out: &mut Parcel) {
+        self.words.len().pack(out);
+        self.words.iter().for_each(|word| word.pack(out));
+    }
+
+    /// Has seen what these words say; false when that is another length.
+    pub(super) fn resume(&mut self, words: &[u64]) -> bool {
+        let fits = words.len() == self.words.len();
+        if fits {
+            self.words.copy_from_slice(words);
+        }
+        fits
     }
 
     /// Nothing was seen.

@@ -4,7 +4,11 @@
 //! a frame comes and when the owner is called, and numbers from before the last reset do not count as lost
 //! (IEEE 802.1 maintenance request 376: ShiftSequenceHistory as printed counts the whole empty history as lost after each reset).
 
-use net::{Instant, earliest};
+use net::{
+    Instant,
+    carry::{Carry, Opened, Parcel},
+    earliest,
+};
 
 use super::{
     Event, RecoveryCounters, RecoveryParams, Verdict, history::History, latent::LatentErrorDetection,
@@ -56,6 +60,29 @@ impl SequenceRecovery {
         self.take_any = true;
         self.reset_at = None;
         self.counters.resets += 1;
+    }
+
+    /// Leaves what it has seen to a successor in another process.
+    pub fn pack(&self, out: &mut Parcel) {
+        ((self.newest, self.known), (self.take_any, self.reset_at)).pack(out);
+        self.history.pack(out);
+    }
+
+    /// Goes on with what a predecessor left: what it delivered is not delivered again. Where that has another history length, or is
+    /// no such thing, the stream begins anew (SequenceRecoveryReset).
+    pub fn resume(&mut self, from: &mut Opened<'_>) {
+        type Left = ((u16, u16), (bool, Option<Instant>));
+        let left = <(Left, Vec<u64>)>::unpack(from);
+        let length = self.params.history_length.get();
+        match left {
+            Some((((newest, known), (take_any, reset_at)), words))
+                if known <= length && self.history.resume(&words) =>
+            {
+                (self.newest, self.known) = (newest, known);
+                (self.take_any, self.reset_at) = (take_any, reset_at);
+            }
+            _ => self.reset(),
+        }
     }
 
     /// VectorRecoveryAlgorithm, §7.4.3.4: what to do with a frame with this number, or with none.

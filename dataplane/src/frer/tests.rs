@@ -367,3 +367,33 @@ fn counters_carry_the_names_of_section_10_8() {
     assert!(named.iter().all(|(name, _)| name.starts_with("frerCpsSeqRcvy")));
     assert_eq!(named.iter().filter(|(_, count)| *count == 7).count(), 1);
 }
+
+// §7.4.3.4: what a predecessor delivered is not delivered again; what has another length begins anew.
+#[test]
+fn a_successor_delivers_nothing_twice_and_misses_nothing() {
+    let (params, now) = (RecoveryParams::default(), Instant::ZERO.after(Duration::from_millis(1)));
+    let mut before = SequenceRecovery::new(params, now);
+    for number in [65_530_u16, 65_531, 65_535, 3] {
+        assert_eq!(before.recover(Some(number), now), Verdict::Pass);
+    }
+    let mut parcel = net::carry::Parcel::new();
+    before.pack(&mut parcel);
+    let mut after = SequenceRecovery::new(params, now);
+    after.resume(&mut net::carry::Opened::new(parcel.as_octets()));
+    for (number, expected) in [
+        (65_531, Verdict::Duplicate),
+        (65_532, Verdict::Pass),
+        (3, Verdict::Duplicate),
+        (4, Verdict::Pass),
+        (20_000, Verdict::Rogue),
+    ] {
+        assert_eq!(after.recover(Some(number), now), expected, "{number}");
+    }
+    let short = RecoveryParams { history_length: HistoryLength::new(64).unwrap(), ..params };
+    let mut other = SequenceRecovery::new(short, now);
+    other.resume(&mut net::carry::Opened::new(parcel.as_octets()));
+    assert_eq!(other.recover(Some(20_000), now), Verdict::Pass, "it began anew");
+    let mut generation = SequenceGeneration::new();
+    generation.resume(65_535);
+    assert_eq!((generation.take(), generation.take()), (65_535, 0));
+}

@@ -205,6 +205,14 @@ impl Neighbors {
         }
     }
 
+    /// What a predecessor of this process knew: it is used at once, and asked when it is.
+    pub fn resume(&mut self, ip: IpAddr, mac: MacAddr, now: Instant) {
+        let is_new = !self.index.contains_key(&Key(ip)) && self.is_neighbor(ip);
+        if is_new && !mac.is_group() && self.has_room(now) {
+            self.insert(Entry::stale(ip, mac, now));
+        }
+    }
+
     /// All entries, by no particular order but always the same one.
     pub fn entries(&self, now: Instant) -> impl Iterator<Item = NeighborEntry> + '_ {
         self.entries.iter().map(move |entry| NeighborEntry {

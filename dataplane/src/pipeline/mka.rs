@@ -101,7 +101,7 @@ impl Dataplane {
     }
 
     /// Drains a KaY: SecY first, then what must be told by MKPDU, then what is told the control plane.
-    fn settle_mka(&mut self, id: ChannelId, now: Instant) {
+    pub(super) fn settle_mka(&mut self, id: ChannelId, now: Instant) {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
         let Some(mka) = &mut channel.mka else { return };
         let transmits_anew = mka.apply(&mut channel.secy, now);

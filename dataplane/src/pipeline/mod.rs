@@ -27,6 +27,7 @@ mod bfd;
 mod build;
 mod egress;
 mod forward;
+mod handover;
 mod ingress;
 mod judge;
 mod lag;
@@ -447,6 +448,11 @@ impl Dataplane {
     /// Generation of the routes in use.
     pub fn generation(&self) -> u64 {
         self.tables.generation
+    }
+
+    /// What it is made of.
+    pub const fn setup(&self) -> &Arc<Setup> {
+        &self.setup
     }
 
     /// The SecY of a channel that this worker owns, for static keys; with MKA its KaY sees to it. Call

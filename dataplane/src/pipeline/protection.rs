@@ -171,7 +171,7 @@ impl Dataplane {
     }
 
     /// Writes the choice of a connection to the board, and tells it.
-    fn publish(&mut self, at: usize, before: Option<InterfaceId>) {
+    pub(super) fn publish(&mut self, at: usize, before: Option<InterfaceId>) {
         let Some(active) = self.protected(at).map(|one| one.active()) else { return };
         if let Some(before) = before {
             self.board.choose(before, false);
@@ -183,7 +183,7 @@ impl Dataplane {
     }
 
     /// A protected connection that this worker decides for.
-    fn protected(&mut self, at: usize) -> Option<&mut Protected> {
+    pub(super) fn protected(&mut self, at: usize) -> Option<&mut Protected> {
         let me = self.me;
         self.connections.get_mut(at)?.protected.as_mut().filter(|one| one.owner == me)
     }

@@ -265,6 +265,23 @@ impl Dataplane {
         Some(reply.len())
     }
 
+    /// Why an attachment's path is bad, when this worker says so.
+    pub(super) fn bad_quality(&self, interface: InterfaceId) -> Option<Why> {
+        self.probing.iter().find(|one| one.interface == interface)?.quality.bad()
+    }
+
+    /// Takes over a predecessor's verdict on a path: it stays bad until it has been good for long enough.
+    pub(super) fn resume_quality(&mut self, interface: InterfaceId, bad: Option<Why>, now: Instant) {
+        let Some(one) = self.probing.iter_mut().find(|one| one.interface == interface) else { return };
+        if bad.is_none() {
+            return;
+        }
+        one.quality.resume(bad);
+        if one.params.leave {
+            self.set_attachment_fault(interface, Fault::Quality, true, now);
+        }
+    }
+
     /// An attachment's measurement, when this worker runs it.
     pub(super) fn quality_of(&self, interface: InterfaceId) -> Option<QualityStatus> {
         let one = self.probing.iter().find(|one| one.interface == interface)?;

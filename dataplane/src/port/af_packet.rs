@@ -17,10 +17,17 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use net::{EtherType, VlanTag, virtio::Offload};
-use sys::{Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingVersion, RxFrame, RxRing, TxBatch};
+use net::{
+    EtherType, VlanTag,
+    carry::{Carry, Opened, Parcel},
+    virtio::Offload,
+};
+use sys::{
+    Fanout, FanoutMode, Outgoing, PacketOptions, PacketSocket, RingPlace, RingVersion, RxFrame, RxRing,
+    TxBatch,
+};
 
-use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use super::{Heirloom, LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool, Pressure, Wanted, vlan};
 
 /// Which layout the receive ring has.
@@ -63,6 +70,7 @@ pub struct AfPacketPort {
     tx: TxBatch,
     caps: PortCaps,
     kind: PortKind,
+    facts: String,
     counters: PortCounters,
 }
 
@@ -72,27 +80,32 @@ impl AfPacketPort {
     /// # Errors
     /// The kernel's: `EPERM` without `CAP_NET_RAW`, `ENODEV` when there is no such interface.
     pub fn open(options: &Options) -> io::Result<Self> {
-        let (ring, kind) = match options.ring {
-            Ring::Auto | Ring::V2 => (RingVersion::V2, PortKind::PacketV2),
-            Ring::V3 => (RingVersion::V3 { retire: RETIRE }, PortKind::PacketV3),
+        Ok(Self::with(options, PacketSocket::open(&packet_options(options))?))
+    }
+
+    /// Goes on with what a predecessor in another process left, if it was opened with the same options. Nothing may be
+    /// received before [`Port::resume`].
+    ///
+    /// # Errors
+    /// `EINVAL` when it was opened with others; the kernel's: `ENODEV` when the device of this name is another one now.
+    pub fn adopt(options: &Options, left: Heirloom) -> io::Result<Self> {
+        let other = || io::Error::from(io::ErrorKind::InvalidInput);
+        let socket = left.descriptors.into_iter().next().filter(|_| left.facts == facts(options));
+        Ok(Self::with(options, PacketSocket::adopt(socket.ok_or_else(other)?, &packet_options(options))?))
+    }
+
+    fn with(options: &Options, (socket, ring): (PacketSocket, RxRing)) -> Self {
+        let kind = match options.ring {
+            Ring::Auto | Ring::V2 => PortKind::PacketV2,
+            Ring::V3 => PortKind::PacketV3,
         };
-        let fanout = options.fanout.map(|group| Fanout { group, mode: FanoutMode::Hash });
-        let (socket, ring) = PacketSocket::open(&PacketOptions {
-            ring,
-            max_frame: options.largest_frame,
-            overflow: Some(OVERFLOW),
-            ring_octets: options.ring_octets,
-            vnet_header: true,
-            fanout,
-            qdisc_bypass: options.qdisc_bypass && !options.offload,
-            ..PacketOptions::new(options.device.as_str())
-        })?;
         let caps = PortCaps {
             offload: options.offload,
             udp_segments: options.offload && udp_segments(),
             flows: false,
         };
-        Ok(Self { socket, ring, tx: TxBatch::new(true), caps, kind, counters: PortCounters::default() })
+        let (facts, counters) = (facts(options), PortCounters::default());
+        Self { socket, ring, tx: TxBatch::new(true), caps, kind, facts, counters }
     }
 
     /// Counts what became of the first `taken` of `frames`.
@@ -214,6 +227,47 @@ impl Port for AfPacketPort {
     fn counters(&self) -> PortCounters {
         let rx_ring_full = self.socket.statistics().map_or(0, |kernel| kernel.drops);
         PortCounters { rx_ring_full, ..self.counters }
+    }
+
+    fn heirloom(&self) -> io::Result<Option<Heirloom>> {
+        let descriptors = vec![self.socket.as_fd().try_clone_to_owned()?];
+        Ok(Some(Heirloom { descriptors, facts: self.facts.clone() }))
+    }
+
+    fn leave(&mut self, out: &mut Parcel) {
+        let RingPlace { block, in_block, held } = self.ring.place();
+        ((block, in_block), held).pack(out);
+    }
+
+    fn resume(&mut self, from: &mut Opened<'_>) -> bool {
+        <Place as Carry>::unpack(from)
+            .is_some_and(|((block, in_block), held)| self.ring.resume(RingPlace { block, in_block, held }))
+    }
+}
+
+/// Block and cell, and what is left of a cell that is held: a [`RingPlace`].
+type Place = ((usize, usize), Option<(u32, usize)>);
+
+/// What must be the same for a socket to be gone on with: all options but the number of its group, which is made anew by each
+/// process.
+fn facts(options: &Options) -> String {
+    let shared = options.fanout.is_some();
+    format!("{:?} {shared}", Options { fanout: None, ..options.clone() })
+}
+
+fn packet_options(options: &Options) -> PacketOptions {
+    PacketOptions {
+        ring: match options.ring {
+            Ring::Auto | Ring::V2 => RingVersion::V2,
+            Ring::V3 => RingVersion::V3 { retire: RETIRE },
+        },
+        max_frame: options.largest_frame,
+        overflow: Some(OVERFLOW),
+        ring_octets: options.ring_octets,
+        vnet_header: true,
+        fanout: options.fanout.map(|group| Fanout { group, mode: FanoutMode::Hash }),
+        qdisc_bypass: options.qdisc_bypass && !options.offload,
+        ..PacketOptions::new(options.device.as_str())
     }
 }
 

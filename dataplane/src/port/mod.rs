@@ -18,7 +18,12 @@ pub mod tap;
 mod tests;
 pub mod udp;
 
-use std::os::fd::BorrowedFd;
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use net::carry::{Opened, Parcel};
 
 use crate::{Batch, Frame, Pool, Pressure, Wanted};
 
@@ -135,6 +140,16 @@ pub enum PortError {
     Os(i32),
 }
 
+/// By what a successor in another process goes on with a port: the frames that wait in the kernel are then not lost, and a TAP
+/// stays.
+#[derive(Debug)]
+pub struct Heirloom {
+    /// Its descriptors, opened once more.
+    pub descriptors: Vec<OwnedFd>,
+    /// With which options it was opened: who wants others opens a port of its own.
+    pub facts: String,
+}
+
 /// Where frames come in and go out. Used by one worker at a time.
 pub trait Port: Send {
     /// Appends waiting frames until the batch is full, buffers from `pool`. Returns how many; 0 = nothing waits.
@@ -189,6 +204,26 @@ pub trait Port: Send {
     /// asked: a tunnel's path may carry less than its device, and routers tell so only when it is used.
     fn path_news(&mut self) -> Option<u16> {
         None
+    }
+
+    /// By what a successor goes on with it; `None` when a successor has to open its own.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    fn heirloom(&self) -> io::Result<Option<Heirloom>> {
+        Ok(None)
+    }
+
+    /// Says where it stands, for the successor that [`resume`](Self::resume)s there. It must not be used any more, unless the
+    /// successor never does.
+    fn leave(&mut self, out: &mut Parcel) {
+        let _nothing = out;
+    }
+
+    /// Goes on where the predecessor stood. False when that is no place to go on from.
+    fn resume(&mut self, from: &mut Opened<'_>) -> bool {
+        let _nothing = from;
+        true
     }
 }
 

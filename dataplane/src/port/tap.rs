@@ -14,13 +14,15 @@ use std::{
 use net::{PacketBuf, virtio::Offload};
 use sys::{Tap, TapOptions, VNET_HEADER_OCTETS, VnetHeader};
 
-use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool};
 
 /// One queue of a TAP device.
 #[derive(Debug)]
 pub struct TapPort {
     tap: Tap,
+    /// The device may have several queues.
+    several: bool,
     /// The big buffer that the next frame is read into.
     spare: Option<PacketBuf>,
     counters: PortCounters,
@@ -46,8 +48,21 @@ impl TapPort {
         Self::open_with(name, TapOptions { multi_queue: true, ..TapOptions::default() })
     }
 
+    /// Goes on with what a predecessor in another process left.
+    ///
+    /// # Errors
+    /// `EINVAL` when that was no TAP device, `EBADFD` when its device is gone.
+    pub fn adopt(left: Heirloom) -> io::Result<Self> {
+        let queue = left.descriptors.into_iter().next();
+        let several = left.facts == SEVERAL;
+        let queue = queue.filter(|_| several || left.facts == SINGLE);
+        let tap = Tap::adopt(queue.ok_or(io::ErrorKind::InvalidInput)?)?;
+        Ok(Self { tap, several, spare: None, counters: PortCounters::default() })
+    }
+
     fn open_with(name: &str, options: TapOptions) -> io::Result<Self> {
-        Ok(Self { tap: Tap::open(name, options)?, spare: None, counters: PortCounters::default() })
+        let several = options.multi_queue;
+        Ok(Self { tap: Tap::open(name, options)?, several, spare: None, counters: PortCounters::default() })
     }
 
     /// The device's name, as the kernel completed it.
@@ -159,4 +174,15 @@ impl Port for TapPort {
     fn counters(&self) -> PortCounters {
         self.counters
     }
+
+    fn heirloom(&self) -> io::Result<Option<Heirloom>> {
+        let descriptors = vec![self.tap.as_fd().try_clone_to_owned()?];
+        let facts = if self.several { SEVERAL } else { SINGLE };
+        Ok(Some(Heirloom { descriptors, facts: facts.to_owned() }))
+    }
 }
+
+/// What the [`Heirloom`] of a TAP with a single queue says; the device itself knows the rest.
+pub const SINGLE: &str = "tap";
+/// What that of one with several says.
+pub const SEVERAL: &str = "tap with queues";

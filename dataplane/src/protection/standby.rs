@@ -15,7 +15,11 @@
 
 use core::time::Duration;
 
-use net::{Instant, earliest};
+use net::{
+    Instant,
+    carry::{Carry, Opened, Parcel},
+    earliest,
+};
 
 use super::{Preference, best, bit};
 use crate::group::MAX_MEMBERS;
@@ -63,6 +67,26 @@ impl Standby {
     /// The member that carries the traffic; `None` when none is live.
     pub const fn active(&self) -> Option<usize> {
         self.active
+    }
+
+    /// Leaves its choice, and since when each member is live, to a successor in another process.
+    pub fn pack(&self, out: &mut Parcel) {
+        let members: Vec<_> = self.members.iter().map(|one| (one.live_since, one.failed_before)).collect();
+        (members, self.active).pack(out);
+    }
+
+    /// Goes on with what a predecessor left, if it chose among as many. False when it did not: nothing changes then.
+    pub fn resume(&mut self, from: &mut Opened<'_>) -> bool {
+        type Left = (Vec<(Option<Instant>, bool)>, Option<usize>);
+        let Some((members, active)) = <Left as Carry>::unpack(from) else { return false };
+        let fits = members.len() == self.members.len() && active.is_none_or(|active| active < members.len());
+        if fits {
+            for (member, left) in self.members.iter_mut().zip(members) {
+                (member.live_since, member.failed_before) = left;
+            }
+            self.active = active;
+        }
+        fits
     }
 
     /// Says which members are live, bit `i` for member `i`. True when the active one is another now.

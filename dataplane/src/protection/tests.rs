@@ -242,3 +242,24 @@ fn one_in_hold_down_carries_only_when_nothing_else_lives() {
     assert_eq!(choice.active(), Some(0), "any path is better than none");
     assert!(!choice.set_live(0b111, ms(90_000)) && choice.poll_timeout().is_none(), "it never reverts");
 }
+
+#[test]
+fn a_successor_stays_where_its_predecessor_was_for_as_long_as_that_would_have() {
+    let made = |members: usize| {
+        Standby::new(params(10, Some(50)), (0..members).map(|at| 100 - u32::try_from(at).unwrap()))
+    };
+    let mut before = made(2);
+    before.set_live(0b11, ms(0));
+    before.set_live(0b10, ms(5));
+    before.set_live(0b11, ms(20));
+    assert_eq!((before.active(), before.poll_timeout()), (Some(1), Some(ms(70))));
+    let mut parcel = net::carry::Parcel::new();
+    before.pack(&mut parcel);
+    let mut after = made(2);
+    assert!(after.resume(&mut net::carry::Opened::new(parcel.as_octets())));
+    assert!(!after.set_live(0b11, ms(30)), "nothing is news");
+    assert_eq!((after.active(), after.poll_timeout()), (Some(1), Some(ms(70))));
+    assert!(after.handle_timeout(ms(70)) && after.active() == Some(0));
+    assert!(!made(3).resume(&mut net::carry::Opened::new(parcel.as_octets())), "others to choose from");
+    assert!(!made(2).resume(&mut net::carry::Opened::new(&[])));
+}

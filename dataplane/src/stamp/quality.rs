@@ -65,6 +65,8 @@ pub struct Quality {
     bad: Option<Why>,
 }
 
+net::carry!(Why = Loss 0, Delay 1, Jitter 2);
+
 impl Quality {
     /// Nothing is known yet, which is good.
     pub const fn new(thresholds: Thresholds) -> Self {
@@ -74,6 +76,11 @@ impl Quality {
     /// Why the path is bad; `None`: it is good.
     pub const fn bad(&self) -> Option<Why> {
         self.bad
+    }
+
+    /// Takes over the verdict of a predecessor.
+    pub const fn resume(&mut self, bad: Option<Why>) {
+        self.bad = bad;
     }
 
     /// The path was not there for a while: what was measured before says nothing about it. The verdict stays.

@@ -220,6 +220,17 @@ impl Cursor {
     }
 }
 
+/// Where the reader of a ring stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RingPlace {
+    /// The block of the cell to look at next.
+    pub block: usize,
+    /// The cell's number in it.
+    pub in_block: usize,
+    /// V3: frames of that cell which were not looked at yet, and where the next one is; `None`: the cell is the kernel's.
+    pub held: Option<(u32, usize)>,
+}
+
 /// The ring. It stays valid when its socket is closed, but nothing comes in any more.
 #[derive(Debug)]
 pub struct RxRing {
@@ -259,6 +270,31 @@ impl RxRing {
     /// Has frames that are too long for a slot come through `overflow`.
     pub(crate) fn with_overflow(self, overflow: Overflow) -> Self {
         Self { overflow: Some(overflow), ..self }
+    }
+
+    /// Where its reader stands, for a successor that reads on in another process. Nothing of it may be read here any more.
+    pub fn place(&mut self) -> RingPlace {
+        self.release();
+        let held = self.held.then_some((self.left, self.next_frame));
+        RingPlace { block: self.cell.block, in_block: self.cell.in_block, held }
+    }
+
+    /// Reads on from where a predecessor stood. False when there is no such place in this ring.
+    pub fn resume(&mut self, place: RingPlace) -> bool {
+        let RingPlace { block, in_block, held } = place;
+        if block >= self.geometry.blocks || in_block >= self.geometry.cells_per_block() {
+            return false;
+        }
+        let start = block * self.geometry.block + in_block * self.geometry.slot;
+        let cell = Cursor { start, in_block, block };
+        // A cell is ours while its status word says so, whoever of us it was given to.
+        if held.is_some() && self.status(cell) & libc::TP_STATUS_USER == 0 {
+            return false;
+        }
+        self.cell = cell;
+        (self.left, self.next_frame) = held.unwrap_or_default();
+        self.held = held.is_some();
+        true
     }
 
     /// The next received frame, or `None` when the kernel has filled no more.

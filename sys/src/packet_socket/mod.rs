@@ -15,7 +15,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use libc::{c_int, c_uint};
@@ -152,13 +152,36 @@ impl PacketSocket {
             this.set_send_buffer(octets)?;
         }
         this.join(options)?;
+        let ring = this.ring(mapping, geometry, options);
+        Ok((this, ring))
+    }
+
+    /// Goes on with the socket of a predecessor in another process, which [`PacketSocket::open`] opened with these options, and
+    /// its ring, whose memory both share. Nothing of it may be read before [`RxRing::resume`].
+    ///
+    /// # Errors
+    /// `ENODEV` when it is bound to another interface than the one that has the name now; `EINVAL` when the ring has another
+    /// size than these options make.
+    pub fn adopt(socket: OwnedFd, options: &PacketOptions) -> io::Result<(Self, RxRing)> {
+        let index = interface::index(&options.interface)?;
+        let socket = Arc::new(Socket::from(socket));
+        let this = Self { socket, index, total: Cell::default(), gone: Cell::new(false) };
+        if !this.is_bound()? {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        }
+        let geometry = Geometry::new(options.ring, options.max_frame, options.ring_octets);
+        let mapping = Mapping::new(this.as_fd(), geometry.octets())?;
+        let ring = this.ring(mapping, geometry, options);
+        Ok((this, ring))
+    }
+
+    fn ring(&self, mapping: Mapping, geometry: Geometry, options: &PacketOptions) -> RxRing {
         let ring = RxRing::new(mapping, geometry, options.vnet_header, options.ignore_outgoing);
         let overflow = options.overflow.filter(|_| options.ring == RingVersion::V2);
-        let ring = match overflow {
-            Some(_) => ring.with_overflow(Overflow::new(Arc::clone(&this.socket), options.vnet_header)),
+        match overflow {
+            Some(_) => ring.with_overflow(Overflow::new(Arc::clone(&self.socket), options.vnet_header)),
             None => ring,
-        };
-        Ok((this, ring))
+        }
     }
 
     /// Opens a socket that only sends on `interface`: no ring, nothing is received.

@@ -444,3 +444,44 @@ fn what_cannot_be_opened_is_an_error() {
         assert!(PacketSocket::open(&huge).is_err());
     });
 }
+
+#[test]
+fn a_successor_reads_on_where_its_predecessor_stood_and_no_frame_is_lost_or_comes_twice() {
+    on_each_ring(|_, version| {
+        let (tx, _ring) = open(&options("a", version));
+        let (rx, mut ring) = open(&options("b", version));
+        let frames: Vec<_> = (0..60).map(|n| frame(100 + usize::from(n), n)).collect();
+        send(&tx, &frames[..20]);
+        let first = receive(&rx, &mut ring, 20);
+        // These wait, and the last of them comes while nobody reads.
+        send(&tx, &frames[20..40]);
+        let (again, mut ring_again) =
+            PacketSocket::adopt(rx.as_fd().try_clone_to_owned().unwrap(), &options("b", version)).unwrap();
+        let place = ring.place();
+        send(&tx, &frames[40..]);
+        assert!(ring_again.resume(place));
+        drop((rx, ring));
+        let rest = receive(&again, &mut ring_again, 40);
+        let got: Vec<_> = first.iter().chain(&rest).map(|one| one.data.clone()).collect();
+        assert_eq!(got, frames, "{version:?}");
+        assert!(!ring_again.is_ready());
+        let nowhere = crate::RingPlace { block: usize::MAX, in_block: 0, held: None };
+        assert!(!ring_again.resume(nowhere));
+        let not_ours = crate::RingPlace { held: Some((1, 0)), ..ring_again.place() };
+        assert!(!ring_again.resume(not_ours), "the cell is the kernel's");
+    });
+}
+
+#[test]
+fn a_socket_of_another_device_or_with_another_ring_is_not_gone_on_with() {
+    on_each_ring(|bed, version| {
+        bed.veth("c", "d");
+        let (rx, _ring) = open(&options("b", version));
+        let fd = || rx.as_fd().try_clone_to_owned().unwrap();
+        let other = PacketSocket::adopt(fd(), &options("c", version)).map(|_| ()).unwrap_err();
+        assert_eq!(other.raw_os_error(), Some(libc::ENODEV));
+        let own = options("b", version);
+        let larger = PacketOptions { ring_octets: own.ring_octets * 4, ..own };
+        assert!(PacketSocket::adopt(fd(), &larger).is_err());
+    });
+}

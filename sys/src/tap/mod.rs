@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{c_int, c_uint, c_ulong};
@@ -73,6 +73,33 @@ impl Tap {
         if options.vnet_header {
             this.set_header_size()?;
             this.set_offloads(options.offloads)?;
+        }
+        Ok(this)
+    }
+
+    /// Goes on with the queue of a predecessor in another process, which [`Tap::open`] opened.
+    ///
+    /// # Errors
+    /// `EBADFD` when it belongs to no device any more, `EINVAL` when it is no TAP.
+    pub fn adopt(queue: OwnedFd) -> io::Result<Self> {
+        let file = File::from(queue);
+        let mut request = interface::unnamed();
+        // SAFETY: TUNGETIFF writes an `ifreq`: name and flags of the device.
+        let code = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNGETIFF, &raw mut request) };
+        if code < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel wrote the flags into this member.
+        let flags = c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+        if flags & libc::IFF_TAP == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let vnet_header = flags & libc::IFF_VNET_HDR != 0;
+        let mut this = Self { file, name: interface::name_of(&request)?, vnet_header, offloads: 0 };
+        if vnet_header {
+            this.set_header_size()?;
+            // The same again: only to know what they are.
+            this.set_offloads(true)?;
         }
         Ok(this)
     }

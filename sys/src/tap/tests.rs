@@ -198,3 +198,23 @@ fn the_host_sees_the_carrier_that_we_say() {
         assert!(interface::carrier("t0").unwrap());
     });
 }
+
+#[test]
+fn a_successor_has_the_device_and_what_waits_in_it() {
+    in_new_namespace_with_taps(|bed| {
+        let tap = Tap::open("t0", TapOptions::default()).unwrap();
+        bed.up("t0");
+        let (host, _ring) = open(&options("t0", RingVersion::V2));
+        host_sends(&host, None, &frame(777, 1));
+        let again = Tap::adopt(tap.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        let (name, trains) = (tap.name().to_owned(), tap.takes_udp_trains());
+        drop(tap);
+        assert_eq!(
+            (again.name(), again.vnet_header(), again.takes_udp_trains()),
+            (name.as_str(), true, trains)
+        );
+        assert_eq!(take(&again).1, frame(777, 1));
+        let file = File::open("/dev/null").unwrap();
+        assert!(Tap::adopt(file.into()).is_err());
+    });
+}

@@ -16,7 +16,7 @@ mod trains;
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libc::c_int;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -61,6 +61,17 @@ impl UdpSocket {
         }
         this.socket.bind(&local.into())?;
         Ok(this)
+    }
+
+    /// Goes on with the socket of a predecessor in another process, with all that was set on it.
+    ///
+    /// # Errors
+    /// `EINVAL` when it is not bound to an address of IP.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        let local = socket.local_addr()?.as_socket();
+        let v6 = local.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?.is_ipv6();
+        Ok(Self { socket, v6 })
     }
 
     fn new(device: Option<&str>, local: IpAddr) -> io::Result<Self> {

@@ -218,3 +218,51 @@ fn every_refusal_has_a_name_and_explains_itself() {
     }
     assert!(counters.iter().all(|(_, count)| count == 1) && counters.total() == 14);
 }
+
+/// RFC 5880 §6.8.1, §6.8.4: a process that takes over has the discriminators, the states and the times; its peers see the same session.
+#[test]
+fn a_successor_goes_on_with_the_sessions_that_it_still_has() {
+    let two = || vec![vec![params("169.254.0.2"), params("fd00:0::2")]];
+    let mut before = sessions(two());
+    let mine = before.statuses(InterfaceId(0))[0].discriminator;
+    let named = |control: Control| Control { your_discriminator: NonZeroU32::new(mine), ..control };
+    let (ours, theirs) = ("169.254.0.1", "169.254.0.2");
+    for control in [unnamed(), named(says(BfdState::Init)), named(says(BfdState::Up))] {
+        hear(&mut before, 0, &packet(theirs, ours, (3784, 255), control)).unwrap();
+    }
+    let sent = drain(&mut before);
+    assert_eq!(state(&before, 0), [BfdState::Up, BfdState::Down]);
+    let mut parcel = net::carry::Parcel::new();
+    before.leave(InterfaceId(0), &mut parcel);
+    let left = parcel.as_octets();
+
+    // One of them is not configured any more; another is new.
+    let list = vec![vec![params("169.254.0.9"), params("169.254.0.2")]];
+    let mut after = Sessions::new(&setup(1, list), WorkerId(0), 77);
+    assert!(after.resume(InterfaceId(0), &mut net::carry::Opened::new(left), Instant::ZERO.after(ms(60))));
+    let now = after.statuses(InterfaceId(0));
+    let then = before.statuses(InterfaceId(0)).remove(0);
+    assert_eq!((now[0].state, now[1].state), (BfdState::Down, BfdState::Up));
+    assert_eq!((now[1].discriminator, now[1].remote_discriminator), (mine, then.remote_discriminator));
+    assert_eq!(
+        (now[1].detection, now[1].tx_interval, now[1].heard),
+        (then.detection, then.tx_interval, then.heard)
+    );
+    assert_eq!(
+        after.poll_event().map(|(_, peer, event)| (peer.to_string(), event)),
+        Some((theirs.to_owned(), BfdEvent::Up))
+    );
+    // It speaks when its predecessor would have, from the same port; and is lost when that would have lost it.
+    after.handle_timeout(Instant::ZERO.after(ms(60)));
+    let next = drain(&mut after).into_iter().find(|one| one.destination.0.to_string() == theirs).unwrap();
+    assert_eq!((next.source, next.control.state), (sent[0].source, BfdState::Up));
+    assert!(after.is_judgement_due(Instant::ZERO.after(ms(160))));
+
+    for cut in 0..left.len() {
+        let mut other = sessions(two());
+        assert!(
+            !other.resume(InterfaceId(0), &mut net::carry::Opened::new(&left[..cut]), Instant::ZERO),
+            "{cut}"
+        );
+    }
+}

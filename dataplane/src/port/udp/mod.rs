@@ -25,7 +25,7 @@ use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
 use zerocopy::IntoBytes;
 
 use self::inbox::Inbox;
-use super::{Port, PortCaps, PortCounters, PortError, PortKind, kernel};
+use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{
     Batch, Frame, Pool,
     underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
@@ -57,6 +57,7 @@ pub struct UdpPort {
     single: bool,
     inbox: Inbox,
     counters: PortCounters,
+    facts: String,
     /// What the path carries, as it was last told.
     known: Option<u16>,
     news: Option<u16>,
@@ -98,21 +99,48 @@ impl UdpPort {
         let count = tunnel.source_ports.clamp(1, MAX_SOURCE_PORTS);
         let paths =
             (0..u16::from(count)).map(|at| Path::open(options, at, remote)).collect::<io::Result<_>>()?;
+        Ok(Self::with(options, socket, paths))
+    }
+
+    /// Goes on with what a predecessor in another process left, if it was opened with the same options.
+    ///
+    /// # Errors
+    /// `EINVAL` when it was opened with others.
+    pub fn adopt(options: &Options, left: Heirloom) -> io::Result<Self> {
+        let other = || io::Error::from(io::ErrorKind::InvalidInput);
+        let count = usize::from(options.tunnel.source_ports.clamp(1, MAX_SOURCE_PORTS));
+        if left.facts != facts(options) || left.descriptors.len() != count + 1 {
+            return Err(other());
+        }
+        let mut sockets = left.descriptors.into_iter().map(UdpSocket::adopt);
+        let socket = sockets.next().ok_or_else(other)??;
+        let remote = SocketAddr::new(options.tunnel.remote, options.port);
+        let path = |socket: io::Result<UdpSocket>| {
+            let mut path = Path { socket: socket?, connected: false };
+            let _connected = path.ready(remote);
+            Ok(path)
+        };
+        let paths = sockets.map(path).collect::<io::Result<_>>()?;
+        Ok(Self::with(options, socket, paths))
+    }
+
+    fn with(options: &Options, socket: UdpSocket, paths: Vec<Path>) -> Self {
         let mut this = Self {
             socket,
-            remote,
-            tunnel,
+            remote: SocketAddr::new(options.tunnel.remote, options.port),
+            tunnel: options.tunnel,
             paths,
             trains: UdpTrains::new(),
             single: false,
             inbox: Inbox::new(),
             counters: PortCounters::default(),
+            facts: facts(options),
             known: None,
             news: None,
             look: LOOK,
         };
         this.look_at_path();
-        Ok(this)
+        this
     }
 
     /// Asks the kernel what the path carries, and remembers when that is news.
@@ -293,6 +321,18 @@ impl Port for UdpPort {
     fn path_news(&mut self) -> Option<u16> {
         self.news.take()
     }
+
+    fn heirloom(&self) -> io::Result<Option<Heirloom>> {
+        let sockets = core::iter::once(&self.socket).chain(self.paths.iter().map(|path| &path.socket));
+        let descriptors =
+            sockets.map(|socket| socket.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+        Ok(Some(Heirloom { descriptors, facts: self.facts.clone() }))
+    }
+}
+
+/// What must be the same for the sockets to be gone on with.
+fn facts(options: &Options) -> String {
+    format!("{options:?}")
 }
 
 impl Path {
