@@ -3,7 +3,7 @@
 //! [`assemble`] turns a configuration into what runs, [`worker`] drives a `Dataplane` on its thread, [`control`] starts
 //! and watches everything, [`key_agreement`] gives KaYs their keys and tells what becomes of them, [`state`] keeps packet
 //! numbers from being used twice and [`received`] from being accepted twice, [`ports`] and [`link_monitor`] are the
-//! kernel's devices, [`clock`] is the only clock, [`reload`] changes what runs. [`bgp`] speaks with routers, and [`pacemaker`] keeps BFD in time on a busy machine.
+//! kernel's devices, [`clock`] is the only clock, [`reload`] changes what runs, and [`handover`] restarts it under traffic. [`bgp`] speaks with routers, and [`pacemaker`] keeps BFD in time on a busy machine.
 //! People and scripts meet it in [`cli`], which reads what runs through [`api`] and shows it with [`show`]; [`metrics`]
 //! are the same as numbers; [`logging`] tells what happens, [`secrets`] reads keys and [`keygen`] makes them, and [`decode`] reads captures without any
 //! gateway. [`doctor`] looks whether the machine is fit, [`lab`] builds networks on it, and [`demo`] shows two gateways in one.
@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod drain;
 pub mod drill;
 pub mod events;
+pub mod handover;
 pub mod key_agreement;
 pub mod keygen;
 pub mod lab;

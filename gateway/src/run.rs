@@ -1,20 +1,27 @@
 //! `quadspan run`: a gateway in the foreground, from configuration to orderly end.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::{control::Gateway, reload::Reloader};
+use crate::{
+    control::{Ended, Gateway},
+    handover::{Inheritance, notify},
+    reload::Reloader,
+};
+
+/// How long answers of the API may take to leave a process whose work another one does already.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Starts the gateway that `config`, read from `file`, describes, calls `serve` with it once it runs, and ends on SIGTERM or
-/// SIGINT. SIGHUP has the file read again.
+/// SIGINT, or when a successor has taken over. SIGHUP has the file read again. With `heir` it takes over itself.
 ///
 /// # Errors
 /// What keeps the gateway from starting, each with what to do about it; or that a worker died.
-pub fn run<S, F>(config: Config, file: &Path, serve: S) -> Result<()>
+pub fn run<S, F>(config: Config, file: &Path, heir: Option<Inheritance>, serve: S) -> Result<()>
 where
     S: FnOnce(&Gateway) -> Result<F>,
     F: Future<Output = ()> + 'static,
@@ -26,15 +33,23 @@ where
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let site = config.site.name.clone();
-        let gateway = Gateway::start(config, file).await?;
+        let gateway = Gateway::start(config, file, heir).await?;
         let hang_ups = tokio::task::spawn_local(reload_on_hang_up(gateway.reloader()));
         let api = tokio::task::spawn_local(serve(&gateway)?);
         info!(event = "gateway.started", site, version = env!("CARGO_PKG_VERSION"));
+        notify("READY=1\n");
         let ended = gateway.run(stop()).await;
         api.abort();
         hang_ups.abort();
-        info!(event = "gateway.stopped", site);
-        ended
+        match ended? {
+            Ended::Stopped => {
+                notify("STOPPING=1\n");
+                info!(event = "gateway.stopped", site);
+            }
+            // Whoever asked for it still has to hear how it went.
+            Ended::HandedOver => tokio::time::sleep(LAST_WORDS).await,
+        }
+        Ok(())
     })
 }
 

@@ -20,7 +20,6 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use macsec::{An, Sci};
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 /// Packet numbers reserved at a time. Below 2^30, so that a receiver of extended packet numbers recovers the jump
@@ -64,7 +63,8 @@ pub struct PnStore {
     numbers: Numbers,
     /// Transmit SAs that this process started.
     started: BTreeSet<String>,
-    _lock: Flock<File>,
+    /// Held until all processes that share it have closed it.
+    lock: File,
 }
 
 impl PnStore {
@@ -81,9 +81,38 @@ impl PnStore {
         })?;
         let lock = lock(folder)?;
         let numbers = read(&folder.join(FILE))?;
-        let store = Self { folder: folder.to_owned(), numbers, started: BTreeSet::new(), _lock: lock };
+        let store = Self { folder: folder.to_owned(), numbers, started: BTreeSet::new(), lock };
         store.write().with_context(|| format!("cannot write to the state folder {}", folder.display()))?;
         Ok(store)
+    }
+
+    /// The folder that a predecessor in another process has locked, with that lock. It is still the predecessor's to write:
+    /// [`reread`](Self::reread) says that it is ours from now on.
+    pub fn adopt(folder: &Path, lock: File) -> Self {
+        Self { folder: folder.to_owned(), numbers: Numbers::default(), started: BTreeSet::new(), lock }
+    }
+
+    /// Reads what the predecessor wrote last.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is damaged.
+    pub fn reread(&mut self) -> Result<()> {
+        self.numbers = read(&self.folder.join(FILE))?;
+        Ok(())
+    }
+
+    /// The lock, for a successor.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn lock_again(&self) -> io::Result<File> {
+        self.lock.try_clone()
+    }
+
+    /// A transmit SA goes on with the numbers that a predecessor reserved.
+    pub fn go_on_with(&mut self, name: &SaName) {
+        let (sci, sak) = SaName::parts(&name.0);
+        self.started.insert(format!("{sci} {sak}"));
     }
 
     /// Reserves the next chunk for a transmit SA that starts: the first number to use, and the last one.
@@ -178,16 +207,18 @@ pub fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn lock(folder: &Path) -> Result<Flock<File>> {
+fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+    // flock(2): it belongs to the open file, so a successor that is given this descriptor has it too, and closing ours does not let go.
+    file.try_lock().map_err(|why| {
         anyhow::anyhow!(
-            "cannot lock {} ({errno}): another gateway uses this state folder; give each its own runtime.state_dir",
+            "cannot lock {} ({why}): another gateway uses this state folder; give each its own runtime.state_dir",
             path.display()
         )
-    })
+    })?;
+    Ok(file)
 }
 
 fn read(path: &Path) -> Result<Numbers> {

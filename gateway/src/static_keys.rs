@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use dataplane::ChannelId;
-use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, Ssci, TransmitSaParams};
+use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, SecyNumbers, Ssci, TransmitSaParams};
 use net::Instant;
 use tracing::error;
 
 use crate::{
-    assemble::{Plan, StaticSas},
+    assemble::{Plan, StaticSas, TransmitSa},
     clock,
     state::{LOW, PnStore, SaName},
     worker::Worker,
@@ -27,8 +27,15 @@ pub(crate) struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// Reserves packet numbers for all static SAs, and gives the SAs to the workers, which do not run yet.
-    pub(crate) fn install(&mut self, plan: &Plan, workers: &mut [Worker], store: &mut PnStore) -> Result<()> {
+    /// Reserves packet numbers for all static SAs, and gives the SAs to the workers, which do not run yet. SAs that a predecessor
+    /// `left` go on behind the numbers that it used.
+    pub(crate) fn install(
+        &mut self,
+        plan: &Plan,
+        workers: &mut [Worker],
+        store: &mut PnStore,
+        left: &BTreeMap<ChannelId, SecyNumbers>,
+    ) -> Result<()> {
         for (at, sas) in plan.keys.iter().enumerate() {
             let channel = ChannelId::at(at);
             let owner = plan.setup.channels.get(at).map(|channel| channel.owner.index());
@@ -36,7 +43,7 @@ impl StaticKeys {
             let Some(secy) = worker.dataplane().secy(channel) else { continue };
             let now = clock::now();
             self.receive(channel, sas, secy, store, now)?;
-            let limits = self.transmit(channel, sas, secy, store, now)?;
+            let limits = self.transmit(channel, sas, secy, (&mut *store, left.get(&channel)), now)?;
             worker.dataplane().secy_changed(channel, now);
             for (an, limit) in limits {
                 worker.dataplane().set_pn_limit(channel, an, limit, LOW);
@@ -80,13 +87,13 @@ impl StaticKeys {
         channel: ChannelId,
         sas: &StaticSas,
         secy: &mut SecY,
-        store: &mut PnStore,
+        (store, left): (&mut PnStore, Option<&SecyNumbers>),
         now: Instant,
     ) -> Result<Vec<(An, u64)>> {
         let mut limits = Vec::new();
         for (at, sa) in sas.transmit.iter().enumerate() {
             let name = SaName::new(sa.sci, sa.an, &sa.sak.fingerprint().to_string());
-            let (next_pn, limit) = match store.start_transmit(&name, sa.suite.last_pn()) {
+            let (next_pn, limit) = match numbers(&name, sa, secy, (&mut *store, left)) {
                 Ok(numbers) => numbers,
                 Err(why) => {
                     // Fail closed: this SA sends nothing; the others of the gateway are not to blame.
@@ -114,5 +121,23 @@ impl StaticKeys {
             limits.push((sa.an, limit));
         }
         Ok(limits)
+    }
+}
+
+/// The first packet number that an SA may use, and the last one.
+fn numbers(
+    name: &SaName,
+    sa: &TransmitSa,
+    secy: &SecY,
+    (store, left): (&mut PnStore, Option<&SecyNumbers>),
+) -> Result<(u64, u64)> {
+    let left = left.filter(|left| left.sci() == secy.policy().sci);
+    match left.and_then(|left| left.next_pn(sa.an, sa.sak.fingerprint())) {
+        // One below the end, which also stands for the end itself.
+        Some((next, last)) if next < sa.suite.last_pn() => {
+            store.go_on_with(name);
+            Ok((next, last))
+        }
+        _ => store.start_transmit(name, sa.suite.last_pn()),
     }
 }

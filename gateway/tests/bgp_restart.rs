@@ -155,6 +155,25 @@ fn a_planned_restart_says_nothing_and_costs_nothing() {
     }
 }
 
+// Another process takes over: the moment without one is what the restart of BGP alone would be, and BFD never ends.
+#[test]
+fn a_handover_keeps_every_route_and_bfd() {
+    for (daemon, more) in [(Daemon::Bird, " bfd graceful;"), (Daemon::Frr, "")] {
+        let test = "bgp_restart::handover";
+        let Some((mut edge, peer)) = prepare(test, &restarting("full"), daemon, more) else { return };
+        let with_bfd = !more.is_empty();
+        edge.await_that("BFD is up", || !with_bfd || edge.gateway.api("bfd")["items"][0]["state"] == "up");
+        let (watch, downs) = (Watch::start(&edge), edge.gateway.events("bfd.down").len());
+        let told = edge.gateway.restart();
+        println!("{daemon:?}: {} ms still, {} ms in all", told["still_ms"], told["took_ms"]);
+        nothing_was_lost(&edge, &peer, &watch, &format!("{daemon:?}, handed over"));
+        // Two busy cores may be too slow for 300 ms at any time.
+        let kept_up = watch.longest_gap() < Duration::from_millis(150);
+        assert!(!kept_up || edge.gateway.events("bfd.down").len() == downs, "{}", edge.gateway.log());
+        edge.end();
+    }
+}
+
 // RFC 5882 §4.3.2: our BFD dies with us and says so (C bit clear), so its end is no reason to drop routes.
 #[test]
 fn bfd_that_dies_with_the_gateway_does_not_end_the_help() {

@@ -115,6 +115,10 @@ fn hosts_reach_each_other_through_a_tunnel_over_ipv4_and_ipv6() {
         on_the_wire(&sites, family);
         hostile(&sites, family);
         screens(&sites, family);
+        // The sockets of a tunnel go on too, with their ports.
+        sites.a.restart();
+        ping(&sites.lab, "h-a", 20, "-i 0.02 10.2.0.2");
+        sites.a.counted("ch").assert_clean("A");
         sites.a.end();
         sites.b.end();
     }

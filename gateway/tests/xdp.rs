@@ -71,6 +71,22 @@ fn mka_agrees_on_keys_through_xdp() {
     sites.end();
 }
 
+// A queue has one socket: the successor has it when its predecessor is gone, and packet sockets until then.
+#[test]
+fn a_restart_under_traffic_comes_back_to_xdp() {
+    let plan = Plan { mka: Some(""), ..BOTH };
+    let Some(mut sites) = Sites::start("xdp::restart", plan) else { return };
+    sites.a.restart();
+    sites.wait_reachable();
+    until("both ports are AF_XDP again", PATIENCE, || {
+        (port(&sites.a, "p1")["io"] == "af_xdp" && port(&sites.a, "p2")["io"] == "af_xdp").then_some(())
+    });
+    assert!(sites.a.events("mka.lost").is_empty() && sites.b.events("mka.lost").is_empty());
+    tcp_crosses(&sites);
+    sites.assert_clean();
+    sites.end();
+}
+
 #[test]
 fn jumbo_frames_cross_whole() {
     let plan = Plan { channel_mtu: 9100, attachment_mtu: 9000, ..BOTH };

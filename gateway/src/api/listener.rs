@@ -6,11 +6,16 @@
 
 use std::{
     fs, io,
+    os::fd::{AsFd as _, OwnedFd},
     os::unix::{
         fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
         net as blocking,
     },
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::net::UnixListener;
@@ -45,6 +50,8 @@ pub struct Listener {
     pub(super) socket: UnixListener,
     path: PathBuf,
     inode: u64,
+    /// Its file is a successor's now.
+    left: Arc<AtomicBool>,
 }
 
 impl Listener {
@@ -65,7 +72,28 @@ impl Listener {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(MODE)).map_err(io)?;
         let inode = fs::metadata(&fresh).map_err(io)?.ino();
         fs::rename(&fresh, path).map_err(io)?;
-        Ok(Self { socket, path: path.to_owned(), inode })
+        Ok(Self { socket, path: path.to_owned(), inode, left: Arc::default() })
+    }
+
+    /// Listens on what a predecessor in another process listens on at `path`.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`].
+    pub fn adopt(path: &Path, socket: OwnedFd) -> Result<Self, ListenError> {
+        let io = |why| ListenError::Io { path: path.to_owned(), why };
+        let socket = blocking::UnixListener::from(socket);
+        let inode = fs::metadata(path).map_err(io)?.ino();
+        socket.set_nonblocking(true).map_err(io)?;
+        let socket = UnixListener::from_std(socket).map_err(io)?;
+        Ok(Self { socket, path: path.to_owned(), inode, left: Arc::default() })
+    }
+
+    /// The socket once more, for a successor, and by what to say that its file is left to that one.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn again(&self) -> io::Result<(OwnedFd, Arc<AtomicBool>)> {
+        Ok((self.socket.as_fd().try_clone_to_owned()?, self.left.clone()))
     }
 
     /// Refuses when somebody listens at `path`, or when something else is there.
@@ -95,7 +123,9 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         // Another gateway may have put its own in our place by now.
-        if fs::metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
+        if !self.left.load(Ordering::Relaxed)
+            && fs::metadata(&self.path).is_ok_and(|there| there.ino() == self.inode)
+        {
             let _removed = fs::remove_file(&self.path);
         }
     }

@@ -1,6 +1,6 @@
 //! The server: a document for each path.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -123,6 +123,7 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
         .route("/v1/reload", post(reload::<S>))
+        .route("/v1/restart", post(restart::<S>))
         .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
         .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
@@ -253,6 +254,16 @@ async fn reload<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Reloa
     }
 }
 
+/// What to go on with.
+#[derive(Debug, Deserialize)]
+struct Restarting {
+    binary: Option<PathBuf>,
+}
+
+async fn restart<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Restarting>) -> Response {
+    document("Restart", wall(), view::restart(source.restart(how.binary).await))
+}
+
 async fn bfd<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "BfdList", view::bfd).await
 }
@@ -283,7 +294,7 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/reload, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/connections/NAME/rate, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
+    let detail = "this path is read with GET; only /v1/reload, /v1/restart, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/connections/NAME/rate, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -26,6 +26,7 @@ use crate::{
     drain::{Desk, Drain, NoDrain, Order},
     drill::{Drill, Drilled},
     events::{Log, Record, Sums},
+    handover::{Handed, Restarter},
     link_monitor::{self, Link, Watched},
     names,
     policer::Bandwidths,
@@ -42,6 +43,8 @@ pub trait Source: Send + Sync + 'static {
     /// Reads the configuration file again and runs what it says, or (`dry_run`) says what that would do. `None`: the gateway
     /// is ending.
     fn reload(&self, dry_run: bool) -> impl Future<Output = Option<Outcome>> + Send;
+    /// Hands over to a successor: `binary`, or the program that runs. Why not, otherwise.
+    fn restart(&self, binary: Option<PathBuf>) -> impl Future<Output = Result<Handed, String>> + Send;
     /// Asks for a fresh SAK on the channel of this name.
     fn rekey(&self, channel: &str) -> impl Future<Output = Result<RekeyAnswer, NoKay>> + Send;
     /// Asks for a suspension of MKA on the channel of this name.
@@ -201,6 +204,8 @@ pub struct Running {
     pub config_file: PathBuf,
     /// The way to have that file read again.
     pub reloader: Reloader,
+    /// The way to restart it.
+    pub restarter: Restarter,
     /// How its link monitor does.
     pub links: Arc<link_monitor::Health>,
     /// When it was started.
@@ -311,6 +316,10 @@ impl Source for Running {
 
     async fn reload(&self, dry_run: bool) -> Option<Outcome> {
         self.reloader.reload(dry_run).await
+    }
+
+    async fn restart(&self, binary: Option<PathBuf>) -> Result<Handed, String> {
+        self.restarter.restart(binary).await
     }
 
     async fn rekey(&self, channel: &str) -> Result<RekeyAnswer, NoKay> {

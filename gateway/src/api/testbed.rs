@@ -383,6 +383,18 @@ impl Source for Fixed {
         facts()
     }
 
+    async fn restart(&self, binary: Option<PathBuf>) -> Result<crate::handover::Handed, String> {
+        match binary {
+            Some(binary) => Err(format!("cannot run {}", binary.display())),
+            None => Ok(crate::handover::Handed {
+                pid: 4242,
+                version: "9.9.9".to_owned(),
+                still: Duration::from_micros(2_500),
+                took: Duration::from_millis(300),
+            }),
+        }
+    }
+
     async fn reload(&self, dry_run: bool) -> Option<Outcome> {
         let step = reload::Step {
             subject: "neighbor blue/r1".to_owned(),

@@ -42,7 +42,7 @@ use std::{
 };
 
 use config::Secret;
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use dataplane::{ConnectionTables, InterfaceId, Tables};
 use sys::{Poller, Waker};
 
@@ -127,6 +127,8 @@ pub struct Start {
     pub tables: Arc<Tables>,
     /// Hands new tables to all workers; must not wait.
     pub publish: Box<dyn Fn(Arc<Tables>) + Send>,
+    /// Until the other end of it is gone a predecessor has BGP's ports, and nobody is spoken to.
+    pub gate: Option<Receiver<()>>,
     /// Decides all jitter.
     pub seed: u64,
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use bgp::{RestartMode, Restarting};
 use config::Config;
+use crossbeam::channel::Receiver;
 use dataplane::{Fault, InterfaceId, Place, PortId, Setup, Tables};
 use tracing::info;
 
@@ -18,7 +19,8 @@ use crate::{
     worker::{Command, Mailbox},
 };
 
-/// Starts BGP, when a connection speaks it. `devices` are the TAPs of interfaces, `tables` what all workers have.
+/// Starts BGP, when a connection speaks it. `devices` are the TAPs of interfaces, `tables` what all workers have. With a `gate` it
+/// only gives them the routes of before until the other end of that is gone.
 ///
 /// # Errors
 /// When the kernel gives no more threads or descriptors.
@@ -27,7 +29,7 @@ pub fn start(
     mut domains: Vec<Domain>,
     devices: BTreeMap<InterfaceId, String>,
     tables: Arc<Tables>,
-    workers: Vec<Mailbox>,
+    (workers, gate): (Vec<Mailbox>, Option<Receiver<()>>),
 ) -> Result<Option<Bgp>> {
     if domains.is_empty() {
         return Ok(None);
@@ -45,7 +47,8 @@ pub fn start(
     let seed = u64::from(std::process::id()) << 32 | u64::from(config.runtime.workers);
     let publish = Box::new(publish);
     let folder = folder.clone();
-    let start = Start { domains, names, interfaces, past, keeper, folder, devices, tables, publish, seed };
+    let start =
+        Start { domains, names, interfaces, past, keeper, folder, devices, tables, publish, gate, seed };
     Bgp::start(start).context("cannot start BGP").map(Some)
 }
 

@@ -59,6 +59,7 @@ pub(super) struct Loop {
     pub(super) noteworthy: bool,
     next_note: Instant,
     found: Vec<Found>,
+    gate: Option<Receiver<()>>,
     /// There is more to do before waiting.
     pub(super) busy: bool,
     stop: bool,
@@ -72,18 +73,15 @@ impl Loop {
         commands: Receiver<Command>,
         now: Instant,
     ) -> Self {
-        let mut wires = Wires::default();
         let mut speaking = Vec::new();
         let domains = start.domains.into_iter().zip(start.names).zip(start.past);
         for (at, ((domain, names), past)) in domains.enumerate() {
             let seed = start.seed.wrapping_add(u64::try_from(at).unwrap_or(0));
             speaking.push(Speaking::new(domain, names, &start.devices, past, (seed, now)));
         }
-        listen(&mut wires, &poller, &speaking);
-        sign(&wires, &speaking);
         Self {
             speaking,
-            wires,
+            wires: Wires::default(),
             poller,
             waker,
             commands,
@@ -100,12 +98,20 @@ impl Loop {
             noteworthy: false,
             next_note: now,
             found: Vec::new(),
+            gate: start.gate,
             busy: true,
             stop: false,
         }
     }
 
     pub(super) fn run(mut self) {
+        if let Some(gate) = self.gate.take() {
+            self.renew_tables();
+            // It only ever closes.
+            let _closed = gate.recv();
+        }
+        listen(&mut self.wires, &self.poller, &self.speaking);
+        sign(&self.wires, &self.speaking);
         let mut ready = Vec::with_capacity(64);
         while !self.stop {
             let wait = self.wait(clock::now());

@@ -91,6 +91,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Have the running gateway read its configuration file again: all of it, or nothing
     Reload(ReloadArgs),
+    /// Restart the running gateway, or upgrade it to another binary, under traffic
+    Restart(RestartArgs),
     /// Make a key for MKA: CAK and CKN in files of their own, and what to write into the configuration
     Keygen(KeygenArgs),
     /// Make a fresh SAK on a channel now
@@ -381,7 +383,24 @@ pub(super) struct RunArgs {
     /// The configuration file
     #[arg(short, long, env = "QUADSPAN_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
     pub(super) config: PathBuf,
+    /// Take over from the gateway that has our standard input
+    #[arg(long, hide = true)]
+    pub(super) take_over: bool,
 }
+
+/// Options of `restart`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = RESTART_HELP)]
+pub(super) struct RestartArgs {
+    /// The program to go on with; without it, what now lies where the running one came from
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+}
+
+const RESTART_HELP: &str = "\
+A successor reads the configuration file, prepares everything while this gateway forwards, and takes over in one moment: ports, keys with
+their packet numbers, MKA, BFD and routes go on, BGP restarts gracefully. Should it fail before that moment, this gateway goes on.
+After an upgrade of the package this is what brings the new program into use.";
 
 /// Options of `reload`.
 #[derive(Args, Clone, Debug)]

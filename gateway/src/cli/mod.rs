@@ -20,6 +20,7 @@ mod explain;
 mod keygen;
 mod lab;
 mod reload;
+mod restart;
 mod run;
 mod terminal;
 
@@ -74,7 +75,8 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Check(options) => check::check(&global, &options.file)?,
         Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
         Command::Schema => schema()?,
-        Command::Run(options) => run::run(&global, &options.config)?,
+        Command::Run(options) => run::run(&global, &options.config, options.take_over)?,
+        Command::Restart(options) => restart::restart(&global, &options)?,
         Command::Reload(options) => reload::reload(&global, &options)?,
         Command::Keygen(options) => keygen::keygen(&global, &options)?,
         Command::Decode(options) => decode::decode(&global, &options)?,

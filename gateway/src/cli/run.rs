@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
     sync::Arc,
 };
@@ -17,11 +18,31 @@ use super::{
 use crate::{
     api::{self, Listener, Running, wall},
     control::Gateway,
+    handover::{Doors, Inheritance},
     logging,
 };
 
 /// Runs the gateway that `file` describes.
-pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
+pub(super) fn run(global: &Global, file: &Path, take_over: bool) -> Result<Exit, Failure> {
+    let refused = |why: anyhow::Error| Failure::new(Exit::Usage, format_args!("{why:#}"));
+    // First of all: time is what it is to the predecessor.
+    let heir = take_over.then(Inheritance::receive).transpose().map_err(refused)?;
+    let teller = heir.as_ref().and_then(|heir| heir.teller().ok());
+    let ran = start(global, file, heir);
+    if let (Err(failure), Some(teller)) = (&ran, teller) {
+        // What is wrong with the file was printed as it was found.
+        let why = match failure.render(false) {
+            empty if empty.trim().is_empty() => {
+                format!("{} has errors; `quadspan check` says which", file.display())
+            }
+            text => text.trim().trim_start_matches("error: ").to_owned(),
+        };
+        teller.fail(&why);
+    }
+    ran
+}
+
+fn start(global: &Global, file: &Path, mut heir: Option<Inheritance>) -> Result<Exit, Failure> {
     let loaded = check::load(global, file)?;
     let runtime = &loaded.config.runtime;
     logging::start(&runtime.log, runtime.log_format).map_err(|why| {
@@ -32,13 +53,23 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
         warn!(event = "config.warning", code, file = problem.file(), line, "{}", problem.message());
     }
     // Before anything is opened, so that a second gateway cannot disturb the first.
-    Listener::ensure_free(&runtime.socket).map_err(|why| Failure::new(Exit::Failed, why))?;
-    let metrics = runtime.metrics.map(listen).transpose()?;
+    let api = heir.as_mut().and_then(|heir| heir.take_api(&runtime.socket));
+    if api.is_none() {
+        Listener::ensure_free(&runtime.socket).map_err(|why| Failure::new(Exit::Failed, why))?;
+    }
+    let left = heir.as_mut().and_then(Inheritance::take_metrics);
+    let metrics = runtime.metrics.map(|address| adopt(address, left).map_or_else(|| listen(address), Ok));
+    let metrics = metrics.transpose()?;
     let (started, origin) = (wall(), file.to_owned());
     let serve = move |gateway: &Gateway| {
         let socket = &gateway.config().runtime.socket;
-        let listener = Listener::bind(socket)?;
+        let listener = api.map_or_else(|| Listener::bind(socket), |api| Listener::adopt(socket, api))?;
         info!(event = "api.listening", socket = %socket.display());
+        let (again, left) = listener.again()?;
+        *gateway.doors().lock() = Doors {
+            api: Some((again, left, socket.clone())),
+            metrics: metrics.as_ref().map(|one| one.as_fd().try_clone_to_owned()).transpose()?,
+        };
         let metrics = metrics.map(tokio::net::TcpListener::from_std).transpose()?;
         let source = Running {
             workers: gateway.workers(),
@@ -46,6 +77,7 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             current: gateway.current(),
             config_file: origin,
             reloader: gateway.reloader(),
+            restarter: gateway.restarter(),
             links: gateway.links(),
             drains: gateway.drains(),
             events: gateway.events(),
@@ -67,8 +99,14 @@ pub(super) fn run(global: &Global, file: &Path) -> Result<Exit, Failure> {
             }
         })
     };
-    crate::run::run(loaded.config, file, serve).map_err(|error| failure(&error))?;
+    crate::run::run(loaded.config, file, heir, serve).map_err(|error| failure(&error))?;
     Ok(Exit::Done)
+}
+
+/// The socket that a predecessor served metrics on, if that is this address.
+fn adopt(address: SocketAddr, left: Option<OwnedFd>) -> Option<TcpListener> {
+    let left = TcpListener::from(left?);
+    left.local_addr().is_ok_and(|at| at == address).then_some(left)
 }
 
 /// The socket of `runtime.metrics`.

@@ -3,33 +3,29 @@
 //!
 //! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
 
+mod giving_way;
 mod hear;
 mod links;
+mod start;
+mod workers;
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use config::{Config, model::Io};
-use crossbeam::channel::Sender;
-use dataplane::{
-    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, PortId, Setup, WorkerId,
-    bfd::BfdParams,
-};
-use macsec::{
-    An,
-    mka::{RekeyAnswer, SuspendAnswer},
-};
+use dataplane::{ChannelId, ConnectionId, InterfaceId, PortId, Setup, WorkerId};
+use macsec::An;
 use net::Instant;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::{
-    assemble,
     bgp::{self, Bgp},
     clock,
     drain::Desk,
     events::{Chronicle, Log, Rates},
+    handover::{self, Restarter, SharedDoors},
     key_agreement::KeyAgreements,
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
@@ -39,9 +35,12 @@ use crate::{
     received::Notes,
     reload::{Reloader, Reloads, Shared},
     state::{LOW, PnStore, SaName},
-    static_keys::StaticKeys,
-    worker::{self, Command, Mailbox, News, Report, STOP_WITHIN, Worker},
+    worker::{Command, News, STOP_WITHIN},
 };
+
+pub(crate) use workers::RunningWorker;
+pub use workers::Workers;
+use workers::{make_workers, spawn};
 
 /// How often beliefs about links are held against the kernel's.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -49,8 +48,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often the kernel's hands are looked at.
 const HOLD: Duration = Duration::from_secs(1);
-/// How long the API waits for a worker's report.
-const REPORT_WITHIN: Duration = Duration::from_secs(2);
+
+/// How a gateway ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Somebody asked for it.
+    Stopped,
+    /// A successor has everything.
+    HandedOver,
+}
 
 /// A running gateway.
 pub struct Gateway {
@@ -81,177 +87,16 @@ pub struct Gateway {
     bandwidths: Bandwidths,
     events: Arc<Log>,
     rates: Arc<Rates>,
-}
-
-pub(crate) struct RunningWorker {
-    pub(crate) mailbox: Mailbox,
-    thread: JoinHandle<()>,
-}
-
-/// The way to the workers, for the API.
-#[derive(Clone)]
-pub struct Workers(Vec<Mailbox>);
-
-impl Workers {
-    /// A report from each worker that answers in time.
-    pub async fn reports(&self) -> Vec<Report> {
-        self.ask(Command::Report).await
-    }
-
-    /// What the receive SAs of all channels have reached, see [`Dataplane::received`].
-    pub async fn received(&self) -> Vec<(ChannelId, macsec::Sci, An, u64)> {
-        self.ask(Command::Received).await.concat()
-    }
-
-    /// What was forwarded by each attachment, see [`Dataplane::transit`].
-    pub async fn transit(&self) -> Vec<(InterfaceId, u64)> {
-        self.ask(Command::Transit).await.concat()
-    }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl Fn(Sender<T>) -> Command + Send + 'static,
-    ) -> Vec<T> {
-        let mailboxes = self.0.clone();
-        let ask = move || {
-            let waiting: Vec<_> = mailboxes
-                .iter()
-                .map(|mailbox| {
-                    let (reply, answer) = crossbeam::channel::bounded(1);
-                    mailbox.send(question(reply));
-                    answer
-                })
-                .collect();
-            waiting.into_iter().filter_map(|answer| answer.recv_timeout(REPORT_WITHIN).ok()).collect()
-        };
-        tokio::task::spawn_blocking(ask).await.unwrap_or_default()
-    }
-
-    /// Begins, or ends, a drill on a channel of the worker `owner`.
-    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
-        if let Some(mailbox) = self.0.get(owner.index()) {
-            mailbox.send(Command::Rehearse(channel, active));
-        }
-    }
-
-    /// Switches a BFD session off or on, on whatever worker it runs.
-    pub fn switch_bfd(&self, session: (InterfaceId, IpAddr), down: bool) {
-        self.tell(|| Command::SwitchBfd(session, down));
-    }
-
-    /// Runs a BFD session as it is configured now, on whatever worker it is.
-    pub fn set_bfd(&self, interface: InterfaceId, params: BfdParams) {
-        self.tell(|| Command::SetBfd(interface, params));
-    }
-
-    fn tell(&self, command: impl Fn() -> Command) {
-        for mailbox in &self.0 {
-            // A worker that is gone ends the gateway.
-            let _sent = mailbox.send(command());
-        }
-    }
-
-    /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
-    pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
-        if let Some(mailbox) = self.0.get(owner.index()) {
-            mailbox.send(Command::ChannelFault(channel, fault, present));
-        }
-    }
-
-    /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
-    /// not answer.
-    pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
-        self.ask_one(owner, move |reply| Command::Rekey(channel, reply)).await.flatten()
-    }
-
-    /// Asks the worker `owner` to suspend MKA on a channel. `None` as for [`rekey`](Self::rekey).
-    pub async fn suspend(
-        &self,
-        owner: WorkerId,
-        channel: ChannelId,
-        time: Duration,
-    ) -> Option<SuspendAnswer> {
-        self.ask_one(owner, move |reply| Command::Suspend(channel, time, reply)).await.flatten()
-    }
-
-    async fn ask_one<T: Send + 'static>(
-        &self,
-        worker: WorkerId,
-        question: impl Fn(Sender<T>) -> Command + Send + 'static,
-    ) -> Option<T> {
-        Self(vec![self.0.get(worker.index())?.clone()]).ask(question).await.pop()
-    }
+    /// What its ports are called from process to process, and their devices.
+    called: BTreeMap<PortId, (String, String)>,
+    doors: SharedDoors,
+    restarts: mpsc::UnboundedReceiver<handover::Order>,
+    restarter: Restarter,
+    /// Told when that has ended.
+    predecessor: Option<oneshot::Receiver<()>>,
 }
 
 impl Gateway {
-    /// Opens everything that `config`, which was read from `file`, names and starts the workers.
-    ///
-    /// # Errors
-    /// When a device is missing or may not be opened, the state folder cannot be used, or the kernel refuses; each
-    /// says what to do.
-    pub async fn start(config: Config, file: &Path) -> Result<Self> {
-        // The state folder first: who has no right to it must not touch devices that another gateway may have.
-        let mut store = PnStore::open(&config.runtime.state_dir)?;
-        let mut taps = Taps::prepare(&config)?;
-        let devices = ports::devices(&config, &taps);
-        let plan = assemble::plan(&config, &devices)?;
-        let hands_off = config.ports.iter().filter_map(ports::take_over).collect::<Vec<_>>();
-        let setup = Arc::new(plan.setup.clone());
-        let board = Board::new(setup.interfaces.len());
-        let depot = Depot::new(plan.pool);
-        let (sender, news) = mpsc::unbounded_channel();
-        let (mut workers, mailboxes) = make_workers(&config, &setup, (&board, &depot), &sender)?;
-        let mut keys = StaticKeys::default();
-        keys.install(&plan, &mut workers, &mut store)?;
-        let agreements = KeyAgreements::start(&config, &setup, &mut workers)?;
-        let bandwidths = Bandwidths::start(&config, &mut workers);
-        quality::start(&config, &setup, &mut workers);
-        ports::open_all(&config, &setup, plan.pool, &mut workers, &mut taps)?;
-        let hosts = ports::open_hosts(&plan, &setup, &mut workers).await?;
-        let tables = Arc::new(plan.tables);
-        for worker in &mut workers {
-            drop(worker.dataplane().set_tables(tables.clone()));
-        }
-        let pulses = workers.iter().map(Worker::pulse).collect();
-        let pacemaker = Pacemaker::start(&setup, pulses).context("cannot start the pacemaker")?;
-        let workers = spawn(workers, mailboxes, &config.runtime.pin)?;
-        let mailboxes: Vec<_> = workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        let bgp = bgp::start(&config, plan.domains, hosts, tables, mailboxes.clone())?;
-        let handle = bgp.as_ref().map(|bgp| bgp.handle().clone());
-        let drains = Desk::open(Arc::new(config.clone()), setup.clone(), Workers(mailboxes), handle);
-        let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
-        let chronicle = Chronicle::new(setup.clone(), events.clone(), rates.clone());
-        let links = vec![None; config.ports.len()];
-        let (reserved, received) = (keys.reserved, Arc::new(keys.received));
-        let reloads = Reloads::new(file, devices, &config, &setup);
-        Ok(Self {
-            config,
-            setup,
-            store: Arc::new(Mutex::new(store)),
-            workers,
-            reserved,
-            received,
-            agreements,
-            reloads,
-            links,
-            monitor: Arc::default(),
-            settling: BTreeMap::new(),
-            link_talk: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            pool: plan.pool,
-            news,
-            hands_off,
-            _pacemaker: pacemaker,
-            bgp,
-            taps,
-            drains: Arc::new(drains),
-            chronicle,
-            bandwidths,
-            events,
-            rates,
-        })
-    }
-
     /// The way to the workers.
     pub fn workers(&self) -> Workers {
         Workers(self.workers.iter().map(|worker| worker.mailbox.clone()).collect())
@@ -265,6 +110,16 @@ impl Gateway {
     /// Its planned work.
     pub fn drains(&self) -> Arc<Desk> {
         self.drains.clone()
+    }
+
+    /// The way to restart it.
+    pub fn restarter(&self) -> Restarter {
+        self.restarter.clone()
+    }
+
+    /// The sockets that people reach it by, for whoever opens them.
+    pub fn doors(&self) -> SharedDoors {
+        self.doors.clone()
     }
 
     /// The bandwidths of its connections.
@@ -297,11 +152,11 @@ impl Gateway {
         self.monitor.clone()
     }
 
-    /// Runs until `stop` is done, then ends in order.
+    /// Runs until `stop` is done, then ends in order; or until a successor has taken over.
     ///
     /// # Errors
     /// When a worker died.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Ended> {
         let devices = self.config.ports.iter().map(Watched::of).collect();
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watch = tokio::spawn(link_monitor::watch(devices, sender, self.monitor.clone()));
@@ -313,6 +168,8 @@ impl Gateway {
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         let mut hold = tokio::time::interval(HOLD);
         let mut stop = std::pin::pin!(stop);
+        let (sender, mut prepared) = mpsc::unbounded_channel();
+        let mut handed = None;
         loop {
             tokio::select! {
                 () = &mut stop => break,
@@ -322,6 +179,14 @@ impl Gateway {
                     // Whoever asked may have given up.
                     let _sent = order.reply.send(self.reload(order.dry_run));
                 }
+                Some(order) = self.restarts.recv() => self.look_for_successor(order, &sender),
+                Some(found) = prepared.recv() => {
+                    handed = self.give_way(found).await;
+                    if handed.is_some() {
+                        break;
+                    }
+                }
+                () = end_of(&mut self.predecessor) => self.reopen_after_predecessor(),
                 () = until(self.settling.values().min().copied()) => self.settled(),
                 _ = hold.tick() => {
                     self.hold();
@@ -346,9 +211,12 @@ impl Gateway {
         noting.abort();
         draining.abort();
         rating.abort();
+        if let Some(handed) = handed {
+            return Ok(self.step_back(handed));
+        }
         notes.note().await;
         self.stop();
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     fn stop(self) {
@@ -441,9 +309,9 @@ impl Gateway {
                 worker_id,
                 count,
                 self.pool,
-                &mut self.taps,
+                (&mut self.taps, None),
             ) {
-                Ok(opened) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
+                Ok((opened, _)) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
                 Err(why) => {
                     error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));
                     if let Some(known) = self.links.get_mut(id.index()) {
@@ -496,57 +364,19 @@ impl Gateway {
     }
 }
 
+/// Done, once, when the predecessor has ended; never without one.
+async fn end_of(predecessor: &mut Option<oneshot::Receiver<()>>) {
+    match predecessor {
+        Some(end) => drop(end.await),
+        None => std::future::pending().await,
+    }
+    *predecessor = None;
+}
+
 /// Done when `due` has come; never without one.
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep(due.since(clock::now())).await,
         None => std::future::pending().await,
     }
-}
-
-/// The workers, with their mailboxes, as `config` wants them; they do not run yet.
-fn make_workers(
-    config: &Config,
-    setup: &Arc<Setup>,
-    (board, depot): (&Arc<Board>, &Arc<Depot>),
-    sender: &mpsc::UnboundedSender<(WorkerId, News)>,
-) -> Result<(Vec<Worker>, Vec<Mailbox>)> {
-    let (mut workers, mut mailboxes) = (Vec::new(), Vec::new());
-    for at in 0..setup.workers.max(1) {
-        let id = WorkerId(at);
-        let seed = u64::from(std::process::id()) << 16 | u64::from(at);
-        let dataplane = Dataplane::new(id, setup.clone(), board.clone(), Pool::new(depot.clone()), seed)?;
-        let sender = sender.clone();
-        // A control loop that is gone needs no news.
-        let tell = Box::new(move |news| drop(sender.send((id, news))));
-        let (mut worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
-        worker.set_poll(config.runtime.poll);
-        workers.push(worker);
-        mailboxes.push(mailbox);
-    }
-    Ok((workers, mailboxes))
-}
-
-fn spawn(workers: Vec<Worker>, mailboxes: Vec<Mailbox>, pin: &[u16]) -> Result<Vec<RunningWorker>> {
-    let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
-    let mut running = Vec::new();
-    let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
-    for (at, ((mut worker, rings), mailbox)) in each {
-        worker.set_rings(rings);
-        let cpu = pin.get(at).map(|&cpu| usize::from(cpu));
-        let work = move || {
-            if let Some(cpu) = cpu
-                && let Err(why) = sys::process::pin_thread(cpu)
-            {
-                warn!(event = "worker.not_pinned", cpu, why = %why);
-            }
-            worker.run();
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("worker-{at}"))
-            .spawn(work)
-            .context("cannot start a worker")?;
-        running.push(RunningWorker { mailbox, thread });
-    }
-    Ok(running)
 }

@@ -37,22 +37,33 @@ pub struct KeyAgreements {
 }
 
 impl KeyAgreements {
+    /// Before KaYs start, or go on with what a predecessor left.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn prepare(config: &Config) -> Result<Self> {
+        let mut this = Self::default();
+        this.clock_stepped();
+        for (id, _) in this.keys(config)? {
+            // Asked here, so that a machine that has none says so now and not in the middle of an agreement.
+            sys::random::fill(&mut [0; 32])
+                .context("the kernel gives no random numbers: no key can be made")?;
+            this.greet(config, id);
+        }
+        Ok(this)
+    }
+
     /// Starts the KaYs of all channels that have one, before the workers run.
     ///
     /// # Errors
     /// When the kernel gives no random numbers, or a key cannot be used.
     pub fn start(config: &Config, setup: &Setup, workers: &mut [Worker]) -> Result<Self> {
-        let mut this = Self::default();
-        this.clock_stepped();
+        let this = Self::prepare(config)?;
         for (id, keys) in this.keys(config)? {
-            // Asked here, so that a machine that has none says so now and not in the middle of an agreement.
-            sys::random::fill(&mut [0; 32])
-                .context("the kernel gives no random numbers: no key can be made")?;
             let owner = setup.channels.get(id.index()).map(|channel| channel.owner.index());
             if let Some(worker) = owner.and_then(|owner| workers.get_mut(owner)) {
-                worker.dataplane().start_mka(id, Box::new(random), keys, clock::now());
+                worker.dataplane().start_mka(id, rng(), keys, clock::now());
             }
-            this.greet(config, id);
         }
         Ok(this)
     }
@@ -92,6 +103,11 @@ fn step(epoch: &mut Option<SystemTime>, wall: SystemTime, now: Instant) -> Optio
         return None;
     }
     Some((by, way))
+}
+
+/// What a KaY makes SAKs and member identifiers of.
+pub(crate) fn rng() -> macsec::mka::Rng {
+    Box::new(random)
 }
 
 /// SAKs and member identifiers are made of this.

@@ -47,6 +47,22 @@ impl HandsOff {
         (Self { device: device.to_owned(), before }, failed)
     }
 
+    /// What was set before is what it was before a predecessor of this process set it.
+    pub fn inherit(&mut self, before: Vec<(String, String)>) {
+        self.before.retain(|(key, _)| before.iter().all(|(known, _)| known != key));
+        self.before.extend(before);
+    }
+
+    /// What was set before: a successor puts it back.
+    pub fn before(&self) -> &[(String, String)] {
+        &self.before
+    }
+
+    /// Leaves the device as it is: a successor has it now.
+    pub fn leave(mut self) {
+        self.before.clear();
+    }
+
     /// The device.
     pub fn device(&self) -> &str {
         &self.device

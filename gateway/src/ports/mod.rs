@@ -18,7 +18,7 @@ use config::{
 };
 use dataplane::{
     PoolSizes, WorkerId,
-    port::{Port, af_packet, tap},
+    port::{Heirloom, Port, af_packet, tap},
 };
 use net::MacAddr;
 use sys::sysctl;
@@ -48,7 +48,7 @@ pub fn devices(config: &Config, taps: &Taps) -> BTreeMap<String, Device> {
     config.ports.iter().filter_map(|port| Some((port.device.clone(), device(port)?))).collect()
 }
 
-/// Opens a worker's part of a port of `config`.
+/// Opens a worker's part of a port of `config`, or goes on with what a predecessor `left`; says whether it does.
 ///
 /// # Errors
 /// When the device is missing or may not be opened: with what to do about it.
@@ -59,20 +59,44 @@ pub fn open(
     worker: WorkerId,
     workers: u16,
     pool: PoolSizes,
-    taps: &mut Taps,
-) -> Result<Box<dyn Port>> {
+    (taps, left): (&mut Taps, Option<Heirloom>),
+) -> Result<(Box<dyn Port>, bool)> {
     if let Some(underlay) = &port.underlay {
-        return tunnel::open(port, underlay);
+        return tunnel::open(port, underlay, left);
     }
     if port.io == Io::Tap {
-        return Ok(Box::new(taps.open(&port.device)?));
+        return taps.open(&port.device, left);
     }
+    // A queue has one socket: a successor has it when its predecessor is gone.
     if port.io == Io::AfXdp
+        && left.is_none()
         && let Some(opened) = xdp::open(config, port, worker)
     {
-        return Ok(opened);
+        return Ok((opened, false));
     }
-    let options = af_packet::Options {
+    let options = packet_options(port, offload, workers, pool);
+    if let Some(left) = left {
+        match af_packet::AfPacketPort::adopt(&options, left) {
+            Ok(adopted) => return Ok((Box::new(adopted), true)),
+            Err(why) => not_adopted(port, &why),
+        }
+    }
+    let opened = af_packet::AfPacketPort::open(&options).with_context(|| {
+        format!(
+            "port \"{}\": cannot open a packet socket on {} for worker {}: it takes CAP_NET_RAW and CAP_NET_ADMIN, and a device that is there",
+            port.name, port.device, worker.0
+        )
+    })?;
+    Ok((Box::new(opened), false))
+}
+
+/// A predecessor had it otherwise: frames that wait there are lost, and nothing else.
+fn not_adopted(port: &PortConfig, why: &io::Error) {
+    tracing::info!(event = "port.not_adopted", port = port.name, why = %why, "opened anew");
+}
+
+fn packet_options(port: &PortConfig, offload: bool, workers: u16, pool: PoolSizes) -> af_packet::Options {
+    af_packet::Options {
         device: port.device.clone(),
         ring: match port.rx_ring {
             RxRing::Auto => af_packet::Ring::Auto,
@@ -84,14 +108,7 @@ pub fn open(
         qdisc_bypass: port.qdisc_bypass,
         largest_frame: pool.small_frame,
         fanout: (workers > 1).then(|| fanout_group(&port.device)),
-    };
-    let opened = af_packet::AfPacketPort::open(&options).with_context(|| {
-        format!(
-            "port \"{}\": cannot open a packet socket on {} for worker {}: it takes CAP_NET_RAW and CAP_NET_ADMIN, and a device that is there",
-            port.name, port.device, worker.0
-        )
-    })?;
-    Ok(Box::new(opened))
+    }
 }
 
 /// A number that all workers' sockets on one device share, and other devices do not.
@@ -118,7 +135,17 @@ const HOST: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// When the kernel refuses.
-pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
+pub async fn open_host(
+    host: &HostTap,
+    left: Option<(Heirloom, String)>,
+) -> Result<(String, Box<dyn Port>, bool)> {
+    if let Some((left, device)) = left {
+        // It is what it is called by: everything below was done to it.
+        match adopt_host(host, left) {
+            Ok(port) => return Ok((device, port, true)),
+            Err(why) => tracing::info!(event = "port.not_adopted", port = host.name, why = %why, "made anew"),
+        }
+    }
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let pump = tokio::spawn(connection);
     let (name, port) = host_port(host, &handle).await?;
@@ -137,7 +164,14 @@ pub async fn open_host(host: &HostTap) -> Result<(String, Box<dyn Port>)> {
         add.with_context(|| format!("cannot give {name} the address {net}"))?;
     }
     pump.abort();
-    Ok((name, port))
+    Ok((name, port, false))
+}
+
+fn adopt_host(host: &HostTap, left: Heirloom) -> io::Result<Box<dyn Port>> {
+    if [tap::SINGLE, tap::SEVERAL].contains(&left.facts.as_str()) {
+        return Ok(Box::new(tap::TapPort::adopt(left)?));
+    }
+    Ok(Box::new(af_packet::AfPacketPort::adopt(&pair::options(host), left)?))
 }
 
 /// A TAP, or, where `/dev/net/tun` cannot be opened, a pair; with the name of the host's end.

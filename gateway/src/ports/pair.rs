@@ -20,7 +20,7 @@ use crate::assemble::HostTap;
 /// When the kernel refuses, or somebody else's device has the name.
 pub(super) async fn open(host: &HostTap, netlink: &Handle) -> Result<(String, AfPacketPort)> {
     let number = host.interface.0;
-    let (ours, theirs) = (format!("qsworker{number}"), format!("qspan{number}"));
+    let (ours, theirs) = (ours(host), format!("qspan{number}"));
     let name = if host.name.contains('%') { theirs } else { host.name.clone() };
     if let Ok(index) = sys::interface::index(&ours) {
         // What a gateway left that was killed; its other end goes with it.
@@ -36,18 +36,28 @@ pub(super) async fn open(host: &HostTap, netlink: &Handle) -> Result<(String, Af
     // The device goes with the pair: there is nothing to be given back.
     core::mem::forget(HandsOff::of(&ours));
     sys::interface::set_up(&ours, true).with_context(|| format!("cannot set {ours} up"))?;
-    let options = Options {
-        device: ours,
+    let options = options(host);
+    let port = AfPacketPort::open(&options).with_context(|| format!("cannot open {}", options.device))?;
+    info!(event = "port.host_pair", device = name, "a veth pair: /dev/net/tun cannot be opened");
+    Ok((name, port))
+}
+
+/// How the worker's end is opened.
+pub(super) fn options(host: &HostTap) -> Options {
+    Options {
+        device: ours(host),
         ring: Ring::Auto,
         ring_octets: RING_OCTETS,
         offload: true,
         qdisc_bypass: false,
         largest_frame: usize::from(host.mtu) + Ethernet::LEN + VlanTag::LEN,
         fanout: None,
-    };
-    let port = AfPacketPort::open(&options).with_context(|| format!("cannot open {}", options.device))?;
-    info!(event = "port.host_pair", device = name, "a veth pair: /dev/net/tun cannot be opened");
-    Ok((name, port))
+    }
+}
+
+/// The name of the worker's end.
+fn ours(host: &HostTap) -> String {
+    format!("qsworker{}", host.interface.0)
 }
 
 /// Control traffic only.

@@ -11,7 +11,12 @@ use dataplane::{InterfaceId, PoolSizes, PortId, Setup, WorkerId};
 use tracing::warn;
 
 use super::{HandsOff, Taps, kernel_addresses, open, open_host, why_not_addresses};
-use crate::{assemble::Plan, worker::Worker};
+use crate::{
+    assemble::Plan,
+    handover::{self, Inheritance},
+    names,
+    worker::Worker,
+};
 
 /// Takes a port's device away from the kernel's own stack; not a TAP, whose kernel end is who we talk to, and not that of a
 /// tunnel, whose datagrams cross that stack.
@@ -38,13 +43,19 @@ pub fn open_all(
     setup: &Setup,
     pool: PoolSizes,
     workers: &mut [Worker],
-    taps: &mut Taps,
+    (taps, mut heir): (&mut Taps, Option<&mut Inheritance>),
 ) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
         for (worker_at, worker) in workers.iter_mut().enumerate() {
             let id = WorkerId::at(worker_at);
             if plan.owner.is_none_or(|owner| owner == id) {
-                let opened = open(config, port, plan.caps.offload, id, setup.workers, pool, taps)?;
+                let key = handover::port_key(&port.name);
+                let left = heir.as_mut().and_then(|heir| heir.port(&key, id.0)).map(|(left, _)| left);
+                let (opened, adopted) =
+                    open(config, port, plan.caps.offload, id, setup.workers, pool, (&mut *taps, left))?;
+                if let Some(heir) = heir.as_mut().filter(|_| adopted) {
+                    heir.adopted(&key, id.0);
+                }
                 worker.set_port(PortId::at(at), opened).with_context(|| format!("port \"{}\"", port.name))?;
             }
         }
@@ -60,15 +71,21 @@ pub async fn open_hosts(
     plan: &Plan,
     setup: &Setup,
     workers: &mut [Worker],
+    (config, mut heir): (&Config, Option<&mut Inheritance>),
 ) -> Result<BTreeMap<InterfaceId, String>> {
-    let mut names = BTreeMap::new();
+    let mut devices = BTreeMap::new();
     for host in &plan.hosts {
         let owner = setup.ports.get(host.port.index()).and_then(|port| port.owner).unwrap_or_default();
-        let (name, opened) = open_host(host).await?;
-        names.insert(host.interface, name);
+        let key = handover::host_key(&names::interface(config, host.interface), host);
+        let left = heir.as_mut().and_then(|heir| heir.port(&key, owner.0));
+        let (name, opened, adopted) = open_host(host, left).await?;
+        if let Some(heir) = heir.as_mut().filter(|_| adopted) {
+            heir.adopted(&key, owner.0);
+        }
+        devices.insert(host.interface, name);
         if let Some(worker) = workers.get_mut(owner.index()) {
             worker.set_port(host.port, opened).with_context(|| format!("TAP {}", host.name))?;
         }
     }
-    Ok(names)
+    Ok(devices)
 }

@@ -18,10 +18,16 @@ use config::{
     Config,
     model::{Io, Port, PortRole},
 };
-use dataplane::port::{Port as _, tap::TapPort};
+use dataplane::port::{
+    self, Heirloom, Port as _, af_packet,
+    tap::{SEVERAL, TapPort},
+};
 use net::MacAddr;
 
-use crate::assemble::Device;
+use crate::{
+    assemble::Device,
+    handover::{self, Inheritance},
+};
 
 /// The TAP devices of all ports, by name.
 #[derive(Debug, Default)]
@@ -46,12 +52,30 @@ impl Taps {
     ///
     /// # Errors
     /// When the kernel refuses: with what to do about it.
-    pub fn prepare(config: &Config) -> Result<Self> {
+    pub fn prepare(config: &Config, heir: Option<&mut Inheritance>) -> Result<Self> {
+        if let Some(heir) = heir {
+            return Self::adopt(config, heir);
+        }
         let ports = config.ports.iter().enumerate().filter(|(_, port)| port.io == Io::Tap);
         ports
             .map(|(at, port)| Ok((port.device.clone(), prepare(config, at, port)?)))
             .collect::<Result<_>>()
             .map(Self)
+    }
+
+    /// The same of TAPs whose first queue a predecessor in another process has; others are made.
+    fn adopt(config: &Config, heir: &mut Inheritance) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        let ports = config.ports.iter().enumerate().filter(|(_, port)| port.io == Io::Tap);
+        for (at, port) in ports {
+            let key = handover::port_key(&port.name);
+            let tap = match heir.port_facts(&key) {
+                Some(facts) => look_at(port, facts == SEVERAL, None)?,
+                None => prepare(config, at, port)?,
+            };
+            all.insert(port.device.clone(), tap);
+        }
+        Ok(Self(all))
     }
 
     /// What there is to know of a TAP. Its MAC address is that of the gateway's end.
@@ -65,14 +89,20 @@ impl Taps {
         })
     }
 
-    /// A queue of a TAP that was prepared; the device is made again when it is gone.
+    /// A queue of a TAP that was prepared, the one that a predecessor `left` if it did (then true); the device is made again when it
+    /// is gone.
     ///
     /// # Errors
     /// When the kernel refuses: with what to do about it.
-    pub fn open(&mut self, name: &str) -> Result<TapPort> {
+    pub fn open(&mut self, name: &str, left: Option<Heirloom>) -> Result<(Box<dyn port::Port>, bool)> {
         let Some(tap) = self.0.get_mut(name) else { bail!("the TAP device {name} is no port's") };
+        if let Some(left) = left {
+            let adopted =
+                TapPort::adopt(left).with_context(|| format!("cannot go on with the TAP {name}"))?;
+            return Ok((Box::new(adopted), true));
+        }
         if let Some(first) = tap.first.take() {
-            return Ok(first);
+            return Ok((Box::new(first), false));
         }
         let is_new = sys::interface::index(name).is_err();
         let port = if tap.several { TapPort::open_queue(name) } else { TapPort::open(name) };
@@ -84,7 +114,7 @@ impl Taps {
         }
         set_up(name)?;
         tap.index = sys::interface::index(name).ok();
-        Ok(port)
+        Ok((Box::new(port), false))
     }
 
     /// Whether the TAP of that name is there and the very one that was opened last.
@@ -109,12 +139,18 @@ fn prepare(config: &Config, at: usize, port: &Port) -> Result<Tap> {
         set_mtu(name, wanted_mtu(config, at))?;
     }
     set_up(name)?;
+    look_at(port, several, Some(first))
+}
+
+/// What there is to know of a TAP that is there.
+fn look_at(port: &Port, several: bool, first: Option<TapPort>) -> Result<Tap> {
+    let name = &port.device;
     Ok(Tap {
         several,
         mtu: sys::interface::mtu(name).with_context(|| format!("cannot read the MTU of {name}"))?,
         mac: sys::interface::mac(name).with_context(|| format!("cannot read the MAC address of {name}"))?,
-        udp_segments: first.caps().udp_segments,
-        first: Some(first),
+        udp_segments: first.as_ref().map_or_else(af_packet::udp_segments, |first| first.caps().udp_segments),
+        first,
         index: sys::interface::index(name).ok(),
     })
 }

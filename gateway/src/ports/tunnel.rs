@@ -3,15 +3,19 @@
 use anyhow::{Context, Result};
 use config::model::{AcceptFrom, Port as PortConfig, Underlay};
 use dataplane::{
-    port::{Port, udp},
+    port::{Heirloom, Port, udp},
     underlay::{Tunnel, Vni},
 };
 
-/// Opens the tunnel of a port. Neither its address nor a route to the peer need be there yet.
+/// Opens the tunnel of a port, or goes on with what a predecessor `left`; says whether it does. Neither its address nor a route to the peer need be there yet.
 ///
 /// # Errors
 /// When the kernel refuses: with what to do about it.
-pub(super) fn open(port: &PortConfig, underlay: &Underlay) -> Result<Box<dyn Port>> {
+pub(super) fn open(
+    port: &PortConfig,
+    underlay: &Underlay,
+    left: Option<Heirloom>,
+) -> Result<(Box<dyn Port>, bool)> {
     let options = udp::Options {
         device: port.device.clone(),
         local: underlay.local,
@@ -23,11 +27,17 @@ pub(super) fn open(port: &PortConfig, underlay: &Underlay) -> Result<Box<dyn Por
             source_ports: underlay.source_ports,
         },
     };
+    if let Some(left) = left {
+        match udp::UdpPort::adopt(&options, left) {
+            Ok(adopted) => return Ok((Box::new(adopted), true)),
+            Err(why) => super::not_adopted(port, &why),
+        }
+    }
     let opened = udp::UdpPort::open(&options).with_context(|| {
         format!(
             "port \"{}\": cannot open the tunnel's UDP sockets on {}: the device must be there, and no other program (nor a vxlan device of the kernel) may have {} port {}",
             port.name, port.device, underlay.local, underlay.port
         )
     })?;
-    Ok(Box::new(opened))
+    Ok((Box::new(opened), false))
 }

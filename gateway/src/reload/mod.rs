@@ -103,6 +103,11 @@ pub(crate) struct Reloads {
 }
 
 impl Reloads {
+    /// Where the configuration comes from.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// For a gateway that runs `config`, which was read from `file`.
     pub(crate) fn new(
         file: &Path,

@@ -10,6 +10,7 @@
 //! the ring always has room for what was sent to the gateway itself. What a port has no room to send is dropped, but for control, which
 //! is tried again ([`Port::send`]); between workers control has rings of its own.
 
+mod handover;
 mod orders;
 mod rings;
 
@@ -33,6 +34,8 @@ use sys::{Poller, Ready, Waker};
 
 pub use self::rings::{RING, Rings, Way, rings};
 use crate::{clock, pacemaker::Pulse};
+
+pub use handover::{Decision, Left, Step};
 
 /// Rounds over the busy ports before the mailbox is looked at again.
 const ROUNDS: usize = 16;
@@ -91,6 +94,8 @@ pub enum Command {
     Transit(Sender<Vec<(InterfaceId, u64)>>),
     /// Report what receive SAs have reached, see [`Dataplane::received`].
     Received(Sender<Vec<(ChannelId, Sci, An, u64)>>),
+    /// A step towards a successor in another process.
+    Handover(Step),
     /// Send what waits and end.
     Stop,
 }
@@ -150,6 +155,10 @@ pub struct Worker {
     lost: Vec<Option<PortError>>,
     pulse: Arc<Pulse>,
     poll: Poll,
+    /// It takes nothing from its ports.
+    resting: bool,
+    /// A successor has everything: not another frame is to be sent.
+    given_up: bool,
     /// Until when an adaptive worker does not sleep.
     awake_until: Instant,
     /// Control frames wait for room in a port.
@@ -182,6 +191,8 @@ impl Worker {
             lost,
             pulse: Arc::new(Pulse::default()),
             poll: Poll::Interrupt,
+            resting: false,
+            given_up: false,
             awake_until: clock::now(),
             held: false,
             stop: false,
@@ -248,6 +259,9 @@ impl Worker {
             }
             self.ready_again(&mut ready);
             self.take_commands();
+            if self.given_up {
+                return;
+            }
             let worked = self.work(&mut ready);
             let now = clock::now();
             if worked {
@@ -351,7 +365,13 @@ impl Worker {
 
     /// True when the port may have more.
     fn take_batch(&mut self, id: PortId, now: Instant) -> bool {
-        self.relieve(id, now);
+        let holds = matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
+        if self.resting && !holds {
+            return false;
+        }
+        if !self.resting {
+            self.relieve(id, now);
+        }
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
         let mut batch = Batch::new();
         let received = port.receive(&mut batch, self.dataplane.pool());

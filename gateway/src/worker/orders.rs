@@ -65,6 +65,7 @@ impl Worker {
                 Command::Transit(reply) => {
                     let _sent = reply.send(self.dataplane.transit());
                 }
+                Command::Handover(step) => self.towards_successor(step),
                 Command::Stop => self.stop = true,
             }
         }

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gateway::lab::{Lab, Process};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::shell::{Output, until};
@@ -59,6 +60,30 @@ pub(crate) struct Gateway {
     state: PathBuf,
     socket: PathBuf,
     process: Option<Process>,
+    /// Who took over from that.
+    successor: Option<Successor>,
+}
+
+/// A process that nobody of ours started.
+#[derive(Debug)]
+struct Successor(i32);
+
+impl Successor {
+    fn has_ended(&self) -> bool {
+        // Somebody else's child may stay a zombie for a while.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        stat.rsplit(')').next().is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with('Z'))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _gone = kill(Pid::from_raw(self.0), signal);
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
 }
 
 /// The counters of one channel's SecY, by the standard's names in snake_case, and its packet numbers.
@@ -103,6 +128,7 @@ impl Gateway {
             state: at("-state"),
             socket: at(".sock"),
             process: None,
+            successor: None,
         };
         let head = format!(
             "schema = 1\n[site]\nname = \"{name}\"\n[runtime]\nworkers = {workers}\nlog_format = \"json\"\n\
@@ -147,6 +173,26 @@ impl Gateway {
         });
         until("the gateway answers", PATIENCE, || UnixStream::connect(&self.socket).ok());
         self.process = Some(process);
+    }
+
+    /// Has it hand over to a successor, and gives what it says of that. Further calls talk to the successor.
+    pub(crate) fn restart(&mut self) -> Value {
+        let before = self.events("gateway.started").len();
+        let told: Value = serde_json::from_str(&self.says("restart --json")).unwrap();
+        assert_eq!(told["done"], true, "{told}\n{}", self.log());
+        let next = Successor(i32::try_from(told["pid"].as_i64().unwrap()).unwrap());
+        match (self.process.take(), self.successor.replace(next)) {
+            (Some(mut process), _) => {
+                let status = process.wait(PATIENCE).unwrap();
+                assert!(status.success(), "{status}:\n{}", self.log());
+            }
+            (None, Some(before)) => until("it ends", PATIENCE, || before.has_ended().then_some(())),
+            (None, None) => panic!("nobody runs"),
+        }
+        until("its successor runs", PATIENCE, || {
+            (self.events("gateway.started").len() > before).then_some(())
+        });
+        told
     }
 
     /// Seconds of CPU that it has used since it started.
@@ -197,6 +243,14 @@ impl Gateway {
 
     /// Asks it to end and holds it to its word: no error, no panic.
     pub(crate) fn end(&mut self) {
+        if let Some(successor) = self.successor.take() {
+            assert!(!successor.has_ended(), "{} ended by itself:\n{}", self.node, self.log());
+            successor.signal(Signal::SIGTERM);
+            until("the successor ends", PATIENCE, || successor.has_ended().then_some(()));
+            assert!(!self.log().contains("panicked"), "{}", self.log());
+            assert!(!self.events("gateway.stopped").is_empty(), "{}", self.log());
+            return;
+        }
         let mut process = self.process.take().unwrap();
         assert!(process.ended().unwrap().is_none(), "{} ended by itself:\n{}", self.node, self.log());
         let status = process.terminate(PATIENCE).unwrap();

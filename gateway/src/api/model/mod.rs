@@ -17,6 +17,7 @@ mod mka;
 mod port;
 mod quality;
 mod reload;
+mod restart;
 mod status;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub use mka::{
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;
 pub use reload::{Reload, ReloadOutcome};
+pub use restart::Restart;
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
 /// The name of this version of the API.

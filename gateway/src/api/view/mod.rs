@@ -12,6 +12,7 @@ mod mka;
 mod port;
 mod quality;
 mod reload;
+mod restart;
 mod route;
 mod status;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;
 
 pub(crate) use self::reload::reload;
+pub(crate) use self::restart::restart;
 pub(crate) use self::{
     bfd::bfd,
     bgp::{bgp, story},

@@ -1,0 +1,172 @@
+//! The workers as the control loop has them: their threads, and the way to them.
+
+use std::{net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
+
+use anyhow::{Context, Result};
+use config::Config;
+use crossbeam::channel::Sender;
+use dataplane::{
+    Board, ChannelId, Dataplane, Depot, Fault, InterfaceId, Pool, Setup, WorkerId, bfd::BfdParams,
+};
+use macsec::{
+    An,
+    mka::{RekeyAnswer, SuspendAnswer},
+};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::worker::{self, Command, Mailbox, News, Report, Worker};
+
+/// How long the API waits for a worker's report.
+const REPORT_WITHIN: Duration = Duration::from_secs(2);
+
+pub(crate) struct RunningWorker {
+    pub(crate) mailbox: Mailbox,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// The way to the workers, for the API.
+#[derive(Clone)]
+pub struct Workers(pub(super) Vec<Mailbox>);
+
+impl Workers {
+    /// A report from each worker that answers in time.
+    pub async fn reports(&self) -> Vec<Report> {
+        self.ask(Command::Report).await
+    }
+
+    /// What the receive SAs of all channels have reached, see [`Dataplane::received`].
+    pub async fn received(&self) -> Vec<(ChannelId, macsec::Sci, An, u64)> {
+        self.ask(Command::Received).await.concat()
+    }
+
+    /// What was forwarded by each attachment, see [`Dataplane::transit`].
+    pub async fn transit(&self) -> Vec<(InterfaceId, u64)> {
+        self.ask(Command::Transit).await.concat()
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Vec<T> {
+        let mailboxes = self.0.clone();
+        let ask = move || {
+            let waiting: Vec<_> = mailboxes
+                .iter()
+                .map(|mailbox| {
+                    let (reply, answer) = crossbeam::channel::bounded(1);
+                    mailbox.send(question(reply));
+                    answer
+                })
+                .collect();
+            waiting.into_iter().filter_map(|answer| answer.recv_timeout(REPORT_WITHIN).ok()).collect()
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+    }
+
+    /// Begins, or ends, a drill on a channel of the worker `owner`.
+    pub fn rehearse(&self, owner: WorkerId, channel: ChannelId, active: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::Rehearse(channel, active));
+        }
+    }
+
+    /// Switches a BFD session off or on, on whatever worker it runs.
+    pub fn switch_bfd(&self, session: (InterfaceId, IpAddr), down: bool) {
+        self.tell(|| Command::SwitchBfd(session, down));
+    }
+
+    /// Runs a BFD session as it is configured now, on whatever worker it is.
+    pub fn set_bfd(&self, interface: InterfaceId, params: BfdParams) {
+        self.tell(|| Command::SetBfd(interface, params));
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for mailbox in &self.0 {
+            // A worker that is gone ends the gateway.
+            let _sent = mailbox.send(command());
+        }
+    }
+
+    /// Says that something speaks, or no longer speaks, against a channel of the worker `owner`.
+    pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::ChannelFault(channel, fault, present));
+        }
+    }
+
+    /// Asks the worker `owner` for a fresh SAK on a channel. `None`: the channel has no key agreement, or the worker does
+    /// not answer.
+    pub async fn rekey(&self, owner: WorkerId, channel: ChannelId) -> Option<RekeyAnswer> {
+        self.ask_one(owner, move |reply| Command::Rekey(channel, reply)).await.flatten()
+    }
+
+    /// Asks the worker `owner` to suspend MKA on a channel. `None` as for [`rekey`](Self::rekey).
+    pub async fn suspend(
+        &self,
+        owner: WorkerId,
+        channel: ChannelId,
+        time: Duration,
+    ) -> Option<SuspendAnswer> {
+        self.ask_one(owner, move |reply| Command::Suspend(channel, time, reply)).await.flatten()
+    }
+
+    async fn ask_one<T: Send + 'static>(
+        &self,
+        worker: WorkerId,
+        question: impl Fn(Sender<T>) -> Command + Send + 'static,
+    ) -> Option<T> {
+        Self(vec![self.0.get(worker.index())?.clone()]).ask(question).await.pop()
+    }
+}
+
+/// The workers, with their mailboxes, as `config` wants them; they do not run yet.
+pub(super) fn make_workers(
+    config: &Config,
+    setup: &Arc<Setup>,
+    (board, depot): (&Arc<Board>, &Arc<Depot>),
+    sender: &mpsc::UnboundedSender<(WorkerId, News)>,
+) -> Result<(Vec<Worker>, Vec<Mailbox>)> {
+    let (mut workers, mut mailboxes) = (Vec::new(), Vec::new());
+    for at in 0..setup.workers.max(1) {
+        let id = WorkerId(at);
+        let seed = u64::from(std::process::id()) << 16 | u64::from(at);
+        let dataplane = Dataplane::new(id, setup.clone(), board.clone(), Pool::new(depot.clone()), seed)?;
+        let sender = sender.clone();
+        // A control loop that is gone needs no news.
+        let tell = Box::new(move |news| drop(sender.send((id, news))));
+        let (mut worker, mailbox) = Worker::new(dataplane, tell).context("cannot make a worker")?;
+        worker.set_poll(config.runtime.poll);
+        workers.push(worker);
+        mailboxes.push(mailbox);
+    }
+    Ok((workers, mailboxes))
+}
+
+pub(super) fn spawn(
+    workers: Vec<Worker>,
+    mailboxes: Vec<Mailbox>,
+    pin: &[u16],
+) -> Result<Vec<RunningWorker>> {
+    let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
+    let mut running = Vec::new();
+    let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
+    for (at, ((mut worker, rings), mailbox)) in each {
+        worker.set_rings(rings);
+        let cpu = pin.get(at).map(|&cpu| usize::from(cpu));
+        let work = move || {
+            if let Some(cpu) = cpu
+                && let Err(why) = sys::process::pin_thread(cpu)
+            {
+                warn!(event = "worker.not_pinned", cpu, why = %why);
+            }
+            worker.run();
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{at}"))
+            .spawn(work)
+            .context("cannot start a worker")?;
+        running.push(RunningWorker { mailbox, thread });
+    }
+    Ok(running)
+}
