@@ -86,6 +86,8 @@ fn capacity(sites: &Sites, from: u8, octets: usize) -> u64 {
         return known;
     }
     let mut rate = 4000;
+    // The first one finds neighbours and wakes everybody up.
+    trial(sites, from, (octets, rate), Duration::from_millis(500));
     loop {
         let (sent, came) = trial(sites, from, (octets, rate), Duration::from_millis(500));
         eprintln!("offered {rate}/s: sent {sent}, came {came}");
