@@ -11,6 +11,7 @@ mod support;
 use std::time::Duration;
 
 use gateway::lab::traffic::udp::{UdpReport, UdpRun};
+use gateway::lab::wire::{Impairment, Way};
 use serde_json::Value;
 use support::gateway::Gateway;
 use support::shell::until;
@@ -120,9 +121,43 @@ fn a_lag_below_min_links_is_left_and_the_record_says_why() {
     sites.end();
 }
 
+// 802.1AX-2014 §6.4.4: a member whose carrier stays up is left after Short_Timeout, whatever else is there.
+#[test]
+fn a_member_that_falls_silent_is_left_by_lacp_and_comes_back() {
+    let plan = Plan { wired: true, attachment: "", ..PLAN };
+    let Some(sites) = start_with("lag::a_member_that_falls_silent", "", plan) else { return };
+    await_members(&sites, 2);
+    let hole = Impairment { blackhole: true, ..Impairment::default() };
+    sites.wire().set(0, Way::Both, hole).unwrap();
+    await_members(&sites, 1);
+    let silent = |gateway: &Gateway| gateway.events("lacp.left").iter().any(|one| one["why"] == "silence");
+    assert!(silent(&sites.a) && silent(&sites.b), "{} {}", sites.a.log(), sites.b.log());
+    let runs = sites.traffic(FLOWS);
+    await_carried(&sites, "ch2");
+    sites.wire().set(0, Way::Both, Impairment::default()).unwrap();
+    await_members(&sites, 2);
+    await_carried(&sites, "ch1");
+    for (report, way) in stop(runs) {
+        println!("after silence, {way}: {:?}", report.totals());
+        assert_eq!(
+            report.totals().lost,
+            0,
+            "{way}: nothing was sent into the silent member: {:?}",
+            report.totals()
+        );
+    }
+    assert!(sites.a.events("attachment.down").is_empty(), "{}", sites.a.log());
+    sites.end();
+}
+
 /// Two sites whose `ch1` and `ch2` are the LAG `bundle`, with these lines; `ch3` stands alone.
 fn start(test: &str, lag: &str) -> Option<Sites> {
-    let mut sites = Sites::build(test, PLAN)?;
+    start_with(test, lag, PLAN)
+}
+
+fn start_with(test: &str, lag: &str, plan: Plan) -> Option<Sites> {
+    let bfd = plan.attachment;
+    let mut sites = Sites::build(test, plan)?;
     for (own, gateway) in [(1, &sites.a), (2, &sites.b)] {
         let far = 3 - own;
         gateway.rewrite(
@@ -132,7 +167,7 @@ fn start(test: &str, lag: &str) -> Option<Sites> {
         let second = format!(
             "[[connection.attachment]]\nchannel = \"ch2\"\npreference = 198\nvlan = 100\nmtu = 1500\n\
              address = [\"169.254.2.{own}/30\", \"fd00:ff:2::{own}/126\"]\n\
-             peer = [\"169.254.2.{far}\", \"fd00:ff:2::{far}\"]\n{BFD}"
+             peer = [\"169.254.2.{far}\", \"fd00:ff:2::{far}\"]\n{bfd}"
         );
         gateway.rewrite(&second, "");
         let section =
