@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use config::{Config, SecretError, SecretRef, SecretSource};
 use dataplane::{
-    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, StageTime, StageTimes,
-    WorkerId,
+    Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, WorkerId,
     bfd::{BfdMode, BfdParams, BfdState, BfdTimers, Control, Diagnostic, Hops, Sessions, write_datagram},
     neighbor::{NeighborEntry, NeighborState},
     port::{PortCounters, PortKind},
