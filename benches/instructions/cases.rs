@@ -86,7 +86,12 @@ fn fib_v6() {
 fn route_change() {
     let mut dice = Dice(7);
     let via = |gateway: u8| {
-        Target::Via(vec![Hop { interface: InterfaceId(0), gateway: [192, 0, 2, gateway].into(), weight: 1 }])
+        Target::Via(vec![Hop {
+            interface: InterfaceId(0),
+            gateway: [192, 0, 2, gateway].into(),
+            weight: 1,
+            carries: true,
+        }])
     };
     let prefixes: Vec<IpNet> = (0..10_000).map(|_| v4_prefix(&mut dice).into()).collect();
     let mut set = RouteSet::new([]);
