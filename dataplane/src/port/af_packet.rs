@@ -178,13 +178,7 @@ impl Port for AfPacketPort {
     }
 
     fn pressure(&self) -> Pressure {
-        if self.ring.is_filled(7, 8) {
-            Pressure::Severe
-        } else if self.ring.is_filled(1, 2) {
-            Pressure::High
-        } else {
-            Pressure::None
-        }
+        Pressure::of(|eighths| self.ring.is_filled(eighths.into(), 8))
     }
 
     fn relieve(

@@ -53,11 +53,7 @@ impl Port for MemoryPort {
     }
 
     fn pressure(&self) -> Pressure {
-        match self.inbox.len() * 8 / self.inbox.capacity() {
-            0..4 => Pressure::None,
-            4..7 => Pressure::High,
-            _ => Pressure::Severe,
-        }
+        Pressure::of(|eighths| self.inbox.len() * 8 >= self.inbox.capacity() * usize::from(eighths))
     }
 
     fn relieve(

@@ -30,6 +30,17 @@ pub enum Pressure {
     Severe,
 }
 
+impl Pressure {
+    /// Of a ring that is at least so many eighths full, as it can tell.
+    pub fn of(filled: impl Fn(u16) -> bool) -> Self {
+        match (filled(7), filled(4)) {
+            (true, _) => Self::Severe,
+            (false, true) => Self::High,
+            (false, false) => Self::None,
+        }
+    }
+}
+
 /// What a port's frames are, as far as the outside of a frame shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Wanted {

@@ -200,16 +200,18 @@ impl Watched {
     }
 }
 
-/// One listener for each device and family that a neighbour has. It answers with a TTL that every neighbour there takes.
+/// One listener for each device and family that a neighbour has. It answers with a TTL that every neighbour there takes, and takes what any
+/// of them may send: a connection is held to its neighbour's own limit once it is accepted, and where all have the same one nobody from farther
+/// away gets as far as that (RFC 5082 §3).
 pub(super) fn listen(wires: &mut Wires, poller: &Poller, speaking: &[Speaking]) {
-    let mut places: BTreeMap<(InterfaceId, bool), (String, bool)> = BTreeMap::new();
+    let mut places: BTreeMap<(InterfaceId, bool), (String, Hops)> = BTreeMap::new();
     let peers = || speaking.iter().flat_map(|one| &one.peers);
     for (peer, dial) in peers().filter_map(|peer| Some((peer, peer.dial.as_ref()?))) {
         let place = places.entry((peer.interface, dial.peer.is_ipv6()));
-        place.or_insert_with(|| (dial.device.clone(), false)).1 |= dial.hops == Hops::GTSM;
+        let (_, hops) = place.or_insert_with(|| (dial.device.clone(), dial.hops));
+        *hops = Hops { ttl: hops.ttl.max(dial.hops.ttl), min_ttl: hops.min_ttl.min(dial.hops.min_ttl) };
     }
-    for ((interface, v6), (device, gtsm)) in places {
-        let hops = if gtsm { Hops { ttl: 255, min_ttl: 0 } } else { Hops::ONE };
+    for ((interface, v6), (device, hops)) in places {
         if let Err(why) = wires.listen(poller, (interface, &device), v6, hops) {
             error!(event = "bgp.listen_failed", device, why = %why, "neighbours there cannot call; they are called");
         }

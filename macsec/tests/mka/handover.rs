@@ -6,24 +6,8 @@ use macsec::{
 };
 use net::carry::{Carry as _, Opened, Parcel};
 
+use crate::rollover::{assert_lossless, busy};
 use crate::world::{Dice, World, at, key, ms, sci, secs};
-
-fn busy(count: usize) -> World {
-    let mut world = World::of(count);
-    world.settle(secs(2));
-    world.run(secs(7));
-    world.start_traffic(ms(2));
-    world.run(ms(100));
-    world
-}
-
-fn assert_lossless(world: &mut World, carried_at_least: u64) {
-    world.stop_traffic();
-    world.run(ms(50));
-    assert!(world.losses.is_empty(), "seed {}: {:?}\n{}", world.seed, world.losses, world.describe());
-    assert!(world.carried >= carried_at_least, "{}", world.carried);
-    assert_eq!(world.refusals, Vec::<String>::new());
-}
 
 // 802.1X-2020 §9.4.2: identifier and message numbers go on, so to its peers it is the participant that it was.
 #[test]

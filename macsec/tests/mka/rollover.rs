@@ -9,7 +9,7 @@ use macsec::{
 use crate::world::{World, at, ckn, key, ms, params, sci, secs};
 
 /// `count` nodes that carry traffic, a frame from each every 2 ms.
-fn busy(count: usize) -> World {
+pub(crate) fn busy(count: usize) -> World {
     let mut world = World::of(count);
     world.settle(secs(2));
     world.run(secs(7));
@@ -18,7 +18,8 @@ fn busy(count: usize) -> World {
     world
 }
 
-fn assert_lossless(world: &mut World, carried_at_least: u64) {
+/// Nothing was lost so far, and so many frames came through.
+pub(crate) fn assert_lossless(world: &mut World, carried_at_least: u64) {
     world.stop_traffic();
     world.run(ms(50));
     assert!(world.losses.is_empty(), "seed {}: {:?}\n{}", world.seed, world.losses, world.describe());

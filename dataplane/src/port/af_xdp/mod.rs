@@ -158,14 +158,7 @@ impl Port for AfXdpPort {
     }
 
     fn pressure(&self) -> Pressure {
-        let filled = |part, whole| self.queues.iter().any(|queue| queue.is_filled(part, whole));
-        if filled(7, 8) {
-            Pressure::Severe
-        } else if filled(1, 2) {
-            Pressure::High
-        } else {
-            Pressure::None
-        }
+        Pressure::of(|eighths| self.queues.iter().any(|queue| queue.is_filled(eighths.into(), 8)))
     }
 
     fn relieve(
