@@ -7,7 +7,7 @@ use macsec::{
 use net::carry::{Carry as _, Opened, Parcel};
 
 use crate::rollover::{assert_lossless, busy};
-use crate::world::{Dice, World, at, key, ms, sci, secs};
+use crate::world::{Dice, at, key, ms, sci, secs};
 
 // 802.1X-2020 §9.4.2: identifier and message numbers go on, so to its peers it is the participant that it was.
 #[test]
