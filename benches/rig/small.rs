@@ -80,8 +80,7 @@ pub(crate) struct Sink(Process);
 
 impl Sink {
     pub(crate) fn start(lab: &Lab) -> Result<Self> {
-        let own = std::env::current_exe().context("where this program is")?;
-        let mut sink = lab.command(Node::HostB, &own.to_string_lossy());
+        let mut sink = lab.this_program(Node::HostB)?;
         let process = Process::start(sink.arg("sink").stdin(Stdio::piped()).stdout(Stdio::null()))?;
         Ok(Self(process))
     }
@@ -113,8 +112,7 @@ pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
 
 /// The median and the 99th of 100 of the round-trip times of echoes while this rate is offered, in microseconds.
 pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f64; 2]> {
-    let own = std::env::current_exe().context("where this program is")?;
-    let mut offer = lab.command(Node::HostA, &own.to_string_lossy());
+    let mut offer = lab.this_program(Node::HostA)?;
     offer.args(["offer", &search.octets.to_string(), &rate.max(1).to_string(), "60000"]);
     // It ends with this.
     let _offering = Process::start(offer.stdout(Stdio::null()))?;
@@ -126,9 +124,8 @@ pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f6
 
 /// Offers one rate; how many were sent and how many came.
 pub(crate) fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)> {
-    let own = std::env::current_exe().context("where this program is")?;
     let before = heard(lab)?;
-    let mut offer = lab.command(Node::HostA, &own.to_string_lossy());
+    let mut offer = lab.this_program(Node::HostA)?;
     offer.args(["offer", &search.octets.to_string(), &rate.to_string(), &search.millis.to_string()]);
     let sent: u64 = output(&mut offer)?.trim().parse().context("the generator is mute")?;
     // What is still on its way has a few milliseconds in any case: `heard` starts a process.

@@ -64,8 +64,7 @@ pub(crate) struct Sink(Process, BufReader<ChildStdout>);
 
 impl Sink {
     pub(crate) fn start(lab: &Lab) -> Result<Self> {
-        let own = std::env::current_exe().context("where this program is")?;
-        let mut sink = lab.command(Node::HostB, &own.to_string_lossy());
+        let mut sink = lab.this_program(Node::HostB)?;
         let mut process = Process::start(sink.arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let said = BufReader::new(process.child().stdout.take().context("the sink is mute")?);
         let mut this = Self(process, said);
@@ -131,8 +130,7 @@ pub(crate) fn send(lab: &Lab, connections: u16, rate: u64, millis: u64) -> Resul
 }
 
 fn offer(lab: &Lab, (first, last): (u16, u16), rate: u64, millis: u64) -> Result<std::process::Command> {
-    let own = std::env::current_exe().context("where this program is")?;
-    let mut command = lab.command(Node::HostA, &own.to_string_lossy());
+    let mut command = lab.this_program(Node::HostA)?;
     command.args(["offer", &first.to_string(), &last.to_string(), &rate.to_string(), &millis.to_string()]);
     Ok(command)
 }

@@ -84,6 +84,15 @@ impl Lab {
         command
     }
 
+    /// This very program inside a node, as [`command`](Self::command).
+    ///
+    /// # Errors
+    /// When nobody knows where this program is.
+    pub fn this_program(&self, node: Node) -> Result<Command> {
+        let own = env::current_exe().context("where this program is")?;
+        Ok(self.command(node, &own.to_string_lossy()))
+    }
+
     fn name(&self, node: Node) -> String {
         let node = match node {
             HostA => "ha",

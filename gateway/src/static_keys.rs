@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use dataplane::ChannelId;
-use macsec::{An, KeyId, ReceiveSaParams, Salt, SecY, SecyNumbers, Ssci, TransmitSaParams};
+use macsec::{An, SecY, SecyNumbers};
 use net::Instant;
 use tracing::error;
 
@@ -64,17 +64,7 @@ impl StaticKeys {
             secy.create_receive_sc(*sci, now)?;
             for sa in list {
                 let name = SaName::new(*sci, sa.an, &sa.sak.fingerprint().to_string());
-                let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
-                let params = ReceiveSaParams {
-                    sak: &sa.sak,
-                    suite: sa.suite,
-                    offset: sa.offset.unwrap_or_default(),
-                    key_id: KeyId::default(),
-                    lowest_pn: store.start_receive(&name),
-                    ssci,
-                    salt,
-                };
-                secy.create_receive_sa(*sci, sa.an, &params, now)?;
+                secy.create_receive_sa(*sci, sa.an, &sa.params(store.start_receive(&name)), now)?;
                 secy.enable_receive_sa(*sci, sa.an, now)?;
                 self.received.insert((channel, *sci, sa.an), name);
             }
@@ -101,19 +91,7 @@ impl StaticKeys {
                     continue;
                 }
             };
-            let (ssci, salt) = sa.xpn.unwrap_or((Ssci(0), Salt([0; 12])));
-            let params = TransmitSaParams {
-                sak: &sa.sak,
-                suite: sa.suite,
-                encrypt: sa.offset.is_some(),
-                offset: sa.offset.unwrap_or_default(),
-                key_id: KeyId::default(),
-                next_pn,
-                pn_limit: Some(limit),
-                ssci,
-                salt,
-            };
-            secy.create_transmit_sa(sa.an, &params, now)?;
+            secy.create_transmit_sa(sa.an, &sa.params(next_pn, Some(limit)), now)?;
             if at == 0 {
                 secy.enable_transmit_sa(sa.an, now)?;
             }

@@ -17,7 +17,7 @@ use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use serde_json::Value;
 use support::gateway::Gateway;
 use support::shell::until;
-use support::sites::{Plan, Sites};
+use support::sites::{Plan, Sites, sessions};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,31 +30,13 @@ const PLAN: Plan = Plan {
     ..Plan::DEFAULT
 };
 
-fn up(gateway: &Gateway, what: &str, state: &str) -> usize {
-    gateway.api(what)["items"].as_array().unwrap().iter().filter(|one| one["state"] == state).count()
-}
-
 /// How often sessions on all channels but the first were up or down.
 fn others(gateway: &Gateway) -> Vec<String> {
-    let list = |what: &str| gateway.api(what)["items"].as_array().unwrap().clone();
     let elsewhere = |one: &Value| one["interface"] != "blue/ch1" && one["channel"] != "ch1";
-    let bfd = list("bfd").into_iter().filter(elsewhere);
-    let bfd =
-        bfd.map(|one| format!("bfd {} {} {} {}", one["interface"], one["peer"], one["ups"], one["downs"]));
-    let bgp = list("bgp").into_iter().filter(elsewhere);
-    let bgp = bgp.map(|one| format!("bgp {} {}", one["name"], one["sessions"]));
-    let lost = gateway.events("mka.lost").into_iter().filter(elsewhere).count();
-    let all: Vec<_> = bfd.chain(bgp).chain([format!("mka {lost}")]).collect();
+    let mut all = sessions(gateway, elsewhere);
+    all.push(format!("mka {}", gateway.events("mka.lost").into_iter().filter(elsewhere).count()));
     assert_eq!(all.len(), 6 + 6 + 1, "{all:?}");
     all
-}
-
-fn all_up(sites: &Sites) {
-    for gateway in [&sites.a, &sites.b] {
-        until("all sessions are up", PATIENCE, || {
-            (up(gateway, "bfd", "up") == 8 && up(gateway, "bgp", "established") == 8).then_some(())
-        });
-    }
 }
 
 /// The first channel's link goes down for a while, and up again.
@@ -78,7 +60,7 @@ fn attachment(gateway: &Gateway) -> Value {
 #[test]
 fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
     let Some(sites) = Sites::start("flaps::storm", PLAN) else { return };
-    all_up(&sites);
+    sites.wait_sessions(8);
     let seconds =
         std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
     let step = Duration::from_millis(20);
@@ -134,7 +116,7 @@ fn a_link_that_flaps_twenty_times_a_second_leaves_the_other_channels_alone() {
 #[test]
 fn a_link_that_is_lost_again_and_again_waits_before_it_carries_traffic() {
     let Some(sites) = Sites::start("flaps::damped", PLAN) else { return };
-    all_up(&sites);
+    sites.wait_sessions(8);
     let live = || attachment(&sites.a)["state"] == "live";
     for time in 1..=6 {
         until("the attachment is live", PATIENCE, || live().then_some(()));

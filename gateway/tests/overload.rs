@@ -18,10 +18,8 @@ use gateway::lab::Stop;
 use serde_json::Value;
 use support::flood::{Flood, heard, sink};
 use support::gateway::Gateway;
-use support::shell::{background, must, until};
-use support::sites::{Plan, Sites};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use support::shell::{background, must};
+use support::sites::{Plan, Sites, sessions};
 
 const PLAN: Plan = Plan {
     mka: Some(""),
@@ -31,41 +29,16 @@ const PLAN: Plan = Plan {
     ..Plan::DEFAULT
 };
 
-/// How often each session of a gateway was up and down so far, with its longest silence.
-fn sessions(gateway: &Gateway) -> Vec<String> {
-    let list = |what: &str| gateway.api(what)["items"].as_array().unwrap().clone();
-    let bfd = list("bfd").into_iter().map(|one| {
-        format!("bfd {} {} up {} down {}", one["attachment"], one["peer"], one["ups"], one["downs"])
-    });
-    let bgp = list("bgp")
-        .into_iter()
-        .map(|one| format!("bgp {} {} {}", one["name"], one["state"], one["sessions"]));
-    let lost = format!(
-        "mka lost {}, peers down {}",
-        gateway.events("mka.lost").len(),
-        gateway.events("mka.peer_down").len()
-    );
-    bfd.chain(bgp).chain([lost]).collect()
+/// How often each session of a gateway was up and down so far.
+fn changes(gateway: &Gateway) -> Vec<String> {
+    let mut all = sessions(gateway, |_| true);
+    let count = |event: &str| gateway.events(event).len();
+    all.push(format!("mka lost {}, peers down {}", count("mka.lost"), count("mka.peer_down")));
+    all
 }
 
 fn longest_gap(gateway: &Gateway) -> Vec<Value> {
     gateway.api("bfd")["items"].as_array().unwrap().iter().map(|one| one["longest_gap_us"].clone()).collect()
-}
-
-fn all_up(sites: &Sites) {
-    for gateway in [&sites.a, &sites.b] {
-        until("all sessions are up", PATIENCE, || {
-            let up = |what: &str, state: &str| {
-                gateway.api(what)["items"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .filter(|one| one["state"] == state)
-                    .count()
-            };
-            (up("bfd", "up") == 4 && up("bgp", "established") == 4).then_some(())
-        });
-    }
 }
 
 /// Offers a rate for a while; how many frames a second were sent, and came.
@@ -101,8 +74,8 @@ fn capacity(sites: &Sites, from: u8, octets: usize) -> u64 {
 /// Offers so much for a while, from a side or from both, and no session may notice. How many frames a second were sent by the (second)
 /// side, and came to the other.
 fn endure(sites: &Sites, from: &[u8], octets: usize, rate: u64) -> (u64, u64) {
-    all_up(sites);
-    let before = [sessions(&sites.a), sessions(&sites.b)];
+    sites.wait_sessions(4);
+    let before = [changes(&sites.a), changes(&sites.b)];
     let seconds =
         std::env::var("QUADSPAN_TEST_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let others: Vec<_> =
@@ -112,7 +85,7 @@ fn endure(sites: &Sites, from: &[u8], octets: usize, rate: u64) -> (u64, u64) {
     for (whose, gateway) in [("a", &sites.a), ("b", &sites.b)] {
         eprintln!("  {whose}: longest BFD gaps {:?} us; {}", longest_gap(gateway), gateway.drops());
     }
-    let after = [sessions(&sites.a), sessions(&sites.b)];
+    let after = [changes(&sites.a), changes(&sites.b)];
     assert_eq!(after, before, "{}\n{}", sites.a.log(), sites.b.log());
     (sent, came)
 }

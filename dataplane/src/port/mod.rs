@@ -235,12 +235,12 @@ pub trait Port: Send {
 /// What the kernel has no room for now: control frames stay, in their order, everything else goes. How many went.
 fn keep_control(frames: &mut Vec<Frame>, pool: &mut Pool) -> u64 {
     let (mut kept, mut gone) = (0, 0);
-    let stays = |frame: &Frame, kept: usize| frame.control && kept < CONTROL_KEPT;
-    for frame in frames.extract_if(.., |frame| {
-        let stays = stays(frame, kept);
+    let goes = |frame: &mut Frame| {
+        let stays = frame.control && kept < CONTROL_KEPT;
         kept += usize::from(stays);
         !stays
-    }) {
+    };
+    for frame in frames.extract_if(.., goes) {
         pool.recycle(frame);
         gone += 1;
     }

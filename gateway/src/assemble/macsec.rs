@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail};
 use config::model::{Aead, Channel, Cipher, Macsec, Policy, Sa, TxSci, Validate};
 use dataplane::ChannelSetup;
 use macsec::{
-    An, Backend, CipherSuite, ConfidentialityOffset, Sak, Salt, Sci, SecyPolicy, Ssci, ValidateFrames,
+    An, Backend, CipherSuite, ConfidentialityOffset, KeyId, ReceiveSaParams, Sak, Salt, Sci, SecyPolicy,
+    Ssci, TransmitSaParams, ValidateFrames,
 };
 use net::MacAddr;
 
@@ -47,6 +48,40 @@ pub struct ReceiveSa {
     pub sak: Sak,
     /// XPN: short SCI and salt.
     pub xpn: Option<(Ssci, Salt)>,
+}
+
+impl TransmitSa {
+    /// As the SecY wants it: with the packet number to begin with, and the last one that may be used.
+    pub fn params(&self, next_pn: u64, pn_limit: Option<u64>) -> TransmitSaParams<'_> {
+        let (ssci, salt) = self.xpn.unwrap_or_default();
+        TransmitSaParams {
+            sak: &self.sak,
+            suite: self.suite,
+            encrypt: self.offset.is_some(),
+            offset: self.offset.unwrap_or_default(),
+            key_id: KeyId::default(),
+            next_pn,
+            pn_limit,
+            ssci,
+            salt,
+        }
+    }
+}
+
+impl ReceiveSa {
+    /// As the SecY wants it: with the lowest packet number to take.
+    pub fn params(&self, lowest_pn: u64) -> ReceiveSaParams<'_> {
+        let (ssci, salt) = self.xpn.unwrap_or_default();
+        ReceiveSaParams {
+            sak: &self.sak,
+            suite: self.suite,
+            offset: self.offset.unwrap_or_default(),
+            key_id: KeyId::default(),
+            lowest_pn,
+            ssci,
+            salt,
+        }
+    }
 }
 
 /// How a channel's SecY works.

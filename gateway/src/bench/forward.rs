@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, Result, anyhow, ensure};
 use config::{SecretError, SecretRef, SecretSource};
 use dataplane::{BATCH, Batch, Board, ChannelId, Dataplane, Depot, Frame, Pool, PoolSizes, PortId, WorkerId};
-use macsec::{KeyId, ReceiveSaParams, TransmitSaParams};
 use net::{EtherType, Ethernet, Instant, MacAddr, ipv4::Ipv4};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -162,28 +161,12 @@ fn install(gateway: &mut Dataplane, channel: ChannelId, sas: &assemble::StaticSa
     for (sci, list) in &sas.receive {
         secy.create_receive_sc(*sci, NOW)?;
         for sa in list {
-            let ((ssci, salt), offset) = (sa.xpn.unwrap_or_default(), sa.offset.unwrap_or_default());
-            let key_id = KeyId::default();
-            let params =
-                ReceiveSaParams { sak: &sa.sak, suite: sa.suite, offset, key_id, lowest_pn: 1, ssci, salt };
-            secy.create_receive_sa(*sci, sa.an, &params, NOW)?;
+            secy.create_receive_sa(*sci, sa.an, &sa.params(1), NOW)?;
             secy.enable_receive_sa(*sci, sa.an, NOW)?;
         }
     }
     for sa in &sas.transmit {
-        let ((ssci, salt), offset) = (sa.xpn.unwrap_or_default(), sa.offset.unwrap_or_default());
-        let params = TransmitSaParams {
-            sak: &sa.sak,
-            suite: sa.suite,
-            encrypt: sa.offset.is_some(),
-            offset,
-            key_id: KeyId::default(),
-            next_pn: 1,
-            pn_limit: None,
-            ssci,
-            salt,
-        };
-        secy.create_transmit_sa(sa.an, &params, NOW)?;
+        secy.create_transmit_sa(sa.an, &sa.params(1, None), NOW)?;
         secy.enable_transmit_sa(sa.an, NOW)?;
     }
     Ok(())

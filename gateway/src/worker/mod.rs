@@ -387,12 +387,10 @@ impl Worker {
 
     /// True when the port may have more.
     fn take_batch(&mut self, id: PortId, now: Instant) -> bool {
-        let holds = matches!(self.ports.get(id.index()), Some(Some(port)) if port.holds_frames());
-        if self.resting && !holds {
-            return false;
-        }
         if !self.resting {
             self.relieve(id, now);
+        } else if !self.holds_frames(id) {
+            return false;
         }
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return false };
         let mut batch = Batch::new();

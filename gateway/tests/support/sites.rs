@@ -8,6 +8,7 @@ use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::wire::{Ends, Wire};
 use gateway::lab::{Lab, Node, Topology};
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
 
 use super::gateway::{Folder, Gateway};
 use super::shell::{must, sh, until};
@@ -106,7 +107,32 @@ static TURN: Mutex<()> = Mutex::new(());
 const TOOLS: [&str; 9] = ["ip", "ss", "tc", "ping", "iperf3", "traceroute", "tcpdump", "ethtool", "timeout"];
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often the BFD and BGP sessions of a gateway were up and down so far, of those that `of` picks.
+pub(crate) fn sessions(gateway: &Gateway, of: impl Fn(&Value) -> bool) -> Vec<String> {
+    let list = |what: &str| gateway.api(what)["items"].as_array().unwrap().clone();
+    let bfd = list("bfd").into_iter().filter(&of);
+    let bfd = bfd.map(|one| {
+        format!("bfd {} {} up {} down {}", one["interface"], one["peer"], one["ups"], one["downs"])
+    });
+    let bgp = list("bgp").into_iter().filter(&of);
+    let bgp = bgp.map(|one| format!("bgp {} {} {}", one["name"], one["state"], one["sessions"]));
+    bfd.chain(bgp).collect()
+}
+
 impl Sites {
+    /// Waits until so many sessions of BFD, and as many of BGP, are up at each site.
+    pub(crate) fn wait_sessions(&self, count: usize) {
+        for gateway in [&self.a, &self.b] {
+            let up = |what: &str, state: &str| {
+                let all = gateway.api(what);
+                all["items"].as_array().unwrap().iter().filter(|one| one["state"] == state).count()
+            };
+            until("all sessions are up", Duration::from_secs(30), || {
+                (up("bfd", "up") == count && up("bgp", "established") == count).then_some(())
+            });
+        }
+    }
+
     /// Builds and starts both sites and waits until their hosts reach each other; `None` when this machine cannot,
     /// which is then said loudly.
     pub(crate) fn start(test: &str, plan: Plan) -> Option<Self> {
