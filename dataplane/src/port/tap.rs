@@ -23,8 +23,6 @@ pub struct TapPort {
     tap: Tap,
     /// The device may have several queues.
     several: bool,
-    /// The big buffer that the next frame is read into.
-    spare: Option<PacketBuf>,
     counters: PortCounters,
 }
 
@@ -57,12 +55,12 @@ impl TapPort {
         let several = left.facts == SEVERAL;
         let queue = queue.filter(|_| several || left.facts == SINGLE);
         let tap = Tap::adopt(queue.ok_or(io::ErrorKind::InvalidInput)?)?;
-        Ok(Self { tap, several, spare: None, counters: PortCounters::default() })
+        Ok(Self { tap, several, counters: PortCounters::default() })
     }
 
     fn open_with(name: &str, options: TapOptions) -> io::Result<Self> {
         let several = options.multi_queue;
-        Ok(Self { tap: Tap::open(name, options)?, several, spare: None, counters: PortCounters::default() })
+        Ok(Self { tap: Tap::open(name, options)?, several, counters: PortCounters::default() })
     }
 
     /// The device's name, as the kernel completed it.
@@ -71,30 +69,43 @@ impl TapPort {
         self.tap.name()
     }
 
-    /// What was read into `spare`, in a buffer of the right size.
-    fn take(&mut self, header: VnetHeader, mut spare: PacketBuf, pool: &mut Pool) -> Option<Frame> {
+    /// What was read into `spare`, in a buffer of the right size; `spare` is a big buffer again, if there is one.
+    fn take(&mut self, header: VnetHeader, spare: &mut Option<PacketBuf>, pool: &mut Pool) -> Option<Frame> {
         let Ok(offload) = Offload::decode(header) else {
             self.counters.rx_bad_offload += 1;
-            self.spare = Some(spare);
             return None;
         };
-        let buf = match pool.for_len(spare.len()) {
-            Some(mut small) if small.capacity() < spare.capacity() => {
-                small.extend_from_slice(&spare);
-                self.spare = Some(spare);
+        let read = spare.as_ref()?;
+        let buf = match pool.for_len(read.len()) {
+            Some(mut small) if small.capacity() < read.capacity() => {
+                small.extend_from_slice(read);
                 small
             }
-            Some(big) => {
-                let read = core::mem::replace(&mut spare, big);
-                self.spare = Some(spare);
-                read
-            }
-            None => spare,
+            other => core::mem::replace(spare, other)?,
         };
         let frame = Frame { offload, ..Frame::new(buf) };
         self.counters.rx_frames += 1;
         self.counters.rx_octets += kernel::octets(&frame);
         Some(frame)
+    }
+
+    /// Reads one frame into the batch.
+    fn read(
+        &mut self,
+        batch: &mut Batch,
+        spare: &mut Option<PacketBuf>,
+        pool: &mut Pool,
+    ) -> io::Result<usize> {
+        if spare.is_none() {
+            *spare = pool.big();
+        }
+        let Some(buf) = spare.as_mut() else { return self.discard() };
+        buf.reset(crate::HEADROOM);
+        let mut header = [0; VNET_HEADER_OCTETS];
+        let octets = self.tap.receive(&mut header, buf.spare_mut())?;
+        buf.set_len(octets);
+        batch.extend(self.take(header, spare, pool));
+        Ok(octets)
     }
 
     /// Reads a frame that there is no buffer for, so that the device does not stay readable.
@@ -108,31 +119,26 @@ impl TapPort {
 impl Port for TapPort {
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
         let before = batch.len();
-        let mut header = [0; VNET_HEADER_OCTETS];
+        // The big buffer that the next frame is read into. It goes back with the last one: there are more TAPs than big buffers where each
+        // attachment has one.
+        let mut spare = None;
+        let mut failed = None;
         // As many reads as there are places, so that frames that are dropped here cannot keep us here.
         for _ in before..batch.capacity() {
-            let spare = self.spare.take().or_else(|| pool.big());
-            let read = match spare {
-                Some(mut spare) => {
-                    spare.reset(crate::HEADROOM);
-                    let read = self.tap.receive(&mut header, spare.spare_mut());
-                    spare.set_len(*read.as_ref().unwrap_or(&0));
-                    match read {
-                        Ok(_) => batch.extend(self.take(header, spare, pool)),
-                        Err(_) => self.spare = Some(spare),
-                    }
-                    read
-                }
-                None => self.discard(),
-            };
-            match read.map_err(|error| kernel::port_error(&error)) {
+            match self.read(batch, &mut spare, pool) {
                 Ok(_) => {}
-                Err(None) => break,
-                Err(Some(_)) if batch.len() > before => break, // what came before the failure is still good
-                Err(Some(failed)) => return Err(failed),
+                Err(error) => {
+                    failed = kernel::port_error(&error);
+                    break;
+                }
             }
         }
-        Ok(batch.len() - before)
+        spare.into_iter().for_each(|spare| pool.give(spare));
+        match failed {
+            // What came before the failure is still good.
+            Some(failed) if batch.len() == before => Err(failed),
+            _ => Ok(batch.len() - before),
+        }
     }
 
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {

@@ -375,6 +375,9 @@ fn an_interface_that_goes_down_is_reported_and_works_again_when_up() {
         };
         crosses(&mut a, &mut b);
         crosses(&mut b, &mut a);
+        // Frames in between: the look that finds none any more need not ask for an error, the next one does.
+        ip("link set dev a down");
+        wait_for(|| a.receive(&mut Batch::new(), &mut pool) == Err(PortError::Down));
     });
 }
 
@@ -508,6 +511,29 @@ fn a_tap_without_buffers_drops_and_counts() {
         assert_eq!(tap.counters().rx_no_buffer, 20);
         send(&mut host, &mut pool, &frames, Offload::default()).unwrap();
         assert_eq!(octets(&receive(&mut tap, &mut pool, 20)), frames);
+    });
+}
+
+#[test]
+fn more_taps_than_big_buffers_receive_all_the_same() {
+    in_new_namespace_with_taps(|| {
+        let sizes = PoolSizes { small_count: 256, big_count: 2, ..PoolSizes::default() };
+        let mut pool = Pool::new(Depot::new(sizes));
+        for number in 0..4 {
+            // They stay open: each attachment with BGP has one.
+            let name = format!("t{number}");
+            let mut tap = TapPort::open(&name).unwrap();
+            silent_up(&name);
+            active(&name);
+            let mut host = open(&name, Ring::Auto, true);
+            let frames = [plain(60, number), plain(1000, number)];
+            send(&mut host, &mut pool, &frames, Offload::default()).unwrap();
+            assert_eq!(octets(&receive(&mut tap, &mut pool, 2)), frames, "{name}");
+            assert_eq!(tap.counters().rx_no_buffer, 0, "{name}");
+            std::mem::forget(tap);
+        }
+        let (held, free) = (pool.held().1, pool.free().1);
+        assert_eq!(held + free, 2, "all big buffers are back");
     });
 }
 
