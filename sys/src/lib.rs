@@ -14,7 +14,7 @@
 //!    `nix` or `socket2` has a safe call, it is used.
 //!
 //! Nothing here reads a clock or logs, and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
-//! [`Tap::receive`], [`Tap::send`], [`udp::UdpTrains::send`], [`udp::UdpSocket::receive`]) do not allocate.
+//! [`Tap::receive`], [`Tap::send`], [`udp::UdpTrains::send`], [`udp::UdpIntake::receive`]) do not allocate.
 //!
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
 //! a caller treats differently.

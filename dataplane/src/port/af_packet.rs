@@ -72,6 +72,8 @@ pub struct AfPacketPort {
     kind: PortKind,
     facts: String,
     counters: PortCounters,
+    /// The last look found nothing.
+    idle: bool,
 }
 
 impl AfPacketPort {
@@ -105,7 +107,7 @@ impl AfPacketPort {
             flows: false,
         };
         let (facts, counters) = (facts(options), PortCounters::default());
-        Self { socket, ring, tx: TxBatch::new(true), caps, kind, facts, counters }
+        Self { socket, ring, tx: TxBatch::new(true), caps, kind, facts, counters, idle: true }
     }
 
     /// Counts what became of the first `taken` of `frames`.
@@ -134,8 +136,10 @@ impl Port for AfPacketPort {
             batch.extend(take(&frame, pool, &mut self.counters));
         }
         self.ring.release();
-        if empty && batch.len() == before {
-            // An error that the kernel left for us is what else makes the descriptor readable.
+        let idle = empty && batch.len() == before;
+        if core::mem::replace(&mut self.idle, idle) && idle {
+            // An error that the kernel left for us is what else makes the descriptor readable. It stays so until asked for, hence a look
+            // that only ends a series of frames need not ask: that would be a system call for each wake-up.
             let failed = self.socket.health().err().and_then(|error| kernel::port_error(&error));
             return failed.map_or(Ok(0), Err);
         }

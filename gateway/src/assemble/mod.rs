@@ -307,13 +307,13 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
-    // A tunnel keeps a train's worth of buffers ready for what comes next.
+    // A tunnel keeps two trains' worth of buffers ready for what comes next.
     let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
     // Each frame of a duplicated connection wants two buffers.
     let twice = setup.connections.iter().any(|one| matches!(one.protection, Protection::Duplicate { .. }));
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + BATCH * tunnels,
+        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + 2 * BATCH * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

@@ -2,7 +2,7 @@
 //!
 //! A tunnel sends and receives many datagrams of one length. Linux takes such a *train* with one call and walks its
 //! stack once for all of it (`UDP_SEGMENT`, 4.18), and hands trains over whole (`UDP_GRO`, 5.0; both in udp(7)).
-//! [`UdpTrains`] is the sending half, [`UdpSocket::receive`] the receiving one.
+//! [`UdpTrains`] is the sending half, [`UdpIntake`] the receiving one.
 //!
 //! Every socket sets DF and believes what routers say of the path's MTU (`IP_PMTUDISC_DO`, ip(7), ipv6(7)): a datagram
 //! that is too long is refused with `EMSGSIZE`, and [`UdpSocket::path_mtu`] says what would fit. An error that came by
@@ -10,20 +10,22 @@
 //!
 //! A socket survives its interface going down and up and addresses coming and going: it is bound whether or not the
 //! address is there (`IP_FREEBIND`), and a connected one looks for its route again when that changed.
-#![expect(unsafe_code, reason = "recvmsg with ancillary data takes pointers")]
+#![expect(unsafe_code, reason = "a socket option is told to be plain octets")]
 
+mod intake;
 mod trains;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libc::c_int;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use crate::socket_option;
 
+pub use intake::{UdpIntake, UdpReceived};
 pub use trains::{TrainsSent, UdpTrains};
 
 /// A UDP socket on one interface. It closes when dropped.
@@ -31,19 +33,6 @@ pub use trains::{TrainsSent, UdpTrains};
 pub struct UdpSocket {
     socket: Socket,
     v6: bool,
-}
-
-/// What one call of [`UdpSocket::receive`] brought: one datagram, or a train.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct UdpReceived {
-    /// Octets in the pieces.
-    pub octets: usize,
-    /// Octets of each datagram but the last, which may be shorter. At least 1.
-    pub segment: usize,
-    /// Who sent it; `None` when the kernel does not say.
-    pub source: Option<IpAddr>,
-    /// The pieces were too small for all of it.
-    pub truncated: bool,
 }
 
 impl UdpSocket {
@@ -158,37 +147,6 @@ impl UdpSocket {
         Ok(drops)
     }
 
-    /// Receives a datagram or a train into `pieces`, one after the other. Together they should have room for 65,535 octets.
-    ///
-    /// # Errors
-    /// `EAGAIN` when nothing waits.
-    pub fn receive(&self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<UdpReceived> {
-        let mut storage = SockAddrStorage::zeroed();
-        let mut control = Control([0; CONTROL_WORDS]);
-        // SAFETY: msghdr is integers and raw pointers, for all of which zero is a value.
-        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-        message.msg_name = std::ptr::from_mut(&mut storage).cast();
-        message.msg_namelen = storage.size_of();
-        // An IoSliceMut is an iovec on Unix, by its documentation.
-        message.msg_iov = pieces.as_mut_ptr().cast();
-        message.msg_iovlen = pieces.len();
-        message.msg_control = control.0.as_mut_ptr().cast();
-        message.msg_controllen = size_of::<Control>();
-        // SAFETY: the message points at the storage, the pieces and the control words, all of which outlive the call and
-        // may be written by the lengths given.
-        let octets = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
-        let octets = usize::try_from(octets).map_err(|_| io::Error::last_os_error())?;
-        let segment = segment_size(&message).unwrap_or(octets);
-        // SAFETY: the kernel wrote an address of this length, zero octets included, into the storage.
-        let source = unsafe { SockAddr::new(storage, message.msg_namelen) };
-        Ok(UdpReceived {
-            octets,
-            segment: segment.max(1),
-            source: source.as_socket().map(|source| source.ip()),
-            truncated: message.msg_flags & libc::MSG_TRUNC != 0,
-        })
-    }
-
     fn set(&self, level: c_int, name: c_int, value: &c_int) -> io::Result<()> {
         socket_option::set(self.as_fd(), level, name, value)
     }
@@ -253,31 +211,6 @@ pub fn route(device: &str, local: IpAddr, remote: IpAddr) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// The segment size that the kernel put beside a train.
-fn segment_size(message: &libc::msghdr) -> Option<usize> {
-    // SAFETY: the kernel left the message with the ancillary data that its lengths describe.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !next.is_null() {
-        // SAFETY: not null, hence inside the control words, which are aligned for it.
-        let header = unsafe { *next };
-        if header.cmsg_level == libc::SOL_UDP && header.cmsg_type == UDP_GRO {
-            // SAFETY: the data follows its header.
-            let data = unsafe { libc::CMSG_DATA(next) };
-            // SAFETY: the kernel writes an int for this kind (udp_cmsg_recv), which may be unaligned for all we know.
-            let size: c_int = unsafe { data.cast::<c_int>().read_unaligned() };
-            return usize::try_from(size).ok().filter(|size| *size > 0);
-        }
-        // SAFETY: as for the first.
-        next = unsafe { libc::CMSG_NXTHDR(message, next) };
-    }
-    None
-}
-
-/// Ancillary data, aligned for its headers.
-#[repr(C)]
-struct Control([u64; CONTROL_WORDS]);
-const CONTROL_WORDS: usize = 8;
 
 /// `SK_MEMINFO_VARS` of linux/sock_diag.h; the last one is `SK_MEMINFO_DROPS`.
 const MEMINFO: usize = 9;

@@ -1,5 +1,6 @@
 //! Against the kernel, over the loopback device of a network namespace of our own.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 
@@ -35,6 +36,14 @@ fn pair(address: &str) -> (UdpSocket, UdpSocket) {
     (here, there)
 }
 
+/// One message, into these pieces.
+fn receive(socket: &UdpSocket, pieces: &mut [&mut [u8]]) -> io::Result<UdpReceived> {
+    let mut intake = UdpIntake::new();
+    let pieces = pieces.iter_mut().map(|piece| IoSliceMut::new(piece));
+    assert_eq!(intake.receive(socket, [pieces])?, (1, 1));
+    Ok(intake.received(0).unwrap())
+}
+
 /// Everything that waits, datagram by datagram, and how many calls it took.
 fn drain(socket: &UdpSocket, expect: usize) -> (Vec<Vec<u8>>, usize) {
     let (mut all, mut calls, mut buffer) = (Vec::new(), 0, vec![0; 65_536]);
@@ -44,7 +53,7 @@ fn drain(socket: &UdpSocket, expect: usize) -> (Vec<Vec<u8>>, usize) {
         let mut ready = Vec::new();
         poller.wait(&mut ready, Some(std::time::Duration::from_secs(5))).unwrap();
         assert!(!ready.is_empty(), "{} of {expect} came", all.len());
-        let got = socket.receive(&mut [IoSliceMut::new(&mut buffer)]).unwrap();
+        let got = receive(socket, &mut [&mut buffer]).unwrap();
         assert!(!got.truncated);
         calls += 1;
         all.extend(buffer[..got.octets].chunks(got.segment).map(<[u8]>::to_vec));
@@ -114,13 +123,50 @@ fn who_sent_it_is_told_and_a_small_buffer_is_noticed() {
             let (here, there) = pair(address);
             let done = UdpTrains::new().send(&there, [&[7; 50][..]], false);
             assert_eq!(done.sent, 1);
-            let got =
-                here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])]).unwrap();
+            let got = receive(&here, &mut [&mut [0; 8], &mut [0; 12]]).unwrap();
             assert_eq!(got.source, Some(address.parse().unwrap()));
             assert_eq!((got.octets, got.truncated), (20, true));
-            let empty =
-                here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])]).unwrap_err();
+            let empty = receive(&here, &mut [&mut [0; 8], &mut [0; 12]]).unwrap_err();
             assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+        }
+    });
+}
+
+#[test]
+fn one_call_takes_several_trains_and_says_when_nothing_is_left() {
+    in_new_namespace(|| {
+        for address in LOOPBACKS {
+            let (here, there) = pair(address);
+            // Lengths that differ, so that the kernel joins nothing of one to another.
+            let lengths = [1400, 900, 1200, 60, 1000];
+            let mut trains = UdpTrains::new();
+            for len in lengths {
+                let sent = numbered(len, 20);
+                assert_eq!(trains.send(&there, sent.iter().map(Vec::as_slice), true).sent, 20);
+            }
+            let mut intake = UdpIntake::new();
+            let mut buffers = vec![vec![0xa5; 65_536]; 3];
+            let mut take = |buffers: &mut [Vec<u8>]| {
+                let (heads, tails): (Vec<_>, Vec<_>) =
+                    buffers.iter_mut().map(|b| b.split_at_mut(1000)).unzip();
+                let pieces = heads.into_iter().zip(tails).map(|(a, b)| [a, b].map(IoSliceMut::new));
+                let counts = intake.receive(&here, pieces).map_err(|error| error.kind())?;
+                Ok((counts, (0..counts.0).map(|at| intake.received(at).unwrap()).collect::<Vec<_>>()))
+            };
+            let mut all = Vec::new();
+            for expect in [(3, 3), (2, 3)] {
+                let (counts, came) = take(&mut buffers).unwrap();
+                assert_eq!(counts, expect);
+                for (received, buffer) in came.iter().zip(&buffers) {
+                    assert_eq!(received.source, Some(address.parse().unwrap()));
+                    assert!(!received.truncated);
+                    let datagrams: Vec<_> =
+                        buffer[..received.octets].chunks(received.segment).map(<[u8]>::to_vec).collect();
+                    all.push(datagrams);
+                }
+            }
+            assert_eq!(all, lengths.map(|len| numbered(len, 20)));
+            assert_eq!(take(&mut buffers), Err(io::ErrorKind::WouldBlock));
         }
     });
 }
@@ -158,12 +204,8 @@ fn a_socket_that_refuses_all_receives_nothing_and_drops_are_counted() {
         let (here, there) = pair("127.0.0.1");
         here.refuse_all().unwrap();
         assert_eq!(UdpTrains::new().send(&there, [&[0; 10][..]], false).sent, 1);
-        assert_eq!(
-            here.receive(&mut [IoSliceMut::new(&mut [0; 8]), IoSliceMut::new(&mut [0; 12])])
-                .unwrap_err()
-                .kind(),
-            io::ErrorKind::WouldBlock
-        );
+        let empty = receive(&here, &mut [&mut [0; 8], &mut [0; 12]]).unwrap_err();
+        assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         assert!(here.dropped().unwrap() > 0);
     });
 }

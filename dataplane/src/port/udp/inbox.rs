@@ -3,12 +3,16 @@
 //! Trains of one flow have datagrams of one length, again and again. So the next train is expected to have the length of
 //! the last large one, and the kernel is given as many buffers of just that length: a train that is as expected
 //! lies in its frames at once. Any other is gathered in one large buffer and copied out frame by frame.
+//!
+//! One read takes several messages: trains, or where none are expected, more that are likely to be one datagram each. One that
+//! brings less than there was room for has emptied the socket, so the same call does not ask again. The worker does, in its next
+//! round: what comes while frames are handled is found without sleeping, and sleeping costs more than asking.
 
-use std::io::IoSliceMut;
+use std::{io::IoSliceMut, iter};
 
 use arrayvec::ArrayVec;
 use net::PacketBuf;
-use sys::udp::{UdpReceived, UdpSocket};
+use sys::udp::{UdpIntake, UdpReceived, UdpSocket};
 
 use super::{super::kernel, PortCounters, PortError, many};
 use crate::{
@@ -24,6 +28,10 @@ const LARGEST: usize = 65_536;
 const LARGE: usize = 8192;
 /// Buffers that are given for what is likely to be one datagram.
 const FEW: usize = 2;
+/// Messages of one read while they are likely to be one datagram each.
+const MANY: usize = 8;
+/// Messages of one read while trains are expected: two fill a batch.
+const TRAINS: usize = 2;
 
 /// Reads without a train after which one is no longer expected.
 const PATIENCE: u8 = 16;
@@ -31,12 +39,27 @@ const PATIENCE: u8 = 16;
 /// Received datagrams.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    /// Buffers that wait for a datagram each, or hold one: it begins where a frame's VXLAN header would.
-    slots: ArrayVec<PacketBuf, DATAGRAMS>,
+    intake: UdpIntake,
+    /// What the last read brought, in its order: `count` messages, of which those before `current` were taken.
+    messages: Box<[Message]>,
+    current: usize,
+    count: usize,
+    /// The last read found less than there was room for.
+    drained: bool,
     /// Octets of a datagram that is expected; 0 when nothing is known.
     expected: usize,
     /// Reads in which a train is still expected.
     busy: u8,
+}
+
+/// One received message: a datagram, or a train.
+#[derive(Debug)]
+struct Message {
+    /// Buffers that wait for a datagram each, or hold one: it begins where a frame's VXLAN header would.
+    slots: ArrayVec<PacketBuf, DATAGRAMS>,
+    /// How many of them were given, and how many octets of each.
+    given: usize,
+    room: usize,
     /// The large buffer.
     rest: Box<[u8]>,
     /// What was read lies in the slots, one datagram in each; in the large buffer otherwise.
@@ -50,104 +73,67 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new() -> Self {
         Self {
-            slots: ArrayVec::new(),
+            intake: UdpIntake::new(),
+            messages: iter::repeat_with(Message::new).take(MANY).collect(),
+            current: 0,
+            count: 0,
+            drained: false,
             expected: 0,
             busy: 0,
-            rest: vec![0; LARGEST].into_boxed_slice(),
-            in_slots: false,
-            octets: 0,
-            segment: 1,
-            at: 0,
         }
     }
 
     /// Datagrams wait to be taken.
-    pub(super) const fn holds_frames(&self) -> bool {
-        self.at < self.octets
+    pub(super) fn holds_frames(&self) -> bool {
+        let waiting = self.messages.get(self.current..self.count).unwrap_or_default();
+        waiting.iter().any(Message::holds_frames)
     }
 
-    /// Reads the next datagram or train; nothing may be held. False when nothing waits.
+    /// Nothing waited any more when the socket was last read.
+    pub(super) const fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    /// Reads the next datagrams or trains; nothing may be held.
     pub(super) fn read(
         &mut self,
         socket: &UdpSocket,
         tunnel: &Tunnel,
         pool: &mut Pool,
         counters: &mut PortCounters,
-    ) -> Result<bool, PortError> {
-        let slots = self.prepare(pool);
-        let mut pieces: ArrayVec<IoSliceMut<'_>, { DATAGRAMS + 1 }> = ArrayVec::new();
-        for slot in self.slots.iter_mut().take(slots) {
-            pieces.push(IoSliceMut::new(slot.spare_mut().get_mut(..self.expected).unwrap_or_default()));
-        }
-        // What goes beyond the slots lies where it belongs once all is gathered.
-        let beyond = slots * self.expected;
-        pieces.push(IoSliceMut::new(self.rest.get_mut(beyond..).unwrap_or_default()));
-        let received = socket.receive(&mut pieces);
-        drop(pieces);
-        match received {
-            Ok(received) => {
-                self.begin(received, slots, tunnel, counters);
-                Ok(true)
-            }
-            Err(error) => kernel::port_error(&error).map_or(Ok(false), Err),
-        }
-    }
-
-    /// Makes buffers ready for what is expected, and says how many.
-    fn prepare(&mut self, pool: &mut Pool) -> usize {
-        let wanted = match (self.expected, self.busy) {
-            (0, _) => 0,
-            (_, 0) => FEW,
-            (expected, _) => DATAGRAMS.min(LARGEST / expected),
+    ) -> Result<(), PortError> {
+        (self.current, self.count, self.drained) = (0, 0, true);
+        let (messages, slots) = match (self.expected, self.busy) {
+            (0, _) => (MANY, 0),
+            (_, 0) => (MANY, FEW),
+            (expected, _) => (TRAINS, DATAGRAMS.min(LARGEST / expected)),
         };
-        while self.slots.len() < wanted {
-            let Some(mut buf) = pool.small() else { break };
-            buf.reset(HEADROOM - Vxlan::LEN);
-            self.slots.push(buf);
+        let messages = self.messages.get_mut(..messages).unwrap_or_default();
+        for message in messages.iter_mut() {
+            message.prepare(slots, self.expected, pool);
         }
-        let fits = |buf: &PacketBuf| buf.tailroom() >= self.expected + TAILROOM;
-        if self.slots.first().is_some_and(fits) { wanted.min(self.slots.len()) } else { 0 }
-    }
-
-    fn begin(&mut self, received: UdpReceived, slots: usize, tunnel: &Tunnel, counters: &mut PortCounters) {
-        let UdpReceived { octets, segment, source, truncated } = received;
-        (self.at, self.octets, self.segment) = (0, octets, segment);
-        let datagrams = octets.div_ceil(segment);
-        if truncated {
-            counters.rx_truncated += many(datagrams);
-        } else if !tunnel.admits(source) {
-            counters.rx_unknown_source += many(datagrams.max(1));
-        } else if octets == 0 {
-            counters.rx_bad_header += 1;
-        } else {
-            return self.sort(slots, datagrams);
-        }
-        self.octets = 0;
-    }
-
-    fn sort(&mut self, slots: usize, datagrams: usize) {
-        let alike = self.segment == self.expected || (datagrams == 1 && self.segment < self.expected);
-        self.in_slots = alike && datagrams <= slots;
-        if !self.in_slots {
-            self.gather(slots);
-        }
-        self.busy = if datagrams > FEW { PATIENCE } else { self.busy.saturating_sub(1) };
-        if self.expected == 0 || (datagrams > FEW && self.octets >= LARGE) {
-            self.expected = self.segment.min(LARGEST / FEW);
-        }
-    }
-
-    /// Puts what lies in the slots in front of the rest.
-    fn gather(&mut self, slots: usize) {
-        let mut at = 0;
-        for slot in self.slots.iter_mut().take(slots) {
-            let len = self.expected.min(self.octets - at);
-            let (to, from) = (self.rest.get_mut(at..at + len), slot.spare_mut().get(..len));
-            if let (Some(to), Some(from)) = (to, from) {
-                to.copy_from_slice(from);
+        match self.intake.receive(socket, messages.iter_mut().map(Message::pieces)) {
+            Ok((came, room)) => {
+                (self.count, self.drained) = (came, came < room);
+                self.sort(tunnel, counters);
+                Ok(())
             }
-            at += len;
+            Err(error) => kernel::port_error(&error).map_or(Ok(()), Err),
         }
+    }
+
+    /// Looks through what came, and learns what to expect next.
+    fn sort(&mut self, tunnel: &Tunnel, counters: &mut PortCounters) {
+        let mut train = false;
+        for (at, message) in self.messages.iter_mut().take(self.count).enumerate() {
+            let Some(received) = self.intake.received(at) else { continue };
+            let datagrams = message.begin(received, tunnel, counters);
+            train |= datagrams > FEW;
+            if datagrams > 0 && (self.expected == 0 || (datagrams > FEW && message.octets >= LARGE)) {
+                self.expected = message.segment.min(LARGEST / FEW);
+            }
+        }
+        self.busy = if train { PATIENCE } else { self.busy.saturating_sub(1) };
     }
 
     /// The next frame of what was read; `None`, and counted, when it is none.
@@ -157,6 +143,91 @@ impl Inbox {
         pool: &mut Pool,
         counters: &mut PortCounters,
     ) -> Option<Frame> {
+        while self.messages.get(self.current).is_some_and(|message| !message.holds_frames()) {
+            self.current += 1;
+        }
+        self.messages.get_mut(self.current)?.take(tunnel, pool, counters)
+    }
+}
+
+impl Message {
+    fn new() -> Self {
+        Self {
+            slots: ArrayVec::new(),
+            given: 0,
+            room: 0,
+            rest: vec![0; LARGEST].into_boxed_slice(),
+            in_slots: false,
+            octets: 0,
+            segment: 1,
+            at: 0,
+        }
+    }
+
+    const fn holds_frames(&self) -> bool {
+        self.at < self.octets
+    }
+
+    /// Makes buffers ready: as many as `wanted`, if datagrams of `expected` octets fit.
+    fn prepare(&mut self, wanted: usize, expected: usize, pool: &mut Pool) {
+        (self.at, self.octets) = (0, 0);
+        while self.slots.len() < wanted {
+            let Some(mut buf) = pool.small() else { break };
+            buf.reset(HEADROOM - Vxlan::LEN);
+            self.slots.push(buf);
+        }
+        let fits = |buf: &PacketBuf| buf.tailroom() >= expected + TAILROOM;
+        self.given = if self.slots.first().is_some_and(fits) { wanted.min(self.slots.len()) } else { 0 };
+        self.room = expected;
+    }
+
+    /// Where the kernel may write. What goes beyond the slots lies where it belongs once all is gathered.
+    fn pieces(&mut self) -> impl Iterator<Item = IoSliceMut<'_>> {
+        let Self { slots, given, room, rest, .. } = self;
+        let beyond = rest.get_mut(*given * *room..).unwrap_or_default();
+        let slots = slots.iter_mut().take(*given);
+        slots
+            .map(|slot| IoSliceMut::new(slot.spare_mut().get_mut(..*room).unwrap_or_default()))
+            .chain(iter::once(IoSliceMut::new(beyond)))
+    }
+
+    /// Begins with what was received. How many datagrams there are to take; none, and counted, when it is not for us.
+    fn begin(&mut self, received: UdpReceived, tunnel: &Tunnel, counters: &mut PortCounters) -> usize {
+        let UdpReceived { octets, segment, source, truncated } = received;
+        let datagrams = octets.div_ceil(segment);
+        if truncated {
+            counters.rx_truncated += many(datagrams);
+        } else if !tunnel.admits(source) {
+            counters.rx_unknown_source += many(datagrams.max(1));
+        } else if octets == 0 {
+            counters.rx_bad_header += 1;
+        } else {
+            (self.octets, self.segment) = (octets, segment);
+            let alike = segment == self.room || (datagrams == 1 && segment < self.room);
+            self.in_slots = alike && datagrams <= self.given;
+            if !self.in_slots {
+                self.gather();
+            }
+            return datagrams;
+        }
+        0
+    }
+
+    /// Puts what lies in the slots in front of the rest.
+    fn gather(&mut self) {
+        let mut at = 0;
+        for slot in self.slots.iter_mut().take(self.given) {
+            let len = self.room.min(self.octets - at);
+            let (to, from) = (self.rest.get_mut(at..at + len), slot.spare_mut().get(..len));
+            if let (Some(to), Some(from)) = (to, from) {
+                to.copy_from_slice(from);
+            }
+            at += len;
+        }
+    }
+
+    /// The next frame of what was read; `None`, and counted, when it is none.
+    fn take(&mut self, tunnel: &Tunnel, pool: &mut Pool, counters: &mut PortCounters) -> Option<Frame> {
         let (from, len) = (self.at, self.segment.min(self.octets - self.at));
         self.at += len;
         let taken = if self.in_slots {

@@ -257,10 +257,13 @@ impl Port for UdpPort {
         let before = batch.len();
         // A limit, so that datagrams that are dropped here cannot keep us here.
         for _ in 0..READS {
+            if !self.inbox.holds_frames() {
+                self.inbox.read(&self.socket, &self.tunnel, pool, &mut self.counters)?;
+            }
             while !batch.is_full() && self.inbox.holds_frames() {
                 batch.extend(self.inbox.take(&self.tunnel, pool, &mut self.counters));
             }
-            if batch.is_full() || !self.inbox.read(&self.socket, &self.tunnel, pool, &mut self.counters)? {
+            if batch.is_full() || self.inbox.is_drained() {
                 break;
             }
         }

@@ -198,6 +198,46 @@ fn a_batch_takes_what_fits_and_the_rest_of_a_train_is_not_forgotten() {
 }
 
 #[test]
+fn a_read_that_empties_the_socket_is_the_last_one_and_until_then_reading_goes_on() {
+    in_new_namespace(|| {
+        let mut pool = pool();
+        let (mut here, mut there) = (open("127.0.0.1", "127.0.0.2"), open("127.0.0.2", "127.0.0.1"));
+        let mut take = |there: &mut UdpPort, pool: &mut Pool| {
+            let mut batch = Batch::new();
+            let got = there.receive(&mut batch, pool).unwrap();
+            batch.drain(..).for_each(|frame| pool.recycle(frame));
+            (got, there.holds_frames(), there.inbox.is_drained() && !there.holds_frames())
+        };
+        // Lengths that differ: as many messages as frames.
+        let few: Vec<_> = (0..3).map(|number| octets(60 + 10 * number, number)).collect();
+        send(&mut here, &mut pool, &few, 0).unwrap();
+        assert_eq!(take(&mut there, &mut pool), (3, false, true));
+        // More messages than one read takes, and more frames than a batch.
+        let many: Vec<_> = (0..100).map(|number| octets(60 + 3 * (number % 7), number)).collect();
+        send(&mut here, &mut pool, &many, 0).unwrap();
+        let (mut all, mut drained) = (0, false);
+        while all < many.len() {
+            assert!(!drained, "{all} frames");
+            let (got, holds, now) = take(&mut there, &mut pool);
+            assert!(got > 0 && !(holds && now));
+            (all, drained) = (all + got, now);
+        }
+        assert_eq!(take(&mut there, &mut pool), (0, false, true));
+        // Trains: two in one read.
+        for _ in 0..3 {
+            let train: Vec<_> = (0..40).map(|number| octets(1482, number)).collect();
+            send(&mut here, &mut pool, &train, 0).unwrap();
+            send(&mut here, &mut pool, &[octets(100, 1)], 0).unwrap();
+        }
+        let mut all = 0;
+        while all < 3 * 41 {
+            all += take(&mut there, &mut pool).0;
+        }
+        assert_eq!(take(&mut there, &mut pool), (0, false, true));
+    });
+}
+
+#[test]
 fn what_the_path_does_not_carry_is_counted_and_the_path_is_told() {
     in_new_namespace(|| {
         for ([a, b, _], outer) in ENDS.into_iter().zip([50, 70]) {
