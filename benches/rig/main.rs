@@ -17,6 +17,7 @@ mod report;
 mod rival;
 mod site;
 mod small;
+mod testpmd;
 mod traffic;
 
 use std::{
@@ -33,6 +34,7 @@ use rival::Tunnels;
 use site::{Gateways, Io, Kernel, Plan, Underlay};
 use small::{Role, Search, Sink};
 use support::lab::Lab;
+use testpmd::Testpmd;
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -153,8 +155,11 @@ fn measure(options: &Options) -> Result<Report> {
                 }
             }
             let plain = plan(Underlay::Ethernet, Io::Auto, "interrupt");
-            for rival in &rivals {
-                turn(options, &lab, &plain, Contender::Rival(rival), &mut report)?;
+            for &rival in &rivals {
+                // testpmd has its turn with small frames only.
+                if rival != testpmd::NAME || measures_small(options, mtu) {
+                    turn(options, &lab, &plain, Contender::Rival(rival), &mut report)?;
+                }
             }
             if !options.no_kernel {
                 turn(options, &lab, &plain, Contender::Kernel, &mut report)?;
@@ -176,6 +181,7 @@ enum Contender<'a> {
 enum Between<'a> {
     Quadspan(Gateways<'a>),
     Rival(Tunnels<'a>),
+    Testpmd(Testpmd<'a>),
     Kernel { _kernel: Kernel<'a> },
 }
 
@@ -185,6 +191,7 @@ impl Between<'_> {
         match self {
             Self::Quadspan(gateways) => gateways.cpu_seconds().map(Some),
             Self::Rival(tunnels) => tunnels.cpu_seconds().map(Some),
+            Self::Testpmd(both) => both.cpu_seconds().map(Some),
             Self::Kernel { .. } => Ok(None),
         }
     }
@@ -197,6 +204,7 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
             format!("{} {} {} {}", program.display(), plan.underlay, plan.io, plan.poll),
             Between::Quadspan(Gateways::start(lab, plan, program)?),
         ),
+        Contender::Rival(testpmd::NAME) => (testpmd::NAME.to_owned(), Between::Testpmd(Testpmd::start(lab)?)),
         Contender::Rival(rival) => (rival.to_owned(), Between::Rival(Tunnels::start(lab, rival)?)),
         Contender::Kernel => ("kernel".to_owned(), Between::Kernel { _kernel: Kernel::start(lab)? }),
     };
@@ -210,8 +218,8 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
     if !options.no_idle {
         add(format!("ping, MTU {}", plan.mtu), Sample::Microseconds(traffic::round_trip(lab)?));
     }
-    let streams = if plan.io == Io::XdpLan { &[] } else { options.streams.as_slice() };
-    for &streams in streams {
+    let finished = plan.io == Io::XdpLan || matches!(between, Between::Testpmd(_));
+    for &streams in if finished { &[] } else { options.streams.as_slice() } {
         let before = between.cpu_seconds()?;
         let run = traffic::tcp(lab, streams, options.seconds)?;
         let what = format!("TCP x{streams}, MTU {}", plan.mtu);
@@ -223,10 +231,12 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
             }
         }
     }
-    if plan.mtu != options.mtu.iter().copied().min().unwrap_or(0) {
-        return Ok(());
-    }
-    small_frames(options, lab, &between, &mut add)
+    if measures_small(options, plan.mtu) { small_frames(options, lab, &between, &mut add) } else { Ok(()) }
+}
+
+/// Small frames are the same at every MTU, so they are measured at the least one.
+fn measures_small(options: &Options, mtu: u32) -> bool {
+    options.mtu.iter().min() == Some(&mtu)
 }
 
 /// Small frames of each length: the highest rate without loss, what crosses when too much is offered, how long an echo takes at half of
@@ -254,8 +264,8 @@ fn small_frames(
         let (_, came) = small::trial(lab, &Search { millis: 4 * millis, ..search }, options.steady)?;
         if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
             for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
-                let per_frame = (after - before) * 1e9 / came.max(1) as f64;
-                add(format!("{what}, gateway {side}"), Sample::CpuPerFrame(per_frame));
+                let per_million = (after - before) * 1e6 / came.max(1) as f64;
+                add(format!("{what}, gateway {side}"), Sample::CpuPerMillion(per_million));
             }
         }
     }

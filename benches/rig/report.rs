@@ -11,7 +11,7 @@ pub(crate) enum Sample {
     Microseconds(f64),
     CpuPerGb(f64),
     KiloFrames(f64),
-    CpuPerFrame(f64),
+    CpuPerMillion(f64),
     MiB(f64),
 }
 
@@ -22,7 +22,7 @@ impl Sample {
             | Self::Microseconds(n)
             | Self::CpuPerGb(n)
             | Self::KiloFrames(n)
-            | Self::CpuPerFrame(n)
+            | Self::CpuPerMillion(n)
             | Self::MiB(n) => n,
         }
     }
@@ -33,7 +33,7 @@ impl Sample {
             Self::Microseconds(_) => "us",
             Self::CpuPerGb(_) => "CPU s/GB",
             Self::KiloFrames(_) => "kframe/s",
-            Self::CpuPerFrame(_) => "CPU ns/fr",
+            Self::CpuPerMillion(_) => "CPU s/Mfr",
             Self::MiB(_) => "MiB",
         }
     }
@@ -56,11 +56,11 @@ impl Report {
         }
     }
 
-    /// One line for each number: what, by whom, median, least and most, ratio to the kernel's.
+    /// One line for each number: what, by whom, median, least and most, ratio to the kernel's, and what a time is more than the kernel's.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
-            "{:<34} {:>9} {:>9} {:>9}  {:<9} {:>7}  contender\n",
-            "", "median", "least", "most", "unit", "ratio"
+            "{:<34} {:>9} {:>9} {:>9}  {:<9} {:>7} {:>9}  contender\n",
+            "", "median", "least", "most", "unit", "ratio", "added"
         );
         for (what, row) in &self.rows {
             let kernel = row.get("kernel").map(|samples| median(samples));
@@ -68,9 +68,10 @@ impl Report {
                 let (mid, unit) = (median(samples), samples.first().map_or("", |sample| sample.unit()));
                 let (least, most) = ends(samples);
                 let ratio = kernel.map_or(String::new(), |kernel| format!("{:.3}", mid / kernel));
+                let added = added(samples, kernel).map_or(String::new(), |more| format!("{more:.1}"));
                 let _written = writeln!(
                     text,
-                    "{what:<34} {mid:>9.2} {least:>9.2} {most:>9.2}  {unit:<9} {ratio:>7}  {name}"
+                    "{what:<34} {mid:>9.2} {least:>9.2} {most:>9.2}  {unit:<9} {ratio:>7} {added:>9}  {name}"
                 );
             }
         }
@@ -84,12 +85,19 @@ impl Report {
                 let numbers: Vec<f64> = samples.iter().map(|sample| sample.number()).collect();
                 let unit = samples.first().map_or("", |sample| sample.unit());
                 let ratio = kernel.map(|kernel| median(samples) / kernel);
-                json!({ "contender": name, "unit": unit, "median": median(samples), "samples": numbers, "ratio_to_kernel": ratio })
+                json!({ "contender": name, "unit": unit, "median": median(samples), "samples": numbers, "ratio_to_kernel": ratio,
+                    "added_to_kernel": added(samples, kernel) })
             };
             json!({ "what": what, "contenders": row.iter().map(one).collect::<Vec<Value>>() })
         };
         format!("{:#}", json!({ "results": self.rows.iter().map(row).collect::<Vec<_>>() }))
     }
+}
+
+/// How much longer than the kernel's own this time is.
+fn added(samples: &[Sample], kernel: Option<f64>) -> Option<f64> {
+    let time = matches!(samples.first(), Some(Sample::Microseconds(_)));
+    kernel.filter(|_| time).map(|kernel| median(samples) - kernel)
 }
 
 fn sorted(samples: &[Sample]) -> Vec<f64> {
@@ -123,5 +131,16 @@ mod tests {
         let json: Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(json["results"][0]["contenders"][1]["median"], 2.5);
         assert_eq!(json["results"][0]["contenders"][1]["ratio_to_kernel"], 0.5);
+        assert_eq!(json["results"][0]["contenders"][1]["added_to_kernel"], Value::Null);
+    }
+
+    #[test]
+    fn a_time_is_told_with_what_it_is_more_than_the_kernels() {
+        let mut report = Report::default();
+        report.add("q", "echo", Sample::Microseconds(117.0));
+        report.add("kernel", "echo", Sample::Microseconds(49.0));
+        assert!(report.table().contains(" 68.0 "), "{}", report.table());
+        let json: Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(json["results"][0]["contenders"][1]["added_to_kernel"], 68.0);
     }
 }

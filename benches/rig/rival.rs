@@ -16,7 +16,7 @@ use support::{
     process::{Process, output},
 };
 
-use crate::site::Kernel;
+use crate::{site::Kernel, testpmd};
 
 /// Programs that take `-f NAME` (and more words) and are configured by `wg`.
 const PROGRAMS: [(&str, &[&str]); 2] =
@@ -28,7 +28,7 @@ const PORT: &str = "51820";
 /// Those that are installed; the others are named.
 pub(crate) fn installed() -> Vec<&'static str> {
     let names = PROGRAMS.iter().map(|(name, _)| *name);
-    names
+    let mut all: Vec<_> = names
         .filter(|name| {
             let there = found(name) && found("wg");
             if !there {
@@ -36,7 +36,13 @@ pub(crate) fn installed() -> Vec<&'static str> {
             }
             there
         })
-        .collect()
+        .collect();
+    if found(testpmd::NAME) {
+        all.push(testpmd::NAME);
+    } else {
+        eprintln!("rig: {} is left out: it (dpdk-dev on Debian) is not installed", testpmd::NAME);
+    }
+    all
 }
 
 fn found(program: &str) -> bool {
