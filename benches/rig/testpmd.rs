@@ -42,7 +42,9 @@ impl<'a> Testpmd<'a> {
         let mut processes = Vec::new();
         for (node, _, site) in SIDES {
             let far = 3 - site;
-            let mut command = lab.command(node, NAME);
+            // It writes to a pipe by the block, and says that it is ready with less.
+            let mut command = lab.command(node, "stdbuf");
+            command.args(["-oL", NAME]);
             command.args([
                 "--no-huge",
                 "--no-shconf",

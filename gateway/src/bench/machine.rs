@@ -30,6 +30,8 @@ pub struct MachineFigures {
 const FEATURES: [&str; 7] = ["aes", "vaes", "pclmulqdq", "vpclmulqdq", "pmull", "avx2", "avx512f"];
 /// Octets that are copied: more than caches hold.
 const BLOCK: usize = 64 << 20;
+/// Octets that are copied in one turn: less than a millisecond's work, so that on a busy machine some turns are not interrupted.
+const SLICE: usize = 4 << 20;
 /// How often a timer is waited for.
 const TIMERS: usize = 200;
 
@@ -69,16 +71,22 @@ fn processor(text: &str) -> String {
         .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// One slice after the other of blocks that no cache holds, round and round.
 fn copy() -> f64 {
-    let mut blocks = (vec![1_u8; BLOCK], vec![2_u8; BLOCK]);
+    let (from, mut to) = (vec![1_u8; BLOCK], vec![2_u8; BLOCK]);
+    let mut slices = (0..BLOCK / SLICE).cycle();
     let ns = per_item(
         Duration::from_millis(300),
-        BLOCK,
-        &mut blocks,
+        SLICE,
+        &mut to,
         |_| (),
-        |(from, to)| {
-            to.copy_from_slice(black_box(from));
-            let _last = black_box(to.last());
+        |to| {
+            let at = slices.next().unwrap_or(0) * SLICE..;
+            let pair = from.get(at.clone()).zip(to.get_mut(at));
+            if let Some((from, to)) = pair.and_then(|(from, to)| from.get(..SLICE).zip(to.get_mut(..SLICE))) {
+                to.copy_from_slice(black_box(from));
+                let _last = black_box(to.last());
+            }
         },
     );
     1.0 / ns

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock;
 
 /// Turns, at least and at most.
-const TURNS: core::ops::RangeInclusive<usize> = 9..=2000;
+const TURNS: core::ops::RangeInclusive<usize> = 25..=2000;
 
 /// Nanoseconds that one of the `items` of a turn takes: the turn behind which a quarter of all turns are faster. Slower ones
 /// were mostly kept waiting by somebody else; the very fastest are luck.
@@ -68,7 +68,7 @@ mod tests {
     fn only_the_work_is_counted_and_it_is_done_often_enough() {
         let mut counts = (0, 0);
         let ns = per_item(Duration::ZERO, 10, &mut counts, |c| c.0 += 1, |c| c.1 += 1);
-        assert_eq!(counts, (9, 9));
+        assert_eq!(counts, (25, 25));
         assert!((0.0..1e6).contains(&ns), "{ns}");
     }
 }
