@@ -202,7 +202,7 @@ fn a_read_that_empties_the_socket_is_the_last_one_and_until_then_reading_goes_on
     in_new_namespace(|| {
         let mut pool = pool();
         let (mut here, mut there) = (open("127.0.0.1", "127.0.0.2"), open("127.0.0.2", "127.0.0.1"));
-        let mut take = |there: &mut UdpPort, pool: &mut Pool| {
+        let take = |there: &mut UdpPort, pool: &mut Pool| {
             let mut batch = Batch::new();
             let got = there.receive(&mut batch, pool).unwrap();
             batch.drain(..).for_each(|frame| pool.recycle(frame));
