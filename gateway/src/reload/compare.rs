@@ -152,6 +152,7 @@ fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
         ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
         ("[connection.quality]", old.quality != new.quality),
         ("its rate (`quadspan rate` sets it without a restart)", old.rate != new.rate),
+        ("[connection.duplicate] and its classes", old.duplicate != new.duplicate),
         ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
     ];
     let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();

@@ -7,7 +7,8 @@ use super::{
     units::{ago, octets},
 };
 use crate::api::model::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
+    Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction,
+    RouteOrigin,
 };
 
 /// Connections with their attachments and LANs.
@@ -49,8 +50,8 @@ fn guard(connection: &Connection) -> String {
         let warning =
             if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
         format!(
-            "  sent {} frames twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
-            seen.sent,
+            "  sent {} twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
+            sent(seen),
             count("Passed"),
             count("Discarded"),
             count("Lost"),
@@ -59,6 +60,17 @@ fn guard(connection: &Connection) -> String {
         )
     });
     active.unwrap_or_default() + &copies.unwrap_or_default()
+}
+
+/// What was sent twice: all, or of which classes.
+fn sent(seen: &Redundancy) -> String {
+    let class = |one: &ClassCount| format!("{} {}", one.sent, one.name);
+    let classes: Vec<_> = seen.classes.iter().map(class).collect();
+    if classes.is_empty() {
+        format!("{} frames", seen.sent)
+    } else {
+        format!("{} frames ({})", seen.sent, classes.join(", "))
+    }
 }
 
 /// A connection's state.

@@ -24,7 +24,7 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Socket, T
 
 use crate::socket_option;
 
-pub use trains::{TrainsSent, UdpTrains};
+pub use trains::{Marked, TrainsSent, UdpTrains};
 
 /// A UDP socket on one interface. It closes when dropped.
 #[derive(Debug)]
