@@ -1,8 +1,11 @@
-//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, with MKA's, and each frame twice.
+//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, with MKA's, and each frame twice, of the whole connection or of a
+//! class.
 
 use core::time::Duration;
 
-use dataplane::{BATCH, Batch, Frame, PortId, Protection, frer::RecoveryParams};
+use dataplane::{
+    BATCH, Batch, Frame, PortId, Protection, TwiceSetup, frer::RecoveryParams, protection::ClassParams,
+};
 use sys::CountingAllocator;
 use world::{
     Plan,
@@ -25,6 +28,15 @@ fn forwarding_a_million_frames_allocates_nothing_whoever_agreed_on_the_keys() {
         preferences: vec![100; usize::from(channels)],
     };
     a_million_frames(World::of(Plan { channels: 4, protection, ..Plan::default() }));
+    let twice = |_, channels| {
+        let to = ClassParams { destinations: vec!["10.2.0.0/16".parse().ok()?], ..ClassParams::default() };
+        Some(TwiceSetup {
+            classes: vec![to],
+            recovery: RecoveryParams::default(),
+            preferences: vec![100; usize::from(channels)],
+        })
+    };
+    a_million_frames(World::of(Plan { channels: 4, twice, ..Plan::default() }));
 }
 
 fn a_million_frames(mut world: World) {

@@ -39,10 +39,9 @@ fn read<K: Kind>(value: &Spanned<DeValue<'_>>, known: &[&str], report: &mut Repo
     };
     let found = text.parse().ok();
     if found.is_none() {
-        let upper = text.to_ascii_uppercase();
         let message = format!("{} is not the name of a DSCP", quoted(text));
         let finding = report.add(Code::UnknownWord, value.span().into(), message);
-        suggest(finding, &upper, known, "a number from 0 to 63 without quotes, or one of");
+        suggest(finding, text, known, "a number from 0 to 63 without quotes, or one of");
     }
     found
 }

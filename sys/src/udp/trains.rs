@@ -281,7 +281,7 @@ mod tests {
             let octets = vec![0; 9000];
             let all: Vec<Marked<'_>> = plan
                 .iter()
-                .flat_map(|&(len, tos, count)| std::iter::repeat_n((&octets[..len], tos * 0xb8 / 2), count))
+                .flat_map(|&(len, tos, count)| std::iter::repeat_n((&octets[..len], [0, 0xb8, 0xc0][usize::from(tos)]), count))
                 .collect();
             let mut laid = UdpTrains::new();
             let messages = laid.lay(all.iter().copied(), trains, v6);
