@@ -129,7 +129,7 @@ pub(crate) const CLASSES: &[Case] = &[
         Code::UnknownWord,
         &[(
             "device = \"eth2\"\nio = \"af_packet\"",
-            "device = \"eth2\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, source_ports = 1, dscp = ‸\"copied\" }",
+            "device = \"eth2\"\nunderlay = { kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, source_ports = 1, dscp = ‸\"coppy\" }",
         )],
         "did you mean `copy`",
     ),
