@@ -100,7 +100,7 @@ fn screens(sites: &Sites, mode: &str) {
     assert!(sent(0) >= PINGS && sent(1) > 500, "{seen}");
     assert_eq!(seen["sent"].as_u64(), Some(sent(0) + sent(1)), "{seen}");
     let text = sites.a.says("show connections");
-    assert!(text.contains(&format!("routed, {mode}")) && text.contains(" voice, "), "{text}");
+    assert!(text.contains(&format!("routed, {mode}")) && text.contains(" of class voice\n"), "{text}");
     let removed = connection(&sites.b)["redundancy"]["counters"].clone();
     assert!(removed["frerCpsSeqRcvyDiscardedPackets"].as_u64() > Some(500), "{removed}");
     assert_eq!(removed["frerCpsSeqRcvyRoguePackets"], 0, "{removed}");

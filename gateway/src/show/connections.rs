@@ -7,8 +7,7 @@ use super::{
     units::{ago, octets},
 };
 use crate::api::model::{
-    Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, Redundancy, Route, RouteAction,
-    RouteOrigin,
+    Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
 };
 
 /// Connections with their attachments and LANs.
@@ -47,11 +46,13 @@ fn guard(connection: &Connection) -> String {
     let copies = connection.redundancy.as_ref().map(|seen| {
         let count =
             |name: &str| seen.counters.get(&format!("frerCpsSeqRcvy{name}Packets")).copied().unwrap_or(0);
+        let class = |one: &ClassCount| format!("    {} of class {}\n", one.sent, one.name);
+        let classes: String = seen.classes.iter().map(class).collect();
         let warning =
             if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
         format!(
-            "  sent {} twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
-            sent(seen),
+            "  sent {} frames twice; received {}\n{classes}  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
+            seen.sent,
             count("Passed"),
             count("Discarded"),
             count("Lost"),
@@ -60,17 +61,6 @@ fn guard(connection: &Connection) -> String {
         )
     });
     active.unwrap_or_default() + &copies.unwrap_or_default()
-}
-
-/// What was sent twice: all, or of which classes.
-fn sent(seen: &Redundancy) -> String {
-    let class = |one: &ClassCount| format!("{} {}", one.sent, one.name);
-    let classes: Vec<_> = seen.classes.iter().map(class).collect();
-    if classes.is_empty() {
-        format!("{} frames", seen.sent)
-    } else {
-        format!("{} frames ({})", seen.sent, classes.join(", "))
-    }
 }
 
 /// A connection's state.
