@@ -9,6 +9,7 @@ mod support;
 
 use std::time::Duration;
 
+use gateway::lab::Stop;
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
 use gateway::lab::wire::{Impairment, Way};
 use serde_json::Value;
@@ -72,19 +73,19 @@ fn silent_cuts(mode: &str, plan: Plan) {
     let run = traffic(&sites);
     let mut pings = background(&sites.lab, "h-a", "sh", &["-c", &script]);
     for channel in [0, 1] {
-        std::thread::sleep(Duration::from_millis(400));
+        Stop::new().wait(Duration::from_millis(400));
         sites
             .wire()
             .set(channel, Way::Both, Impairment { blackhole: true, ..Impairment::default() })
             .unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        Stop::new().wait(Duration::from_millis(300));
         sites.wire().set(channel, Way::Both, Impairment::default()).unwrap();
         wait_live(&sites);
     }
     assert!(pings.wait(Duration::from_secs(60)).unwrap().success());
     let report = run.stop().unwrap();
     let said = std::fs::read_to_string(file).unwrap();
-    println!("{mode}: {said}{:?}", report.totals());
+    eprintln!("{mode}: {said}{:?}", report.totals());
     assert!(said.contains(&format!("{PINGS} packets transmitted, {PINGS} received")), "{said}");
     assert!(!said.contains("duplicates"), "{said}");
     let (of_none, of_class) = (faults(&report, 0..8), faults(&report, 8..16));
@@ -101,6 +102,9 @@ fn screens(sites: &Sites, mode: &str) {
     assert_eq!(seen["sent"].as_u64(), Some(sent(0) + sent(1)), "{seen}");
     let text = sites.a.says("show connections");
     assert!(text.contains(&format!("routed, {mode}")) && text.contains(" of class voice\n"), "{text}");
+    let (page, sample) =
+        (sites.a.page(), "quadspan_redundancy_class_frames_total{connection=\"blue\",class=\"voice\"} ");
+    assert!(page.contains(sample), "{page}");
     let removed = connection(&sites.b)["redundancy"]["counters"].clone();
     assert!(removed["frerCpsSeqRcvyDiscardedPackets"].as_u64() > Some(500), "{removed}");
     assert_eq!(removed["frerCpsSeqRcvyRoguePackets"], 0, "{removed}");
