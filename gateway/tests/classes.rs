@@ -126,14 +126,17 @@ fn active_standby_loses_in_a_silent_cut_and_its_classes_do_not() {
 /// Segment trains of a class are cut before they are numbered; a class's largest packet passes, with its tag.
 #[test]
 fn tcp_of_a_class_crosses_in_trains_and_a_whole_mtu_too() {
-    let Some(sites) = Sites::start("classes::tcp", PLAN) else { return };
+    // Without wires of our own in between: what those lose on a busy machine is not what is looked at.
+    let Some(sites) = Sites::start("classes::tcp", Plan { wired: false, ..PLAN }) else { return };
     wait_live(&sites);
     for (client, server, more) in
         [("h-a", "h-b", "-S 0xb8"), ("h-b", "h-a", "-S 0xb8 -R"), ("h-a", "h-b", "")]
     {
         let address = if server == "h-b" { "10.2.0.2" } else { "10.1.0.2" };
         let run = iperf(&sites.lab, client, server, address, &format!("-t 1 {more}"));
-        assert!(run.rate > 20e6, "{more}: {run:?}");
+        let redundancy = connection(&sites.b)["redundancy"].clone();
+        eprintln!("{more}: {run:?} {redundancy}");
+        assert!(run.rate > 20e6, "{more}: {run:?} {} | {} {redundancy}", sites.a.drops(), sites.b.drops());
     }
     for tos in ["0", "0xb8"] {
         ping(&sites.lab, "h-a", 2, &format!("-Q {tos} -M do -s 1472 10.2.0.2"));
