@@ -245,29 +245,23 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel would read of message `at`: datagrams, TOS, and the size of a train's pieces.
-    fn read(trains: &UdpTrains, at: usize) -> (usize, u8, Option<u16>) {
-        let header = trains.messages[at].msg_hdr;
-        let (mut tos, mut size, mut from) = (0, None, 0);
-        while from < header.msg_controllen {
-            // SAFETY: `say` pointed at so many octets of whole headers with their data.
-            let (cmsg, data) = unsafe {
-                let cmsg = header.msg_control.cast::<u8>().add(from).cast::<cmsghdr>();
-                (*cmsg, libc::CMSG_DATA(cmsg))
-            };
-            // SAFETY: each kind is followed by its value.
-            unsafe {
-                match (cmsg.cmsg_level, cmsg.cmsg_type) {
-                    (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                        tos = u8::try_from(data.cast::<c_int>().read_unaligned()).unwrap();
-                    }
-                    (libc::SOL_UDP, UDP_SEGMENT) => size = Some(data.cast::<u16>().read_unaligned()),
-                    other => panic!("{other:?}"),
-                }
-            }
-            from += cmsg.cmsg_len.next_multiple_of(align_of::<cmsghdr>());
-        }
-        (header.msg_iovlen, tos, size)
+    /// What message `at` says: its datagrams, the kind and value of its TOS, and the size of a train's pieces.
+    fn read(trains: &UdpTrains, at: usize) -> (usize, Option<(c_int, c_int)>, u8, Option<u16>) {
+        let (header, control) = (&trains.messages[at].msg_hdr, &trains.controls[at]);
+        let from_tos = header.msg_control == std::ptr::from_ref(control).cast_mut().cast();
+        let from_segment = header.msg_control == std::ptr::from_ref(&control.segment).cast_mut().cast();
+        let (one, both) = (size_of::<SegmentControl>(), size_of::<Controls>());
+        assert_eq!(size_of::<TosControl>(), one);
+        let kind = (control.tos.header.cmsg_level, control.tos.header.cmsg_type);
+        let tos = u8::try_from(control.tos.tos).unwrap();
+        let (kind, tos, size) = match (from_tos, from_segment, header.msg_controllen) {
+            (true, _, len) if len == both => (Some(kind), tos, Some(control.segment.size)),
+            (true, _, len) if len == one => (Some(kind), tos, None),
+            (_, true, len) if len == one => (None, 0, Some(control.segment.size)),
+            (false, false, 0) if header.msg_control.is_null() => (None, 0, None),
+            other => panic!("{other:?}"),
+        };
+        (header.msg_iovlen, kind, tos, size)
     }
 
     proptest! {
@@ -287,7 +281,9 @@ mod tests {
             let messages = laid.lay(all.iter().copied(), trains, v6);
             let mut at = 0;
             for message in 0..messages {
-                let (count, tos, size) = read(&laid, message);
+                let (count, kind, tos, size) = read(&laid, message);
+                let ours = if v6 { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+                prop_assert_eq!(kind, (tos != 0).then_some(ours));
                 let (train, rest) = all[at..].split_at(count);
                 prop_assert_eq!(count, laid.counts[message]);
                 prop_assert!(train.iter().all(|one| one.1 == tos));
