@@ -1,8 +1,11 @@
-//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, with MKA's, and each frame twice.
+//! A million frames, LAN to channel to LAN, and not one allocation: with static keys, with MKA's, and each frame twice, of the whole connection or of a
+//! class.
 
 use core::time::Duration;
 
-use dataplane::{BATCH, Batch, Frame, PortId, Protection, frer::RecoveryParams};
+use dataplane::{
+    BATCH, Batch, Frame, PortId, Protection, TwiceSetup, frer::RecoveryParams, protection::ClassParams,
+};
 use sys::CountingAllocator;
 use world::{
     Plan,
@@ -25,9 +28,22 @@ fn forwarding_a_million_frames_allocates_nothing_whoever_agreed_on_the_keys() {
         preferences: vec![100; usize::from(channels)],
     };
     a_million_frames(World::of(Plan { channels: 4, protection, ..Plan::default() }));
+    let twice = |_, channels| {
+        let to = ClassParams { destinations: vec!["10.2.0.0/16".parse().ok()?], ..ClassParams::default() };
+        Some(TwiceSetup {
+            classes: vec![to],
+            recovery: RecoveryParams::default(),
+            preferences: vec![100; usize::from(channels)],
+        })
+    };
+    many_frames(World::of(Plan { channels: 4, twice, ..Plan::default() }), 250_000);
 }
 
-fn a_million_frames(mut world: World) {
+fn a_million_frames(world: World) {
+    many_frames(world, 1_000_000);
+}
+
+fn many_frames(mut world: World, frames: usize) {
     // Everybody meets everybody first.
     for port in 0..64 {
         assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"hello")]).len(), 1);
@@ -35,9 +51,9 @@ fn a_million_frames(mut world: World) {
     let templates: Vec<_> =
         (0..64u16).map(|port| udp(Left, Right.host(), port, &[port.to_le_bytes()[0]; 256])).collect();
     let (lan, now) = (world.lan(), world.now);
-    let mut delivered = 0u64;
+    let mut delivered = 0;
     let before = CountingAllocator::count();
-    for _ in 0..1_000_000 / BATCH + 1 {
+    for _ in 0..frames / BATCH + 1 {
         let mut batch = Batch::new();
         for template in &templates {
             let mut buf = world.at(Left).pool().small().expect("buffers come back");
@@ -55,7 +71,7 @@ fn a_million_frames(mut world: World) {
         }
     }
     assert_eq!(CountingAllocator::count() - before, 0, "allocations");
-    assert!(delivered >= 1_000_000, "{delivered} frames came through");
+    assert!(delivered >= frames, "{delivered} frames came through");
 }
 
 /// Moves what Left sends by `port` to Right.

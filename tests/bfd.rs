@@ -241,10 +241,7 @@ fn shared_lan() -> [Dataplane; 2] {
             host: None,
             bfd: vec![bfd],
         }],
-        connections: vec![ConnectionSetup {
-            kind: ConnectionKind::Routed,
-            protection: dataplane::Protection::Ecmp,
-        }],
+        connections: vec![ConnectionSetup::new(ConnectionKind::Routed, dataplane::Protection::Ecmp)],
     });
     let depot = Depot::new(PoolSizes { small_count: 1024, big_count: 1, ..PoolSizes::default() });
     let board = Board::new(1);

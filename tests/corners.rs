@@ -147,10 +147,7 @@ fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
             host: None,
             bfd: vec![],
         }],
-        connections: vec![ConnectionSetup {
-            kind: ConnectionKind::Transparent,
-            protection: Protection::Ecmp,
-        }],
+        connections: vec![ConnectionSetup::new(ConnectionKind::Transparent, Protection::Ecmp)],
     };
     let mut worker = Dataplane::new(me, Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
     let frame = Frame::new(worker.pool().small().unwrap());
@@ -182,7 +179,7 @@ fn the_host_hears_advertisements_to_its_global_address_too() {
             host: Some(PortId(1)),
             bfd: vec![],
         }],
-        connections: vec![ConnectionSetup { kind: ConnectionKind::Routed, protection: Protection::Ecmp }],
+        connections: vec![ConnectionSetup::new(ConnectionKind::Routed, Protection::Ecmp)],
     };
     let mut worker =
         Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();

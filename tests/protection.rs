@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dataplane::{
     Batch, Board, ConnectionTables, Crossing, Dataplane, Depot, DropReason, Event, Frame, InterfaceId, Pool,
-    PoolSizes, PortId, Protection, ProtectionSnapshot, Tables, WorkerId,
+    PoolSizes, PortId, Protection, ProtectionSnapshot, Tables, TwiceSetup, WorkerId,
     frer::{HistoryLength, RecoveryParams},
-    protection::StandbyParams,
+    protection::{ClassParams, StandbyParams},
 };
 use macsec::ValidateFrames;
 use net::Instant;
@@ -322,8 +322,8 @@ struct Workers {
 }
 
 impl Workers {
-    fn new() -> Self {
-        let plan = Plan { channels: 2, protection: duplicated, keys: false, ..Plan::default() };
+    fn new(protection: fn(Side, u8) -> Protection, twice: fn(Side, u8) -> Option<TwiceSetup>) -> Self {
+        let plan = Plan { channels: 2, protection, twice, keys: false, ..Plan::default() };
         let depot = Depot::new(PoolSizes { small_count: 4096, ..plan.buffers });
         let side = |side| {
             let mut setup = world::setup(side, &plan);
@@ -404,7 +404,15 @@ const fn setup_len() -> usize {
 
 #[test]
 fn duplicate_whatever_worker_a_frame_comes_to_one_numbers_and_one_recovers() {
-    let mut workers = Workers::new();
+    fn all(_: Side, _: u8) -> Option<TwiceSetup> {
+        let (classes, recovery) = (vec![ClassParams::default()], RecoveryParams::default());
+        Some(TwiceSetup { classes, recovery, preferences: vec![] })
+    }
+    one_numbers_and_one_recovers(Workers::new(duplicated, |_, _| None));
+    one_numbers_and_one_recovers(Workers::new(|_, _| Protection::Ecmp, all));
+}
+
+fn one_numbers_and_one_recovers(mut workers: Workers) {
     let mut traffic = Traffic::default();
     for step in 0..400_usize {
         for side in [Left, Right] {

@@ -8,7 +8,9 @@ use std::{collections::BTreeSet, time::SystemTime};
 
 use config::{
     Config, KeyKind,
-    model::{Channel, Cipher, IcvIndicator, Interface, Mode, MssClamp, PortRole, TagType, TxSci, Via},
+    model::{
+        Channel, Cipher, IcvIndicator, Interface, Marking, Mode, MssClamp, PortRole, TagType, TxSci, Via,
+    },
 };
 use support::{BASE, EXAMPLES, base_with, load};
 
@@ -372,5 +374,42 @@ fn metrics_have_an_address_of_their_own_or_none() {
         let line = format!("workers = 2\nmetrics = \"{address}\"");
         let text = base_with(&[("workers = 2", line.as_str())]);
         assert_eq!(config(&text).runtime.metrics, Some(address.parse().expect("an address")));
+    }
+}
+
+#[test]
+fn classes_are_read_in_their_order_and_shown_with_their_words() {
+    let text = base_with(&[
+        (
+            "name = \"blue\"\n",
+            "name = \"blue\"\nduplicate = { history = 64, class = [{ name = \"voice\", dscp = [\"ef\", 47, \"CS6\"] }, { name = \"till\", destination = [\"10.2.0.0/24\", \"fd00:2::/64\"], source = [\"10.1.0.7/32\", \"::/0\"] }] }\n",
+        ),
+        ("mtu = 1536", "mtu = 1542"),
+    ]);
+    let config = config(&text);
+    let connection = &config.connections[0];
+    let duplicate = connection.duplicate.as_ref().expect("there are classes");
+    let [voice, till] = &duplicate.classes[..] else { panic!("{duplicate:?}") };
+    assert_eq!(voice.dscp.iter().map(|dscp| dscp.get()).collect::<Vec<_>>(), [46, 47, 48]);
+    assert_eq!((till.sources.len(), till.destinations.len(), duplicate.history), (2, 2, 64));
+    // Room for the tag on each attachment (802.1CB §7.8), and none where nothing is duplicated.
+    assert_eq!((connection.overhead(), self::config(BASE).connections[0].overhead()), (6, 0));
+    let shown = serde_json::to_value(connection).expect("it can be shown");
+    assert_eq!(shown["duplicate"]["class"][0]["dscp"], serde_json::json!(["EF", 47, "CS6"]));
+}
+
+#[test]
+fn a_tunnel_copies_the_dscp_unless_told_otherwise() {
+    let tunnel = |more: &str| {
+        let keys =
+            "kind = \"vxlan\", local = \"192.0.2.1\", remote = \"192.0.2.2\", vni = 1, source_ports = 1";
+        let port = format!("device = \"eth2\"\nunderlay = {{ {keys}{more} }}");
+        let config = config(&base_with(&[("device = \"eth2\"\nio = \"af_packet\"", &port)]));
+        config.ports[2].underlay.expect("it is a tunnel").dscp
+    };
+    assert_eq!(tunnel(""), Marking::Copy);
+    assert_eq!(tunnel(", dscp = \"copy\""), Marking::Copy);
+    for word in ["46", "\"EF\""] {
+        assert_eq!(tunnel(&format!(", dscp = {word}")), Marking::Fixed("EF".parse().expect("it is a name")));
     }
 }

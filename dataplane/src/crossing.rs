@@ -9,6 +9,17 @@ use net::MacAddr;
 
 use crate::{Frame, Hop, InterfaceId};
 
+/// The ways out of a packet that leaves twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pair {
+    /// The first way.
+    pub first: Hop,
+    /// The second, if there is one.
+    pub second: Option<Hop>,
+    /// Which of the connection's classes it is of; 0 when all of it is duplicated.
+    pub class: usize,
+}
+
 /// One item on its way to another worker.
 #[derive(Debug)]
 pub enum Crossing {
@@ -42,12 +53,10 @@ pub enum Crossing {
         /// The frame.
         frame: Frame,
     },
-    /// A routed packet of a duplicated connection; number it and send it by both.
+    /// A routed packet that is to be duplicated; number it and send it by both.
     Twice {
-        /// The first way out.
-        first: Hop,
-        /// The second, if there is one.
-        second: Option<Hop>,
+        /// Its ways out.
+        pair: Pair,
         /// The packet.
         frame: Frame,
     },

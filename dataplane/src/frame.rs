@@ -1,7 +1,7 @@
 //! A frame: its octets with room at both ends, and what is still to be done on it.
 
 use arrayvec::ArrayVec;
-use net::{PacketBuf, virtio::Offload};
+use net::{Dscp, PacketBuf, virtio::Offload};
 
 /// Frames that a port hands over, and a worker forwards, in one go.
 pub const BATCH: usize = 64;
@@ -21,6 +21,8 @@ pub struct Frame {
     /// Some bits of the hash of the flow inside, for ports that spread flows over several ways
     /// ([`crate::PortCaps::flows`]), which cannot see it behind the protection. 0 when nobody said.
     pub flow: u16,
+    /// The DSCP of the packet inside, for the same ports: their outer headers repeat it. 0 when nobody said.
+    pub dscp: Dscp,
     /// What the gateway itself (or a routing program beside it) has to say to a neighbour: key agreement, BFD, BGP, probes, ARP and ND.
     /// It leaves before what is on its way through, and waits where that is dropped.
     pub control: bool,
@@ -29,7 +31,7 @@ pub struct Frame {
 impl Frame {
     /// A frame with nothing left to do on it.
     pub fn new(buf: PacketBuf) -> Self {
-        Self { buf, offload: Offload::default(), flow: 0, control: false }
+        Self { buf, offload: Offload::default(), flow: 0, dscp: Dscp::BEST_EFFORT, control: false }
     }
 
     /// A frame of the gateway's own that must not wait behind others ([`Frame::control`]).

@@ -60,7 +60,7 @@ pub use self::pipeline::{
     StageTime, StageTimes,
 };
 pub use channel::ChannelCounters;
-pub use crossing::Crossing;
+pub use crossing::{Crossing, Pair};
 pub use frame::{BATCH, Batch, Frame};
 pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
@@ -69,7 +69,7 @@ pub use port::PortCaps;
 pub use precedence::{Pressure, Wanted};
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
-    PortSetup, Protection, Setup,
+    PortSetup, Protection, Setup, TwiceSetup,
 };
 pub use tables::{ConnectionTables, Hop, RouteSet, Tables, Target};
 pub use verdict::{DropCounters, DropReason};

@@ -12,7 +12,7 @@ use crate::{
     bfd::BfdParams,
     frer::RecoveryParams,
     lacp::{LacpParams, MemberParams},
-    protection::{Preference, StandbyParams},
+    protection::{ClassParams, Preference, StandbyParams},
 };
 
 /// The whole gateway.
@@ -148,6 +148,31 @@ pub struct ConnectionSetup {
     pub kind: ConnectionKind,
     /// How its attachments share, or guard, the traffic.
     pub protection: Protection,
+    /// What leaves twice all the same, when the protection is another than [`Protection::Duplicate`]. Routed connections only.
+    pub twice: Option<TwiceSetup>,
+}
+
+impl ConnectionSetup {
+    /// Without anything that leaves twice beside its protection.
+    pub const fn new(kind: ConnectionKind, protection: Protection) -> Self {
+        Self { kind, protection, twice: None }
+    }
+
+    /// Whether frames of it may carry a redundancy tag.
+    pub const fn tags(&self) -> bool {
+        matches!(self.protection, Protection::Duplicate { .. }) || self.twice.is_some()
+    }
+}
+
+/// Packets that leave by the two best live attachments, one sequence of numbers for all of them (IEEE 802.1CB).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TwiceSetup {
+    /// Which these are; at most [`MAX_CLASSES`](crate::protection::MAX_CLASSES).
+    pub classes: Vec<ClassParams>,
+    /// How the far end's duplicates are removed.
+    pub recovery: RecoveryParams,
+    /// Of each attachment, in the order of the connection's.
+    pub preferences: Vec<Preference>,
 }
 
 /// How a connection uses its attachments. Preferences are in the order of its attachments; the higher one is preferred.

@@ -59,12 +59,12 @@ closed_list! {
         HopLimit = "hop_limit",
         /// Longer than the way on allows; the sender was told the MTU by ICMP.
         TooBig = "too_big",
-        /// The second copy of a frame on a connection with protection duplicate (frerCpsSeqRcvyDiscardedPackets): as it should be.
+        /// The second copy of a frame that was sent twice, by protection duplicate or its class (frerCpsSeqRcvyDiscardedPackets): as it should be.
         Duplicate = "duplicate",
         /// Its redundancy number is farther from the last than the history reaches (frerCpsSeqRcvyRoguePackets): the far end
         /// began anew, or one path is slower than the other by more than the history.
         RogueSequence = "rogue_sequence",
-        /// A redundancy tag on a connection that is not duplicated here: both ends must have the same protection.
+        /// A redundancy tag on a connection of which nothing is duplicated here: set protection duplicate, or name a class, at both ends.
         UnexpectedRedundancyTag = "unexpected_redundancy_tag",
         /// The connection carries as much as its `rate` allows.
         Policed = "policed",

@@ -9,8 +9,9 @@ use dataplane::{
         Port as _,
         udp::{Options, UdpPort},
     },
-    underlay::{Tunnel, Vni},
+    underlay::{Marking, Tunnel, Vni},
 };
+use net::Dscp;
 use sys::{CountingAllocator, netns::NetNs};
 
 #[global_allocator]
@@ -38,7 +39,8 @@ fn cross() {
         for number in 0..64_usize {
             let mut buf = pool.small().unwrap();
             assert!(buf.extend_from_slice(&[7; 1400][..if number % 9 == 0 { 60 } else { 1400 }]));
-            frames.push(Frame { flow: round, ..Frame::new(buf) });
+            let dscp = Dscp::new(if number % 7 == 0 { 46 } else { 0 }).unwrap();
+            frames.push(Frame { flow: round, dscp, ..Frame::new(buf) });
         }
         here.send(&mut frames, &mut pool).unwrap();
         while there.receive(&mut batch, &mut pool).unwrap() > 0 {
@@ -61,5 +63,6 @@ fn open(local: &str, remote: &str) -> UdpPort {
         source_ports: 16,
     };
     let local = local.parse().unwrap();
-    UdpPort::open(&Options { device: "lo".to_owned(), local, port: 4789, tunnel }).unwrap()
+    UdpPort::open(&Options { device: "lo".to_owned(), local, port: 4789, tunnel, marking: Marking::Copy })
+        .unwrap()
 }

@@ -57,6 +57,11 @@ struct Sites {
 impl Sites {
     /// `None`, said loudly, when this machine cannot.
     fn start(test: &str, family: Family) -> Option<Self> {
+        Self::start_with(test, family, "")
+    }
+
+    /// With more keys of the tunnel.
+    fn start_with(test: &str, family: Family, tunnel: &str) -> Option<Self> {
         if !able(test, &TOOLS) {
             return None;
         }
@@ -66,7 +71,7 @@ impl Sites {
         }
         folder.key("cak", &"c5".repeat(32));
         let gateway = |site: &str, number| {
-            Gateway::new(&folder, &format!("gw-{site}"), site, 1, &configuration(family, number))
+            Gateway::new(&folder, &format!("gw-{site}"), site, 1, &configuration(family, number, tunnel))
         };
         let (a, b) = (gateway("a", 1), gateway("b", 2));
         let mut sites = Self { a, b, lab, _folder: folder };
@@ -231,6 +236,68 @@ fn a_killed_gateway_comes_back_and_a_lost_route_takes_the_channel_down() {
     }
 }
 
+/// RFC 2983 §4.1 at the near end, RFC 6040 §4.1 (compatibility mode) for ECN, RFC 4594 §3.1 for what the gateway itself says.
+#[test]
+fn the_outer_header_says_how_urgent_the_packet_inside_is_and_nothing_of_ecn() {
+    for (family, tunnel, marks) in [
+        (Family::V4, "", [0, 0x88, 0xb8]),
+        (Family::V6, "", [0, 0x88, 0xb8]),
+        (Family::V4, ", dscp = \"AF11\"", [0x28; 3]),
+    ] {
+        let Some(mut sites) = Sites::start_with("vxlan::the_outer_header", family, tunnel) else { return };
+        // Best effort, AF41 with ECT(1), EF with CE: each of a length of its own.
+        let kinds = [(700, 0), (500, 0x89), (300, 0xbb)];
+        let pings = kinds.map(|(size, tos)| {
+            let script = format!("ping -n -q -i 0.1 -c 300 -s {size} -Q {tos} 10.2.0.2");
+            background(&sites.lab, "h-a", "sh", &["-c", &script])
+        });
+        let filter = format!("udp and src host {}", family.end(1));
+        let seen = must(
+            &sites.lab,
+            "r1",
+            &format!("timeout 30 tcpdump -n -t -v -s 200 -c 200 -i m {filter} 2>/dev/null"),
+        );
+        let frames = outer_headers(&seen, family);
+        for ((size, _), mark) in kinds.into_iter().zip(marks) {
+            // Both IP headers are 20 octets; ICMP, Ethernet, SecTAG and ICV.
+            let marks: Vec<_> = frames.iter().filter(|one| one.1 == size + 28 + 14 + 32).collect();
+            assert!(marks.len() > 5 && marks.iter().all(|one| one.0 == mark), "{size}: {marks:?}\n{seen}");
+        }
+        let lengths = kinds.map(|(size, _)| size + 28 + 14 + 32);
+        let ours: Vec<_> = frames.iter().filter(|one| !lengths.contains(&one.1)).collect();
+        assert!(ours.len() > 5 && ours.iter().all(|one| one.0 == 0xc0), "{ours:?}\n{seen}");
+        // EAPOL version 3, packet type 5: MKA (802.1X-2020 Table 11-3).
+        assert!(family == Family::V4 || seen.contains("(5) v3, len "), "{seen}");
+        // Inside nothing changed on the way.
+        let inner = must(
+            &sites.lab,
+            "h-b",
+            "timeout 30 tcpdump -n -t -v -c 30 -i eth0 icmp and src host 10.1.0.2 2>/dev/null",
+        );
+        assert!(inner.contains("tos 0xbb,CE") && inner.contains("tos 0x89,ECT(1)"), "{inner}");
+        drop(pings);
+        sites.a.end();
+        sites.b.end();
+    }
+}
+
+/// TOS or traffic class of each outer header, and the length of the frame in its datagram.
+fn outer_headers(seen: &str, family: Family) -> Vec<(u32, usize)> {
+    let number = |line: &str, before: &str| {
+        let rest = line.split(before).nth(1)?;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let text = rest[..end].to_owned();
+        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
+    };
+    // Lines of the datagram's content are indented, or begin with an address.
+    let lines = seen.lines().filter(|line| line.starts_with("IP"));
+    let lines = lines.map(|line| match family {
+        Family::V4 => (number(line, "tos ").unwrap(), number(line, ", length ").unwrap() - 36),
+        Family::V6 => (number(line, "class ").unwrap_or(0), number(line, "payload length: ").unwrap() - 16),
+    });
+    lines.map(|(mark, length)| (mark, usize::try_from(length).unwrap())).collect()
+}
+
 fn topology() -> Topology {
     let net = |text: &str| text.parse().unwrap();
     let ip = |text: &str| text.parse().unwrap();
@@ -283,7 +350,7 @@ fn topology() -> Topology {
 }
 
 /// The configuration of site 1 or 2.
-fn configuration(family: Family, own: u8) -> String {
+fn configuration(family: Family, own: u8, tunnel: &str) -> String {
     let far = 3 - own;
     let (local, remote) = (family.end(own), family.end(far));
     let letter = |site: u8| if site == 1 { 'a' } else { 'b' };
@@ -301,7 +368,7 @@ device = "lan1"
 [[port]]
 name = "wan"
 device = "wan1"
-underlay = {{ kind = "vxlan", local = "{local}", remote = "{remote}", vni = 42, mac = "02:00:00:0{own_letter}:00:01" }}
+underlay = {{ kind = "vxlan", local = "{local}", remote = "{remote}", vni = 42, mac = "02:00:00:0{own_letter}:00:01"{tunnel} }}
 [[channel]]
 name = "ch"
 interconnect = "x"
@@ -315,6 +382,7 @@ interconnect = "x"
 channel = "ch"
 address = ["169.254.1.{own}/30", "fd00:ff::{own}/126"]
 peer = ["169.254.1.{far}", "fd00:ff::{far}"]
+bfd = {{}}
 [[connection.lan]]
 port = "lan"
 address = ["10.{own}.0.1/24", "fd00:{own}::1/64"]

@@ -1,6 +1,6 @@
 //! The vocabulary of the house: what every crate above needs in order to talk about frames.
 //!
-//! Addresses ([`MacAddr`], [`IpNet`]), headers that read like the figures of their standards
+//! Addresses ([`MacAddr`], [`IpNet`]), code points ([`Dscp`]), headers that read like the figures of their standards
 //! ([`ethernet`], [`arp`], [`ipv4`], [`ipv6`], [`udp`], [`tcp`], [`icmp`]), the Internet checksum
 //! ([`checksum`]), a packet buffer with room at both ends ([`PacketBuf`]), a cursor for variable
 //! messages ([`cursor`]), octets that a process leaves to its successor ([`mod@carry`]), the virtio-net header that super-frames carry ([`virtio`]), and time
@@ -18,6 +18,7 @@ mod buffer;
 pub mod carry;
 pub mod checksum;
 pub mod cursor;
+mod dscp;
 pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;
@@ -30,6 +31,7 @@ pub mod virtio;
 
 pub use buffer::PacketBuf;
 pub use cursor::{Malformed, Reader, Writer};
+pub use dscp::{Dscp, UnknownDscp};
 pub use ethernet::{EtherType, Ethernet, VlanId, VlanTag};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use mac::{MacAddr, ParseMacError};

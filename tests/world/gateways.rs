@@ -103,6 +103,8 @@ pub struct Plan {
     pub second_attachment: bool,
     /// How the attachments share, or guard, the traffic: of that side, with so many channels.
     pub protection: fn(Side, u8) -> Protection,
+    /// What leaves twice all the same, likewise.
+    pub twice: fn(Side, u8) -> Option<TwiceSetup>,
 }
 
 impl Default for Plan {
@@ -120,6 +122,7 @@ impl Default for Plan {
             clear_tags: &[],
             second_attachment: false,
             protection: |_, _| Protection::Ecmp,
+            twice: |_, _| None,
         }
     }
 }
@@ -423,7 +426,10 @@ pub fn setup(side: Side, plan: &Plan) -> Setup {
         channels: (0..channels).map(channel).collect(),
         lags: vec![],
         interfaces,
-        connections: vec![ConnectionSetup { kind, protection: (plan.protection)(side, channels) }],
+        connections: vec![ConnectionSetup {
+            twice: (plan.twice)(side, channels),
+            ..ConnectionSetup::new(kind, (plan.protection)(side, channels))
+        }],
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     address::{self, Subnets},
     bgp,
     channel::profile_of,
-    given, mtu,
+    classes, given, mtu,
     names::Names,
     overlap, profile, protection, quality, route, transparent, values,
 };
@@ -39,10 +39,10 @@ fn one(
     if connection.mode() == Mode::Transparent {
         transparent::check(connection, report);
     }
-    protection::check(connection, report);
+    let profile = profile_of(document, names, connection.interconnect.as_ref());
+    protection::check(connection, profile, report);
     let quality = quality::check(connection, secrets, report);
     let routes = route::check(connection, &subnets, report);
-    let profile = profile_of(document, names, connection.interconnect.as_ref());
     let bgp = bgp::check(connection, profile, secrets, report);
     let interconnect = connection.interconnect.as_ref().and_then(|name| names.interconnect(name, report));
     Some(Connection {
@@ -105,7 +105,7 @@ impl Context<'_> {
         if !attachment.is_wrong("address") {
             address::peers(&attachment.address, &attachment.peer, report);
         }
-        let mtu = mtu::attachment(attachment, raw_channel, self.connection.protection(), report);
+        let mtu = mtu::attachment(attachment, raw_channel, classes::tags(self.connection), report);
         profile::attachment(attachment, profile, report);
         profile::needs_lacp(attachment, profile, report);
         Some(Attachment {

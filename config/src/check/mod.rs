@@ -7,6 +7,7 @@
 mod address;
 mod bgp;
 mod channel;
+mod classes;
 mod cloud_keys;
 mod connection;
 mod key;

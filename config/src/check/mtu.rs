@@ -1,7 +1,7 @@
 //! What fits into what.
 
 use crate::{
-    model::{Protection, REDUNDANCY_TAG, VLAN_TAG, overhead},
+    model::{REDUNDANCY_TAG, VLAN_TAG, overhead},
     problem::{Code, Report, Span},
     raw::{self, At, items},
 };
@@ -12,15 +12,15 @@ const IPV6_LEAST: u16 = 1280;
 /// The MAC header, in front of all that an MTU counts.
 const HEADER: u32 = 14;
 
-/// The largest IP packet of an attachment, where it does not depend on the device.
+/// The largest IP packet of an attachment, where it does not depend on the device; with room for a redundancy tag when it may be sent `twice`.
 pub(super) fn attachment(
     attachment: &raw::Attachment,
     channel: Option<&raw::Channel>,
-    mode: Protection,
+    twice: bool,
     report: &mut Report,
 ) -> Option<u16> {
     let given = attachment.mtu.as_ref();
-    let left = channel.and_then(|channel| chain(attachment, channel, mode, report));
+    let left = channel.and_then(|channel| chain(attachment, channel, twice, report));
     let mtu = given.map(|at| at.value).or(left);
     let span =
         super::span_of(given.or_else(|| channel.and_then(|channel| channel.mtu.as_ref())), attachment.here);
@@ -33,21 +33,21 @@ pub(super) fn attachment(
 fn chain(
     attachment: &raw::Attachment,
     channel: &raw::Channel,
-    mode: Protection,
+    twice: bool,
     report: &mut Report,
 ) -> Option<u16> {
     let (carries, macsec) = (channel.mtu.as_ref()?, &channel.macsec.as_ref()?.value);
     let name = &channel.name.as_ref()?.value;
     let protection = overhead(macsec.policy(), super::macsec::include_sci(macsec));
     let tag = if attachment.vlan.is_some() { VLAN_TAG } else { 0 };
-    let redundancy = if mode == Protection::Duplicate { REDUNDANCY_TAG } else { 0 };
+    let redundancy = if twice { REDUNDANCY_TAG } else { 0 };
     let left = carries.value.saturating_sub(protection + tag + redundancy);
     if let Some(wanted) = attachment.mtu.as_ref().filter(|wanted| wanted.value > left) {
         let mtu = wanted.value;
         let sum = u32::from(mtu) + u32::from(redundancy) + u32::from(tag) + u32::from(protection);
-        let twice = if redundancy > 0 { format!(" + {redundancy} (redundancy tag)") } else { String::new() };
+        let tagged = if redundancy > 0 { format!(" + {redundancy} (redundancy tag)") } else { String::new() };
         let parts =
-            format!("{mtu} (IP){twice} + {tag} (VLAN tag) + {protection} (SecTAG and ICV) = {sum} octets");
+            format!("{mtu} (IP){tagged} + {tag} (VLAN tag) + {protection} (SecTAG and ICV) = {sum} octets");
         report
             .add(
                 Code::MtuChain,

@@ -5,7 +5,7 @@
 
 use core::ops::RangeInclusive;
 
-use super::{macsec::include_sci, span_of};
+use super::{classes, macsec::include_sci, span_of};
 use crate::{
     model::{Cipher, Policy, Profile},
     problem::{Code, Report, Span},
@@ -122,6 +122,17 @@ pub(super) fn attachment(attachment: &raw::Attachment, profile: Profile, report:
         let help = format!("use {}", choices.join(", "));
         refuse(profile, mtu.span, &format!("an MTU of {}", mtu.value), &help, report);
     }
+}
+
+/// A redundancy tag is an EtherType that routers do not know: they drop the frame.
+pub(super) fn redundancy(connection: &raw::Connection, profile: Profile, report: &mut Report) {
+    if profile == Profile::Quadspan || !classes::tags(connection) {
+        return;
+    }
+    let class = classes::place(connection);
+    let span = class.unwrap_or_else(|| span_of(connection.protection.as_ref(), connection.here));
+    let help = "use protection = \"ecmp\" or \"active-standby\" without classes: only another Quadspan removes copies";
+    refuse(profile, span, "redundancy tags (IEEE 802.1CB)", help, report);
 }
 
 /// Google speaks LACP on every link, even a single one; where nobody answers, its end stays detached.

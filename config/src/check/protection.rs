@@ -1,13 +1,16 @@
 //! How the attachments of a connection share, or guard, the traffic.
 
+use super::{classes, profile};
 use crate::{
-    model::{Duplicate, Mode, Protection, Standby},
+    model::{Duplicate, Mode, Profile, Protection, Standby},
     problem::{Code, Report, Span},
     raw::{self, At},
 };
 
 /// Refuses what the protection has no use for.
-pub(super) fn check(connection: &raw::Connection, report: &mut Report) {
+pub(super) fn check(connection: &raw::Connection, peer: Profile, report: &mut Report) {
+    classes::check(connection, report);
+    profile::redundancy(connection, peer, report);
     let Some(protection) = connection.protection.as_ref() else {
         return unused(connection, Protection::Ecmp, report);
     };
@@ -33,9 +36,20 @@ fn unused(connection: &raw::Connection, protection: Protection, report: &mut Rep
     if protection != Protection::ActiveStandby {
         refuse(place(&connection.standby), "standby", "active-standby");
     }
-    if protection != Protection::Duplicate {
-        refuse(place(&connection.duplicate), "duplicate", "duplicate");
+    if protection != Protection::Duplicate && !classes::tags(connection) && !has_unread_classes(connection) {
+        let Some(span) = place(&connection.duplicate) else { return };
+        report
+            .add(
+                Code::Malformed,
+                span,
+                "[connection.duplicate] without protection = \"duplicate\", and without classes",
+            )
+            .help("set protection = \"duplicate\", or name classes in [[connection.duplicate.class]], or remove the section");
     }
+}
+
+fn has_unread_classes(connection: &raw::Connection) -> bool {
+    connection.duplicate.as_ref().is_some_and(|at| at.value.is_wrong("class"))
 }
 
 fn place<T>(field: &Option<At<T>>) -> Option<Span> {
@@ -52,13 +66,14 @@ pub(super) fn standby(connection: &raw::Connection) -> Option<Standby> {
     })
 }
 
-/// The effective settings of `duplicate`.
+/// The effective settings of `duplicate`, for all packets or for classes.
 pub(super) fn duplicate(connection: &raw::Connection) -> Option<Duplicate> {
     let raw = connection.duplicate.as_ref().map(|at| at.value.clone()).unwrap_or_default();
-    (connection.protection() == Protection::Duplicate).then(|| Duplicate {
+    classes::tags(connection).then(|| Duplicate {
         history: raw.history(),
         reset: raw.reset().0,
         latent_error_difference: raw.latent_error_difference(),
         latent_error_period: raw.latent_error_period().0,
+        classes: classes::model(connection),
     })
 }

@@ -41,6 +41,7 @@ pub(super) fn model(raw: &raw::Underlay) -> Option<Underlay> {
         port: raw.port(),
         source_ports: raw.source_ports(),
         accept_from: raw.accept_from(),
+        dscp: raw.dscp(),
         mac: raw.mac.as_ref().map(|at| at.value),
     })
 }

@@ -2,12 +2,12 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use net::{IpNet, MacAddr, VlanId};
+use net::{Dscp, IpNet, MacAddr, VlanId};
 use serde::{Serialize, Serializer};
 
 use super::{
     Bfd, Bgp, Channel, Interconnect, Link, Mode, Neighbor, Port, Protection, Quality, Ref, RoutePolicy,
-    optional_text, optional_vlan,
+    marking::code_points, optional_text, optional_vlan,
 };
 use crate::raw::time::serialize_period;
 
@@ -25,7 +25,7 @@ pub struct Connection {
     /// With `active-standby`: how patient it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standby: Option<Standby>,
-    /// With `duplicate`: how copies are told from new frames.
+    /// With `duplicate`, for all packets or for classes: how copies are told from new frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<Duplicate>,
     /// Bandwidth of each direction in Mbit/s, 1 to 400,000; `None`: no limit.
@@ -69,7 +69,7 @@ pub struct Standby {
 }
 
 /// How the copies of `duplicate` are told from new frames: managed objects of IEEE 802.1CB §10.4.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Duplicate {
     /// frerSeqRcvyHistoryLength: 2..=32,768 frames.
     pub history: u16,
@@ -81,18 +81,34 @@ pub struct Duplicate {
     /// frerSeqRcvyLatentErrorPeriod.
     #[serde(serialize_with = "serialize_period")]
     pub latent_error_period: Duration,
+    /// The packets that are duplicated; none: all are, by [`Protection::Duplicate`].
+    #[serde(rename = "class", skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<DuplicateClass>,
 }
 
-/// Octets of a redundancy tag (IEEE 802.1CB §7.8), which every frame of a `duplicate` connection has inside the ciphertext.
+/// Packets that are duplicated on a connection with another protection. Something is asked of them, and some fit.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DuplicateClass {
+    /// Unique among the connection's classes.
+    pub name: String,
+    /// They have one of these; none: it does not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "code_points")]
+    pub dscp: Vec<Dscp>,
+    /// They come from one of these, none of which is part of another; none: it does not matter.
+    #[serde(rename = "source", skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<IpNet>,
+    /// They go to one of these, likewise.
+    #[serde(rename = "destination", skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<IpNet>,
+}
+
+/// Octets of a redundancy tag (IEEE 802.1CB §7.8), which frames that are duplicated have inside the ciphertext.
 pub(crate) const REDUNDANCY_TAG: u16 = 6;
 
 impl Connection {
-    /// Octets that the connection's protection takes from each frame.
+    /// Octets that the connection's protection takes from each frame, or keeps free for those of its classes.
     pub const fn overhead(&self) -> u16 {
-        match self.protection {
-            Protection::Duplicate => REDUNDANCY_TAG,
-            Protection::Ecmp | Protection::ActiveStandby => 0,
-        }
+        if self.duplicate.is_some() { REDUNDANCY_TAG } else { 0 }
     }
 }
 

@@ -10,6 +10,7 @@ mod bgp;
 mod connection;
 mod lag;
 mod macsec;
+mod marking;
 mod mka;
 mod quality;
 mod reference;
@@ -25,11 +26,13 @@ pub use bgp::{
 };
 pub(crate) use connection::REDUNDANCY_TAG;
 pub use connection::{
-    Attachment, Connection, Duplicate, HostDevice, Interface, Lan, MssClamp, Route, Standby, Via,
+    Attachment, Connection, Duplicate, DuplicateClass, HostDevice, Interface, Lan, MssClamp, Route, Standby,
+    Via,
 };
 pub use lag::{Lag, LagLink, Link};
 pub(crate) use macsec::overhead;
 pub use macsec::{Macsec, ParseSciError, RxSc, Sa, Sci, TxSci, Xpn};
+pub use marking::Marking;
 pub use mka::{Ckn, Mka, MkaKey};
 pub use quality::Quality;
 pub use reference::Ref;
@@ -136,6 +139,8 @@ pub struct Underlay {
     pub source_ports: u8,
     /// From where datagrams are accepted.
     pub accept_from: AcceptFrom,
+    /// The DSCP of outer headers.
+    pub dscp: Marking,
     /// The MAC address of our end; `None`: made of `local`, `port` and `vni` (see `dataplane::underlay`).
     #[serde(serialize_with = "optional_text")]
     pub mac: Option<MacAddr>,

@@ -181,6 +181,8 @@ codes! {
     NoAddress = "QS0406", Error;
     /// Quality is to be measured and there is nobody to measure it with.
     QualityPeer = "QS0407", Error;
+    /// A class that no packet can be of, that says nothing of its packets, or that says something twice.
+    Class = "QS0408", Error;
 
     /// Two interfaces of one connection have overlapping subnets.
     AddressOverlap = "QS0501", Error;

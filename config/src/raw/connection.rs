@@ -9,6 +9,7 @@ use toml::{Spanned, de::DeValue};
 use super::{
     bgp::{Bfd, Bgp, Neighbor, Policy},
     kinds::{Address, Device, Int, InterfaceAddress, List, Mac, Name, Prefix, Vlan},
+    marking::CodePoint,
     quality::Quality,
     section::{section, words},
     time::{Lasting, Period},
@@ -32,7 +33,7 @@ section! {
         protection: Protection => default(Protection::Ecmp);
         /// How patient `active-standby` is.
         standby: Standby => optional;
-        /// How the copies of `duplicate` are told from new frames.
+        /// How the copies of `duplicate` are told from new frames, and which packets it is for when not for all.
         duplicate: Duplicate => optional;
         /// Bandwidth in Mbit/s, each way; what is more is dropped. Default: no limit.
         rate: Int<u32, 1, 400_000> => optional;
@@ -97,7 +98,7 @@ section! {
 }
 
 section! {
-    /// For protection = "duplicate" (IEEE 802.1CB).
+    /// For protection = "duplicate", or for classes with another one (IEEE 802.1CB).
     pub(crate) Duplicate = "[connection.duplicate]" {
         /// Frames that one path may be behind the other (frerSeqRcvyHistoryLength).
         history: Int<u16, 2, 32_768> => default(8192);
@@ -107,6 +108,23 @@ section! {
         latent_error_difference: Int<u32, 0, 4_294_967_295> => default(100);
         /// How often copies are counted (frerSeqRcvyLatentErrorPeriod).
         latent_error_period: Lasting<100, 3_600_000> => default(Period::millis(2000));
+        /// With protection = "ecmp" or "active-standby": the packets that are duplicated all the same.
+        class: List<DuplicateClass> => optional;
+    }
+}
+
+section! {
+    /// Packets that are duplicated on a connection that is not. All keys that are given must fit, by one element each; the first class
+    /// that a packet fits is its class.
+    pub(crate) DuplicateClass = "[[connection.duplicate.class]]" {
+        /// Its name on screens and in metrics.
+        name: Name => required;
+        /// Packets with one of these DSCPs: numbers from 0 to 63, or names such as `EF`, `AF41` or `CS6`.
+        dscp: List<CodePoint> => optional;
+        /// Packets from one of these prefixes.
+        source: List<Prefix> => optional;
+        /// Packets to one of these prefixes.
+        destination: List<Prefix> => optional;
     }
 }
 

@@ -10,6 +10,7 @@ mod connection;
 mod kinds;
 mod lag;
 mod macsec;
+mod marking;
 mod mka;
 mod port;
 mod quality;
@@ -21,7 +22,7 @@ use schemars::generate::SchemaSettings;
 
 pub(crate) use bgp::{Announced, Bfd, Bgp, MaxIn, MaxOut, Neighbor, Policy as RoutePolicy, Rule};
 pub use bgp::{BfdMode, Family, GracefulRestart, LimitAction, Role, RouteOrigin, RouteSource, Verdict};
-pub(crate) use connection::{Attachment, Connection, Lan, Route, Via};
+pub(crate) use connection::{Attachment, Connection, DuplicateClass, Lan, Route, Via};
 pub use connection::{Mode, Protection};
 pub(crate) use kinds::items;
 pub(crate) use lag::Lag;

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::{
     kinds::{AbsolutePath, Address, Device, Endpoint, Filter, Int, List, Mac, Name, Vlan},
     macsec::Macsec,
+    marking::Mark,
     section::{section, words},
 };
+use crate::model::Marking;
 
 section! {
     /// This gateway.
@@ -119,6 +121,9 @@ section! {
         source_ports: Int<u8, 1, 64> => default(16);
         /// From where datagrams are accepted.
         accept_from: AcceptFrom => default(AcceptFrom::Remote);
+        /// DSCP of the outer header: `copy` (that of the packet inside), a number, or a name such as `EF`. What the gateway itself has to
+        /// say (MKA, BFD, BGP and the like) is CS6 in any case.
+        dscp: Mark => default(Marking::Copy);
         /// The MAC address of our end. Default: made of `local`, `port` and `vni`.
         mac: Mac => optional;
     }

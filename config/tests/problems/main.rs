@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod bgp;
+mod classes;
 mod lag;
 mod macsec;
 mod mka;
@@ -24,6 +25,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         shape::SHAPE,
         shape::NAMES,
         shape::TUNNELS,
+        classes::CLASSES,
         macsec::CHANNELS,
         macsec::KEYS,
         mka::KEYS,

@@ -1,7 +1,5 @@
 //! From a [`Setup`] to the parts of a [`Dataplane`](super::Dataplane).
 
-use std::sync::Arc;
-
 use macsec::SecY;
 use net::{EtherType, Instant, IpNet};
 
@@ -146,8 +144,8 @@ pub(super) fn connections(setup: &Setup) -> Vec<ConnectionState> {
             let group = group(attachments.len());
             Wire { lan: members(at, false).first().copied(), attachments, group }
         });
-        let protected = Protected::of(setup, ConnectionId::at(at), &connection.protection);
-        ConnectionState { live: Vec::new(), wire, protected, meters: Arc::default() }
+        let protected = Protected::of(setup, ConnectionId::at(at), connection);
+        ConnectionState { wire, protected, ..ConnectionState::default() }
     };
     setup.connections.iter().enumerate().map(state).collect()
 }

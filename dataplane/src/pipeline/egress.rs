@@ -107,7 +107,7 @@ impl Dataplane {
         if self.is_rehearsed(channel) {
             return self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
         }
-        frame.flow = self.flow_for(channel, &frame);
+        self.describe(channel, &mut frame);
         self.finish_offload(Blame::Channel(channel), frame);
         let full = match self.channels.get_mut(channel.index()) {
             Some(Some(state)) => {

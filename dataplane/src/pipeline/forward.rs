@@ -100,7 +100,7 @@ impl Dataplane {
             Some(NextHop::Unreachable) => Way::Refused(DropReason::Blackhole, Some(IcmpError::NoRoute)),
             Some(NextHop::Local(interface)) => Way::Local(interface),
             Some(NextHop::OnLink(interface)) => Way::Out(Exit::One(interface, destination)),
-            Some(NextHop::Group(group)) => match self.choose(connection, group, flow_hash(l3)) {
+            Some(NextHop::Group(group)) => match self.choose(connection, group, l3) {
                 Some(exit) => Way::Out(exit),
                 None => Way::Refused(DropReason::NoLiveAttachment, Some(IcmpError::NoRoute)),
             },
@@ -120,12 +120,15 @@ impl Dataplane {
         }
     }
 
-    fn choose(&self, connection: ConnectionId, group: u32, hash: u32) -> Option<Exit> {
+    fn choose(&self, connection: ConnectionId, group: u32, l3: &[u8]) -> Option<Exit> {
         let at = usize::try_from(group).ok()?;
-        let live = *self.connections.get(connection.index())?.live.get(at)?;
+        let state = self.connections.get(connection.index())?;
         let group = self.tables.connections.get(connection.index())?.groups().get(at)?;
-        let once = || group.choose(live, hash).map(|hop| Exit::One(hop.interface, hop.gateway));
-        self.pair(connection, &group.hops, live).or_else(once)
+        let once = || {
+            let hop = group.choose(*state.live.get(at)?, flow_hash(l3))?;
+            Some(Exit::One(hop.interface, hop.gateway))
+        };
+        self.pair(state, (at, &group.hops), l3).or_else(once)
     }
 
     /// Reverse-path sanity (RFC 3704 §2.2 with several uplinks): the source must not be our own, and the route back to it

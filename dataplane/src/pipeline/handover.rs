@@ -18,7 +18,7 @@ use net::{
     carry::{Carry, Opened, Parcel},
 };
 
-use super::{Dataplane, Event, protection::Mode};
+use super::{Dataplane, Event};
 use crate::{
     ChannelId, ConnectionId, Fault, Faults, InterfaceId, bfd::BfdEvent, key_agreement::KeyAgreement,
     stamp::Why,
@@ -56,15 +56,13 @@ impl Dataplane {
     /// Leaves the protection of a connection; false when this worker does not decide for it, or there is none.
     pub fn leave_connection(&self, id: ConnectionId, out: &mut Parcel) -> bool {
         let Some((_, protected)) = self.own_protected().find(|(own, _)| *own == id) else { return false };
-        match &protected.mode {
-            Mode::Standby(standby) => {
-                false.pack(out);
-                standby.pack(out);
-            }
-            Mode::Duplicate(redundancy) => {
-                (true, redundancy.generation.next()).pack(out);
-                redundancy.recovery.pack(out);
-            }
+        if let Some(standby) = protected.standby() {
+            false.pack(out);
+            standby.pack(out);
+        }
+        if let Some(redundancy) = &protected.redundancy {
+            (true, redundancy.generation.next()).pack(out);
+            redundancy.recovery.pack(out);
         }
         true
     }
@@ -169,21 +167,23 @@ impl Dataplane {
     /// called when the paths of all workers have resumed.
     pub fn resume_connection(&mut self, id: ConnectionId, left: &[u8]) {
         let mut from = Opened::new(left);
-        let Some(duplicate) = bool::unpack(&mut from) else { return };
+        let Some(mut duplicate) = bool::unpack(&mut from) else { return };
         let Some(protected) = self.protected(id.index()) else { return };
-        let before = protected.active();
-        match &mut protected.mode {
-            Mode::Standby(standby) if !duplicate => {
-                if standby.resume(&mut from) {
-                    self.publish(id.index(), before);
-                }
-            }
-            Mode::Duplicate(redundancy) if duplicate => {
-                let Some(next) = u16::unpack(&mut from) else { return };
-                redundancy.generation.resume(next);
-                redundancy.recovery.resume(&mut from);
-            }
-            Mode::Standby(_) | Mode::Duplicate(_) => {}
+        let (before, mut chosen) = (protected.active(), false);
+        if !duplicate {
+            let Some(standby) = protected.standby_mut() else { return };
+            chosen = standby.resume(&mut from);
+            // Of classes nothing follows where there were none.
+            duplicate = chosen && bool::unpack(&mut from) == Some(true);
+        }
+        if let (true, Some(redundancy)) = (duplicate, &mut protected.redundancy)
+            && let Some(next) = u16::unpack(&mut from)
+        {
+            redundancy.generation.resume(next);
+            redundancy.recovery.resume(&mut from);
+        }
+        if chosen {
+            self.publish(id.index(), before);
         }
     }
 

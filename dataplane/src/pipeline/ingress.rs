@@ -54,7 +54,7 @@ impl Dataplane {
                     }
                     None => self.pool.recycle(frame),
                 },
-                Crossing::Twice { first, second, frame } => self.send_twice(first, second, frame, now),
+                Crossing::Twice { pair, frame } => self.send_twice(pair, frame, now),
                 Crossing::Recover { interface, sequence, frame } => match self.facts(interface) {
                     Some(facts) => self.recover(&facts, blame_of(facts.place), (sequence, frame), now),
                     None => self.pool.recycle(frame),

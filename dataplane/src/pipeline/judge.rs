@@ -204,6 +204,13 @@ impl Dataplane {
                 let members = group.hops.iter().map(|hop| (hop.interface, hop.carries));
                 carriers(protected, board, &self.interfaces, members)
             }));
+            state.twice.clear();
+            if let Some(protected) = protected.filter(|one| one.has_classes()) {
+                state.twice.extend(groups.iter().map(|group| {
+                    let members = group.hops.iter().map(|hop| (hop.interface, hop.carries));
+                    protected.carriers_of_classes(board, &self.interfaces, members)
+                }));
+            }
             if let Some(wire) = &mut state.wire {
                 let members = wire.attachments.iter().map(|one| (*one, true));
                 wire.group.set_live(carriers(protected, board, &self.interfaces, members));

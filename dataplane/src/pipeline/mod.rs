@@ -63,7 +63,7 @@ pub use stages::{Clock, StageTime, StageTimes};
 
 use crate::{
     BATCH, ChannelId, ConnectionId, ConnectionKind, Crossing, DropReason, Fault, Faults, Frame, Hop,
-    InterfaceId, LagId, Place, Pool, PortId, Setup, Tables, WorkerId,
+    InterfaceId, LagId, Pair, Place, Pool, PortId, Setup, Tables, WorkerId,
     bfd::{BfdEvent, Sessions},
     channel::Channel,
     damping::Damper,
@@ -273,9 +273,11 @@ impl InterfaceCounters {
 struct ConnectionState {
     /// The live members of each group of the tables, one bit each.
     live: Vec<u64>,
+    /// The two of them that carry packets of classes, where there are any.
+    twice: Vec<u64>,
     /// Transparent connections: the LAN interface, the attachments, and the choice among them.
     wire: Option<Wire>,
-    /// Anything but `ecmp`.
+    /// Anything but plain `ecmp`.
     protected: Option<protection::Protected>,
     /// Its bandwidth, shared by all workers.
     meters: Arc<Meters>,
@@ -429,7 +431,7 @@ impl Dataplane {
             | Crossing::Emit { interface, .. }
             | Crossing::Host { interface, .. }
             | Crossing::Bfd { interface, .. }
-            | Crossing::Twice { first: Hop { interface, .. }, .. }
+            | Crossing::Twice { pair: Pair { first: Hop { interface, .. }, .. }, .. }
             | Crossing::Recover { interface, .. } => {
                 self.facts(*interface).map(|facts| blame_of(facts.place))
             }

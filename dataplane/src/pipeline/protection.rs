@@ -2,7 +2,7 @@
 //!
 //! One worker decides for a connection: the one that owns its first attachment's channel. It alone runs the
 //! `active-standby` machine, whose timers others may not see alike, and writes the choice to the board; it alone numbers
-//! and recovers the frames of `duplicate` (see `redundancy`). All others read the board. Between the death of the active
+//! and recovers what is duplicated, all of a connection or its classes (see `redundancy`). All others read the board. Between the death of the active
 //! attachment and the decision they take the best live one, so nobody waits for anybody.
 
 use arrayvec::ArrayVec;
@@ -10,11 +10,11 @@ use net::{Instant, earliest};
 
 use super::{Dataplane, Event, Interface};
 use crate::{
-    ConnectionId, InterfaceId, Place, Protection, Setup, WorkerId,
-    frer::{self, SequenceGeneration, SequenceRecovery},
+    ConnectionId, ConnectionSetup, InterfaceId, Place, Protection, Setup, WorkerId,
+    frer::{self, RecoveryParams, SequenceGeneration, SequenceRecovery},
     group::MAX_MEMBERS,
     liveness::Board,
-    protection::{Preference, Standby, best, two_best},
+    protection::{Classes, MAX_CLASSES, Preference, Standby, best, two_best},
 };
 
 /// A connection whose attachments do not simply share the flows.
@@ -24,59 +24,97 @@ pub(super) struct Protected {
     pub(super) owner: WorkerId,
     /// Its attachments, at most [`MAX_MEMBERS`], with how much each is preferred.
     attachments: Vec<(InterfaceId, Preference)>,
-    pub(super) mode: Mode,
+    mode: Mode,
+    /// For what is duplicated: everything, or the packets of classes.
+    pub(super) redundancy: Option<Box<Redundancy>>,
 }
 
+/// Who carries what is not of a class.
 #[derive(Debug)]
-pub(super) enum Mode {
+enum Mode {
+    Ecmp,
     Standby(Standby),
-    Duplicate(Box<Redundancy>),
+    /// There is nothing else.
+    Duplicate,
 }
 
-/// Both directions of a duplicated connection. Only the owner's is used.
+/// Both directions of what is duplicated. Only the owner's is used.
 #[derive(Debug)]
 pub(super) struct Redundancy {
     pub(super) generation: SequenceGeneration,
     pub(super) recovery: SequenceRecovery,
+    /// Which packets; `None`: all.
+    pub(super) classes: Option<Classes>,
+    /// Packets that were numbered, by class.
+    pub(super) sent: [u64; MAX_CLASSES],
     /// At least one attachment was live when last looked at.
     alive: bool,
 }
 
+impl Redundancy {
+    fn new(recovery: RecoveryParams, classes: Option<Classes>) -> Box<Self> {
+        Box::new(Self {
+            generation: SequenceGeneration::new(),
+            recovery: SequenceRecovery::new(recovery, Instant::ZERO),
+            classes,
+            sent: [0; MAX_CLASSES],
+            alive: false,
+        })
+    }
+}
+
 impl Protected {
-    /// `None` for `ecmp`.
-    pub(super) fn of(setup: &Setup, connection: ConnectionId, protection: &Protection) -> Option<Self> {
-        let own = setup.interfaces.iter().enumerate();
-        let own = own.filter(|(_, one)| one.connection == connection && one.is_attachment());
-        let (Protection::ActiveStandby { preferences, .. } | Protection::Duplicate { preferences, .. }) =
-            protection
-        else {
-            return None;
+    /// `None` for plain `ecmp`.
+    pub(super) fn of(setup: &Setup, id: ConnectionId, connection: &ConnectionSetup) -> Option<Self> {
+        let preferences = match (&connection.protection, &connection.twice) {
+            (Protection::Ecmp, None) => return None,
+            (Protection::Ecmp, Some(twice)) => &twice.preferences,
+            (
+                Protection::ActiveStandby { preferences, .. } | Protection::Duplicate { preferences, .. },
+                _,
+            ) => preferences,
         };
+        let own = setup.interfaces.iter().enumerate();
+        let own = own.filter(|(_, one)| one.connection == id && one.is_attachment());
         let preferences = preferences.iter().copied().chain(core::iter::repeat(0));
         let attachments: Vec<_> =
             own.map(|(at, _)| InterfaceId::at(at)).zip(preferences).take(MAX_MEMBERS).collect();
-        let mode = match protection {
-            Protection::Ecmp => return None,
+        let classes = connection.twice.as_ref();
+        let classes = classes.map(|one| Redundancy::new(one.recovery, Some(Classes::new(&one.classes))));
+        let (mode, redundancy) = match &connection.protection {
+            Protection::Ecmp => (Mode::Ecmp, classes),
             Protection::ActiveStandby { standby, .. } => {
-                Mode::Standby(Standby::new(*standby, attachments.iter().map(|(_, preference)| *preference)))
+                let preferences = attachments.iter().map(|(_, preference)| *preference);
+                (Mode::Standby(Standby::new(*standby, preferences)), classes)
             }
-            Protection::Duplicate { recovery, .. } => Mode::Duplicate(Box::new(Redundancy {
-                generation: SequenceGeneration::new(),
-                recovery: SequenceRecovery::new(*recovery, Instant::ZERO),
-                alive: false,
-            })),
+            Protection::Duplicate { recovery, .. } => {
+                (Mode::Duplicate, Some(Redundancy::new(*recovery, None)))
+            }
         };
-        Some(Self { owner: owner(setup, attachments.first().map(|(id, _)| *id)), attachments, mode })
+        let owner = owner(setup, attachments.first().map(|(id, _)| *id));
+        Some(Self { owner, attachments, mode, redundancy })
+    }
+
+    /// Some packets, and not all, leave twice.
+    pub(super) fn has_classes(&self) -> bool {
+        self.redundancy.as_ref().is_some_and(|one| one.classes.is_some())
+    }
+
+    /// How much each member of a group is preferred; `None` when the group has others than our attachments.
+    fn preferences(
+        &self,
+        members: impl Iterator<Item = InterfaceId>,
+    ) -> Option<ArrayVec<Preference, MAX_MEMBERS>> {
+        let preference = |member| self.attachments.iter().find(|(id, _)| *id == member).map(|(_, one)| *one);
+        members.take(MAX_MEMBERS).map(preference).collect()
     }
 
     /// Which of a group's `live` members carry its traffic. Groups of other things than our attachments keep theirs.
     fn narrow(&self, board: &Board, live: u64, members: impl Iterator<Item = InterfaceId> + Clone) -> u64 {
-        let preference = |member| self.attachments.iter().find(|(id, _)| *id == member).map(|(_, one)| *one);
-        let preferences: Option<ArrayVec<_, MAX_MEMBERS>> =
-            members.clone().take(MAX_MEMBERS).map(preference).collect();
-        let Some(preferences) = preferences else { return live };
+        let Some(preferences) = self.preferences(members.clone()) else { return live };
         match &self.mode {
-            Mode::Duplicate(_) => two_best(&preferences, live),
+            Mode::Ecmp => live,
+            Mode::Duplicate => two_best(&preferences, live),
             Mode::Standby(_) => {
                 let chosen = members.take(MAX_MEMBERS).enumerate();
                 let chosen = chosen.filter(|(_, member)| board.is_chosen(*member));
@@ -85,6 +123,18 @@ impl Protected {
                 best(&preferences, among).map_or(0, |at| 1_u64 << at)
             }
         }
+    }
+
+    /// The two best of a group's members that may carry traffic, for packets of classes. None where the group has others than our
+    /// attachments: what leaves there leaves once.
+    pub(super) fn carriers_of_classes(
+        &self,
+        board: &Board,
+        interfaces: &[Interface],
+        members: impl Iterator<Item = (InterfaceId, bool)> + Clone,
+    ) -> u64 {
+        let preferences = self.preferences(members.clone().map(|(member, _)| member));
+        preferences.map_or(0, |preferences| two_best(&preferences, usable(board, interfaces, members)))
     }
 
     /// Those that may carry traffic: the live ones, or the reserve.
@@ -97,17 +147,29 @@ impl Protected {
     }
 
     pub(super) fn active(&self) -> Option<InterfaceId> {
+        self.attachments.get(self.standby()?.active()?).map(|(id, _)| *id)
+    }
+
+    /// The machine that chooses the active one.
+    pub(super) const fn standby(&self) -> Option<&Standby> {
         match &self.mode {
-            Mode::Standby(standby) => self.attachments.get(standby.active()?).map(|(id, _)| *id),
-            Mode::Duplicate(_) => None,
+            Mode::Standby(standby) => Some(standby),
+            Mode::Ecmp | Mode::Duplicate => None,
+        }
+    }
+
+    /// To work on it.
+    pub(super) const fn standby_mut(&mut self) -> Option<&mut Standby> {
+        match &mut self.mode {
+            Mode::Standby(standby) => Some(standby),
+            Mode::Ecmp | Mode::Duplicate => None,
         }
     }
 
     fn due(&self) -> Option<Instant> {
-        match &self.mode {
-            Mode::Standby(standby) => standby.poll_timeout(),
-            Mode::Duplicate(redundancy) => redundancy.recovery.poll_timeout(),
-        }
+        let standby = self.standby().and_then(Standby::poll_timeout);
+        let redundancy = self.redundancy.as_ref().and_then(|one| one.recovery.poll_timeout());
+        earliest(standby, redundancy)
     }
 }
 
@@ -132,19 +194,17 @@ impl Dataplane {
                 continue;
             }
             let before = one.active();
-            match &mut one.mode {
-                Mode::Standby(standby) => {
-                    if standby.handle_timeout(now) {
-                        self.publish(at, before);
-                    }
-                }
-                Mode::Duplicate(redundancy) => {
-                    redundancy.recovery.handle_timeout(now);
-                    if let Some(event) = redundancy.recovery.poll_event() {
-                        let missing = event == frer::Event::LatentError;
-                        self.tell(Event::RedundancyLost(ConnectionId::at(at), missing));
-                    }
-                }
+            let moved = one.standby_mut().is_some_and(|standby| standby.handle_timeout(now));
+            let news = one.redundancy.as_mut().and_then(|redundancy| {
+                redundancy.recovery.handle_timeout(now);
+                redundancy.recovery.poll_event()
+            });
+            if moved {
+                self.publish(at, before);
+            }
+            if let Some(event) = news {
+                let missing = event == frer::Event::LatentError;
+                self.tell(Event::RedundancyLost(ConnectionId::at(at), missing));
             }
         }
         self.refresh_liveness(now);
@@ -156,19 +216,15 @@ impl Dataplane {
             let board = self.board.clone();
             let Some(one) = self.protected(at) else { continue };
             let (live, before) = (one.live(&board), one.active());
-            match &mut one.mode {
-                Mode::Standby(standby) => {
-                    if standby.set_live(live, now) {
-                        self.publish(at, before);
-                    }
+            if let Some(redundancy) = &mut one.redundancy {
+                let alive = live != 0;
+                // The far end may be another one when it comes back, and count from 0.
+                if core::mem::replace(&mut redundancy.alive, alive) && !alive {
+                    redundancy.recovery.reset();
                 }
-                Mode::Duplicate(redundancy) => {
-                    let alive = live != 0;
-                    // The far end may be another one when it comes back, and count from 0.
-                    if core::mem::replace(&mut redundancy.alive, alive) && !alive {
-                        redundancy.recovery.reset();
-                    }
-                }
+            }
+            if one.standby_mut().is_some_and(|standby| standby.set_live(live, now)) {
+                self.publish(at, before);
             }
         }
     }
@@ -212,6 +268,16 @@ pub(super) fn carriers(
     interfaces: &[Interface],
     members: impl Iterator<Item = (InterfaceId, bool)> + Clone,
 ) -> u64 {
+    let live = usable(board, interfaces, members.clone());
+    protected.map_or(live, |one| one.narrow(board, live, members.map(|(member, _)| member)))
+}
+
+/// The members of a group that are live, or else the reserve.
+fn usable(
+    board: &Board,
+    interfaces: &[Interface],
+    members: impl Iterator<Item = (InterfaceId, bool)> + Clone,
+) -> u64 {
     let lan = |one: &Interface| matches!(one.facts.place, Place::Lan { .. });
     let among = |may: &dyn Fn(InterfaceId) -> bool| {
         members.clone().take(MAX_MEMBERS).enumerate().fold(0, |bits, (at, (member, takes_part))| {
@@ -219,8 +285,7 @@ pub(super) fn carriers(
             bits | u64::from(live && takes_part) << at
         })
     };
-    let live = or_reserve(among(&|id| board.is_live(id)), || among(&|id| board.is_reserve(id)));
-    protected.map_or(live, |one| one.narrow(board, live, members.map(|(member, _)| member)))
+    or_reserve(among(&|id| board.is_live(id)), || among(&|id| board.is_reserve(id)))
 }
 
 fn owner(setup: &Setup, attachment: Option<InterfaceId>) -> WorkerId {

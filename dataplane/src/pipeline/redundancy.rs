@@ -1,18 +1,21 @@
-//! `duplicate`: each forwarded packet leaves by two attachments with one sequence number, and enters once.
+//! `duplicate`: a forwarded packet leaves by two attachments with one sequence number, and enters once. Either each packet of a
+//! connection does, or those of its classes.
 //!
 //! The numbers of a connection are one sequence in each direction, so one worker gives them and one takes them: the owner of the
 //! connection. Packets that another worker received cross to it first (`Crossing::Twice`, `Crossing::Recover`), and
 //! from there to the owners of the channels. A super-frame is cut before it is numbered: each segment is a frame of its own on
 //! two wires. What the gateway itself sends (ARP, ND, ICMP errors, what the host's stack sends) belongs to one attachment
-//! and carries no number; the far end takes it without one.
+//! and carries no number; the far end takes it without one. So it does with packets of no class: whether a frame has a tag decides, on
+//! each attachment and for each frame alone, and classes need not be the same at both ends. A far end that duplicates nothing itself drops
+//! what has a tag, and says so (`unexpected_redundancy_tag`).
 
 use core::net::IpAddr;
 
 use net::{EtherType, Ethernet, Instant};
 
-use super::{Blame, Dataplane, Facts, blame_of, protection::Mode};
+use super::{Blame, ConnectionState, Dataplane, Facts, blame_of, protection::Redundancy};
 use crate::{
-    ConnectionId, Crossing, DropReason, Frame, InterfaceId, Place,
+    ConnectionId, Crossing, DropReason, Frame, InterfaceId, Pair, Place,
     frer::{Verdict, rtag},
     tables::Hop,
 };
@@ -21,7 +24,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exit {
     One(InterfaceId, IpAddr),
-    Two(Hop, Option<Hop>),
+    Two(Pair),
 }
 
 impl Exit {
@@ -29,30 +32,38 @@ impl Exit {
     pub(super) const fn first(&self) -> (InterfaceId, IpAddr) {
         match self {
             Self::One(interface, gateway) => (*interface, *gateway),
-            Self::Two(first, _) => (first.interface, first.gateway),
+            Self::Two(Pair { first, .. }) => (first.interface, first.gateway),
         }
     }
 }
 
 impl Dataplane {
-    /// The two attachments for a packet of a duplicated connection that goes to this group; `None` when it leaves once.
-    pub(super) fn pair(&self, connection: ConnectionId, hops: &[Hop], live: u64) -> Option<Exit> {
-        let protected = self.connections.get(connection.index())?.protected.as_ref()?;
-        if !matches!(protected.mode, Mode::Duplicate(_)) {
-            return None;
-        }
+    /// The two attachments for a packet that is to be duplicated and goes to this group; `None` when it leaves once.
+    #[inline]
+    pub(super) fn pair(
+        &self,
+        state: &ConnectionState,
+        (at, hops): (usize, &[Hop]),
+        l3: &[u8],
+    ) -> Option<Exit> {
+        let redundancy = state.protected.as_ref()?.redundancy.as_ref()?;
+        let (carriers, class) = match &redundancy.classes {
+            None => (&state.live, 0),
+            Some(classes) => (&state.twice, classes.of(l3)?),
+        };
+        let live = *carriers.get(at)?;
         let at = |bits: u64| usize::try_from(bits.trailing_zeros()).ok().and_then(|at| hops.get(at)).copied();
         let first = at(live)?;
         if !matches!(self.facts(first.interface)?.place, Place::Attachment { .. }) {
             return None;
         }
-        Some(Exit::Two(first, at(live & live.wrapping_sub(1))))
+        Some(Exit::Two(Pair { first, second: at(live & live.wrapping_sub(1)), class }))
     }
 
     /// What both ways out carry: the facts of the first, with the smaller MTU.
     pub(super) fn narrower(&self, exit: &Exit) -> Option<Facts> {
         let mut out = self.facts(exit.first().0)?;
-        if let Exit::Two(_, Some(second)) = exit {
+        if let Exit::Two(Pair { second: Some(second), .. }) = exit {
             out.mtu = out.mtu.min(self.facts(second.interface).map_or(u16::MAX, |second| second.mtu));
         }
         Some(out)
@@ -65,10 +76,10 @@ impl Dataplane {
                 self.count_through(interface, false);
                 self.send_to(interface, gateway, frame, now);
             }
-            Exit::Two(first, second) => {
-                self.count_through(first.interface, false);
-                second.into_iter().for_each(|second| self.count_through(second.interface, false));
-                self.send_twice(first, second, frame, now);
+            Exit::Two(pair) => {
+                self.count_through(pair.first.interface, false);
+                pair.second.into_iter().for_each(|second| self.count_through(second.interface, false));
+                self.send_twice(pair, frame, now);
             }
         }
     }
@@ -82,17 +93,18 @@ impl Dataplane {
     }
 
     /// Numbers a packet, or each segment of one, and sends it by both.
-    pub(super) fn send_twice(&mut self, first: Hop, second: Option<Hop>, frame: Frame, now: Instant) {
+    pub(super) fn send_twice(&mut self, pair: Pair, frame: Frame, now: Instant) {
+        let Pair { first, second, class } = pair;
         let Some(facts) = self.facts(first.interface) else { return self.pool.recycle(frame) };
         let owner = self.redundancy_owner(facts.connection);
         if let Some(owner) = owner.filter(|&owner| owner != self.me) {
-            return self.crossings.push((owner, Crossing::Twice { first, second, frame }));
+            return self.crossings.push((owner, Crossing::Twice { pair, frame }));
         }
         self.finish_offload(blame_of(facts.place), frame);
         core::mem::swap(&mut self.segments, &mut self.numbered);
         let mut numbered = core::mem::take(&mut self.numbered);
         for mut frame in numbered.drain(..) {
-            let sequence = self.next_sequence(facts.connection);
+            let sequence = self.next_sequence(facts.connection, class);
             if !rtag::push(&mut frame, sequence) {
                 self.drop(blame_of(facts.place), DropReason::Oversized, frame);
                 continue;
@@ -130,8 +142,7 @@ impl Dataplane {
         (sequence, frame): (u16, Frame),
         now: Instant,
     ) {
-        let state = self.connections.get_mut(facts.connection.index()).and_then(|one| one.protected.as_mut());
-        let Some(Mode::Duplicate(redundancy)) = state.map(|one| &mut one.mode) else {
+        let Some(redundancy) = self.redundancy(facts.connection) else {
             return self.drop(blame, DropReason::UnexpectedRedundancyTag, frame);
         };
         match redundancy.recovery.recover(Some(sequence), now) {
@@ -149,12 +160,16 @@ impl Dataplane {
         }
     }
 
-    fn next_sequence(&mut self, connection: ConnectionId) -> u16 {
-        let state = self.connections.get_mut(connection.index()).and_then(|one| one.protected.as_mut());
-        match state.map(|one| &mut one.mode) {
-            Some(Mode::Duplicate(redundancy)) => redundancy.generation.take(),
-            Some(Mode::Standby(_)) | None => 0,
+    fn next_sequence(&mut self, connection: ConnectionId, class: usize) -> u16 {
+        let Some(redundancy) = self.redundancy(connection) else { return 0 };
+        if let Some(sent) = redundancy.sent.get_mut(class) {
+            *sent += 1;
         }
+        redundancy.generation.take()
+    }
+
+    fn redundancy(&mut self, connection: ConnectionId) -> Option<&mut Redundancy> {
+        self.connections.get_mut(connection.index())?.protected.as_mut()?.redundancy.as_deref_mut()
     }
 
     /// `None` when there is no buffer: the first copy goes alone.
@@ -169,12 +184,13 @@ impl Dataplane {
             self.pool.give(buf);
             return None;
         }
-        Some(Frame { buf, offload: frame.offload, flow: frame.flow, control: frame.control })
+        let &Frame { offload, flow, dscp, control, .. } = frame;
+        Some(Frame { buf, offload, flow, dscp, control })
     }
 
-    /// Who numbers and recovers for this connection; `None` when it is not duplicated.
+    /// Who numbers and recovers for this connection; `None` when nothing of it is duplicated.
     fn redundancy_owner(&self, connection: ConnectionId) -> Option<crate::WorkerId> {
         let protected = self.connections.get(connection.index())?.protected.as_ref()?;
-        matches!(protected.mode, Mode::Duplicate(_)).then_some(protected.owner)
+        protected.redundancy.is_some().then_some(protected.owner)
     }
 }

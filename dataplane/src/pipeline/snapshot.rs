@@ -3,7 +3,7 @@
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
-use super::{Dataplane, InterfaceCounters, QualityStatus, Rehearsal, protection::Mode};
+use super::{Dataplane, InterfaceCounters, QualityStatus, Rehearsal, protection::Redundancy};
 use crate::{
     ChannelId, ConnectionId, DropCounters, Faults, InterfaceId, LagId, PortId, WorkerId,
     bfd::{BfdStatus, RefusalCounters},
@@ -11,6 +11,7 @@ use crate::{
     frer::RecoveryCounters,
     lacp::MemberStatus,
     neighbor::NeighborEntry,
+    protection::MAX_CLASSES,
 };
 
 /// One worker's counters and states.
@@ -26,7 +27,7 @@ pub struct Snapshot {
     pub lags: Vec<LagSnapshot>,
     /// All interfaces, as far as this worker served them.
     pub interfaces: Vec<InterfaceSnapshot>,
-    /// Connections that this worker decides for, those with `ecmp` left out.
+    /// Connections that this worker decides for, those with plain `ecmp` left out.
     pub protections: Vec<ProtectionSnapshot>,
     /// All ports: what was dropped on frames from them.
     pub ports: Vec<PortSnapshot>,
@@ -96,15 +97,17 @@ pub struct ProtectionSnapshot {
     pub connection: ConnectionId,
     /// `active-standby`: the attachment that carries everything.
     pub active: Option<InterfaceId>,
-    /// `duplicate`: what became of the frames.
+    /// `duplicate`, or classes: what became of the frames.
     pub redundancy: Option<RedundancySnapshot>,
 }
 
-/// A duplicated connection.
+/// What of a connection is duplicated.
 #[derive(Clone, Copy, Debug)]
 pub struct RedundancySnapshot {
     /// Frames numbered and sent.
     pub generated: u64,
+    /// Of these the ones of each class, in the order of the setup; `None` when all of the connection is duplicated.
+    pub by_class: Option<[u64; MAX_CLASSES]>,
     /// Frames received, by the counters of IEEE 802.1CB §10.8.
     pub recovery: RecoveryCounters,
     /// Second copies are missing.
@@ -176,7 +179,7 @@ impl Dataplane {
         let protections = self.own_protected().map(|(connection, one)| ProtectionSnapshot {
             connection,
             active: one.active(),
-            redundancy: redundancy(&one.mode),
+            redundancy: one.redundancy.as_deref().map(redundancy),
         });
         let port = |(at, port): (usize, &super::PortState)| PortSnapshot {
             port: PortId::at(at),
@@ -197,11 +200,11 @@ impl Dataplane {
     }
 }
 
-fn redundancy(mode: &Mode) -> Option<RedundancySnapshot> {
-    let Mode::Duplicate(one) = mode else { return None };
-    Some(RedundancySnapshot {
+fn redundancy(one: &Redundancy) -> RedundancySnapshot {
+    RedundancySnapshot {
         generated: one.generation.generated(),
+        by_class: one.classes.is_some().then_some(one.sent),
         recovery: *one.recovery.counters(),
         latent_error: one.recovery.latent_error(),
-    })
+    }
 }

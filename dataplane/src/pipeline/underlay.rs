@@ -1,17 +1,19 @@
-//! Tunnels below channels: which flow a frame is of, before nobody can see it, and what the path carries.
+//! Tunnels below channels: which flow a frame is of and how urgent, before nobody can see it, and what the path carries.
 
 use macsec::SecyPolicy;
 
 use super::{ChannelId, Dataplane, Frame, Place, PortId};
-use crate::{ChannelSetup, InterfaceSetup, Protection, flow::flow_hash_l2};
+use crate::{ChannelSetup, ConnectionSetup, InterfaceSetup, flow::flow_hash_l2, precedence::dscp_of};
 
 impl Dataplane {
-    /// Some bits of the hash of the flow in `frame`, when the channel's port asks for it; 0 otherwise.
-    pub(super) fn flow_for(&self, channel: ChannelId, frame: &Frame) -> u16 {
+    /// Writes beside a frame some bits of the hash of its flow, and its DSCP, when the channel's port asks for them.
+    pub(super) fn describe(&self, channel: ChannelId, frame: &mut Frame) {
         let port = self.channel(channel).map(|channel| channel.port.index());
-        let wants = port.and_then(|port| self.ports.get(port)).is_some_and(|port| port.caps.flows);
-        // The upper half: the lower bits chose the attachment, and all flows here have them in common.
-        if wants { u16::try_from(flow_hash_l2(&frame.buf) >> 16).unwrap_or(0) } else { 0 }
+        if port.and_then(|port| self.ports.get(port)).is_some_and(|port| port.caps.flows) {
+            // The upper half: the lower bits chose the attachment, and all flows here have them in common.
+            frame.flow = u16::try_from(flow_hash_l2(&frame.buf) >> 16).unwrap_or(0);
+            frame.dscp = dscp_of(&frame.buf);
+        }
     }
 
     /// The path below a port now carries `octets` behind the Ethernet header of a frame: attachments on its channels
@@ -32,9 +34,7 @@ impl Dataplane {
             room.for_each(|(on, room)| (here, least) = (here || on == port, least.min(room)));
             if here {
                 let connection = self.setup.connections.get(setup.connection.index());
-                let twice =
-                    connection.is_some_and(|one| matches!(one.protection, Protection::Duplicate { .. }));
-                let inside = if twice { R_TAG } else { 0 };
+                let inside = if connection.is_some_and(ConnectionSetup::tags) { R_TAG } else { 0 };
                 let mtu = setup.mtu.min(least.saturating_sub(inside));
                 let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;

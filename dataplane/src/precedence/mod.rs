@@ -1,20 +1,22 @@
 //! Which frames must not wait behind others: what routers and key servers say to each other, a few frames a second on which
 //! everything else depends.
 //!
-//! Three questions, each asked of octets alone:
+//! Four questions, each asked of octets alone:
 //! - [`is_marked`]: does a program of this host say that it is network control (DSCP CS6 or CS7, RFC 4594 §3.1)?
+//! - [`dscp_of`]: what does the packet inside a frame ask of the network?
 //! - [`may_be_control`]: could a frame in clear be for the gateway's own protocols? Of what comes when there is more than can be carried,
 //!   only such frames are looked at; whether they are really for us is decided as ever.
 //! - [`Wanted::has`]: the same, of a frame that is still in a port's ring. Protected ones show nothing but their length.
 
 use net::{
-    EtherType, Ethernet, VlanTag,
+    Dscp, EtherType, Ethernet, VlanTag,
     icmp::v6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION},
     ipv4::protocol,
 };
 
 use crate::{
     bfd::{MULTIHOP_PORT, SINGLE_HOP_PORT},
+    frer::rtag,
     stamp,
 };
 
@@ -72,6 +74,19 @@ pub(crate) fn is_marked(octets: &[u8]) -> bool {
         _ => 0,
     };
     class >= INTERNETWORK || kind == EtherType::ARP || is_neighbor_message(kind, l3)
+}
+
+/// The DSCP of the IP packet in a frame in clear, behind VLAN tags and a redundancy tag; best effort of what is no IP.
+pub(crate) fn dscp_of(octets: &[u8]) -> Dscp {
+    let mut octets = untagged(octets);
+    if ethertype(octets) == Some(rtag::ETHERTYPE) {
+        octets = octets.get(rtag::LEN..).unwrap_or_default();
+    }
+    let packet = match ethertype(octets) {
+        Some(EtherType::IPV4 | EtherType::IPV6) => octets.get(Ethernet::LEN..),
+        Some(_) | None => None,
+    };
+    packet.and_then(Dscp::of).unwrap_or_default()
 }
 
 /// A frame in clear, tags or not, by its EtherType and ports: neighbours' messages, link aggregation, BFD, BGP, probes.

@@ -89,3 +89,22 @@ fn under_pressure_protected_frames_are_had_by_their_length_and_mka_always() {
         assert!(!Wanted::default().has(pressure, &secret, 60) && !Wanted::default().has(pressure, &mka, 60));
     }
 }
+
+#[test]
+fn the_dscp_of_a_frame_is_that_of_its_packet_under_any_tags() {
+    for (six, number) in [false, true].into_iter().flat_map(|six| (0..64).map(move |number| (six, number))) {
+        let dscp = Dscp::new(number).unwrap();
+        let octets = packet(six, 17, dscp.octet() | 0b11, [1, 2]);
+        let mut numbered = Frame::new(PacketBuf::copy_of(&octets, 64, 0));
+        assert!(rtag::push(&mut numbered, 7));
+        for octets in [&octets[..], &tagged(&octets), &numbered.buf, &tagged(&numbered.buf)] {
+            assert_eq!(dscp_of(octets), dscp, "{octets:?}");
+            for len in 0..octets.len() {
+                let _cut_short = dscp_of(&octets[..len]);
+            }
+        }
+    }
+    for other in [frame(0x0806, &[0xff; 28]), frame(0x0800, &[]), frame(0xf1c1, &[0; 4]), vec![]] {
+        assert_eq!(dscp_of(&other), Dscp::BEST_EFFORT);
+    }
+}

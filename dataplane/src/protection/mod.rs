@@ -6,20 +6,26 @@
 //! | `active-standby` | one, the [`Standby`] machine's choice |
 //! | `duplicate` | the two best live ones, each frame on both ([`two_best`]); [`crate::frer`] removes the copies |
 //!
+//! With `ecmp` and `active-standby` some packets may be duplicated all the same: those of [`Classes`], by DSCP and prefix.
+//!
 //! All of it is pure: which members are live comes in as bits, time comes in as `now`. A member is the place of an attachment in
 //! its connection.
 //!
 //! # Order of frames
 //! `ecmp`: frames of one flow keep their order unless the member that carries it dies or comes back. `active-standby`: unless
 //! the active one changes. `duplicate`: a frame may overtake others when the path that was ahead loses some and the
-//! other path's copies come later; never by more than the difference of the two delays.
+//! other path's copies come later; never by more than the difference of the two delays. Classes: as `duplicate` among packets of
+//! the connection's classes, which share one sequence of numbers; as the connection's mode among all others. Between a packet of a class
+//! and one of none nothing is promised, not even of one flow: they take different ways.
 
+mod classes;
 mod standby;
 #[cfg(test)]
 mod tests;
 
 use core::num::NonZeroU8;
 
+pub use classes::{ClassParams, Classes, MAX_CLASSES};
 pub use standby::{Standby, StandbyParams};
 
 use crate::group::{MAX_MEMBERS, Weight};

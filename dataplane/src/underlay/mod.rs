@@ -13,17 +13,19 @@
 //! 1. Whatever arrives, opening it never panics: a datagram becomes a frame or a [`DropReason`].
 //! 2. All frames of one inner flow leave from one source port, so that routers with several ways keep them in order
 //!    (RFC 7348 §5); the ports are of the dynamic range (RFC 6335 §6).
-//! 3. The outer packet is never fragmented (RFC 7348 §4.3): DF is set, and what does not fit is dropped and told.
+//! 3. The network between sees whose frames are urgent: the outer DSCP is that of the packet inside, or a fixed one, and what the
+//!    gateway itself has to say is CS6 ([`Marking`]).
+//! 4. The outer packet is never fragmented (RFC 7348 §4.3): DF is set, and what does not fit is dropped and told.
 //!
 //! The outer addresses are no secret and no proof: anybody can forge them. What a frame may do is decided by the SecY
 //! that it then meets.
 
 use core::net::IpAddr;
 
-use net::{Ethernet, MacAddr, ipv4::Ipv4, ipv6::Ipv6, udp::Udp};
+use net::{Dscp, Ethernet, MacAddr, ipv4::Ipv4, ipv6::Ipv6, udp::Udp};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::DropReason;
+use crate::{DropReason, Frame};
 
 /// The UDP port of VXLAN (RFC 7348 §5).
 pub const PORT: u16 = 4789;
@@ -127,6 +129,32 @@ impl Tunnel {
         port.to_be_bytes().into_iter().chain(vni.to_be_bytes()).for_each(&mut mix);
         let [.., a, b, c, d, e] = (hash ^ hash >> 40).to_be_bytes();
         MacAddr([0x02, a, b, c, d, e])
+    }
+}
+
+/// The DSCP of outer headers (RFC 2983 §4.1: what a tunnel's near end sets). The far end does not look at it: the packet inside has its own.
+///
+/// ECN is always Not-ECT, the *compatibility mode* of RFC 6040 §4.1: a router in between that is congested then drops. With the normal mode
+/// it would mark the outer header instead, and a mark must not be lost (§4.2). But it is the SecY behind the tunnel that finds the packet
+/// in which it would have to be written, and the far end may well be a kernel's `vxlan` with a `macsec` device on it, of which the one
+/// knows no packet and the other no outer header. §4.3 asks for the compatibility mode where it is not known that the far end can.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Marking {
+    /// That of the packet inside; best effort for what is no IP.
+    #[default]
+    Copy,
+    /// This one.
+    Fixed(Dscp),
+}
+
+impl Marking {
+    /// Of a frame. What routers and key servers say to each other is network control (RFC 4594 §3.1), however others are marked.
+    pub const fn of(self, frame: &Frame) -> Dscp {
+        match self {
+            _ if frame.control => Dscp::CS6,
+            Self::Copy => frame.dscp,
+            Self::Fixed(dscp) => dscp,
+        }
     }
 }
 

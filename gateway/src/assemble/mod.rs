@@ -22,8 +22,7 @@ use config::{
 };
 use dataplane::{
     BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
-    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Protection, Setup, Tables,
-    WorkerId,
+    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
     underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
@@ -105,7 +104,10 @@ pub fn plan(config: &Config, devices: &BTreeMap<String, Device>) -> Result<Plan>
         .zip(&channels)
         .map(|(one, setup)| macsec::keys(one, setup))
         .collect::<Result<_>>()?;
-    let connection = |one| ConnectionSetup { kind: kind(one), protection: protection::of(one) };
+    let connection = |one| ConnectionSetup {
+        twice: protection::twice(one),
+        ..ConnectionSetup::new(kind(one), protection::of(one))
+    };
     let connections = config.connections.iter().map(connection).collect();
     let workers = u16::from(config.runtime.workers);
     let setup = Setup { workers, ports, channels, lags, interfaces, connections };
@@ -309,8 +311,8 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     let workers = usize::from(setup.workers.max(1));
     // A tunnel keeps two trains' worth of buffers ready for what comes next.
     let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
-    // Each frame of a duplicated connection wants two buffers.
-    let twice = setup.connections.iter().any(|one| matches!(one.protection, Protection::Duplicate { .. }));
+    // Each frame that is duplicated wants two buffers.
+    let twice = setup.connections.iter().any(ConnectionSetup::tags);
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
         small_count: standard.small_count * workers * if twice { 2 } else { 1 } + 2 * BATCH * tunnels,

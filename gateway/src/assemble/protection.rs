@@ -2,23 +2,42 @@
 
 use config::{
     Config,
-    model::{Connection, Protection as Word},
+    model::{Connection, DuplicateClass, Protection as Word},
 };
 use dataplane::{
-    Protection,
+    Protection, TwiceSetup,
     frer::{HistoryLength, LatentErrorParams, RecoveryParams},
     group::Weight,
-    protection::{StandbyParams, weights},
+    protection::{ClassParams, Preference, StandbyParams, weights},
 };
 
 /// A connection's protection.
 pub(super) fn of(connection: &Connection) -> Protection {
-    let preferences = connection.attachments.iter().map(|one| one.preference).collect();
+    let preferences = preferences(connection);
     match connection.protection {
         Word::Ecmp => Protection::Ecmp,
         Word::ActiveStandby => Protection::ActiveStandby { standby: standby(connection), preferences },
         Word::Duplicate => Protection::Duplicate { recovery: recovery(connection), preferences },
     }
+}
+
+/// The classes of a connection that are duplicated.
+pub(super) fn twice(connection: &Connection) -> Option<TwiceSetup> {
+    let words = &connection.duplicate.as_ref()?.classes;
+    let class = |one: &DuplicateClass| ClassParams {
+        dscp: one.dscp.clone(),
+        sources: one.sources.clone(),
+        destinations: one.destinations.clone(),
+    };
+    (!words.is_empty()).then(|| TwiceSetup {
+        classes: words.iter().map(class).collect(),
+        recovery: recovery(connection),
+        preferences: preferences(connection),
+    })
+}
+
+fn preferences(connection: &Connection) -> Vec<Preference> {
+    connection.attachments.iter().map(|one| one.preference).collect()
 }
 
 fn standby(connection: &Connection) -> StandbyParams {
@@ -30,7 +49,7 @@ fn standby(connection: &Connection) -> StandbyParams {
 
 fn recovery(connection: &Connection) -> RecoveryParams {
     let standard = RecoveryParams::default();
-    let Some(words) = connection.duplicate else { return standard };
+    let Some(words) = &connection.duplicate else { return standard };
     let latent = LatentErrorParams {
         difference: words.latent_error_difference.into(),
         period: words.latent_error_period,

@@ -184,11 +184,13 @@ metrics! {
     CONNECTION_LIVE = Gauge One "connection_attachments_live" ["connection"];
     /// Of an active-standby connection: 1 for the channel that carries everything.
     CONNECTION_ACTIVE = Gauge One "connection_active" ["connection", "channel"];
-    /// Of a duplicate connection: frames numbered and sent, each twice where two attachments are live.
+    /// Of a connection that is duplicated, or whose classes are: frames numbered and sent, each twice where two attachments are live.
     REDUNDANCY_SENT = Counter One "redundancy_sent_frames" ["connection"];
-    /// Of a duplicate connection: what became of received frames, by the names of 802.1CB §10.8.
+    /// Of a connection with classes that are duplicated: frames of the class, numbered and sent.
+    REDUNDANCY_CLASS = Counter One "redundancy_class_frames" ["connection", "class"];
+    /// Of such a connection: what became of received frames, by the names of 802.1CB §10.8.
     REDUNDANCY = Counter One "redundancy_frames" ["connection", "counter"];
-    /// Of a duplicate connection: 1 when second copies are missing, so that one path is broken though nothing is lost.
+    /// Of such a connection: 1 when second copies are missing, so that one path is broken though nothing is lost.
     REDUNDANCY_LOST = Gauge One "redundancy_lost" ["connection"];
 
     /// 1 when nothing speaks against using the attachment.

@@ -1,10 +1,10 @@
 //! Tunnels: UDP sockets on a device that stays the kernel's.
 
 use anyhow::{Context, Result};
-use config::model::{AcceptFrom, Port as PortConfig, Underlay};
+use config::model::{self as words, AcceptFrom, Port as PortConfig, Underlay};
 use dataplane::{
     port::{Heirloom, Port, udp},
-    underlay::{Tunnel, Vni},
+    underlay::{Marking, Tunnel, Vni},
 };
 
 /// Opens the tunnel of a port, or goes on with what a predecessor `left`; says whether it does. Neither its address nor a route to the peer need be there yet.
@@ -25,6 +25,10 @@ pub(super) fn open(
             vni: Vni::new(underlay.vni).context("a VNI has 24 bits")?,
             any_source: underlay.accept_from == AcceptFrom::Any,
             source_ports: underlay.source_ports,
+        },
+        marking: match underlay.dscp {
+            words::Marking::Copy => Marking::Copy,
+            words::Marking::Fixed(dscp) => Marking::Fixed(dscp),
         },
     };
     if let Some(left) = left {

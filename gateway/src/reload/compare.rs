@@ -155,6 +155,7 @@ fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
         ("its LANs", old.lans != new.lans),
         ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
         ("[connection.quality]", old.quality != new.quality),
+        ("[connection.duplicate] and its classes", old.duplicate != new.duplicate),
         ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
     ];
     let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
@@ -364,7 +365,7 @@ mod tests {
     #[test]
     fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
         type How = fn(&mut Config);
-        let cases: [(&str, How); 9] = [
+        let cases: [(&str, How); 10] = [
             ("[runtime]", |config| config.runtime.workers = 3),
             ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
@@ -374,6 +375,22 @@ mod tests {
                 config.connections[0].attachments[0].preference = 7
             }),
             ("connection blue: its LANs", |config| config.connections[0].lans[0].mtu = Some(1400)),
+            ("connection blue: [connection.duplicate] and its classes", |config| {
+                let classes = vec![config::model::DuplicateClass {
+                    name: "voice".to_owned(),
+                    dscp: vec![net::Dscp::CS6],
+                    sources: vec![],
+                    destinations: vec![],
+                }];
+                let (history, reset) = (64, std::time::Duration::from_secs(1));
+                config.connections[0].duplicate = Some(config::model::Duplicate {
+                    history,
+                    reset,
+                    latent_error_difference: 100,
+                    latent_error_period: reset,
+                    classes,
+                });
+            }),
             ("connection wire: gone", |config| drop(config.connections.pop())),
             ("connection blue: changed in more than routes, neighbours and BFD", |config| {
                 config.connections[0].mss_clamp = config::model::MssClamp::Limit(1300);

@@ -7,7 +7,7 @@ use super::{
     units::{ago, octets},
 };
 use crate::api::model::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
+    Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, Route, RouteAction, RouteOrigin,
 };
 
 /// Connections with their attachments and LANs.
@@ -46,10 +46,12 @@ fn guard(connection: &Connection) -> String {
     let copies = connection.redundancy.as_ref().map(|seen| {
         let count =
             |name: &str| seen.counters.get(&format!("frerCpsSeqRcvy{name}Packets")).copied().unwrap_or(0);
+        let class = |one: &ClassCount| format!("    {} of class {}\n", one.sent, one.name);
+        let classes: String = seen.classes.iter().map(class).collect();
         let warning =
             if seen.latent_error { "! second copies are missing: one path is broken\n" } else { "" };
         format!(
-            "  sent {} frames twice; received {}\n  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
+            "  sent {} frames twice; received {}\n{classes}  {} second copies removed, {} lost, {} late, {} rogue\n{warning}",
             seen.sent,
             count("Passed"),
             count("Discarded"),

@@ -16,8 +16,8 @@ use crate::{
     api::{
         self, event,
         model::{
-            BgpDown, BgpFamily, BgpNeighbor, Hop, Redundancy, Route, RouteAction, RouteExport, RouteOrigin,
-            RoutePath, RouteStory, RouteWorker, RunningConfig,
+            BgpDown, BgpFamily, BgpNeighbor, ClassCount, Hop, Redundancy, Route, RouteAction, RouteExport,
+            RouteOrigin, RoutePath, RouteStory, RouteWorker, RunningConfig,
         },
         testbed::{KEY, bfd_facts, break_channel, facts, mka_facts, records},
     },
@@ -91,11 +91,17 @@ fn connections_screen_with_protection() {
     let counters = counters.map(|(name, count)| (format!("frerCpsSeqRcvy{name}Packets"), count));
     let mut standby = all[0].clone();
     all[0].protection = "duplicate".to_owned();
-    all[0].redundancy = Some(Redundancy { sent: 200_000, counters: counters.into(), latent_error: true });
+    let mut seen =
+        Redundancy { sent: 200_000, classes: vec![], counters: counters.into(), latent_error: true };
+    all[0].redundancy = Some(seen.clone());
+    let mut classes = standby.clone();
+    let class = |name: &str, sent| ClassCount { name: name.to_owned(), sent };
+    (seen.classes, seen.latent_error) = (vec![class("voice", 199_000), class("till", 1000)], false);
+    (classes.protection, classes.redundancy) = ("ecmp".to_owned(), Some(seen));
     standby.protection = "active-standby".to_owned();
     standby.active = Some(standby.attachments[0].channel.clone());
     all.truncate(1);
-    all.push(standby);
+    all.extend([standby, classes]);
     holds("protection", |look| connections(look, &all));
 }
 

@@ -26,7 +26,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use crate::socket_option;
 
 pub use intake::{UdpIntake, UdpReceived};
-pub use trains::{TrainsSent, UdpTrains};
+pub use trains::{Marked, TrainsSent, UdpTrains};
 
 /// A UDP socket on one interface. It closes when dropped.
 #[derive(Debug)]

@@ -74,7 +74,7 @@ fn trains_arrive_whole_datagram_by_datagram_and_in_order() {
             sent.push(vec![0xee; 700]);
             sent.extend(numbered(1400, 3));
             let mut trains = UdpTrains::new();
-            let done = trains.send(&there, sent.iter().map(Vec::as_slice), true);
+            let done = trains.send(&there, sent.iter().map(|one| (&one[..], 0)), true);
             assert!(done.stopped.is_none(), "{done:?}");
             assert_eq!(done.sent, sent.len());
             let (came, calls) = drain(&here, sent.len());
@@ -90,7 +90,7 @@ fn a_train_ends_at_64_datagrams_and_at_what_an_ip_packet_holds() {
         for (len, count) in [(100, 200), (9000, 20), (1, 70), (60_000, 3)] {
             let (here, there) = pair("127.0.0.1");
             let sent = numbered(len, count);
-            let done = UdpTrains::new().send(&there, sent.iter().map(Vec::as_slice), true);
+            let done = UdpTrains::new().send(&there, sent.iter().map(|one| (&one[..], 0)), true);
             assert!(done.stopped.is_none(), "{len}: {done:?}");
             assert_eq!(done.sent, count);
             assert_eq!(drain(&here, count).0, sent);
@@ -104,12 +104,12 @@ fn more_than_the_arrays_hold_is_left_for_the_next_call() {
         let (_here, there) = pair("127.0.0.1");
         let mut trains = UdpTrains::new();
         let one = [0; 10];
-        let many = trains.send(&there, std::iter::repeat_n(&one[..], PIECES_AND_MORE), true);
+        let many = trains.send(&there, std::iter::repeat_n((&one[..], 0), PIECES_AND_MORE), true);
         assert_eq!((many.sent, many.stopped.is_none()), (1024, true));
         // Lengths that grow make no trains.
         let growing = numbered(1, 100).into_iter().enumerate().map(|(at, _)| vec![0; at + 1]);
         let growing: Vec<_> = growing.collect();
-        let singles = trains.send(&there, growing.iter().map(Vec::as_slice), true);
+        let singles = trains.send(&there, growing.iter().map(|one| (&one[..], 0)), true);
         assert_eq!((singles.sent, singles.stopped.is_none()), (64, true));
     });
 }
@@ -121,7 +121,7 @@ fn who_sent_it_is_told_and_a_small_buffer_is_noticed() {
     in_new_namespace(|| {
         for address in LOOPBACKS {
             let (here, there) = pair(address);
-            let done = UdpTrains::new().send(&there, [&[7; 50][..]], false);
+            let done = UdpTrains::new().send(&there, [(&[7; 50][..], 0)], false);
             assert_eq!(done.sent, 1);
             let got = receive(&here, &mut [&mut [0; 8], &mut [0; 12]]).unwrap();
             assert_eq!(got.source, Some(address.parse().unwrap()));
@@ -142,7 +142,7 @@ fn one_call_takes_several_trains_and_says_when_nothing_is_left() {
             let mut trains = UdpTrains::new();
             for len in lengths {
                 let sent = numbered(len, 20);
-                assert_eq!(trains.send(&there, sent.iter().map(Vec::as_slice), true).sent, 20);
+                assert_eq!(trains.send(&there, sent.iter().map(|one| (one.as_slice(), 0)), true).sent, 20);
             }
             let mut intake = UdpIntake::new();
             let mut buffers = vec![vec![0xa5; 65_536]; 3];
@@ -177,11 +177,11 @@ fn a_closed_port_is_told_once_and_then_sending_goes_on() {
         let (here, there) = pair("127.0.0.1");
         drop(here);
         let mut trains = UdpTrains::new();
-        assert_eq!(trains.send(&there, [&[0; 10][..]], true).sent, 1);
-        let told = trains.send(&there, [&[0; 10][..]], true);
+        assert_eq!(trains.send(&there, [(&[0; 10][..], 0)], true).sent, 1);
+        let told = trains.send(&there, [(&[0; 10][..], 0)], true);
         let (error, count) = told.stopped.unwrap();
         assert_eq!((told.sent, error.raw_os_error(), count), (0, Some(libc::ECONNREFUSED), 1));
-        assert_eq!(trains.send(&there, [&[0; 10][..]], true).sent, 1);
+        assert_eq!(trains.send(&there, [(&[0; 10][..], 0)], true).sent, 1);
     });
 }
 
@@ -191,9 +191,9 @@ fn what_the_path_does_not_carry_is_refused_and_the_path_says_what_it_carries() {
         assert!(Command::new("ip").args(["link", "set", "lo", "mtu", "1400"]).status().unwrap().success());
         let (_here, there) = pair("127.0.0.1");
         assert_eq!(there.path_mtu().unwrap(), 1400);
-        let refused = UdpTrains::new().send(&there, [&[0; 1373][..]], false);
+        let refused = UdpTrains::new().send(&there, [(&[0; 1373][..], 0)], false);
         assert_eq!(refused.stopped.unwrap().0.raw_os_error(), Some(libc::EMSGSIZE));
-        let most = UdpTrains::new().send(&there, [&[0; 1372][..]], false);
+        let most = UdpTrains::new().send(&there, [(&[0; 1372][..], 0)], false);
         assert_eq!(most.sent, 1);
     });
 }
@@ -203,7 +203,7 @@ fn a_socket_that_refuses_all_receives_nothing_and_drops_are_counted() {
     in_new_namespace(|| {
         let (here, there) = pair("127.0.0.1");
         here.refuse_all().unwrap();
-        assert_eq!(UdpTrains::new().send(&there, [&[0; 10][..]], false).sent, 1);
+        assert_eq!(UdpTrains::new().send(&there, [(&[0; 10][..], 0)], false).sent, 1);
         let empty = receive(&here, &mut [&mut [0; 8], &mut [0; 12]]).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         assert!(here.dropped().unwrap() > 0);

@@ -6,7 +6,7 @@
 //! so), and the checksums. The sum over what does not differ is made once ([`Common`]).
 
 use net::{
-    PacketBuf,
+    Dscp, PacketBuf,
     ipv4::Ipv4,
     ipv6::Ipv6,
     tcp::{Tcp, flag},
@@ -80,6 +80,7 @@ struct Train<'a> {
     first_only: u16,
     /// The super-frame's, for all its segments.
     flow: u16,
+    dscp: Dscp,
     control: bool,
 }
 
@@ -116,6 +117,7 @@ impl<'a> Train<'a> {
             sequence,
             flags,
             flow: frame.flow,
+            dscp: frame.dscp,
             control: frame.control,
             first_only: if gso.ecn { u16::from(flag::CWR) } else { 0 },
         })
@@ -136,7 +138,7 @@ impl<'a> Train<'a> {
             return None;
         }
         let offload = Offload { checksum: Checksum::Valid, gso: None };
-        Some(Frame { buf, offload, flow: self.flow, control: self.control })
+        Some(Frame { buf, offload, flow: self.flow, dscp: self.dscp, control: self.control })
     }
 
     fn write(&self, buf: &mut PacketBuf, at: usize, data: &[u8]) -> Option<()> {

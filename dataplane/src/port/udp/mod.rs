@@ -6,6 +6,8 @@
 //! (`UDP_SEGMENT`). Frames of one flow always take the same socket ([`Tunnel::path_of`]), and frames leave in the order
 //! in which they are given, whatever their flow: packet numbers stay in order as far as we can help it.
 //!
+//! The outer header says the DSCP of the frame inside ([`Marking`]), so a train also ends where that changes.
+//!
 //! What the pieces of one cut super-frame have in common, their length, is just what a train needs. So the kernel's work
 //! per packet, nearly all of the cost of an Ethernet channel, is paid once for some forty frames.
 //!
@@ -28,7 +30,7 @@ use self::inbox::Inbox;
 use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{
     Batch, Frame, Pool,
-    underlay::{MAX_SOURCE_PORTS, Tunnel, Vxlan, carries, source_port},
+    underlay::{MAX_SOURCE_PORTS, Marking, Tunnel, Vxlan, carries, source_port},
 };
 
 /// How to open a [`UdpPort`].
@@ -42,6 +44,8 @@ pub struct Options {
     pub port: u16,
     /// The other end.
     pub tunnel: Tunnel,
+    /// The DSCP of datagrams.
+    pub marking: Marking,
 }
 
 /// One end of a VXLAN tunnel.
@@ -51,6 +55,7 @@ pub struct UdpPort {
     /// Where datagrams go.
     remote: SocketAddr,
     tunnel: Tunnel,
+    marking: Marking,
     paths: Vec<Path>,
     trains: UdpTrains,
     /// The kernel (or the device) takes no trains: each frame is a call's own datagram.
@@ -129,6 +134,7 @@ impl UdpPort {
             socket,
             remote: SocketAddr::new(options.tunnel.remote, options.port),
             tunnel: options.tunnel,
+            marking: options.marking,
             paths,
             trains: UdpTrains::new(),
             single: false,
@@ -202,7 +208,10 @@ impl UdpPort {
             return TrainsSent { sent: frames.len(), stopped: None };
         };
         match way.ready(self.remote) {
-            Ok(()) => self.trains.send(&way.socket, frames.iter().map(|frame| &*frame.buf), trains),
+            Ok(()) => {
+                let marked = frames.iter().map(|frame| (&*frame.buf, self.marking.of(frame).octet()));
+                self.trains.send(&way.socket, marked, trains)
+            }
             Err(error) => TrainsSent { sent: 0, stopped: Some((error, 1)) },
         }
     }
@@ -337,9 +346,10 @@ impl Port for UdpPort {
     }
 }
 
-/// What must be the same for the sockets to be gone on with.
+/// What must be the same for the sockets to be gone on with. The marking is said with each message.
 fn facts(options: &Options) -> String {
-    format!("{options:?}")
+    let Options { device, local, port, tunnel, marking: _ } = options;
+    format!("Options {{ device: {device:?}, local: {local:?}, port: {port:?}, tunnel: {tunnel:?} }}")
 }
 
 impl Path {

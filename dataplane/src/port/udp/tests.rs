@@ -38,7 +38,13 @@ const ENDS: [[&str; 3]; 2] =
 fn options(local: &str, remote: &str) -> Options {
     let (remote, vni) = (remote.parse().unwrap(), Vni::new(0x1234).unwrap());
     let tunnel = Tunnel { remote, vni, any_source: false, source_ports: 16 };
-    Options { device: "lo".to_owned(), local: local.parse().unwrap(), port: 4789, tunnel }
+    Options {
+        device: "lo".to_owned(),
+        local: local.parse().unwrap(),
+        port: 4789,
+        tunnel,
+        marking: Marking::Copy,
+    }
 }
 
 fn open(local: &str, remote: &str) -> UdpPort {

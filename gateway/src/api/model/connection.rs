@@ -37,7 +37,7 @@ pub struct Connection {
     pub tx_octets: u64,
     /// `active-standby`: the channel that carries everything; null: none, or another protection.
     pub active: Option<String>,
-    /// `duplicate`: what became of the frames.
+    /// `duplicate`, of all packets or of classes: what became of the frames.
     pub redundancy: Option<Redundancy>,
     /// Its attachments.
     pub attachments: Vec<Attachment>,
@@ -45,15 +45,27 @@ pub struct Connection {
     pub lans: Vec<Lan>,
 }
 
-/// A duplicated connection's frames.
+/// The frames of a connection that are duplicated.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Redundancy {
     /// Frames numbered and sent, each by two attachments where two are live.
     pub sent: u64,
-    /// Frames received, by the names of IEEE 802.1CB §10.8.
+    /// Of these the ones of each class, in the order of the configuration; empty when all packets are duplicated.
+    #[serde(default)]
+    pub classes: Vec<ClassCount>,
+    /// Frames received, of all classes together, by the names of IEEE 802.1CB §10.8.
     pub counters: BTreeMap<String, u64>,
     /// Second copies are missing: one path is broken.
     pub latent_error: bool,
+}
+
+/// A class of packets that are duplicated.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClassCount {
+    /// Its name.
+    pub name: String,
+    /// Frames numbered and sent.
+    pub sent: u64,
 }
 
 /// How well a connection is.

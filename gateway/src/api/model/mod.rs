@@ -30,8 +30,8 @@ pub use bfd::{BfdDone, BfdSession, BfdTransition};
 pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, RouteStory, RouteWorker};
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
-    Attachment, Connection, ConnectionState, Hop, Lan, Neighbor, RateDone, Redundancy, Route, RouteAction,
-    RouteOrigin,
+    Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, RateDone, Redundancy, Route,
+    RouteAction, RouteOrigin,
 };
 pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};

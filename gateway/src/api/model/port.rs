@@ -65,6 +65,9 @@ pub struct PortTunnel {
     pub udp_port: u16,
     /// UDP source ports that flows are spread over.
     pub source_ports: u8,
+    /// DSCP of the outer header: `copy`, a name or a number.
+    #[serde(default)]
+    pub dscp: String,
     /// Octets behind the Ethernet header that the path was found to carry.
     pub carries: Option<u16>,
 }

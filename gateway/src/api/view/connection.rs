@@ -11,7 +11,9 @@ use dataplane::{
 use super::{channel::state, word};
 use crate::{
     api::{
-        model::{Attachment, ChannelState, Connection, ConnectionState, Lan, Neighbor, Redundancy},
+        model::{
+            Attachment, ChannelState, ClassCount, Connection, ConnectionState, Lan, Neighbor, Redundancy,
+        },
         source::Facts,
     },
     names,
@@ -54,7 +56,7 @@ fn one(facts: &Facts, at: usize, connection: &words::Connection) -> Connection {
         rx_octets: attachments.iter().map(|one| one.rx_octets).sum(),
         tx_octets: attachments.iter().map(|one| one.tx_octets).sum(),
         active: guard.and_then(|guard| active(facts, guard)),
-        redundancy: guard.and_then(|guard| guard.redundancy).map(redundancy),
+        redundancy: guard.and_then(|guard| guard.redundancy).map(|seen| redundancy(connection, seen)),
         attachments,
         lans,
     }
@@ -67,9 +69,17 @@ fn active(facts: &Facts, guard: &ProtectionSnapshot) -> Option<String> {
     names::link(&facts.config, id)
 }
 
-fn redundancy(seen: RedundancySnapshot) -> Redundancy {
+fn redundancy(connection: &words::Connection, seen: RedundancySnapshot) -> Redundancy {
+    let names = connection.duplicate.iter().flat_map(|one| &one.classes).map(|class| class.name.clone());
+    let classes = names.zip(seen.by_class.into_iter().flatten());
+    let classes = classes.map(|(name, sent)| ClassCount { name, sent }).collect();
     let counters = seen.recovery.named().into_iter().map(|(name, count)| (name.to_owned(), count));
-    Redundancy { sent: seen.generated, counters: counters.collect(), latent_error: seen.latent_error }
+    Redundancy {
+        sent: seen.generated,
+        classes,
+        counters: counters.collect(),
+        latent_error: seen.latent_error,
+    }
 }
 
 fn attachment(facts: &Facts, id: InterfaceId, one: &words::Attachment) -> Attachment {

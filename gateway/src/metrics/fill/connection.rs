@@ -21,6 +21,9 @@ pub(super) fn connections(page: &mut Page, facts: &Facts, connections: &[model::
         }
         if let Some(redundancy) = &connection.redundancy {
             page.count(&m::REDUNDANCY_SENT, &[name], redundancy.sent);
+            for class in &redundancy.classes {
+                page.count(&m::REDUNDANCY_CLASS, &[name, &class.name], class.sent);
+            }
             page.flag(&m::REDUNDANCY_LOST, &[name], redundancy.latent_error);
             for (counter, count) in &redundancy.counters {
                 page.count(&m::REDUNDANCY, &[name, counter], *count);
