@@ -4,7 +4,7 @@
 //! becomes the one that the flow's hash chooses among those that distribute. Below it nothing knows of the LAG: a LACPDU is a
 //! frame that the member's SecY protects. Members are chosen as attachments are ([`Group`]): one that goes moves its own flows only.
 
-use net::{EtherType, Ethernet, Instant, MacAddr, earliest};
+use net::{EtherType, Ethernet, Instant, MacAddr, carry::Opened, earliest};
 use zerocopy::IntoBytes;
 
 use super::{Blame, Dataplane, Event};
@@ -31,6 +31,8 @@ pub(super) struct Lag {
     /// What speaks against the LAG.
     pub(super) faults: Faults,
     pub(super) since: Instant,
+    /// What a predecessor left of members' ports, for a moment.
+    left: Vec<(usize, Vec<u8>)>,
 }
 
 impl Lag {
@@ -42,6 +44,7 @@ impl Lag {
             collecting: 0,
             faults: Faults::NONE,
             since: Instant::ZERO,
+            left: Vec::new(),
         }
     }
 
@@ -207,6 +210,27 @@ impl Dataplane {
             }
         }
         self.refresh_liveness(now);
+    }
+
+    /// Keeps what a predecessor left of a member's port until all members have theirs.
+    pub(super) fn keep_member(&mut self, channel: ChannelId, left: &mut Opened<'_>) {
+        let member = self.channel(channel).and_then(|channel| channel.lag);
+        if let (Some((id, member)), Some(left)) = (member, left.counted())
+            && let Some(lag) = self.lag_mut(id)
+        {
+            lag.left.push((member, left.to_vec()));
+        }
+    }
+
+    /// Goes on with the LACP ports of all members as they were left: to be called when the channels of this worker have resumed.
+    pub fn resume_lags(&mut self, now: Instant) {
+        for id in (0..self.lags.len()).map(LagId::at) {
+            if let Some(lag) = self.lag_mut(id) {
+                let left = core::mem::take(&mut lag.left);
+                let _anew = lag.aggregator.resume(&left, now);
+                self.settle_lag(id, now);
+            }
+        }
     }
 
     /// Queues LACPDUs and answers to markers for the members' SecYs.
