@@ -177,9 +177,14 @@ fn sessions_come_up_as_soon_as_the_channel_has_a_key() {
 #[test]
 fn who_was_killed_is_back_soon_whether_or_not_bfd_had_found_it() {
     for bfd in [|_| Some((fast(), BfdMode::Follow)), |_| Some((fast(), BfdMode::Strict))] {
-        for (victim, gone) in
-            [(Left, ms(1)), (Right, ms(1)), (Left, ms(160)), (Right, ms(160)), (Left, secs(2)), (Right, secs(20))]
-        {
+        for (victim, gone) in [
+            (Left, ms(1)),
+            (Right, ms(1)),
+            (Left, ms(160)),
+            (Right, ms(160)),
+            (Left, secs(2)),
+            (Right, secs(20)),
+        ] {
             let mut world = World::of(Plan { mka: Some(|_, _| {}), bfd, ..plan(1) });
             for delay in [0, 1, 5] {
                 world.delay = ms(delay);
@@ -214,7 +219,9 @@ fn who_asked_too_early_asks_again_when_the_peer_sends_with_the_new_key() {
     world.restart(Left);
     let turns = |world: &mut World| {
         let mut told = world.told.iter();
-        told.any(|(_, side, event)| *side == Right && matches!(event, Event::Mka(_, MkaEvent::Rekeyed { .. })))
+        told.any(|(_, side, event)| {
+            *side == Right && matches!(event, Event::Mka(_, MkaEvent::Rekeyed { .. }))
+        })
     };
     world.run_until(secs(1), turns);
     // Its first frames under the new key are lost.

@@ -94,6 +94,14 @@ impl Dataplane {
         now: Instant,
     ) -> Option<Frame> {
         let slow = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.ethertype == EtherType::SLOW);
+        if self.is_rehearsed(channel) {
+            // Nobody hears what LACP says; what is on its way through is counted where it is known whose it is.
+            if !slow {
+                return Some(frame);
+            }
+            self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
+            return None;
+        }
         if slow {
             self.hear_lacp(channel, (id, member), frame, now);
             return None;
@@ -128,6 +136,21 @@ impl Dataplane {
 
 /// Time, links, keys and operators.
 impl Dataplane {
+    /// Says that something speaks, or no longer speaks, against all members of a LAG at once, so that LACP has no reason to move
+    /// flows from one to the other.
+    pub fn set_lag_fault(&mut self, id: LagId, fault: Fault, present: bool, now: Instant) {
+        let Some(setup) = self.setup.lags.get(id.index()) else { return };
+        let mut moved = false;
+        for member in &setup.members {
+            if let Some(Some(channel)) = self.channels.get_mut(member.channel.index()) {
+                moved |= channel.set_fault(fault, present, now);
+            }
+        }
+        if moved {
+            self.member_changed(id, now);
+        }
+    }
+
     /// What speaks against a member changed.
     pub(super) fn member_changed(&mut self, id: LagId, now: Instant) {
         let Some(setup) = self.setup.lags.get(id.index()) else { return };
