@@ -36,9 +36,9 @@ fn it_measures_memory_and_gateways_and_judges_a_promise() {
     let (document, code) = bench(&[]);
     assert_eq!((code, document["kind"].as_str()), (Some(0), Some("Bench")));
     let figures = &document["figures"];
-    // Both libraries, four sizes; MACsec is never cheaper than nothing, and long frames cost more than short ones.
+    // Four suites and one or two other libraries, four sizes; MACsec is never cheaper than nothing, and long frames cost more than short ones.
     let crypto = figures["crypto"].as_array().unwrap();
-    assert_eq!(crypto.len(), 20);
+    assert!([20, 24].contains(&crypto.len()), "{}", crypto.len());
     assert!(crypto.iter().all(|one| number(&one["protect_ns"]) > 0.0 && number(&one["aead_ns"]) > 0.0));
     let capacity = figures["capacity"].as_array().unwrap();
     let octets: Vec<_> = capacity.iter().map(|one| number(&one["octets"])).collect();

@@ -22,6 +22,7 @@
 mod bpf;
 mod counting_allocator;
 pub mod fault;
+pub mod gcm;
 pub mod handoff;
 pub mod interface;
 mod mmap;

@@ -8,7 +8,7 @@ use std::{
 pub const ARROWS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("sys", &[]),
-    ("macsec", &["net"]),
+    ("macsec", &["net", "sys"]),
     ("bgp", &["net"]),
     ("config", &["net"]),
     ("dataplane", &["macsec", "net", "sys"]),

@@ -36,8 +36,8 @@ section! {
         log: Filter => default("info".to_owned());
         /// How log events look.
         log_format: LogFormat => default(LogFormat::Auto);
-        /// Which implementation of AES-GCM protects frames. Both give the same frames.
-        aead: Aead => default(Aead::AwsLc);
+        /// Which implementation of AES-GCM protects frames. All give the same frames.
+        aead: Aead => default(Aead::Auto);
     }
 }
 
@@ -56,6 +56,8 @@ words! {
 words! {
     /// An implementation of AES-GCM.
     pub enum Aead {
+        /// Quadspan's own where the processor has AVX-512, VAES and VPCLMULQDQ, `aws-lc` elsewhere.
+        Auto = "auto",
         /// AWS-LC: fast, with assembly for the machine.
         AwsLc = "aws-lc",
         /// The `aes-gcm` crate: portable, all Rust, slower.

@@ -108,6 +108,7 @@ pub(super) fn policy(macsec: &Macsec, aead: Aead, device: MacAddr, max_frame: us
         scb: macsec.scb,
         max_frame,
         backend: match aead {
+            Aead::Auto => Backend::Auto,
             Aead::AwsLc => Backend::AwsLc,
             Aead::AesGcm => Backend::AesGcm,
         },

@@ -38,11 +38,12 @@ const CLEAR: usize = 28;
 const SUITES: [CipherSuite; 4] =
     [CipherSuite::GcmAes128, CipherSuite::GcmAes256, CipherSuite::GcmAesXpn128, CipherSuite::GcmAesXpn256];
 
-/// All suites by the library that gateways use; the strongest by the portable one.
+/// All suites by what gateways use unless told otherwise; the strongest by the others.
 pub(super) fn measure(sizes: &[usize]) -> Result<Vec<CryptoFigures>> {
-    let portable = (Backend::AesGcm, CipherSuite::GcmAesXpn256);
-    let fast = SUITES.into_iter().map(|suite| (Backend::AwsLc, suite));
-    let all = fast.chain([portable]);
+    let used = Backend::Auto.works_here();
+    let others = [Backend::AwsLc, Backend::AesGcm].into_iter().filter(|other| other.works_here() != used);
+    let fast = SUITES.into_iter().map(|suite| (Backend::Auto, suite));
+    let all = fast.chain(others.map(|other| (other, CipherSuite::GcmAesXpn256)));
     all.flat_map(|pair| sizes.iter().map(move |size| (pair, *size)))
         .map(|((backend, suite), size)| one(backend, suite, size))
         .collect()
@@ -55,7 +56,7 @@ fn one(backend: Backend, suite: CipherSuite, octets: usize) -> Result<CryptoFigu
     ensure!(link.failed == 0, "{} frames were refused: these figures mean nothing", link.failed);
     let key = backend.schedule(suite, &sak(suite)?).context("a key of another length")?;
     Ok(CryptoFigures {
-        backend: backend.to_string(),
+        backend: backend.works_here().to_owned(),
         suite: suite.to_string(),
         octets,
         aead_ns: alone(&*key, octets),

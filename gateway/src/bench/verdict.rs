@@ -88,7 +88,8 @@ pub(super) fn limits(
              jumbo frames, or hosts that send super-frames help most"
         ));
     }
-    let longest = crypto.iter().filter(|one| one.backend == "aws-lc").max_by_key(|one| one.octets);
+    let used = macsec::Backend::Auto.works_here();
+    let longest = crypto.iter().filter(|one| one.backend == used).max_by_key(|one| one.octets);
     if let (Some(crypto), Some(capacity)) = (longest, capacities.iter().max_by_key(|one| one.octets))
         && crypto.aead_ns > capacity.own_ns / 2.0
     {

@@ -200,7 +200,12 @@ fn bfd_screen() {
 
 #[test]
 fn macsec_screen() {
-    holds("macsec", |look| macsec(look, &api::macsec(&broken())));
+    holds("macsec", |look| {
+        let mut channels = api::macsec(&broken());
+        // What does AES-GCM depends on the processor.
+        channels.iter_mut().for_each(|channel| channel.backend = "aws-lc".to_owned());
+        macsec(look, &channels)
+    });
 }
 
 #[test]

@@ -5,13 +5,15 @@
 //! nothing is copied. A batch of jobs is one dynamic call; a backend that can work on several frames at
 //! once overrides [`Aead::seal_batch`] and [`Aead::open_batch`].
 //!
-//! [`Backend::AwsLc`] is the default, [`Backend::AesGcm`] the portable one and the oracle of the tests.
+//! [`Backend::Auto`] is the default: our own for frames (`sys::gcm`), on processors that it is made for, and AWS-LC
+//! on others. [`Backend::AesGcm`] is the portable one. Each is the others' oracle in the tests.
 //!
 //! Invariant: an [`IcvValid`] exists only for a job whose ICV a backend found right; state that an
 //! attacker must not move (replay windows) asks for one.
 
 mod aes_gcm;
 mod aws_lc;
+mod own;
 
 use crate::{key::Sak, suite::CipherSuite};
 
@@ -20,11 +22,13 @@ pub const ICV_LEN: usize = 16;
 /// Octets of the nonce (IV).
 pub const NONCE_LEN: usize = 12;
 
-/// Which library does AES-GCM.
+/// What does AES-GCM.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Backend {
-    /// AWS-LC: assembly, the fastest here.
+    /// Ours where the processor has AVX-512, VAES and VPCLMULQDQ, else AWS-LC.
     #[default]
+    Auto,
+    /// AWS-LC: assembly for every usual processor.
     AwsLc,
     /// RustCrypto `aes-gcm`: Rust, portable.
     AesGcm,
@@ -32,14 +36,24 @@ pub enum Backend {
 
 impl Backend {
     /// Every backend there is.
-    pub const ALL: [Self; 2] = [Self::AwsLc, Self::AesGcm];
+    pub const ALL: [Self; 3] = [Self::Auto, Self::AwsLc, Self::AesGcm];
 
     /// The key schedule of `sak` for `suite`; `None` when the SAK has another length than the suite wants.
     pub fn schedule(self, suite: CipherSuite, sak: &Sak) -> Option<Box<dyn Aead>> {
-        let fits = sak.octets().len() == suite.key_len();
+        let key = Some(sak.octets()).filter(|octets| octets.len() == suite.key_len())?;
         match self {
-            Self::AwsLc => aws_lc::schedule(sak.octets()).filter(|_| fits),
-            Self::AesGcm => aes_gcm::schedule(sak.octets()).filter(|_| fits),
+            Self::Auto => own::schedule(key).or_else(|| aws_lc::schedule(key)),
+            Self::AwsLc => aws_lc::schedule(key),
+            Self::AesGcm => aes_gcm::schedule(key),
+        }
+    }
+
+    /// What works on this machine when this is asked for: `vaes`, `aws-lc` or `aes-gcm`.
+    pub fn works_here(self) -> &'static str {
+        match self {
+            Self::Auto if own::is_here() => "vaes",
+            Self::Auto | Self::AwsLc => "aws-lc",
+            Self::AesGcm => "aes-gcm",
         }
     }
 }
@@ -47,6 +61,7 @@ impl Backend {
 impl core::fmt::Display for Backend {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.pad(match self {
+            Self::Auto => "auto",
             Self::AwsLc => "aws-lc",
             Self::AesGcm => "aes-gcm",
         })
@@ -55,7 +70,7 @@ impl core::fmt::Display for Backend {
 
 /// The text names no backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a crypto backend is one of aws-lc, aes-gcm")]
+#[error("a crypto backend is one of auto, aws-lc, aes-gcm")]
 pub struct ParseBackendError;
 
 impl core::str::FromStr for Backend {

@@ -50,7 +50,7 @@ pub struct SecyPolicy {
     pub scb: bool,
     /// Octets of the largest protected frame, from the destination address, without FCS (OutPktsTooLong).
     pub max_frame: usize,
-    /// Which library does AES-GCM, for SAs made from now on.
+    /// What does AES-GCM, for SAs made from now on.
     pub backend: Backend,
 }
 
@@ -70,7 +70,7 @@ impl SecyPolicy {
             end_station: false,
             scb: false,
             max_frame: usize::MAX,
-            backend: Backend::AwsLc,
+            backend: Backend::Auto,
         }
     }
 

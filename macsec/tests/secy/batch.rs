@@ -21,14 +21,14 @@ fn wires() -> impl Strategy<Value = Wire> {
     let windows = prop_oneof![Just(0u32), 1..100u32, Just(1 << 29)];
     let firsts = prop_oneof![Just(1u64), Just(0xffff_ff00), Just(0x7fff_fff0)];
     let bools = (any::<bool>(), any::<bool>(), any::<bool>());
-    (0..4usize, modes(), windows, firsts, bools, any::<bool>()).prop_map(
-        |(suite, validate, window, first_pn, (encrypt, protect, strict), portable)| {
+    (0..4usize, modes(), windows, firsts, bools, 0..Backend::ALL.len()).prop_map(
+        |(suite, validate, window, first_pn, (encrypt, protect, strict), backend)| {
             let mut wire =
                 Wire { encrypt, first_pn, ..Wire::new(CipherSuite::ALL[suite]) }.validate(validate);
             wire.policy.replay_window = window;
             wire.policy.replay_protect = protect;
             wire.policy.strict_replay = strict && protect && window <= 100;
-            wire.policy.backend = if portable { Backend::AesGcm } else { Backend::AwsLc };
+            wire.policy.backend = Backend::ALL[backend];
             wire
         },
     )

@@ -56,7 +56,7 @@ impl Model {
 pub fn secy_pair(octets: &[u8]) {
     let mut choices = Choices::new(octets);
     let suite = CipherSuite::ALL[choices.below(CipherSuite::ALL.len())];
-    let backend = Backend::ALL[choices.below(2)];
+    let backend = Backend::ALL[choices.below(Backend::ALL.len())];
     let (window, strict) = (u32::from(choices.octet()), choices.flag());
     let policy =
         SecyPolicy { backend, replay_window: window, strict_replay: strict, ..SecyPolicy::new(ALICE) };

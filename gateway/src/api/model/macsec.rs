@@ -30,7 +30,7 @@ pub struct MacsecChannel {
     pub end_station: bool,
     /// useSCB.
     pub scb: bool,
-    /// Which library does AES-GCM.
+    /// What does AES-GCM: vaes (our own), aws-lc or aes-gcm.
     pub backend: String,
     /// Counters that belong to no SC.
     pub counters: Counts,
