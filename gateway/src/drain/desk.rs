@@ -176,7 +176,7 @@ impl Desk {
                 .map(|one| (one.channel, one.lag))
                 .collect();
             // All members of a LAG end as one.
-            due.dedup_by_key(|(channel, lag)| lag.map_or(Err(*channel), Ok));
+            due.dedup_by_key(|(channel, lag)| lag.ok_or(*channel));
             for what in due {
                 if let Err(why) = self.end(what, "time").await {
                     warn!(event = "channel.drain_failed", channel = self.called(what), why = ?why);
