@@ -56,7 +56,6 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
     assert_eq!((&member["selected"], &member["mux"]), (&"standby".into(), &"detached".into()), "{member}");
     for (wish, why) in [
         ("drain ch2", "drained already"),
-        ("drain bundle", "drained already"),
         ("drill ch1", "nothing to rehearse"),
         ("drill ch2", "drained already"),
     ] {

@@ -239,7 +239,11 @@ pub fn allow(
     (channel, whole): (ChannelId, Option<LagId>),
 ) -> Result<(), NoDrain> {
     let interconnect = |id: ChannelId| config.channels.get(id.index()).map(|one| one.interconnect.index());
-    let same = |one: &&Drain| one.channel != channel && interconnect(one.channel) == interconnect(channel);
+    // Members of a LAG that are drained already become part of its drain.
+    let mine = |one: ChannelId| {
+        one == channel || whole.is_some_and(|lag| setup.lag_of(one).is_some_and(|(of, _)| of == lag))
+    };
+    let same = |one: &&Drain| !mine(one.channel) && interconnect(one.channel) == interconnect(channel);
     if let Some(other) = drains.iter().find(same) {
         let name = config.channels.get(other.channel.index()).map(|one| one.name.clone());
         return Err(NoDrain::PlannedWork(name.unwrap_or_default()));
