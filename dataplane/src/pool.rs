@@ -21,6 +21,11 @@ pub const TAILROOM: usize = 32;
 
 /// Buffers moved between a pool and the depot at a time.
 const CHUNK: usize = 64;
+/// Of all buffers of a kind, one in so many may lie in one pool: what goes round in a worker stays in the caches of its processor, and
+/// enough is left for the others.
+const SHARE: usize = 8;
+/// The most that lie in one pool: some trains cut into segments, a megabyte.
+const KEPT: usize = 8 * CHUNK;
 
 /// How many buffers of which size.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,7 +92,9 @@ pub struct Pool {
 impl Pool {
     /// A pool that draws on `depot`.
     pub fn new(depot: Arc<Depot>) -> Self {
-        Self { depot, small: Vec::with_capacity(2 * CHUNK), big: Vec::with_capacity(2 * CHUNK) }
+        let stack = |count: usize| Vec::with_capacity((count / SHARE).clamp(2 * CHUNK, KEPT));
+        let sizes = depot.sizes;
+        Self { depot, small: stack(sizes.small_count), big: stack(sizes.big_count) }
     }
 
     /// An empty buffer with [`HEADROOM`] for a frame of up to `PoolSizes::small_frame` octets.
@@ -148,8 +155,9 @@ impl Pool {
     }
 
     fn put(stack: &mut Vec<PacketBuf>, depot: &ArrayQueue<PacketBuf>, buf: PacketBuf) {
-        if stack.len() == 2 * CHUNK {
-            for buf in stack.drain(CHUNK..) {
+        if stack.len() == stack.capacity() {
+            // Those that have lain longest.
+            for buf in stack.drain(..CHUNK) {
                 // The depot has room for every buffer ever made; a refusal would only free this one.
                 let _kept = depot.push(buf);
             }

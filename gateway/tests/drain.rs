@@ -294,6 +294,14 @@ fn a_rate_holds_and_changes_while_tcp_runs() {
     assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 60);
     sites.a.says("rate blue off");
     assert!(sites.a.api("connections")["items"][0]["rate_mbps"].is_null());
+    // A changed file does the same by a reload, and one that says what it said before leaves what was set.
+    sites.a.rewrite("rate = 20", "rate = 80");
+    assert!(sites.a.says("reload").contains("80 Mbit/s instead of 20 Mbit/s"));
+    assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 80);
+    sites.a.says("rate blue 90");
+    sites.a.says("reload");
+    assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 90);
+    sites.a.says("rate blue off");
     for wrong in [["rate", "blue", "0"], ["rate", "green", "5"], ["rate", "blue", "fast"]] {
         assert_ne!(sites.a.cli(&wrong).status, Some(0));
     }

@@ -1,4 +1,5 @@
-//! Linux made safe: packet sockets and their rings, AF_XDP sockets with the program that feeds them, TAP devices, UDP sockets for tunnels, waiting, namespaces, privileges.
+//! Linux made safe: packet sockets and their rings, AF_XDP sockets with the program that feeds them, TAP devices, UDP sockets for tunnels, waiting, namespaces, privileges; and
+//! what needs a processor's vectors: AES-GCM, copies that are summed.
 //!
 //! This is the only crate of the workspace that contains unsafe code, and it knows no protocol: it moves octets
 //! and says how many. What a frame means is decided above it, in `dataplane::port`, and who may open what is
@@ -20,6 +21,7 @@
 //! a caller treats differently.
 
 mod bpf;
+mod copy_sum;
 mod counting_allocator;
 pub mod fault;
 pub mod gcm;
@@ -43,6 +45,7 @@ pub mod udp;
 mod xdp;
 
 pub use bpf::{Claim, XdpMode};
+pub use copy_sum::{COPY_SUM_STEP, copy_and_sum};
 pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingPlace, RingVersion, RxFrame, RxRing};
 pub use packet_send::{Outgoing, Sent, TX_BATCH, TxBatch};

@@ -1,5 +1,5 @@
-//! The Internet checksum (RFC 1071) at the speed of memory: summed while copying, in lanes that the compiler
-//! turns into vector instructions, in the machine's own byte order (RFC 1071 §2(B)), swapped once at the end.
+//! The Internet checksum (RFC 1071) at the speed of memory: summed while copying (`sys::copy_and_sum`), in the machine's own
+//! byte order (RFC 1071 §2(B)), swapped once at the end.
 //!
 //! The checksums of a train's segments cover mostly the same words: [`Common`] sums those once.
 
@@ -15,17 +15,17 @@ const BLOCK: usize = LANES * 8;
 /// with a zero. Both must be of the same length.
 pub(super) fn copy_and_sum(to: &mut [u8], from: &[u8]) -> u16 {
     debug_assert_eq!(to.len(), from.len(), "a copy has the length of its original");
-    let (to_blocks, to_tail) = to.as_chunks_mut::<BLOCK>();
-    let (from_blocks, from_tail) = from.as_chunks::<BLOCK>();
-    let mut lanes = [0u64; LANES];
-    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
-        *to = *from;
-        add_block(&mut lanes, from);
-    }
-    for (to, from) in to_tail.iter_mut().zip(from_tail) {
+    let (total, copied) = sys::copy_and_sum(to, from);
+    let (to, from) = (to.get_mut(copied..).unwrap_or_default(), from.get(copied..).unwrap_or_default());
+    for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
-    folded(lanes, from_tail)
+    let (blocks, tail) = from.as_chunks::<BLOCK>();
+    let mut lanes = [total, 0, 0, 0];
+    for block in blocks {
+        add_block(&mut lanes, block);
+    }
+    folded(lanes, tail)
 }
 
 /// The folded sum of `octets`, a last odd one padded with a zero.

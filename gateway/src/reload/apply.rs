@@ -62,6 +62,9 @@ impl Gateway {
                 worker.mailbox.send(Command::MkaKeys(channel, keys));
             }
         }
+        for (connection, rate) in comparison.rates {
+            self.bandwidths().set(connection, rate);
+        }
         for (interface, params) in comparison.bfd {
             self.workers().set_bfd(interface, params);
         }

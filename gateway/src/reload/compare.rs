@@ -8,7 +8,7 @@ use config::{
     Config,
     model::{Announce, Channel, Connection},
 };
-use dataplane::{ChannelId, InterfaceId, bfd::BfdParams};
+use dataplane::{ChannelId, ConnectionId, InterfaceId, bfd::BfdParams};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -40,6 +40,8 @@ pub struct Comparison {
     pub(super) bfd: Vec<(InterfaceId, BfdParams)>,
     /// Channels with other keys.
     pub(super) keys: BTreeSet<ChannelId>,
+    /// Connections with another bandwidth, in Mbit/s.
+    pub(super) rates: Vec<(ConnectionId, Option<u32>)>,
 }
 
 /// Holds `new` against `old`, on a machine whose devices were `devices` when `old` was started.
@@ -51,8 +53,8 @@ pub fn compare(old: &Config, new: &Config, devices: &BTreeMap<String, Device>) -
     let mut restart = outside(old, new);
     // Below, things are compared place by place.
     if !restart.is_empty() {
-        let (steps, bfd, keys) = (vec![], vec![], BTreeSet::new());
-        return Ok(Comparison { steps, restart, plan: before, bfd, keys });
+        let (steps, bfd, keys, rates) = (vec![], vec![], BTreeSet::new(), vec![]);
+        return Ok(Comparison { steps, restart, plan: before, bfd, keys, rates });
     }
     let plan = assemble::plan(new, devices)?;
     let mut steps = Vec::new();
@@ -60,7 +62,9 @@ pub fn compare(old: &Config, new: &Config, devices: &BTreeMap<String, Device>) -
         steps.push(step("site", format!("is called {} from now on", new.site.name)));
     }
     let keys = keys(old, new, &mut steps);
+    let mut rates = Vec::new();
     for (at, (old, new)) in old.connections.iter().zip(&new.connections).enumerate() {
+        rates.extend(rate(old, new, &mut steps).map(|rate| (ConnectionId::at(at), rate)));
         routes(old, new, &mut steps);
         announced(old, new, &mut steps);
         let domain = |plan: &Plan| plan.domains.iter().position(|one| one.connection == at);
@@ -72,7 +76,7 @@ pub fn compare(old: &Config, new: &Config, devices: &BTreeMap<String, Device>) -
     }
     let bfd = bfd(old, &before, &plan, &mut steps, &mut restart);
     hosts(new, &before, &plan, &mut restart);
-    Ok(Comparison { steps, restart, plan, bfd, keys })
+    Ok(Comparison { steps, restart, plan, bfd, keys, rates })
 }
 
 fn step(subject: impl Into<String>, message: impl Into<String>) -> Step {
@@ -151,7 +155,6 @@ fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
         ("its LANs", old.lans != new.lans),
         ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
         ("[connection.quality]", old.quality != new.quality),
-        ("its rate (`quadspan rate` sets it without a restart)", old.rate != new.rate),
         ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
     ];
     let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
@@ -163,6 +166,7 @@ fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
 /// Without what can be changed.
 fn bare_connection(connection: &Connection) -> Connection {
     let mut bare = connection.clone();
+    bare.rate = None;
     bare.routes.clear();
     bare.neighbors.clear();
     bare.policies.clear();
@@ -184,6 +188,17 @@ fn keys(old: &Config, new: &Config, steps: &mut Vec<Step>) -> BTreeSet<ChannelId
         }
     }
     changed
+}
+
+/// The new bandwidth, where it is another one. What `quadspan rate` set stays unless the file says something new.
+fn rate(old: &Connection, new: &Connection, steps: &mut Vec<Step>) -> Option<Option<u32>> {
+    let words =
+        |rate: Option<u32>| rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate} Mbit/s"));
+    (old.rate != new.rate).then(|| {
+        let message = format!("its bandwidth is {} instead of {}", words(new.rate), words(old.rate));
+        steps.push(step(format!("connection {}", new.name), message));
+        new.rate
+    })
 }
 
 fn routes(old: &Connection, new: &Connection, steps: &mut Vec<Step>) {
@@ -333,6 +348,17 @@ mod tests {
             "route blue/10.3.0.0/24 is removed",
         ];
         assert_eq!((&steps[..], restart), (&expected.map(str::to_owned)[..], vec![]));
+    }
+
+    #[test]
+    fn a_bandwidth_is_changed_while_frames_pass() {
+        let old = (*testbed::facts().config).clone();
+        let mut new = old.clone();
+        new.connections[0].rate = Some(250);
+        let found = compare(&old, &new, &testbed::devices(&old)).unwrap();
+        assert_eq!((found.rates, found.restart), (vec![(ConnectionId::at(0), Some(250))], vec![]));
+        let said = "its bandwidth is 250 Mbit/s instead of no limit";
+        assert_eq!(found.steps, [step("connection blue", said)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! All or nothing. What can be changed under traffic is changed: static routes, what is announced, BGP neighbours
 //! (added, removed, changed; sessions are reset only where the two ends would otherwise mean different things), policies,
-//! limits, passwords, BFD timers, key chains of MKA, remarks. What cannot be (ports, channels, attachments, workers) is
+//! limits, passwords, BFD timers, key chains of MKA, bandwidths, remarks. What cannot be (ports, channels, attachments, workers) is
 //! named, and then nothing changes at all; so it is when the file has an error. [`compare`] says what would happen
 //! without doing it; `quadspan reload --dry-run` shows that.
 //!
