@@ -7,6 +7,7 @@ use dataplane::{
     bfd::{BfdEvent, BfdLoss, BfdMode, BfdParams, BfdState, BfdStatus, BfdTimers, Control, Diagnostic, Hops},
     *,
 };
+use macsec::mka::MkaEvent;
 use net::{EtherType, Ethernet, Instant, PacketBuf, checksum::Sum, virtio::Checksum};
 use proptest::prelude::*;
 use world::{
@@ -168,6 +169,65 @@ fn sessions_come_up_as_soon_as_the_channel_has_a_key() {
     without.run(secs(1));
     let refused = |world: &mut World| world.drops(Left, DropReason::MacsecNoTransmitSa);
     assert_eq!(refused(&mut world), refused(&mut without), "no packet was made only to be dropped");
+}
+
+/// Who was killed and comes back asks for its peer when it has a key. The peer may answer too early, under the key that the
+/// dead had: whoever sends with another key, or hears that the other does, asks again, whatever BFD says meanwhile. Otherwise
+/// the next question, and with it BFD's first packet, would wait for a second (RFC 4861 §10, RETRANS_TIMER).
+#[test]
+fn who_was_killed_is_back_soon_whether_or_not_bfd_had_found_it() {
+    for bfd in [|_| Some((fast(), BfdMode::Follow)), |_| Some((fast(), BfdMode::Strict))] {
+        for (victim, gone) in [
+            (Left, ms(1)),
+            (Right, ms(1)),
+            (Left, ms(160)),
+            (Right, ms(160)),
+            (Left, secs(2)),
+            (Right, secs(20)),
+        ] {
+            let mut world = World::of(Plan { mka: Some(|_, _| {}), bfd, ..plan(1) });
+            for delay in [0, 1, 5] {
+                world.delay = ms(delay);
+                let up = |world: &mut World| {
+                    let live = [Left, Right].iter().all(|side| faults(world, *side, 0).is_live());
+                    live && states(world).iter().all(|state| *state == BfdState::Up)
+                };
+                world.run_until(secs(2), up);
+                world.run(secs(3));
+                world.kill(victim);
+                world.run(gone);
+                world.restart(victim);
+                world.run(ms(10));
+                let (took, _) = world.run_until(secs(3), up);
+                assert!(took <= ms(250), "{victim:?} gone for {gone:?}, {delay} ms away: {took:?}");
+            }
+        }
+    }
+}
+
+/// Other people's gateways ask nobody again when their key changes: it is enough that they say in MKA that it has.
+#[test]
+fn who_asked_too_early_asks_again_when_the_peer_sends_with_the_new_key() {
+    let mut world = World::of(Plan { mka: Some(|_, _| {}), ..plan(1) });
+    world.delay = ms(5);
+    let up = |world: &mut World| states(world).iter().all(|state| *state == BfdState::Up);
+    world.run_until(secs(2), up);
+    world.kill(Left);
+    world.run(secs(1));
+    world.told.clear();
+    world.lanes[0][1].mute = true;
+    world.restart(Left);
+    let turns = |world: &mut World| {
+        let mut told = world.told.iter();
+        told.any(|(_, side, event)| {
+            *side == Right && matches!(event, Event::Mka(_, MkaEvent::Rekeyed { .. }))
+        })
+    };
+    world.run_until(secs(1), turns);
+    // Its first frames under the new key are lost.
+    world.lanes[0][1].mute = false;
+    let (took, _) = world.run_until(secs(3), up);
+    assert!(took <= ms(100), "{took:?}");
 }
 
 /// A link that comes back is greeted at once, and traffic returns when BFD is Up again.

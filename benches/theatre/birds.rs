@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use gateway::{
     demo::{
         standing::Mode,
-        theatre::{CHANNEL_MTU, CHANNELS, Contender, Noticed, PATIENCE},
+        theatre::{Act, CHANNEL_MTU, CHANNELS, Contender, Noticed, PATIENCE},
     },
     lab::{Lab, Process, Stop, WiredSites},
 };
@@ -136,6 +136,15 @@ impl Contender for Birds {
         let (_, mut process) = self.processes.remove(place.context("no such site")?);
         process.kill()?;
         self.run(&site.to_string(), lab)
+    }
+
+    fn hand_over(&mut self, _site: char, _lab: &Lab) -> Result<()> {
+        bail!("BIRD's successor is not what forwards")
+    }
+
+    /// The kernel forwards whatever becomes of BIRD's process: its restart is nothing that could be compared.
+    fn plays(act: Act) -> bool {
+        act.hands_over().is_none()
     }
 
     fn noticed(&self, since: SystemTime) -> Vec<(char, Vec<Noticed>)> {

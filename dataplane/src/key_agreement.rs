@@ -38,8 +38,19 @@ pub(crate) struct KeyAgreement {
     strangers: RateLimiter,
     /// Until when frames in clear are accepted beside a key.
     upgrade: Option<Instant>,
+    /// Somebody does not send with the key in use yet.
+    awaits: bool,
     /// What [`due`](Self::due) answers: workers ask it every round, and a KaY would have to look at all its peers.
     next: Option<Instant>,
+}
+
+/// Who sends with another key since the last look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Turn {
+    /// We do.
+    pub(crate) ours: bool,
+    /// The last of the peers does.
+    pub(crate) theirs: bool,
 }
 
 impl KeyAgreement {
@@ -52,7 +63,8 @@ impl KeyAgreement {
     pub(crate) fn resume(kay: Kay, policy: SecyPolicy) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
         let (known, strangers) = (limiter(KNOWN), limiter(STRANGERS));
-        let mut this = Self { kay, policy, known, strangers, upgrade: None, next: None };
+        let awaits = kay.awaits_transmission();
+        let mut this = Self { kay, policy, known, strangers, upgrade: None, awaits, next: None };
         this.settle();
         this
     }
@@ -88,17 +100,18 @@ impl KeyAgreement {
         self.kay.handle_timeout(now);
     }
 
-    /// Does to the SecY what the KaY decided, in its order. True when another SA is sent with.
-    pub(crate) fn apply(&mut self, secy: &mut SecY, now: Instant) -> bool {
-        let mut transmits_anew = false;
+    /// Does to the SecY what the KaY decided, in its order.
+    pub(crate) fn apply(&mut self, secy: &mut SecY, now: Instant) -> Turn {
+        let mut ours = false;
         while let Some(action) = self.kay.poll_action() {
-            transmits_anew |= matches!(action, KeyAction::EnableTransmit { .. });
+            ours |= matches!(action, KeyAction::EnableTransmit { .. });
             if action.apply(secy, now).is_err() {
                 self.kay.handle_refusal(&action, now);
             }
         }
         self.follow_policy(secy, now);
-        transmits_anew
+        let awaited = core::mem::replace(&mut self.awaits, self.kay.awaits_transmission());
+        Turn { ours, theirs: awaited && !self.awaits && self.kay.is_secured() }
     }
 
     /// Opens a should-secure channel that has no key, and closes it when it has one.

@@ -3,11 +3,14 @@
 //! While a drill lasts, the channel is silent in both directions, as if its carrier was lost; the far end has to find out by itself, as with
 //! a cable that breaks far away. Key agreement goes on, so that the end of the drill is the end of it. A drill is short, it ends whatever
 //! becomes of who asked for it, and a restart of the gateway ends it too.
+//!
+//! On a member of a LAG it is LACP that moves flows to the others, here at once, and at the far end when it has heard nothing for
+//! Short_Timeout_Time, three seconds (802.1AX-2014 §6.4.4); a drill that is shorter than that shows a far end that stayed.
 
 use std::{sync::Arc, time::Duration};
 
 use config::Config;
-use dataplane::{ChannelId, InterfaceId, Setup};
+use dataplane::{ChannelId, InterfaceId, Setup, lacp::MemberStatus};
 use tracing::info;
 
 use crate::{
@@ -23,6 +26,8 @@ pub const LONGEST: Duration = Duration::from_secs(30);
 /// How long the channel may take to come back.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
+/// How long it is counted what a member of a LAG sends.
+const SAMPLE: Duration = Duration::from_millis(500);
 
 /// What happened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -67,21 +72,21 @@ impl Drill {
         (lasts, force): (Duration, bool),
         drains: Vec<Drain>,
     ) -> Result<Drilled, NoDrain> {
-        if let Some((lag, _)) = self.setup.lag_of(channel) {
-            let name = self.config.lags.get(lag.index()).map(|one| one.name.clone());
-            return Err(NoDrain::Member(name.unwrap_or_default()));
-        }
-        let reports = self.workers.reports().await;
+        let mut reports = self.workers.reports().await;
         if !self.is_live(&reports, channel) {
             return Err(NoDrain::NotLive);
         }
         if !force {
-            drain::allow(&self.config, &self.setup, &reports, &drains, channel)?;
+            drain::allow(&self.config, &self.setup, &reports, &drains, (channel, None))?;
         }
         let owner = self.setup.channels.get(channel.index()).map(|one| one.owner);
         let owner = owner.ok_or(NoDrain::UnknownChannel)?;
         let name = self.config.channels.get(channel.index()).map_or("?", |one| &one.name);
         let (_, known) = self.events.since(u64::MAX);
+        let rate = match self.setup.lag_of(channel) {
+            Some(_) => Some(self.rate_of(channel, &mut reports).await),
+            None => None,
+        };
         info!(event = "channel.drill", channel = name, seconds = lasts.as_secs_f64());
         let began = clock::now();
         self.workers.rehearse(owner, channel, true);
@@ -90,6 +95,9 @@ impl Drill {
         self.workers.rehearse(owner, channel, false);
         let ended = clock::now();
         let mut told = self.told(channel, (&reports, &during), known, ended.since(began));
+        if let Some(rate) = rate {
+            (told.rate, told.switched) = (rate, self.left_after(channel, &during));
+        }
         while told.back.is_none() && clock::now().since(ended) < BACK_WITHIN {
             tokio::time::sleep(LOOK).await;
             if self.is_live(&self.workers.reports().await, channel) {
@@ -100,8 +108,36 @@ impl Drill {
         Ok(told)
     }
 
-    /// Every attachment on the channel.
+    /// Frames a second that a member of a LAG sends just now: records of failovers tell of attachments only. The reports are the last ones then.
+    async fn rate_of(&self, channel: ChannelId, reports: &mut Vec<Report>) -> u64 {
+        let began = clock::now();
+        tokio::time::sleep(SAMPLE).await;
+        let later = self.workers.reports().await;
+        let millis = u64::try_from(clock::now().since(began).as_millis()).unwrap_or(u64::MAX);
+        let before = std::mem::replace(reports, later);
+        let more = sent_by(reports, channel).saturating_sub(sent_by(&before, channel));
+        more.saturating_mul(1000).checked_div(millis).unwrap_or(0)
+    }
+
+    /// From the decision until LACP had taken a member's flows to others.
+    fn left_after(&self, channel: ChannelId, during: &[Report]) -> Option<Duration> {
+        let seen = during.iter().flat_map(|one| &one.snapshot.channels).find(|one| one.channel == channel)?;
+        let member = self.member(during, channel).filter(|one| !one.distributes)?;
+        Some(member.since.since(seen.rehearsal?.began))
+    }
+
+    /// What LACP says of a channel that is a member of a LAG.
+    fn member(&self, reports: &[Report], channel: ChannelId) -> Option<MemberStatus> {
+        let (lag, member) = self.setup.lag_of(channel)?;
+        let seen = reports.iter().flat_map(|one| &one.snapshot.lags).find(|one| one.lag == lag)?;
+        seen.members.get(member).copied()
+    }
+
+    /// Every attachment on the channel; of a member of a LAG: it carries frames.
     fn is_live(&self, reports: &[Report], channel: ChannelId) -> bool {
+        if self.setup.lag_of(channel).is_some() {
+            return self.member(reports, channel).is_some_and(|one| one.distributes);
+        }
         attachments(&self.setup, channel).all(|id| drain::is_live(&self.setup, reports, id))
     }
 
@@ -124,7 +160,13 @@ impl Drill {
         let (rate, switched) =
             left.fold((0, None), |(rate, switched), one| (rate + one.rate, one.switched.max(switched)));
         let millis = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+        let lag_of = |channel| self.setup.lag_of(channel).map(|(lag, _)| lag);
+        let lag = lag_of(channel);
         let sent = |reports: &[Report], channel| {
+            // A flow of a LAG may take any member.
+            if lag.is_some() && lag_of(channel) == lag {
+                return sent_by(reports, channel);
+            }
             let ids: Vec<_> = attachments(&self.setup, channel).collect();
             let all = reports.iter().flat_map(|report| &report.snapshot.interfaces);
             all.filter(|one| ids.contains(&one.interface)).map(|one| one.counters.tx_transit).sum::<u64>()
@@ -146,4 +188,10 @@ impl Drill {
             back: None,
         }
     }
+}
+
+/// Frames that a channel sent, whoever they are from.
+fn sent_by(reports: &[Report], channel: ChannelId) -> u64 {
+    let mut channels = reports.iter().flat_map(|report| &report.snapshot.channels);
+    channels.find(|one| one.channel == channel).map_or(0, |one| one.counters.tx_frames)
 }

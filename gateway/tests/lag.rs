@@ -54,9 +54,11 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
     await_carried(&sites, "ch2");
     let member = sites.a.api("lags")["items"][0]["members"][0].clone();
     assert_eq!((&member["selected"], &member["mux"]), (&"standby".into(), &"detached".into()), "{member}");
-    for (wish, why) in
-        [("drain ch2", "drained already"), ("drain bundle", "is a LAG"), ("drill ch2", "a member")]
-    {
+    for (wish, why) in [
+        ("drain ch2", "drained already"),
+        ("drill ch1", "nothing to rehearse"),
+        ("drill ch2", "drained already"),
+    ] {
         let refused = sites.a.cli(&wish.split(' ').collect::<Vec<_>>());
         assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
     }
@@ -148,6 +150,134 @@ fn a_member_that_falls_silent_is_left_by_lacp_and_comes_back() {
     }
     assert!(sites.a.events("attachment.down").is_empty(), "{}", sites.a.log());
     sites.end();
+}
+
+// 802.1AX-2014 §6.4.4: who is silent for Short_Timeout_Time is left, also when the link stays up.
+#[test]
+fn a_drill_on_a_member_has_both_ends_move_its_flows() {
+    let Some(sites) = start("lag::a_drill_on_a_member", "") else { return };
+    await_members(&sites, 2);
+    let runs = sites.traffic(FLOWS);
+    await_carried(&sites, "ch1");
+    let told: Value = serde_json::from_str(&sites.a.says("drill ch1 --for 12s --json")).unwrap();
+    eprintln!("{told}");
+    let told = &told[0];
+    assert!(told["frames_per_second"].as_u64() > Some(0) && told["lost"].as_u64() > Some(0), "{told}");
+    assert_eq!(told["far_end_stayed"], false, "{told}");
+    assert!(told["far_end_moved_us"].as_u64().is_some_and(|us| us < 10_000_000), "{told}");
+    assert!(told["switched_us"].as_u64().is_some_and(|us| us < 1_000_000), "{told}");
+    let carried = told["carried_by"].as_array().unwrap();
+    assert!(carried.iter().any(|one| one["channel"] == "ch2"), "{told}");
+    assert!(told["back_after_us"].is_u64(), "{told}");
+    await_members(&sites, 2);
+    await_carried(&sites, "ch1");
+    for (report, way) in stop(runs) {
+        let totals = report.totals();
+        eprintln!("drill, {way}: {totals:?}");
+        // What this gateway sent moved before the drill began; what the far end sent died for three seconds, and its own flows only.
+        let hurt = report.flows.iter().filter(|flow| !flow.lost.is_empty()).count();
+        assert!(hurt <= usize::from(FLOWS) * 2 / 3, "{way}: {hurt} flows lost something");
+    }
+    sites.end();
+}
+
+// A whole LAG: its members go on, so that it is a reserve, and the attachment on it is left in both directions before anybody cuts it.
+#[test]
+fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
+    let Some(mut sites) = start("lag::a_whole_lag_is_drained", "min_links = 2\n") else { return };
+    await_members(&sites, 2);
+    let left = |sites: &Sites| sites.a.events("lacp.left").len() + sites.b.events("lacp.left").len();
+    let before = left(&sites);
+    let runs = sites.traffic(FLOWS);
+    await_carried(&sites, "ch1");
+    // Static routes: the far end chooses for itself, and is drained, too.
+    sites.a.says("drain bundle --no-wait");
+    for gateway in [&sites.b, &sites.a] {
+        let told = gateway.says("drain bundle");
+        assert!(told.contains("bundle: safe to work on"), "{told}");
+    }
+    await_carried(&sites, "ch3");
+    let attachment = |sites: &Sites| sites.a.api("connections")["items"][0]["attachments"][0].clone();
+    let one = attachment(&sites);
+    assert_eq!((&one["channel"], &one["reason"]), (&"bundle".into(), &"drained".into()));
+    for (wish, why) in [
+        ("drain ch1", "drained with all members"),
+        ("undrain ch2", "`quadspan undrain bundle`"),
+        ("drain ch3", "drained already"),
+    ] {
+        let refused = sites.a.cli(&wish.split(' ').collect::<Vec<_>>());
+        assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
+    }
+    let state = |gateway: &Gateway| {
+        let list = gateway.api("channels");
+        let each = list["items"].as_array().unwrap();
+        each.iter().filter(|one| one["drain"].is_object()).count()
+    };
+    assert_eq!((state(&sites.a), left(&sites)), (2, before), "LACP does not hear of it");
+    for channel in ["ch1", "ch2"] {
+        sites.lab.cut("gw-a", channel).unwrap();
+    }
+    for (report, way) in stop(runs) {
+        let totals = report.totals();
+        println!("a whole LAG, {way}: {totals:?}");
+        assert!(totals.received > 500 && totals.lost == 0, "{way}: {totals:?}");
+    }
+    for channel in ["ch1", "ch2"] {
+        sites.lab.heal("gw-a", channel).unwrap();
+    }
+    await_members(&sites, 2);
+    // It outlives the process, and is one drain still.
+    sites.a.restart();
+    assert_eq!(state(&sites.a), 2);
+    assert!(sites.a.says("undrain bundle").contains("may carry traffic again"));
+    assert!(sites.b.says("undrain bundle").contains("may carry traffic again"));
+    assert_eq!((state(&sites.a), state(&sites.b)), (0, 0));
+    until("the LAG is live again", PATIENCE, || (attachment(&sites)["state"] == "live").then_some(()));
+    sites.end();
+}
+
+// 802.1AX-2014 §6.4: the successor is the port that was; the partner sees the same Actor in the same state, and flows stay on their
+// members. It stays so where a member is drained, which the partner goes on hearing of as not in step.
+#[test]
+fn a_lag_goes_on_across_restarts_of_both_ends() {
+    let Some(mut sites) = start("lag::a_lag_goes_on_across_restarts", "") else { return };
+    await_members(&sites, 2);
+    restart(&mut sites, "both members");
+    assert!(sites.a.says("drain ch1").contains("safe to work on"));
+    await_members(&sites, 1);
+    restart(&mut sites, "one drained");
+    sites.a.says("undrain ch1");
+    await_members(&sites, 2);
+    sites.end();
+}
+
+/// Restarts both sites under traffic, A twice. Where the machine let everybody work, nobody lost a packet; nobody left the LAG, ever.
+fn restart(sites: &mut Sites, what: &str) {
+    const NEWS: [&str; 4] = ["lacp.left", "lacp.joined", "lacp.kept_out", "attachment.down"];
+    let told =
+        |sites: &Sites| [&sites.a, &sites.b].map(|gateway| NEWS.map(|event| gateway.events(event).len()));
+    let distributing = |sites: &Sites| sites.a.api("lags")["items"][0]["distributing"].clone();
+    let (before, members) = (told(sites), distributing(sites));
+    let runs = sites.traffic(FLOWS);
+    await_carried(sites, "ch2");
+    for round in 0..3 {
+        let one = if round == 1 { &mut sites.b } else { &mut sites.a };
+        let handed = one.restart();
+        eprintln!("{what}: {} ms still, {} ms in all", handed["still_ms"], handed["took_ms"]);
+        await_carried(sites, "ch2");
+        assert_eq!(distributing(sites), members, "{what}");
+    }
+    // Longer than Short_Timeout_Time: whoever was to fall silent has.
+    let heard = || sites.a.api("lags")["items"][0]["members"][1]["counters"]["lacpdus_rx"].as_u64();
+    let before_that = heard();
+    until("five LACPDUs", PATIENCE, || (heard() >= before_that.map(|count| count + 5)).then_some(()));
+    assert_eq!((distributing(sites), told(sites)), (members, before), "{what}: {}", sites.b.log());
+    for (report, way) in stop(runs) {
+        let totals = report.totals();
+        eprintln!("{what}, {way}: {totals:?}, longest gap {:?}", report.longest_gap);
+        let kept_up = report.longest_gap < Duration::from_millis(200);
+        assert!(totals.received > 1000 && (!kept_up || totals.lost == 0), "{what}, {way}: {totals:?}");
+    }
 }
 
 /// Two sites whose `ch1` and `ch2` are the LAG `bundle`, with these lines; `ch3` stands alone.

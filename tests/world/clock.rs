@@ -201,7 +201,7 @@ impl World {
         }
         let at = usize::from(channel);
         let lane = &mut self.lanes[at][place(from)];
-        let passes = lane.passes(octets.len(), self.now, &mut self.dice);
+        let passes = lane.passes(&octets, self.now, &mut self.dice);
         if self.cut[at] || !passes {
             return;
         }

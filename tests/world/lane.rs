@@ -9,6 +9,8 @@ use net::Instant;
 pub struct Lane {
     /// Nothing comes through, and nobody notices.
     pub dead: bool,
+    /// Only key agreement comes through: who sends has no key that the other side accepts.
+    pub mute: bool,
     /// Of a million frames so many are lost.
     pub loss: u32,
     /// A frame takes so much longer than on others.
@@ -19,12 +21,13 @@ pub struct Lane {
 
 impl Lane {
     /// Whether a frame comes through.
-    pub(crate) fn passes(&mut self, octets: usize, now: Instant, dice: &mut Dice) -> bool {
+    pub(crate) fn passes(&mut self, frame: &[u8], now: Instant, dice: &mut Dice) -> bool {
         if self.loss > 0 && dice.below(1_000_000) < u64::from(self.loss) {
-            self.took = Some((now, octets));
+            self.took = Some((now, frame.len()));
             return false;
         }
-        !self.dead
+        let is_mka = || frame.get(12..14) == Some(&[0x88, 0x8e]);
+        !self.dead && (!self.mute || is_mka())
     }
 }
 

@@ -24,7 +24,7 @@ const ROUNDS: usize = 8;
 /// LACP on all members of one LAG. Members are counted from 0, at most 64.
 #[derive(Debug)]
 pub struct Aggregator {
-    ports: Vec<Port>,
+    pub(super) ports: Vec<Port>,
     events: VecDeque<(usize, LacpEvent)>,
     responses: VecDeque<(usize, Marker)>,
 }
@@ -113,7 +113,7 @@ impl Aggregator {
     }
 
     /// Lets the machines move until none has anything to do, and tells what came of it.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         for _ in 0..ROUNDS * self.ports.len() {
             let mut moved = select(&mut self.ports);
             let ready = self.is_ready();

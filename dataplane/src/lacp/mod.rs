@@ -11,6 +11,7 @@
 //! | `selection` | Selection Logic: which ports may join the Aggregator (§6.4.14) |
 //! | `port` | one Aggregation Port: its variables, and its machines side by side |
 //! | `aggregator` | all ports of one LAG |
+//! | `carry` | what a port leaves to the next process of this gateway |
 //! | `params`, `status` | what is configured; what people see |
 //!
 //! # Where it stands
@@ -43,6 +44,7 @@
 //! on standby by priority, LACP in clear beside the SecY.
 
 mod aggregator;
+mod carry;
 mod churn;
 mod mux;
 mod params;

@@ -112,6 +112,16 @@ impl Port {
         self.counters.partner_syncs += u64::from(synchronized(self) && !before);
     }
 
+    /// When it was heard, and since when it is as it is: for people.
+    pub(super) const fn stands(&self) -> (Option<Instant>, Instant) {
+        (self.heard, self.since)
+    }
+
+    /// It has been heard, and was so, before this process was.
+    pub(super) const fn stand(&mut self, (heard, since): (Option<Instant>, Instant)) {
+        (self.heard, self.since) = (heard, since);
+    }
+
     /// One step of the Mux machine, with what is told about it. True when it moved.
     pub(super) fn advance(&mut self, ready: bool, now: Instant) -> bool {
         let attached = |port: &Self| port.actor.state.has(PortState::SYNCHRONIZATION);

@@ -194,7 +194,10 @@ impl Entry {
             self.asking = false;
         } else if differs {
             self.since = now;
+            // What was about to be asked is asked all the same: the host's own stack may wait for the answer, too.
+            let asking = self.asking;
             self.become_stale();
+            self.asking = asking;
         }
         claim.confirms || differs
     }

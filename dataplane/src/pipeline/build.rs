@@ -45,6 +45,7 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         neighbors: Neighbors::new(params, seed),
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
+        open: false,
         damper: Damper::default(),
         since: Instant::ZERO,
         icmp_limit: icmp_limit(setup, one),

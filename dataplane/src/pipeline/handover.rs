@@ -2,10 +2,10 @@
 //!
 //! Each channel, interface and connection leaves a parcel of its own; whoever carries them knows them by name, so the successor
 //! may be configured otherwise: it takes what it still has. Left is what peers would miss, or must not see twice: packet numbers
-//! and replay windows, the KaY with its SAKs, BFD sessions, sequence numbers of `duplicate`, the choice of `active-standby`, which
+//! and replay windows, the KaY with its SAKs, LACP's port, BFD sessions, sequence numbers of `duplicate`, the choice of `active-standby`, which
 //! ports and paths were unusable, and the MAC addresses of neighbours. Counters begin at zero, as after every start.
 //!
-//! The order is the successor's affair: channels first, then interfaces, then (when all workers have theirs) connections.
+//! The order is the successor's affair: channels first, then LAGs, then interfaces, then (when all workers have theirs) connections.
 
 use core::net::IpAddr;
 
@@ -40,6 +40,11 @@ impl Dataplane {
             let mut kay = Parcel::new();
             mka.kay.pack(&mut kay);
             out.counted(kay.as_octets());
+        }
+        if let Some((lag, member)) = channel.lag.and_then(|(id, member)| Some((self.lag(id)?, member))) {
+            let mut port = Parcel::new();
+            lag.aggregator.leave(member, &mut port);
+            out.counted(port.as_octets());
         }
         true
     }
@@ -108,6 +113,7 @@ impl Dataplane {
             self.set_channel_fault(id, fault, faults.has(fault), now);
         }
         self.secy_changed(id, now);
+        self.keep_member(id, &mut from);
         true
     }
 

@@ -99,7 +99,12 @@ impl Dataplane {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
-        if !self.board.put(interface, faults) {
+        let opens = self.opens(interface, faults);
+        let moves = self.board.put(interface, faults);
+        if opens || moves && faults.is_live() {
+            self.greet_peers(interface, now);
+        }
+        if !moves {
             return;
         }
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
@@ -111,9 +116,14 @@ impl Dataplane {
         self.tell(event);
         let silent = self.silence_of(interface, now);
         self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
-        if faults.is_live() {
-            self.greet_peers(interface, now);
-        }
+    }
+
+    /// True when frames can leave that could not: who waits for BFD must be met before.
+    fn opens(&mut self, interface: InterfaceId, faults: Faults) -> bool {
+        let open = !faults.is_cut();
+        let Some(one) = self.interfaces.get_mut(interface.index()) else { return false };
+        let was_open = core::mem::replace(&mut one.open, open);
+        open && !was_open
     }
 
     /// An attachment that was lost again and again is held back when it returns.

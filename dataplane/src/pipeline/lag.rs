@@ -4,7 +4,7 @@
 //! becomes the one that the flow's hash chooses among those that distribute. Below it nothing knows of the LAG: a LACPDU is a
 //! frame that the member's SecY protects. Members are chosen as attachments are ([`Group`]): one that goes moves its own flows only.
 
-use net::{EtherType, Ethernet, Instant, MacAddr, earliest};
+use net::{EtherType, Ethernet, Instant, MacAddr, carry::Opened, earliest};
 use zerocopy::IntoBytes;
 
 use super::{Blame, Dataplane, Event};
@@ -31,6 +31,8 @@ pub(super) struct Lag {
     /// What speaks against the LAG.
     pub(super) faults: Faults,
     pub(super) since: Instant,
+    /// What a predecessor left of members' ports, for a moment.
+    left: Vec<(usize, Vec<u8>)>,
 }
 
 impl Lag {
@@ -42,6 +44,7 @@ impl Lag {
             collecting: 0,
             faults: Faults::NONE,
             since: Instant::ZERO,
+            left: Vec::new(),
         }
     }
 
@@ -91,6 +94,14 @@ impl Dataplane {
         now: Instant,
     ) -> Option<Frame> {
         let slow = Ethernet::split(&frame.buf).is_some_and(|(header, _)| header.ethertype == EtherType::SLOW);
+        if self.is_rehearsed(channel) {
+            // Nobody hears what LACP says; what is on its way through is counted where it is known whose it is.
+            if !slow {
+                return Some(frame);
+            }
+            self.drop(Blame::Channel(channel), DropReason::Rehearsal, frame);
+            return None;
+        }
         if slow {
             self.hear_lacp(channel, (id, member), frame, now);
             return None;
@@ -125,6 +136,21 @@ impl Dataplane {
 
 /// Time, links, keys and operators.
 impl Dataplane {
+    /// Says that something speaks, or no longer speaks, against all members of a LAG at once, so that LACP has no reason to move
+    /// flows from one to the other.
+    pub fn set_lag_fault(&mut self, id: LagId, fault: Fault, present: bool, now: Instant) {
+        let Some(setup) = self.setup.lags.get(id.index()) else { return };
+        let mut moved = false;
+        for member in &setup.members {
+            if let Some(Some(channel)) = self.channels.get_mut(member.channel.index()) {
+                moved |= channel.set_fault(fault, present, now);
+            }
+        }
+        if moved {
+            self.member_changed(id, now);
+        }
+    }
+
     /// What speaks against a member changed.
     pub(super) fn member_changed(&mut self, id: LagId, now: Instant) {
         let Some(setup) = self.setup.lags.get(id.index()) else { return };
@@ -207,6 +233,27 @@ impl Dataplane {
             }
         }
         self.refresh_liveness(now);
+    }
+
+    /// Keeps what a predecessor left of a member's port until all members have theirs.
+    pub(super) fn keep_member(&mut self, channel: ChannelId, left: &mut Opened<'_>) {
+        let member = self.channel(channel).and_then(|channel| channel.lag);
+        if let (Some((id, member)), Some(left)) = (member, left.counted())
+            && let Some(lag) = self.lag_mut(id)
+        {
+            lag.left.push((member, left.to_vec()));
+        }
+    }
+
+    /// Goes on with the LACP ports of all members as they were left: to be called when the channels of this worker have resumed.
+    pub fn resume_lags(&mut self, now: Instant) {
+        for id in (0..self.lags.len()).map(LagId::at) {
+            if let Some(lag) = self.lag_mut(id) {
+                let left = core::mem::take(&mut lag.left);
+                let _anew = lag.aggregator.resume(&left, now);
+                self.settle_lag(id, now);
+            }
+        }
     }
 
     /// Queues LACPDUs and answers to markers for the members' SecYs.

@@ -104,15 +104,15 @@ impl Dataplane {
     pub(super) fn settle_mka(&mut self, id: ChannelId, now: Instant) {
         let Some(Some(channel)) = self.channels.get_mut(id.index()) else { return };
         let Some(mka) = &mut channel.mka else { return };
-        let transmits_anew = mka.apply(&mut channel.secy, now);
+        let turn = mka.apply(&mut channel.secy, now);
         let open = mka.is_open();
-        if transmits_anew {
+        if turn.ours {
             channel.forget_exhaustion();
         }
         self.set_channel_fault(id, Fault::MkaDown, !open, now);
         self.judge_security(id, now);
         self.refresh_liveness(now);
-        if transmits_anew {
+        if turn.ours || turn.theirs {
             self.greet_over(id, now);
         }
         self.speak_mka(id);
@@ -126,12 +126,13 @@ impl Dataplane {
         }
     }
 
-    /// Who restarted may have asked for us when we could answer only under a key that it has no more.
+    /// Who restarted may have asked for us when we could answer only under a key that it has no more, and so may we have asked
+    /// others: whoever can be reached is asked again. BFD may call it dead just now; it cannot come back before it is met.
     fn greet_over(&mut self, id: ChannelId, now: Instant) {
         for at in 0..self.interfaces.len() {
             let interface = InterfaceId::at(at);
             let on_channel = |one: Facts| self.setup.is_on(one.place, id);
-            if self.facts(interface).is_some_and(on_channel) && self.board.is_live(interface) {
+            if self.facts(interface).is_some_and(on_channel) && !self.faults_of(interface).is_cut() {
                 self.greet_peers(interface, now);
             }
         }

@@ -207,6 +207,8 @@ struct Interface {
     counters: InterfaceCounters,
     /// Faults of the attachment alone, on top of its channel's.
     faults: Faults,
+    /// Frames could leave when it was judged last.
+    open: bool,
     /// How often it was lost lately.
     damper: Damper,
     since: Instant,

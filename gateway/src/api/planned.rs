@@ -144,18 +144,11 @@ fn refused(channel: &str, why: &NoDrain) -> Response {
                 "without `{name}` the LAG `{lag}` has fewer members that carry frames than its `min_links`: mend another one first, or force it"
             ),
         ),
-        NoDrain::Lag => (
+        NoDrain::Whole(lag) => (
             StatusCode::CONFLICT,
             "lag",
             format!(
-                "`{name}` is a LAG: drain its members, one at a time; `quadspan show lag {name}` lists them"
-            ),
-        ),
-        NoDrain::Member(lag) => (
-            StatusCode::CONFLICT,
-            "lag_member",
-            format!(
-                "`{name}` is a member of the LAG `{lag}`: a drill is on a channel that attachments are on; drain the member to see that the others carry its flows"
+                "`{name}` is drained with all members of the LAG `{lag}`: `quadspan undrain {lag}` ends that"
             ),
         ),
         NoDrain::NotLive => {

@@ -433,7 +433,7 @@ impl Source for Fixed {
         let channel = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
         // The first is drained already.
         let first = Drain::new(ChannelId(0), facts.wall, (None, false), facts.now);
-        allow(&facts.config, &facts.setup, &facts.reports, &[first], channel)?;
+        allow(&facts.config, &facts.setup, &facts.reports, &[first], (channel, None))?;
         Ok(Drain::new(channel, facts.wall, (None, order.force), facts.now))
     }
 

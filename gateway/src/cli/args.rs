@@ -316,7 +316,7 @@ fn suspension(text: &str) -> Result<u64, String> {
 /// Options of `drain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct DrainArgs {
-    /// The channel
+    /// The channel, or a LAG: all of its members
     #[arg(value_name = "CHANNEL")]
     pub(super) channel: String,
     /// Undrain it by itself after so long, such as 30m or 2h

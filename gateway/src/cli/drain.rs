@@ -12,7 +12,8 @@ use crate::{
     api::{
         client,
         model::{
-            Channel, ChannelDrain, Connection, Document, DrainDone, DrainState, DrillDone, List, RateDone,
+            Channel, ChannelDrain, Connection, Document, DrainDone, DrainState, DrillDone, Lag, List,
+            RateDone,
         },
     },
     drill::LONGEST,
@@ -61,6 +62,11 @@ fn until(drain: &ChannelDrain) -> String {
 /// Looks until it is decided; tells when the traffic changes.
 fn wait(global: &Global, channel: &str, first: ChannelDrain) -> Result<ChannelDrain, Failure> {
     let (mut drain, mut told) = (first, None);
+    // Of a LAG all members are drained, as one.
+    let lags: List<Lag> = parse(&get(&global.socket, "/v1/lags")?)?;
+    let lag = lags.content.items.into_iter().find(|one| one.name == channel);
+    let member = lag.and_then(|lag| Some(lag.members.into_iter().next()?.channel));
+    let watched = member.as_deref().unwrap_or(channel);
     while drain.state == DrainState::Moving {
         if told != Some(drain.frames_per_second) {
             terminal::tell(&format!("{channel}: {}\n", drain.message));
@@ -68,7 +74,7 @@ fn wait(global: &Global, channel: &str, first: ChannelDrain) -> Result<ChannelDr
         }
         pause();
         let list: List<Channel> = parse(&get(&global.socket, "/v1/channels")?)?;
-        let found = list.content.items.into_iter().find(|one| one.name == channel);
+        let found = list.content.items.into_iter().find(|one| one.name == watched);
         drain = found.and_then(|one| one.drain).ok_or_else(|| {
             Failure::new(
                 Exit::Failed,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use config::Config;
 use crossbeam::channel::Sender;
 use dataplane::{
-    Board, ChannelId, Dataplane, Depot, Fault, InterfaceId, Pool, Setup, WorkerId, bfd::BfdParams,
+    Board, ChannelId, Dataplane, Depot, Fault, InterfaceId, LagId, Pool, Setup, WorkerId, bfd::BfdParams,
 };
 use macsec::{
     An,
@@ -92,6 +92,13 @@ impl Workers {
     pub fn set_fault(&self, owner: WorkerId, channel: ChannelId, fault: Fault, present: bool) {
         if let Some(mailbox) = self.0.get(owner.index()) {
             mailbox.send(Command::ChannelFault(channel, fault, present));
+        }
+    }
+
+    /// As [`set_fault`](Self::set_fault), against all members of a LAG.
+    pub fn set_lag_fault(&self, owner: WorkerId, lag: LagId, fault: Fault, present: bool) {
+        if let Some(mailbox) = self.0.get(owner.index()) {
+            mailbox.send(Command::LagFault(lag, fault, present));
         }
     }
 

@@ -193,6 +193,28 @@ pub(super) fn drain(socket: &Path, channel: &str, back: bool) -> io::Result<()> 
     ask::<serde_json::Value>(socket, "POST", &format!("/v1/channels/{channel}/{wish}")).map(drop)
 }
 
+/// What became of a restart.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Restarted {
+    /// Another process goes on.
+    pub done: bool,
+    /// Which.
+    pub pid: u32,
+    /// How long nobody forwarded.
+    pub still_ms: f64,
+    /// Why nothing came of it.
+    pub why: String,
+}
+
+/// Has the gateway at `socket` hand over to a successor of the same program.
+///
+/// # Errors
+/// As for [`channels`]. That it handed over to nobody is no error here.
+pub(super) fn restart(socket: &Path) -> io::Result<Restarted> {
+    ask_within(socket, ("POST", "/v1/restart"), PATIENCE_FOR_A_SUCCESSOR)
+}
+
 /// Whether the gateway at `socket` says that it runs.
 #[must_use]
 pub(super) fn answers(socket: &Path) -> bool {
@@ -208,8 +230,16 @@ pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> io::Result<
 }
 
 fn ask<T: DeserializeOwned>(socket: &Path, method: &str, path: &str) -> io::Result<T> {
+    ask_within(socket, (method, path), PATIENCE)
+}
+
+fn ask_within<T: DeserializeOwned>(
+    socket: &Path,
+    (method, path): (&str, &str),
+    patience: Duration,
+) -> io::Result<T> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // HTTP/1.0 spares us chunked answers (RFC 9112 §7.1: not to be sent to such a client).
     let request = format!(
@@ -235,6 +265,8 @@ fn body(answer: &[u8]) -> io::Result<&[u8]> {
 
 /// How long the gateway may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take until a successor has taken over.
+const PATIENCE_FOR_A_SUCCESSOR: Duration = Duration::from_secs(30);
 /// More than any answer has.
 const MOST_OCTETS: u64 = 16 << 20;
 

@@ -180,6 +180,22 @@ impl Gateway {
         self.process.kill()
     }
 
+    /// Has it hand over to a successor under traffic, which is this gateway from then on; gives how long nobody forwarded.
+    ///
+    /// # Errors
+    /// When it does not answer, when it goes on itself, or when it does not end.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<Duration> {
+        let letter = self.site.letter;
+        Process::adopt_successors()?;
+        let told = api::restart(&self.site.socket)
+            .with_context(|| format!("asking the gateway of site {letter} to restart"))?;
+        if !told.done {
+            bail!("the gateway of site {letter} goes on as it was: {}", told.why);
+        }
+        self.process.give_way(told.pid, GIVES_WAY_WITHIN)?;
+        Ok(Duration::from_secs_f64(told.still_ms.max(0.0) / 1e3))
+    }
+
     /// How it ended; `None` while it runs.
     ///
     /// # Errors
@@ -206,4 +222,5 @@ impl Gateway {
 }
 
 const POLL: Duration = Duration::from_millis(10);
+const GIVES_WAY_WITHIN: Duration = Duration::from_secs(10);
 const TAIL_LINES: usize = 12;

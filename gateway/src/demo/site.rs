@@ -280,6 +280,7 @@ on = "ch{channel}"
 asn = {far_asn}
 families = ["ipv4", "ipv6"]
 connect_retry = "1s"
+graceful_restart = "full"
 import = "accept"
 export = "accept"
 "#

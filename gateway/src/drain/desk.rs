@@ -8,14 +8,14 @@ use std::{
 };
 
 use config::Config;
-use dataplane::{ChannelId, Fault, Setup};
+use dataplane::{ChannelId, Fault, LagId, Setup};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{Drain, NoDrain, Order, Phase, allow, attachments, through};
+use super::{Drain, NoDrain, Order, Phase, allow, attachments_of, through};
 use crate::{api::wall, bgp, clock, control::Workers, state::replace};
 
 const FILE: &str = "drains.json";
@@ -42,6 +42,9 @@ struct Remembered {
     since: Timestamp,
     until: Option<Timestamp>,
     forced: bool,
+    /// With all members of this LAG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lag: Option<String>,
 }
 
 impl Desk {
@@ -62,8 +65,12 @@ impl Desk {
             // A channel that left the configuration needs nothing.
             let Some(channel) = this.channel(&one.channel) else { continue };
             info!(event = "channel.drain", channel = one.channel, restored = true);
-            this.drains.lock().push(Drain::new(channel, one.since, (one.until, one.forced), clock::now()));
-            this.tell(channel, true);
+            // Of a LAG that is none any more, or has other members, each is drained for itself.
+            let lag = one.lag.and_then(|name| this.lag(&name));
+            let lag = lag.filter(|lag| this.setup.lag_of(channel).is_some_and(|(of, _)| of == *lag));
+            let drain = Drain::new(channel, one.since, (one.until, one.forced), clock::now());
+            this.drains.lock().push(drain.with_all_of(lag));
+            this.tell((channel, lag), true);
         }
         this
     }
@@ -73,45 +80,64 @@ impl Desk {
         self.drains.lock().clone()
     }
 
-    /// Drains a channel. Of one that is drained, the time that it lasts is changed.
+    /// Drains a channel, or a LAG, which is all of its members. Of one that is drained, the time that it lasts is changed.
     ///
     /// # Errors
     /// [`NoDrain`].
     pub async fn drain(&self, name: &str, order: Order) -> Result<Drain, NoDrain> {
-        let is_lag = self.config.lags.iter().any(|lag| lag.name == name);
-        let unknown = if is_lag { NoDrain::Lag } else { NoDrain::UnknownChannel };
-        let channel = self.channel(name).ok_or(unknown)?;
+        let (channels, lag) = self.meant(name)?;
+        let first = *channels.first().ok_or(NoDrain::UnknownChannel)?;
         let _turn = self.turn.lock().await;
         let mut drains = self.drains();
         let now = wall();
         let until = order.lasts.map(|lasts| now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
-        let known = drains.iter().position(|one| one.channel == channel);
-        let drain = match known.and_then(|at| drains.get_mut(at)) {
-            Some(drain) => {
-                drain.until = until;
-                drain.clone()
-            }
-            None => {
+        let same = |one: &Drain| one.lag == lag && channels.contains(&one.channel);
+        let known = drains.iter().any(same);
+        if known {
+            drains.iter_mut().filter(|one| same(one)).for_each(|one| one.until = until);
+        } else {
+            self.check_whole(first, lag)?;
+            if !order.force {
                 let reports = self.workers.reports().await;
-                if !order.force {
-                    if reports.len() < usize::from(self.setup.workers) {
-                        return Err(NoDrain::Silent);
-                    }
-                    allow(&self.config, &self.setup, &reports, &drains, channel)?;
+                if reports.len() < usize::from(self.setup.workers) {
+                    return Err(NoDrain::Silent);
                 }
-                let drain = Drain::new(channel, now, (until, order.force), clock::now());
-                drains.push(drain.clone());
-                drain
+                allow(&self.config, &self.setup, &reports, &drains, (first, lag))?;
             }
-        };
+            // Members that were drained one by one are now drained with the others.
+            drains.retain(|one| !channels.contains(&one.channel));
+            let begin =
+                |&channel| Drain::new(channel, now, (until, order.force), clock::now()).with_all_of(lag);
+            drains.extend(channels.iter().map(begin));
+        }
+        let drain = drains.iter().find(|one| one.channel == first).cloned().ok_or(NoDrain::UnknownChannel)?;
         self.remember(&drains)?;
         *self.drains.lock() = drains;
-        if known.is_none() {
+        if !known {
             info!(event = "channel.drain", channel = name, forced = order.force, until = ?until.map(|at| at.to_string()));
-            self.tell(channel, true);
+            self.tell((first, lag), true);
         }
         self.news.notify_one();
         Ok(drain)
+    }
+
+    /// The channels that a name stands for, and the LAG, if it is one.
+    fn meant(&self, name: &str) -> Result<(Vec<ChannelId>, Option<LagId>), NoDrain> {
+        if let Some(channel) = self.channel(name) {
+            return Ok((vec![channel], None));
+        }
+        let lag = self.lag(name).ok_or(NoDrain::UnknownChannel)?;
+        let members = self.setup.lags.get(lag.index()).map_or(&[][..], |lag| &lag.members);
+        Ok((members.iter().map(|member| member.channel).collect(), Some(lag)))
+    }
+
+    /// Whether a channel can be drained, or undrained, for itself: its LAG is not drained as a whole.
+    fn check_whole(&self, channel: ChannelId, lag: Option<LagId>) -> Result<(), NoDrain> {
+        let whole = self.drains.lock().iter().find(|one| one.channel == channel).and_then(|one| one.lag);
+        match whole.filter(|whole| Some(*whole) != lag) {
+            Some(whole) => Err(NoDrain::Whole(self.lag_name(whole).to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Lets traffic use a channel again.
@@ -119,8 +145,10 @@ impl Desk {
     /// # Errors
     /// [`NoDrain`].
     pub async fn undrain(&self, name: &str) -> Result<(), NoDrain> {
-        let channel = self.channel(name).ok_or(NoDrain::UnknownChannel)?;
-        self.end(channel, "asked").await
+        let (channels, lag) = self.meant(name)?;
+        let first = *channels.first().ok_or(NoDrain::UnknownChannel)?;
+        self.check_whole(first, lag)?;
+        self.end((first, lag), "asked").await
     }
 
     /// Watches traffic leave and time pass, for as long as it is polled.
@@ -133,46 +161,55 @@ impl Desk {
             let reports = self.workers.reports().await;
             let now = clock::now();
             for drain in self.drains.lock().iter_mut() {
-                let Some(frames) = through(&self.setup, &reports, drain.channel) else { continue };
+                let Some(frames) = through(&self.setup, &reports, (drain.channel, drain.lag)) else {
+                    continue;
+                };
                 if drain.look(frames, now) {
                     self.tell_phase(drain);
                 }
             }
             let wall = wall();
-            let due: Vec<_> = self
+            let mut due: Vec<_> = self
                 .drains()
                 .iter()
                 .filter(|one| one.until.is_some_and(|at| at <= wall))
-                .map(|one| one.channel)
+                .map(|one| (one.channel, one.lag))
                 .collect();
-            for channel in due {
-                if let Err(why) = self.end(channel, "time").await {
-                    warn!(event = "channel.drain_failed", channel = self.name(channel), why = ?why);
+            // All members of a LAG end as one.
+            due.dedup_by_key(|(channel, lag)| lag.ok_or(*channel));
+            for what in due {
+                if let Err(why) = self.end(what, "time").await {
+                    warn!(event = "channel.drain_failed", channel = self.called(what), why = ?why);
                 }
             }
         }
     }
 
-    async fn end(&self, channel: ChannelId, why: &str) -> Result<(), NoDrain> {
+    async fn end(&self, what: (ChannelId, Option<LagId>), why: &str) -> Result<(), NoDrain> {
         let _turn = self.turn.lock().await;
         let mut drains = self.drains();
         let before = drains.len();
-        drains.retain(|one| one.channel != channel);
+        let (channel, lag) = what;
+        drains.retain(|one| one.lag != lag || lag.is_none() && one.channel != channel);
         if drains.len() == before {
             return Err(NoDrain::NotDrained);
         }
         self.remember(&drains)?;
         *self.drains.lock() = drains;
-        info!(event = "channel.undrained", channel = self.name(channel), why);
-        self.tell(channel, false);
+        info!(event = "channel.undrained", channel = self.called(what), why);
+        self.tell(what, false);
         Ok(())
     }
 
-    /// Asks everybody to keep away from a channel, or to use it again.
-    fn tell(&self, channel: ChannelId, drained: bool) {
+    /// Asks everybody to keep away from a channel or a whole LAG, or to use it again.
+    fn tell(&self, what: (ChannelId, Option<LagId>), drained: bool) {
+        let (channel, lag) = what;
         let Some(owner) = self.setup.channels.get(channel.index()).map(|one| one.owner) else { return };
-        self.workers.set_fault(owner, channel, Fault::Drained, drained);
-        for interface in attachments(&self.setup, channel) {
+        match lag {
+            Some(lag) => self.workers.set_lag_fault(owner, lag, Fault::Drained, drained),
+            None => self.workers.set_fault(owner, channel, Fault::Drained, drained),
+        }
+        for interface in attachments_of(&self.setup, what) {
             self.bgp.iter().for_each(|bgp| bgp.drain(interface, drained));
         }
     }
@@ -202,6 +239,7 @@ impl Desk {
             since: one.since,
             until: one.until,
             forced: one.forced,
+            lag: one.lag.map(|lag| self.lag_name(lag).to_owned()),
         };
         let all: Vec<_> = drains.iter().map(remembered).collect();
         let disk = |why: io::Error| NoDrain::Disk(format!("{}: {why}", self.folder.join(FILE).display()));
@@ -211,6 +249,19 @@ impl Desk {
 
     fn channel(&self, name: &str) -> Option<ChannelId> {
         self.config.channels.iter().position(|one| one.name == name).map(ChannelId::at)
+    }
+
+    fn lag(&self, name: &str) -> Option<LagId> {
+        self.config.lags.iter().position(|one| one.name == name).map(LagId::at)
+    }
+
+    fn lag_name(&self, lag: LagId) -> &str {
+        self.config.lags.get(lag.index()).map_or("?", |one| &one.name)
+    }
+
+    /// What people call what is drained.
+    fn called(&self, (channel, lag): (ChannelId, Option<LagId>)) -> &str {
+        lag.map_or_else(|| self.name(channel), |lag| self.lag_name(lag))
     }
 
     fn name(&self, channel: ChannelId) -> &str {

@@ -5,6 +5,7 @@
 //! our own groups take the attachment as a reserve only ([`dataplane::Faults::is_reserve`]). Then it waits: a channel is *safe* when no packet
 //! crossed it on its way through, in either direction, for [`QUIET`]. What belongs to the channel itself (MKA, BFD, BGP) goes on.
 //! A member of a LAG is drained by LACP: both ends take their flows to the other members, and its attachments stay where they are.
+//! A whole LAG is drained as a channel is: LACP goes on, and the attachments on it are left.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -68,10 +69,8 @@ pub enum NoDrain {
     PlannedWork(String),
     /// The LAG of this name would have fewer members that carry frames than it needs.
     LastMember(String),
-    /// It is a LAG: its members are drained.
-    Lag,
-    /// It is a member of the LAG of this name, and attachments are not on it alone.
-    Member(String),
+    /// It is a member of the LAG of this name, which is drained as a whole.
+    Whole(String),
     /// It is not drained.
     NotDrained,
     /// It is not live: there is nothing to rehearse.
@@ -89,6 +88,8 @@ pub enum NoDrain {
 pub struct Drain {
     /// Which.
     pub channel: ChannelId,
+    /// Together with all members of this LAG.
+    pub lag: Option<LagId>,
     /// Since when.
     pub since: Timestamp,
     /// Until when; `None`: until somebody undrains it.
@@ -117,6 +118,7 @@ impl Drain {
         let (until, forced) = order;
         Self {
             channel,
+            lag: None,
             since,
             until,
             forced,
@@ -126,6 +128,12 @@ impl Drain {
             seen: None,
             looked: now,
         }
+    }
+
+    /// The same, of a member of a LAG that is drained as a whole.
+    #[must_use]
+    pub const fn with_all_of(self, lag: Option<LagId>) -> Self {
+        Self { lag, ..self }
     }
 
     /// Takes the number of frames that were on their way through the channel so far. True when the phase changed.
@@ -157,12 +165,35 @@ pub fn attachments(setup: &Setup, channel: ChannelId) -> impl Iterator<Item = In
         .map(|(at, _)| InterfaceId::at(at))
 }
 
-/// Frames that were on their way through a channel, in either direction; `None` when a worker does not tell.
-pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<u64> {
+/// The attachments on a LAG.
+pub fn attachments_on_lag(setup: &Setup, lag: LagId) -> impl Iterator<Item = InterfaceId> {
+    let on = move |place| matches!(place, Place::Attachment { channel, .. } if setup.lag_of(channel).is_some_and(|(of, _)| of == lag));
+    setup
+        .interfaces
+        .iter()
+        .enumerate()
+        .filter(move |(_, one)| on(one.place))
+        .map(|(at, _)| InterfaceId::at(at))
+}
+
+/// The attachments that a drain is about.
+fn attachments_of(setup: &Setup, (channel, lag): (ChannelId, Option<LagId>)) -> Vec<InterfaceId> {
+    match lag {
+        Some(lag) => attachments_on_lag(setup, lag).collect(),
+        None => attachments(setup, channel).collect(),
+    }
+}
+
+/// Frames that were on their way through a drained channel or LAG, in either direction; `None` when a worker does not tell.
+pub fn through(
+    setup: &Setup,
+    reports: &[Report],
+    (channel, whole): (ChannelId, Option<LagId>),
+) -> Option<u64> {
     if reports.len() < usize::from(setup.workers) {
         return None;
     }
-    if let Some((lag, member)) = setup.lag_of(channel) {
+    if let Some((lag, member)) = setup.lag_of(channel).filter(|_| whole.is_none()) {
         return through_member(reports, channel, (lag, member));
     }
     let of = |id: InterfaceId| {
@@ -172,7 +203,7 @@ pub fn through(setup: &Setup, reports: &[Report], channel: ChannelId) -> Option<
             .filter(move |one| one.interface == id);
         seen.fold(InterfaceCounters::default(), |sum, one| sum.plus(one.counters))
     };
-    let sums = attachments(setup, channel).map(of);
+    let sums = attachments_of(setup, (channel, whole)).into_iter().map(of);
     Some(sums.map(|sum| sum.rx_transit + sum.tx_transit).sum())
 }
 
@@ -205,19 +236,27 @@ pub fn allow(
     setup: &Setup,
     reports: &[Report],
     drains: &[Drain],
-    channel: ChannelId,
+    (channel, whole): (ChannelId, Option<LagId>),
 ) -> Result<(), NoDrain> {
     let interconnect = |id: ChannelId| config.channels.get(id.index()).map(|one| one.interconnect.index());
-    let same = |one: &&Drain| one.channel != channel && interconnect(one.channel) == interconnect(channel);
+    // Members of a LAG that are drained already become part of its drain.
+    let mine = |one: ChannelId| {
+        one == channel || whole.is_some_and(|lag| setup.lag_of(one).is_some_and(|(of, _)| of == lag))
+    };
+    let same = |one: &&Drain| !mine(one.channel) && interconnect(one.channel) == interconnect(channel);
     if let Some(other) = drains.iter().find(same) {
         let name = config.channels.get(other.channel.index()).map(|one| one.name.clone());
         return Err(NoDrain::PlannedWork(name.unwrap_or_default()));
     }
-    if let Some(lag) = setup.lag_of(channel).filter(|lag| !spares(setup, reports, *lag)) {
+    let member = setup.lag_of(channel).filter(|_| whole.is_none());
+    if let Some(lag) = member.filter(|lag| !spares(setup, reports, *lag)) {
         let name = config.lags.get(lag.0.index()).map(|one| one.name.clone());
         return Err(NoDrain::LastMember(name.unwrap_or_default()));
     }
-    for mine in attachments(setup, channel).filter(|&id| is_live(setup, reports, id)) {
+    for mine in attachments_of(setup, (channel, whole)) {
+        if !is_live(setup, reports, mine) {
+            continue;
+        }
         let Some(connection) = setup.interfaces.get(mine.index()).map(|one| one.connection) else { continue };
         let others =
             setup.interfaces.iter().enumerate().filter(|(at, one)| {
@@ -241,14 +280,14 @@ pub(crate) fn is_live(setup: &Setup, reports: &[Report], id: InterfaceId) -> boo
     seen.is_some_and(|one| one.faults.is_live())
 }
 
-/// BGP neighbours on a channel's attachments: who is told.
-pub fn neighbors(config: &Config, channel: ChannelId) -> usize {
+/// BGP neighbours on the attachments of a channel, or of a whole LAG: who is told.
+pub fn neighbors(config: &Config, (channel, lag): (ChannelId, Option<LagId>)) -> usize {
     let on = |connection: &config::model::Connection| {
         let there = |at: usize| {
-            connection
-                .attachments
-                .get(at)
-                .is_some_and(|one| matches!(&one.link, Link::Channel(on) if on.index() == channel.index()))
+            connection.attachments.get(at).is_some_and(|one| match &one.link {
+                Link::Channel(on) => on.index() == channel.index(),
+                Link::Lag(on) => lag.is_some_and(|lag| on.lag.index() == lag.index()),
+            })
         };
         let on = |place| matches!(place, config::model::Interface::Attachment(at) if there(at));
         connection.neighbors.iter().filter(|one| on(one.on)).count()

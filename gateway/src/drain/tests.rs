@@ -61,7 +61,7 @@ proptest! {
 #[test]
 fn the_last_live_channel_and_a_second_planned_work_are_refused() {
     let allowed = |facts: &crate::api::Facts, drains: &[Drain], channel| {
-        allow(&facts.config, &facts.setup, &facts.reports, drains, ChannelId(channel))
+        allow(&facts.config, &facts.setup, &facts.reports, drains, (ChannelId(channel), None))
     };
     let mut facts = facts();
     assert_eq!(allowed(&facts, &[], 1), Ok(()));

@@ -58,7 +58,7 @@ pub(crate) use successor::{host_key, names, port_key};
 
 /// What the two programs must agree on. Whoever changes what anything carries ([`net::carry`]), or what is said here, gives it another
 /// number; `tests::the_format_is_what_its_number_says` notices.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How a handover ended.
 #[derive(Clone, Debug)]

@@ -108,6 +108,9 @@ impl Heir<'_> {
     fn resume_rest(&mut self, estate: &Estate<'_>) {
         let (_, interfaces, connections) = names(self.config);
         let now = clock::now();
+        for worker in &mut *self.workers {
+            worker.dataplane().resume_lags(now);
+        }
         for (at, name) in interfaces.iter().enumerate() {
             for (_, left) in estate.interfaces.iter().filter(|(own, _)| own == name) {
                 for worker in &mut *self.workers {

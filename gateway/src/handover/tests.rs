@@ -101,7 +101,7 @@ fn the_format_is_what_its_number_says() {
         secy.numbers().pack(out);
     });
     let lengths = (super::FORMAT, offered.as_octets().len(), numbers.as_octets().len());
-    assert_eq!(lengths, (1, 202, 33));
+    assert_eq!(lengths, (2, 202, 33));
 }
 
 /// A worker without anything, and what hands it over.

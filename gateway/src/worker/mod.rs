@@ -19,7 +19,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, Moved, PortId, Pressure,
+    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, LagId, Moved, PortId, Pressure,
     Snapshot, Tables,
     bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
@@ -64,6 +64,8 @@ pub enum Command {
     Rehearse(ChannelId, bool),
     /// Something speaks, or no longer speaks, against a channel.
     ChannelFault(ChannelId, Fault, bool),
+    /// Something speaks, or no longer speaks, against all members of a LAG.
+    LagFault(LagId, Fault, bool),
     /// What the path below a port carries, in octets behind the Ethernet header.
     Path(PortId, u16),
     /// Use this port from now on.

@@ -27,6 +27,9 @@ impl Worker {
                 Command::ChannelFault(channel, fault, present) => {
                     self.dataplane.set_channel_fault(channel, fault, present, now);
                 }
+                Command::LagFault(lag, fault, present) => {
+                    self.dataplane.set_lag_fault(lag, fault, present, now);
+                }
                 Command::Path(port, octets) => self.dataplane.set_path(port, octets),
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {

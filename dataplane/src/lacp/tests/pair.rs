@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use net::carry::Parcel;
+
 use crate::chance::Rng;
 
 const MEMBERS: usize = 3;
@@ -219,4 +221,82 @@ fn a_drain_of_one_member_loses_nothing_and_touches_no_other() {
     pair.carry();
     pair.run_for(ms(1_100));
     assert_eq!(pair.distributing(), [7, 7]);
+}
+
+/// What all members leave.
+fn left(lag: &Aggregator) -> Vec<(usize, Vec<u8>)> {
+    let each = (0..MEMBERS).map(|member| {
+        let mut left = Parcel::new();
+        lag.leave(member, &mut left);
+        (member, left.as_octets().to_vec())
+    });
+    each.collect()
+}
+
+/// The process at this end ends in order, and the next one goes on where it was, with links as they are.
+fn hand_over(pair: &mut Pair, side: usize, params: &LacpParams) {
+    let count = u16::try_from(MEMBERS).unwrap();
+    let mut next = Aggregator::new(params, &members(count));
+    let left = left(&pair.sides[side]);
+    (0..MEMBERS).for_each(|member| next.set_enabled(member, pair.up[member], pair.now));
+    assert_eq!(next.resume(&left, pair.now), MEMBERS, "seed {}", pair.seed);
+    pair.sides[side] = next;
+}
+
+/// §6.4: whatever state it is in, a LAG that is handed over every second does all that one does that is not, at the same time, and
+/// says it in the same LACPDUs.
+#[test]
+fn a_partner_cannot_tell_that_a_lag_was_handed_over() {
+    for seed in 0..60 {
+        let mut played = [false, true].map(|restarts| {
+            let mut rng = Rng::new(seed);
+            let params = LacpParams { short_timeout: rng.below(2) == 0, ..ACTIVE_FAST };
+            let mut pair = Pair::new(seed, &params, &theirs(params));
+            pair.loss = rng.below(30);
+            for _ in 0..40 {
+                let member = usize::try_from(rng.below(3)).unwrap();
+                match rng.below(4) {
+                    0 => pair.set_link(member, !pair.up[member]),
+                    1 => pair.sides[0].set_standby(member, rng.below(2) == 0, pair.now),
+                    _ => {}
+                }
+                pair.carry();
+                if restarts {
+                    hand_over(&mut pair, 0, &params);
+                }
+                pair.run_for(ms(1 + rng.below(2000)));
+            }
+            (pair.spoke, pair.heard, pair.sides.map(|side| (side.collecting(), side.distributing())))
+        });
+        let [never, often] = &mut played;
+        assert_eq!(never, often, "seed {seed}");
+    }
+}
+
+#[test]
+fn who_has_other_identifiers_or_was_cut_short_begins_anew() {
+    let mut pair = Pair::new(1, &ACTIVE_FAST, &theirs(ACTIVE_FAST));
+    (0..MEMBERS).for_each(|member| pair.set_link(member, true));
+    pair.run_for(ms(20));
+    let (whole, now) = (left(&pair.sides[0]), pair.now);
+    for cut in 0..whole[0].1.len() {
+        let mut next = enabled(&ACTIVE_FAST, 3, now);
+        let resumed = next.resume(&[(0, whole[0].1[..cut].to_vec())], now);
+        assert_eq!((resumed, next.distributing()), (0, 0), "{cut}");
+    }
+    for params in [LacpParams { key: 8, ..ACTIVE_FAST }, LacpParams { system_priority: 1, ..ACTIVE_FAST }] {
+        let mut next = enabled(&params, 3, now);
+        assert_eq!((next.resume(&whole, now), next.distributing()), (0, 0), "{params:?}");
+    }
+    let mut next = enabled(&ACTIVE_FAST, 3, now);
+    assert_eq!((next.resume(&whole, now), next.distributing()), (3, 7));
+    assert!(drain(&mut next, now).is_empty(), "and it has nothing to say");
+    let slow = LacpParams { short_timeout: false, ..ACTIVE_FAST };
+    let mut next = enabled(&slow, 3, at(1020));
+    assert_eq!((next.resume(&whole, at(1020)), next.distributing()), (3, 7));
+    let told = drain(&mut next, at(1020));
+    assert!(told.len() == 3 && !told[0].1.actor.state.has(PortState::TIMEOUT), "another pace is told");
+    let mut cut = enabled(&ACTIVE_FAST, 3, now);
+    cut.set_enabled(1, false, now);
+    assert_eq!((cut.resume(&whole, now), cut.distributing()), (3, 5), "a link that went meanwhile");
 }

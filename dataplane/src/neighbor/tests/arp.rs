@@ -213,3 +213,15 @@ fn the_question_comes_from_the_address_in_the_same_subnet() {
     rig.hold(Ipv4Addr::new(172, 16, 9, 9), 1).unwrap();
     assert_eq!(question(&rig.sent()[0]).1.1, Ipv4Addr::new(172, 16, 0, 1));
 }
+
+// A host's own stack asks by the same link and may wait for the answer: a neighbour that asks us meanwhile gives it none.
+#[test]
+fn who_asks_us_before_we_have_asked_is_asked_all_the_same() {
+    let mut rig = Rig::new();
+    rig.cache.greet(HOST.into(), rig.now);
+    assert!(matches!(rig.request((HOST_MAC, HOST)), Ok(ArpOutcome::Reply(_))));
+    assert_eq!(rig.resolve(HOST), Resolve::Known(HOST_MAC));
+    assert_eq!(rig.sent().len(), 1);
+    assert_eq!(rig.reply((HOST_MAC, HOST)), Ok(ArpOutcome::Done));
+    assert_eq!((rig.state(HOST), rig.sent().len()), (Some(NeighborState::Reachable), 0));
+}

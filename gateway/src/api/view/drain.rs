@@ -19,9 +19,10 @@ pub(super) fn of_channel(facts: &Facts, channel: ChannelId) -> Option<ChannelDra
 
 /// A drain.
 pub(crate) fn one(config: &config::Config, drain: &Drain) -> ChannelDrain {
-    let neighbors = neighbors(config, drain.channel);
+    let neighbors = neighbors(config, (drain.channel, drain.lag));
     let member =
         config.lags.iter().flat_map(|lag| &lag.members).any(|one| one.index() == drain.channel.index());
+    let member = member && drain.lag.is_none();
     let state = match drain.phase {
         Phase::Moving => DrainState::Moving,
         Phase::Safe => DrainState::Safe,

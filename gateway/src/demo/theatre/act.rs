@@ -23,6 +23,8 @@ pub enum Act {
     Drain,
     /// One gateway's process is killed and started again
     KillAndRestart,
+    /// One gateway hands over to a successor, as with an upgrade
+    PlannedRestart,
     /// Three channels' links go down at once
     ThreeOfFour,
     /// One channel loses one frame in twenty, and its link stays up
@@ -31,8 +33,15 @@ pub enum Act {
 
 impl Act {
     /// All, in the order in which they are played.
-    pub const PROGRAMME: &[Self] =
-        &[Self::LinkDown, Self::BlackHole, Self::Drain, Self::KillAndRestart, Self::ThreeOfFour, Self::Lossy];
+    pub const PROGRAMME: &[Self] = &[
+        Self::LinkDown,
+        Self::BlackHole,
+        Self::Drain,
+        Self::KillAndRestart,
+        Self::PlannedRestart,
+        Self::ThreeOfFour,
+        Self::Lossy,
+    ];
 
     /// What the audience reads.
     #[must_use]
@@ -43,6 +52,7 @@ impl Act {
             Self::Lossy => "5 % lost",
             Self::Drain => "drain, then down",
             Self::KillAndRestart => "kill -9, restart",
+            Self::PlannedRestart => "planned restart",
             Self::ThreeOfFour => "three of four down",
         }
     }
@@ -52,7 +62,7 @@ impl Act {
     pub(super) const fn channels(self, mode: Mode) -> &'static [&'static str] {
         match (self, mode) {
             (Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain, _) => &["ch1"],
-            (Self::KillAndRestart, _) => &[],
+            (Self::KillAndRestart | Self::PlannedRestart, _) => &[],
             (Self::ThreeOfFour, Mode::Ecmp | Mode::ActiveStandby) => &["ch1", "ch2", "ch3"],
             (Self::ThreeOfFour, Mode::Duplicate) => &["ch2", "ch3", "ch4"],
         }
@@ -62,7 +72,25 @@ impl Act {
     pub(super) const fn kills(self) -> Option<char> {
         match self {
             Self::KillAndRestart => Some('a'),
-            Self::LinkDown | Self::BlackHole | Self::Lossy | Self::Drain | Self::ThreeOfFour => None,
+            Self::LinkDown
+            | Self::BlackHole
+            | Self::Lossy
+            | Self::Drain
+            | Self::PlannedRestart
+            | Self::ThreeOfFour => None,
+        }
+    }
+
+    /// The site whose gateway it has hand over to a successor.
+    pub const fn hands_over(self) -> Option<char> {
+        match self {
+            Self::PlannedRestart => Some('a'),
+            Self::LinkDown
+            | Self::BlackHole
+            | Self::Lossy
+            | Self::Drain
+            | Self::KillAndRestart
+            | Self::ThreeOfFour => None,
         }
     }
 
@@ -72,7 +100,7 @@ impl Act {
             Self::LinkDown | Self::Drain | Self::ThreeOfFour => sites.cut(self.channels(mode)),
             Self::BlackHole => self.impair(mode, sites, |impairment| impairment.blackhole = true),
             Self::Lossy => self.impair(mode, sites, |impairment| impairment.loss = Share::percent(5)),
-            Self::KillAndRestart => Ok(()),
+            Self::KillAndRestart | Self::PlannedRestart => Ok(()),
         }
     }
 
@@ -96,9 +124,10 @@ impl Act {
             Self::LinkDown | Self::Drain | Self::ThreeOfFour => Duration::from_millis(5),
             // Loss makes many short silences; a longer one is a black hole.
             Self::BlackHole | Self::Lossy => BFD_DETECTION,
-            // The process, its ports, its keys, its BGP sessions, and BFD's, which begin with a packet a second
-            // (RFC 5880 §6.8.3).
-            Self::KillAndRestart => Duration::from_millis(2500),
+            // The process, its ports, its keys, its BFD and BGP sessions. None of them waits for a retry.
+            Self::KillAndRestart => Duration::from_secs(1),
+            // Frames wait in rings that both processes have.
+            Self::PlannedRestart => Duration::from_millis(100),
         }
     }
 
@@ -110,7 +139,7 @@ impl Act {
             Self::Lossy => Some(QUALITY_DETECTION),
             // Traffic moves at once, and a second without any shows that it has.
             Self::Drain => Some(Duration::from_secs(5)),
-            Self::KillAndRestart => None,
+            Self::KillAndRestart | Self::PlannedRestart => None,
         }
     }
 
@@ -128,7 +157,8 @@ impl Act {
     /// Whether nothing may be lost at all: traffic has moved before, or a copy of everything goes over a channel that
     /// lives.
     pub(super) const fn loses_nothing(self, mode: Mode) -> bool {
-        self.is_planned() || matches!(mode, Mode::Duplicate) && self.kills().is_none()
+        let planned = self.is_planned() || self.hands_over().is_some();
+        planned || matches!(mode, Mode::Duplicate) && self.kills().is_none()
     }
 
     /// Whether the gateways are asked before, and have traffic move.
@@ -138,7 +168,7 @@ impl Act {
 
     /// Whether flows of the channels that it does not break must not notice anything.
     pub(super) const fn spares_others(self) -> bool {
-        !matches!(self, Self::KillAndRestart)
+        !matches!(self, Self::KillAndRestart | Self::PlannedRestart)
     }
 }
 
@@ -151,11 +181,12 @@ mod tests {
         for act in Act::value_variants() {
             for mode in Mode::value_variants() {
                 let channels = act.channels(*mode);
-                assert_eq!(channels.is_empty(), act.kills().is_some(), "{act:?}");
+                let gateway = act.kills().or_else(|| act.hands_over());
+                assert_eq!(channels.is_empty(), gateway.is_some(), "{act:?}");
                 assert!(channels.len() < 4 && !act.longest_gap().is_zero());
             }
             assert!(act.kills().is_some() || act.lasts() > act.longest_gap(), "it can be found in time");
-            assert_eq!(act.found_within().is_none(), act.kills().is_some());
+            assert_eq!(act.found_within().is_none(), act.kills().or_else(|| act.hands_over()).is_some());
         }
         assert_eq!(Act::PROGRAMME, Act::value_variants(), "all are played");
     }

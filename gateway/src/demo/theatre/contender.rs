@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::detect::Noticed;
 use super::super::standing::Mode;
+use super::act::Act;
 use crate::lab::{Lab, Stop};
 
 /// Two gateways that run in the nodes `gw-a` and `gw-b` of [`WiredSites`](crate::lab::WiredSites).
@@ -34,6 +35,17 @@ pub trait Contender {
     /// # Errors
     /// When that cannot be.
     fn kill_and_start(&mut self, site: char, lab: &Lab) -> anyhow::Result<()>;
+
+    /// Has what runs at a site hand over to a successor under traffic; returns when that one runs.
+    ///
+    /// # Errors
+    /// When that cannot be.
+    fn hand_over(&mut self, site: char, lab: &Lab) -> anyhow::Result<()>;
+
+    /// Whether it can play an act at all.
+    fn plays(_act: Act) -> bool {
+        true
+    }
 
     /// What each site took out of use since then, first ones first.
     fn noticed(&self, since: SystemTime) -> Vec<(char, Vec<Noticed>)>;

@@ -14,6 +14,9 @@
 //! Loss makes no silence, so it takes a measurement to find it: that act goes on until both gateways have left the channel
 //! because of its quality, and shows what was lost before and after that.
 //!
+//! A planned restart breaks nothing: one gateway hands over to its successor, and nobody may notice more than a pause. Its BGP
+//! sessions do begin anew, so both sites keep each other's routes meanwhile (RFC 4724), as they do when a gateway is killed.
+//!
 //! Who joins the sites is a [`Contender`]: our gateways here ([`Quadspans`]), and what other people use in
 //! `benches/theatre`, with the same acts, wires, flows and arithmetic.
 //!
@@ -104,7 +107,8 @@ pub fn play_acts<C: Contender>(
     evening: &mut Evening,
 ) -> anyhow::Result<()> {
     for measured in [false, true] {
-        let acts: Vec<Act> = acts.iter().copied().filter(|act| act.is_measured() == measured).collect();
+        let fits = |act: &Act| act.is_measured() == measured && C::plays(*act);
+        let acts: Vec<Act> = acts.iter().copied().filter(fits).collect();
         if acts.is_empty() {
             continue;
         }

@@ -79,6 +79,13 @@ impl Contender for Quadspans {
         Ok(())
     }
 
+    fn hand_over(&mut self, site: char, _lab: &Lab) -> anyhow::Result<()> {
+        for gateway in self.gateways.iter_mut().filter(|gateway| gateway.site().letter == site) {
+            gateway.restart()?;
+        }
+        Ok(())
+    }
+
     fn noticed(&self, since: SystemTime) -> Vec<(char, Vec<Noticed>)> {
         let of = |gateway: &Gateway| {
             let site = gateway.site();

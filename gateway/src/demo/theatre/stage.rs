@@ -164,6 +164,9 @@ impl<C: Contender> Stage<C> {
         if let Some(site) = act.kills() {
             self.contender.kill_and_start(site, self.sites.lab())?;
         }
+        if let Some(site) = act.hands_over() {
+            self.contender.hand_over(site, self.sites.lab())?;
+        }
         Ok(drained)
     }
 
