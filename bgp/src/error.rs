@@ -16,6 +16,8 @@ pub enum SessionEnd {
     SendHoldTimer,
     /// TCP closed or failed without a word.
     Closed,
+    /// BFD found the path dead, and it may be a restart of the peer: ended without a word, as a failure of TCP would.
+    PathLost,
     /// The other of two connections was kept.
     Collision,
     /// We asked for it: an operator, a limit, BFD.
@@ -29,7 +31,7 @@ impl SessionEnd {
         match self {
             Self::PeerFault(_) | Self::SendHoldTimer => true,
             Self::PeerSaid(note) => !matches!(note.cause, Cause::Cease(_) | Cause::HoldTimer),
-            Self::HoldTimer | Self::Closed | Self::Collision | Self::Local(_) => false,
+            Self::HoldTimer | Self::Closed | Self::PathLost | Self::Collision | Self::Local(_) => false,
         }
     }
 
@@ -37,7 +39,7 @@ impl SessionEnd {
     /// `over_notification` says that both sides announced the N bit.
     pub fn keeps_routes(&self, over_notification: bool) -> bool {
         match self {
-            Self::Closed | Self::Collision => true,
+            Self::Closed | Self::PathLost | Self::Collision => true,
             Self::HoldTimer | Self::SendHoldTimer => over_notification,
             Self::PeerFault(note) | Self::PeerSaid(note) | Self::Local(note) => {
                 over_notification && note.cause != Cause::Cease(Cease::HardReset)
@@ -54,6 +56,9 @@ impl fmt::Display for SessionEnd {
             Self::HoldTimer => f.write_str("hold timer expired: nothing heard from the peer"),
             Self::SendHoldTimer => f.write_str("send hold timer expired: the peer does not read"),
             Self::Closed => f.write_str("connection closed"),
+            Self::PathLost => {
+                f.write_str("BFD down; it may be a restart of the peer, so its routes stay a while")
+            }
             Self::Collision => f.write_str("the other of two connections was kept"),
             Self::Local(note) => write!(f, "ended by us, {note}"),
         }
@@ -72,6 +77,7 @@ mod tests {
         //                                        plain  with N
         let table = [
             (SessionEnd::Closed, true, true),
+            (SessionEnd::PathLost, true, true),
             (SessionEnd::HoldTimer, false, true),
             (SessionEnd::PeerSaid(cease.clone()), false, true),
             (SessionEnd::PeerSaid(hard.clone()), false, false),

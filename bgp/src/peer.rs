@@ -293,15 +293,16 @@ impl Peer {
                 self.standing = Standing::AwaitsPath;
             }
             while !self.links.is_empty() {
-                self.drop_link(0, now);
+                self.drop_link(0, SessionEnd::Closed, now);
             }
         }
     }
 
-    /// Treats the session as if TCP had failed: what graceful restart keeps, stays.
+    /// BFD says that the path is gone, and it may be a restart: treats the session as if TCP had failed, so what graceful restart
+    /// keeps, stays.
     pub fn lose(&mut self, now: Instant) {
         if let Some(at) = self.links.iter().position(|link| link.session.state() == State::Established) {
-            self.drop_link(at, now);
+            self.drop_link(at, SessionEnd::PathLost, now);
         }
     }
 
@@ -321,7 +322,7 @@ impl Peer {
             link.direction == Direction::Incoming && link.session.state() != State::Established
         });
         if let Some(at) = stale {
-            self.drop_link(at, now);
+            self.drop_link(at, SessionEnd::Closed, now);
         }
         let serial = self.take_serial();
         let session = Session::answer(self.params.clone(), self.jitter.next(), now);
@@ -461,10 +462,10 @@ impl Peer {
     }
 
     /// Gives a link up as if its connection had failed, and has the connection closed.
-    fn drop_link(&mut self, at: usize, now: Instant) {
+    fn drop_link(&mut self, at: usize, end: SessionEnd, now: Instant) {
         let Some(link) = self.links.get_mut(at) else { return };
         self.events.push_back(PeerEvent::HangUp(link.serial, Vec::new()));
-        link.session.handle_closed(now);
+        link.session.handle_failed(end, now);
         self.settle_link(at, now);
         // Nothing above removes a link, so the index is still right.
         if at < self.links.len() {
@@ -530,7 +531,7 @@ impl Peer {
         if link.session.state() == State::Established && settled {
             if self.peer_can_restart() {
                 // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
-                return self.drop_link(rival, now);
+                return self.drop_link(rival, SessionEnd::Closed, now);
             }
             return self.dump(at, now);
         }

@@ -228,8 +228,13 @@ impl Session {
 
     /// The TCP connection failed, or was closed.
     pub fn handle_closed(&mut self, now: Instant) {
+        self.handle_failed(SessionEnd::Closed, now);
+    }
+
+    /// The TCP connection is treated as failed, for this reason.
+    pub fn handle_failed(&mut self, end: SessionEnd, now: Instant) {
         self.attached = false;
-        self.step(Event::TcpFails, SessionEnd::Closed, now);
+        self.step(Event::TcpFails, end, now);
     }
 
     /// Octets from the peer. They are read by [`Session::poll_event`].
@@ -526,6 +531,6 @@ fn words_for(end: &SessionEnd) -> Option<Notification> {
         SessionEnd::HoldTimer => Some(Notification::new(Cause::HoldTimer)),
         SessionEnd::SendHoldTimer => Some(Notification::new(Cause::SendHoldTimer)),
         SessionEnd::Collision => Some(Notification::cease(Cease::Collision)),
-        SessionEnd::PeerSaid(_) | SessionEnd::Closed => None,
+        SessionEnd::PeerSaid(_) | SessionEnd::Closed | SessionEnd::PathLost => None,
     }
 }

@@ -391,6 +391,8 @@ fn a_dead_path_drops_stale_routes_unless_it_may_be_a_restart() {
         world.run(secs(10));
         world.act(a, |speaker, now| speaker.handle_path(ab, false, may_live, now));
         assert_eq!(world.fib(a, "10.2.0.0/16").len(), usize::from(may_live));
+        let (_, end) = world.status(a, ab).last_end.unwrap();
+        assert!(end.to_string().contains("BFD down"), "{end}");
     }
 }
 

@@ -34,9 +34,9 @@ impl Frame {
         Self { buf, offload: Offload::default(), flow: 0, dscp: Dscp::BEST_EFFORT, control: false }
     }
 
-    /// A frame of the gateway's own that must not wait behind others ([`Frame::control`]).
+    /// A frame of the gateway's own that must not wait behind others ([`Frame::control`]), marked as network control.
     pub fn of_control(buf: PacketBuf) -> Self {
-        Self { control: true, ..Self::new(buf) }
+        Self { control: true, dscp: Dscp::CS6, ..Self::new(buf) }
     }
 }
 

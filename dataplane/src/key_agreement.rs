@@ -25,6 +25,8 @@ use crate::icmp::RateLimiter;
 const KNOWN: (u32, u32) = (1000, 256);
 /// MKPDUs taken from everybody else: a group that starts at once, each member with two CAKs.
 const STRANGERS: (u32, u32) = (200, 64);
+/// Each asks all neighbours on the channel anew: no peer may have us ask as often as it speaks.
+const TURNS: (u32, u32) = (2, 8);
 /// How long frames in clear are still accepted after a should-secure channel got its key, at most.
 const UPGRADE: Duration = Duration::from_secs(3);
 
@@ -36,6 +38,8 @@ pub(crate) struct KeyAgreement {
     policy: SecyPolicy,
     known: RateLimiter,
     strangers: RateLimiter,
+    /// Turns of peers that are told.
+    turns: RateLimiter,
     /// Until when frames in clear are accepted beside a key.
     upgrade: Option<Instant>,
     /// Somebody does not send with the key in use yet.
@@ -62,9 +66,9 @@ impl KeyAgreement {
     /// Around a KaY that goes on where its predecessor's process ended.
     pub(crate) fn resume(kay: Kay, policy: SecyPolicy) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
-        let (known, strangers) = (limiter(KNOWN), limiter(STRANGERS));
+        let (known, strangers, turns) = (limiter(KNOWN), limiter(STRANGERS), limiter(TURNS));
         let awaits = kay.awaits_transmission();
-        let mut this = Self { kay, policy, known, strangers, upgrade: None, awaits, next: None };
+        let mut this = Self { kay, policy, known, strangers, turns, upgrade: None, awaits, next: None };
         this.settle();
         this
     }
@@ -111,7 +115,8 @@ impl KeyAgreement {
         }
         self.follow_policy(secy, now);
         let awaited = core::mem::replace(&mut self.awaits, self.kay.awaits_transmission());
-        Turn { ours, theirs: awaited && !self.awaits && self.kay.is_secured() }
+        let theirs = awaited && !self.awaits && self.kay.is_secured() && self.turns.allow(now);
+        Turn { ours, theirs }
     }
 
     /// Opens a should-secure channel that has no key, and closes it when it has one.

@@ -21,10 +21,10 @@ pub const TAILROOM: usize = 32;
 
 /// Buffers moved between a pool and the depot at a time.
 const CHUNK: usize = 64;
-/// Of all buffers of a kind, one in so many may lie in one pool: what goes round in a worker stays in the caches of its processor, and
-/// enough is left for the others.
+/// Of all small buffers, one in so many may lie in one pool: what goes round in a worker stays in the caches of its processor. There
+/// are 4096 for each worker, so enough is left for the others.
 const SHARE: usize = 8;
-/// The most that lie in one pool: some trains cut into segments, a megabyte.
+/// The most small ones that lie in one pool: some trains cut into segments, a megabyte.
 const KEPT: usize = 8 * CHUNK;
 
 /// How many buffers of which size.
@@ -92,9 +92,9 @@ pub struct Pool {
 impl Pool {
     /// A pool that draws on `depot`.
     pub fn new(depot: Arc<Depot>) -> Self {
-        let stack = |count: usize| Vec::with_capacity((count / SHARE).clamp(2 * CHUNK, KEPT));
-        let sizes = depot.sizes;
-        Self { depot, small: stack(sizes.small_count), big: stack(sizes.big_count) }
+        let kept = (depot.sizes.small_count / SHARE).clamp(2 * CHUNK, KEPT);
+        // Big ones are few, and what lies idle in some pools must never be all of them.
+        Self { depot, small: Vec::with_capacity(kept), big: Vec::with_capacity(2 * CHUNK) }
     }
 
     /// An empty buffer with [`HEADROOM`] for a frame of up to `PoolSizes::small_frame` octets.

@@ -296,7 +296,7 @@ fn a_rate_holds_and_changes_while_tcp_runs() {
     assert!(sites.a.api("connections")["items"][0]["rate_mbps"].is_null());
     // A changed file does the same by a reload, and one that says what it said before leaves what was set.
     sites.a.rewrite("rate = 20", "rate = 80");
-    assert!(sites.a.says("reload").contains("80 Mbit/s instead of 20 Mbit/s"));
+    assert!(sites.a.says("reload").contains("80 Mbit/s from now on (the file said 20 Mbit/s)"));
     assert_eq!(sites.a.api("connections")["items"][0]["rate_mbps"], 80);
     sites.a.says("rate blue 90");
     sites.a.says("reload");

@@ -251,6 +251,16 @@ fn a_lag_goes_on_across_restarts_of_both_ends() {
     sites.end();
 }
 
+// Without MKA a channel leaves no KaY, and its port of LACP all the same.
+#[test]
+fn a_lag_whose_members_have_static_keys_goes_on_across_restarts_of_both_ends() {
+    let test = "lag::a_lag_whose_members_have_static_keys_goes_on";
+    let Some(mut sites) = start_with(test, "", Plan { mka: None, ..PLAN }) else { return };
+    await_members(&sites, 2);
+    restart(&mut sites, "static keys");
+    sites.end();
+}
+
 /// Restarts both sites under traffic, A twice. Where the machine let everybody work, nobody lost a packet; nobody left the LAG, ever.
 fn restart(sites: &mut Sites, what: &str) {
     const NEWS: [&str; 4] = ["lacp.left", "lacp.joined", "lacp.kept_out", "attachment.down"];

@@ -21,7 +21,7 @@ use net::{
 use super::{Dataplane, Event};
 use crate::{
     ChannelId, ConnectionId, Fault, Faults, InterfaceId, bfd::BfdEvent, key_agreement::KeyAgreement,
-    stamp::Why,
+    protection::Standby, stamp::Why,
 };
 
 /// What was wrong below a channel, which nobody may have told the successor yet.
@@ -92,8 +92,11 @@ impl Dataplane {
         let mut from = Opened::new(left);
         type Left = (SecyNumbers, (Faults, Option<Instant>));
         let Some((numbers, (faults, heard))) = Left::unpack(&mut from) else { return false };
+        // What is left of a KaY is read whether there is one now or not: the port of LACP comes after it.
+        let Some(had_mka) = bool::unpack(&mut from) else { return false };
+        let kay = if had_mka { from.counted() } else { None };
         let resumed = match mka {
-            Some(mka) => self.resume_kay(id, &mut from, &numbers, mka, now).is_some(),
+            Some(mka) => kay.is_some_and(|kay| self.resume_kay(id, kay, &numbers, mka, now).is_some()),
             None => self.secy(id).is_some_and(|secy| {
                 let ours = secy.policy().sci == numbers.sci();
                 if ours {
@@ -120,14 +123,13 @@ impl Dataplane {
     fn resume_kay(
         &mut self,
         id: ChannelId,
-        from: &mut Opened<'_>,
+        left: &[u8],
         numbers: &SecyNumbers,
         (random, keys): (Rng, Vec<KeyEntry>),
         now: Instant,
     ) -> Option<()> {
         let setup = self.setup.channels.get(id.index())?;
         let (params, policy) = (setup.mka.clone()?, setup.secy);
-        let left = if bool::unpack(from)? { from.counted()? } else { return None };
         let channel = self.channel_mut(id)?;
         let left = (&mut Opened::new(left), numbers);
         let kay = Kay::resume(params, random, keys, left, &mut channel.secy, now)?;
@@ -177,10 +179,10 @@ impl Dataplane {
         let Some(protected) = self.protected(id.index()) else { return };
         let (before, mut chosen) = (protected.active(), false);
         if !duplicate {
-            let Some(standby) = protected.standby_mut() else { return };
-            chosen = standby.resume(&mut from);
-            // Of classes nothing follows where there were none.
-            duplicate = chosen && bool::unpack(&mut from) == Some(true);
+            // Read to its end whatever becomes of it: the numbers of classes follow, if there were any.
+            let Some(left) = Standby::unpack(&mut from) else { return };
+            chosen = protected.standby_mut().is_some_and(|standby| standby.resume(left));
+            duplicate = bool::unpack(&mut from) == Some(true);
         }
         if let (true, Some(redundancy)) = (duplicate, &mut protected.redundancy)
             && let Some(next) = u16::unpack(&mut from)

@@ -5,7 +5,7 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use net::{Instant, earliest};
+use net::{Dscp, Instant, earliest};
 
 use super::{Blame, Dataplane, Event, Facts, local::push_header};
 use crate::{
@@ -189,7 +189,8 @@ impl Dataplane {
         let Some(mut buf) = self.pool.small() else { return };
         let written = crate::bfd::write_udp(&mut buf, from, to, (HOPS, 0), payload)
             .is_some_and(|ethertype| push_header(&mut buf, ethertype));
-        let frame = Frame::of_control(buf);
+        // It must not wait here, but measure the way that traffic goes: in the network it is best effort, inside and outside.
+        let frame = Frame { dscp: Dscp::BEST_EFFORT, ..Frame::of_control(buf) };
         if written {
             self.send_to(interface, to.0, frame, now);
         } else {

@@ -1,6 +1,7 @@
 //! Tunnels below channels: which flow a frame is of and how urgent, before nobody can see it, and what the path carries.
 
 use macsec::SecyPolicy;
+use net::Dscp;
 
 use super::{ChannelId, Dataplane, Frame, Place, PortId};
 use crate::{ChannelSetup, ConnectionSetup, InterfaceSetup, flow::flow_hash_l2, precedence::dscp_of};
@@ -12,7 +13,10 @@ impl Dataplane {
         if port.and_then(|port| self.ports.get(port)).is_some_and(|port| port.caps.flows) {
             // The upper half: the lower bits chose the attachment, and all flows here have them in common.
             frame.flow = u16::try_from(flow_hash_l2(&frame.buf) >> 16).unwrap_or(0);
-            frame.dscp = dscp_of(&frame.buf);
+            // What is no packet, or has no mark of its own, keeps what its maker gave it.
+            if !(frame.control && frame.dscp == Dscp::CS6) {
+                frame.dscp = dscp_of(&frame.buf);
+            }
         }
     }
 

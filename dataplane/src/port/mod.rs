@@ -183,6 +183,9 @@ pub trait Port: Send {
         usize::from(u16::MAX)
     }
 
+    /// Gives back the buffers of the pool that it keeps ready: it is about to be dropped.
+    fn give_back(&mut self, _pool: &mut Pool) {}
+
     /// Becomes readable when frames wait. `None` for ports in memory, which are always asked.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 

@@ -26,7 +26,7 @@ mod tests;
 use core::num::NonZeroU8;
 
 pub use classes::{ClassParams, Classes, MAX_CLASSES};
-pub use standby::{Standby, StandbyParams};
+pub use standby::{Standby, StandbyLeft, StandbyParams};
 
 use crate::group::{MAX_MEMBERS, Weight};
 

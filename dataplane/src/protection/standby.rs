@@ -56,6 +56,11 @@ pub struct Standby {
     active: Option<usize>,
 }
 
+/// A choice that a predecessor in another process left: since when each member was live and whether it had failed before, and which one
+/// carried the traffic.
+#[derive(Clone, Debug)]
+pub struct StandbyLeft((Vec<(Option<Instant>, bool)>, Option<usize>));
+
 impl Standby {
     /// Members with these preferences, none of them live. Those beyond the 64th are left out.
     pub fn new(params: StandbyParams, preferences: impl IntoIterator<Item = Preference>) -> Self {
@@ -75,10 +80,13 @@ impl Standby {
         (members, self.active).pack(out);
     }
 
-    /// Goes on with what a predecessor left, if it chose among as many. False when it did not: nothing changes then.
-    pub fn resume(&mut self, from: &mut Opened<'_>) -> bool {
-        type Left = (Vec<(Option<Instant>, bool)>, Option<usize>);
-        let Some((members, active)) = <Left as Carry>::unpack(from) else { return false };
+    /// What a predecessor left.
+    pub fn unpack(from: &mut Opened<'_>) -> Option<StandbyLeft> {
+        <(Vec<(Option<Instant>, bool)>, Option<usize>) as Carry>::unpack(from).map(StandbyLeft)
+    }
+
+    /// Goes on with it, if it was chosen among as many. False when it was not: nothing changes then.
+    pub fn resume(&mut self, StandbyLeft((members, active)): StandbyLeft) -> bool {
         let fits = members.len() == self.members.len() && active.is_none_or(|active| active < members.len());
         if fits {
             for (member, left) in self.members.iter_mut().zip(members) {

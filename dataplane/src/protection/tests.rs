@@ -255,11 +255,12 @@ fn a_successor_stays_where_its_predecessor_was_for_as_long_as_that_would_have() 
     assert_eq!((before.active(), before.poll_timeout()), (Some(1), Some(ms(70))));
     let mut parcel = net::carry::Parcel::new();
     before.pack(&mut parcel);
+    let left = |octets: &[u8]| Standby::unpack(&mut net::carry::Opened::new(octets));
     let mut after = made(2);
-    assert!(after.resume(&mut net::carry::Opened::new(parcel.as_octets())));
+    assert!(after.resume(left(parcel.as_octets()).unwrap()));
     assert!(!after.set_live(0b11, ms(30)), "nothing is news");
     assert_eq!((after.active(), after.poll_timeout()), (Some(1), Some(ms(70))));
     assert!(after.handle_timeout(ms(70)) && after.active() == Some(0));
-    assert!(!made(3).resume(&mut net::carry::Opened::new(parcel.as_octets())), "others to choose from");
-    assert!(!made(2).resume(&mut net::carry::Opened::new(&[])));
+    assert!(!made(3).resume(left(parcel.as_octets()).unwrap()), "others to choose from");
+    assert!(left(&[]).is_none());
 }

@@ -148,10 +148,11 @@ pub enum Marking {
 }
 
 impl Marking {
-    /// Of a frame. What routers and key servers say to each other is network control (RFC 4594 §3.1), however others are marked.
+    /// Of a frame. What routers and key servers say to each other is network control (RFC 4594 §3.1), however others are marked; probes of
+    /// the path are marked as what they measure for.
     pub const fn of(self, frame: &Frame) -> Dscp {
         match self {
-            _ if frame.control => Dscp::CS6,
+            _ if frame.control && matches!(frame.dscp.get(), 48 | 56) => Dscp::CS6,
             Self::Copy => frame.dscp,
             Self::Fixed(dscp) => dscp,
         }

@@ -21,8 +21,9 @@ use config::{
     model::{self as words, Connection, HostDevice, Io, Mode, PortRole, TagType},
 };
 use dataplane::{
-    BATCH, ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId,
-    InterfaceSetup, MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    ChannelId, ChannelSetup, ConnectionId, ConnectionKind, ConnectionSetup, InterfaceId, InterfaceSetup,
+    MssClamp, Place, PoolSizes, PortCaps, PortId, PortSetup, Setup, Tables, WorkerId,
+    port::udp,
     underlay::{Tunnel, carries},
 };
 use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
@@ -309,13 +310,13 @@ fn pool(config: &Config, devices: &BTreeMap<String, Device>, setup: &Setup) -> P
     // Behind the MTU: the Ethernet header, clear tags, and a tag inside.
     let frame = mtus.max().unwrap_or(0) + Ethernet::LEN + 3 * VlanTag::LEN;
     let workers = usize::from(setup.workers.max(1));
-    // A tunnel keeps two trains' worth of buffers ready for what comes next.
+    // A tunnel keeps buffers ready for what comes next.
     let tunnels = config.ports.iter().filter(|port| port.underlay.is_some()).count();
     // Each frame that is duplicated wants two buffers.
     let twice = setup.connections.iter().any(ConnectionSetup::tags);
     PoolSizes {
         small_frame: frame.max(standard.small_frame),
-        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + 2 * BATCH * tunnels,
+        small_count: standard.small_count * workers * if twice { 2 } else { 1 } + udp::KEPT * tunnels,
         big_count: standard.big_count * workers,
         ..standard
     }

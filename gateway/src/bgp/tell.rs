@@ -60,6 +60,7 @@ fn failed(name: &str, end: &SessionEnd) {
         SessionEnd::HoldTimer
         | SessionEnd::SendHoldTimer
         | SessionEnd::Closed
+        | SessionEnd::PathLost
         | SessionEnd::Collision
         | SessionEnd::Local(_) => tracing::debug!(event = "bgp.attempt", neighbor = name, why = %end),
     }

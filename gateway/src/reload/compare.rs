@@ -196,7 +196,8 @@ fn rate(old: &Connection, new: &Connection, steps: &mut Vec<Step>) -> Option<Opt
     let words =
         |rate: Option<u32>| rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate} Mbit/s"));
     (old.rate != new.rate).then(|| {
-        let message = format!("its bandwidth is {} instead of {}", words(new.rate), words(old.rate));
+        let message =
+            format!("its bandwidth is {} from now on (the file said {})", words(new.rate), words(old.rate));
         steps.push(step(format!("connection {}", new.name), message));
         new.rate
     })
@@ -358,7 +359,7 @@ mod tests {
         new.connections[0].rate = Some(250);
         let found = compare(&old, &new, &testbed::devices(&old)).unwrap();
         assert_eq!((found.rates, found.restart), (vec![(ConnectionId::at(0), Some(250))], vec![]));
-        let said = "its bandwidth is 250 Mbit/s instead of no limit";
+        let said = "its bandwidth is 250 Mbit/s from now on (the file said no limit)";
         assert_eq!(found.steps, [step("connection blue", said)]);
     }
 

@@ -575,9 +575,9 @@ impl Worker {
 
     fn release(&mut self, id: PortId) {
         self.holders.retain(|holder| *holder != id);
-        if let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take)
-            && let Some(fd) = port.fd()
-        {
+        let Some(mut port) = self.ports.get_mut(id.index()).and_then(Option::take) else { return };
+        port.give_back(self.dataplane.pool());
+        if let Some(fd) = port.fd() {
             // A closed descriptor leaves the poller by itself; this only says so early.
             let _removed = self.poller.remove(fd);
         }

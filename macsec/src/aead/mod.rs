@@ -103,7 +103,7 @@ pub struct OpenJob<'frame> {
     pub nonce: [u8; NONCE_LEN],
     /// Authenticated, unchanged.
     pub aad: &'frame [u8],
-    /// Cipher text before, plain text after; undefined after when the ICV was wrong. May be empty.
+    /// Cipher text before, plain text after; worthless after when the ICV was wrong. May be empty.
     pub text: &'frame mut [u8],
     /// As received.
     pub icv: &'frame [u8; ICV_LEN],
@@ -128,7 +128,7 @@ pub trait Aead: Send + Sync {
     /// Encrypts the text, writes the ICV, sets `sealed`.
     fn seal(&self, job: &mut SealJob<'_>);
 
-    /// Checks the ICV; when it is right decrypts the text and sets `valid`.
+    /// Decrypts the text and sets `valid` when the ICV is right; when it is not, nothing of the text is left.
     fn open(&self, job: &mut OpenJob<'_>);
 
     /// [`seal`](Self::seal) for each job; the results do not depend on the grouping.

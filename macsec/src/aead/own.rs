@@ -1,50 +1,64 @@
 //! AES-GCM of our own (`sys::gcm`), where the processor can do it.
 //!
-//! Each key has to agree with AWS-LC on texts of three lengths before it is used: a processor, a compiler or a mistake of ours that
-//! makes another cipher of it costs speed, and nothing else. What is sealed for that leaves nothing but the answer.
+//! Each key has to agree with AWS-LC on texts of every kind that its code tells apart, and has to refuse a wrong ICV, before it is
+//! used: a processor, a compiler or a mistake of ours that makes another cipher of it costs speed, and nothing else. What is sealed for
+//! that is wiped.
 
-use sys::gcm::{self, GcmKey};
+use std::sync::OnceLock;
+
+use sys::gcm::GcmKey;
+use zeroize::Zeroizing;
 
 use super::{Aead, ICV_LEN, NONCE_LEN, OpenJob, SealJob, aws_lc};
 
-/// Lengths of the texts that both must agree on: within a block, within the last stride, and of some strides.
-const TRIED: [usize; 3] = [5, 52, 700];
+/// Octets of associated data and of text: each number of last vectors, both strides, long associated data, and that alone.
+const TRIED: [(usize, usize); 8] =
+    [(28, 5), (28, 52), (28, 100), (20, 250), (78, 300), (28, 700), (60, 0), (300, 0)];
 
-/// Whether this processor can do it.
+/// Whether this processor can do it, and does it right.
 pub(super) fn is_here() -> bool {
-    gcm::is_supported()
+    static HERE: OnceLock<bool> = OnceLock::new();
+    *HERE.get_or_init(|| [&[1; 16][..], &[2; 32]].iter().all(|key| schedule(key).is_some()))
 }
 
 /// `None` also when the processor cannot do it, or does something else.
 pub(super) fn schedule(key: &[u8]) -> Option<Box<dyn Aead>> {
     let own = Own(GcmKey::new(key)?);
     let library = aws_lc::schedule(key)?;
-    if !TRIED.iter().all(|&len| agree(&own, library.as_ref(), len)) {
+    if !TRIED.iter().all(|&lens| agree(&own, library.as_ref(), lens)) {
         return None;
     }
     Some(Box::new(own))
 }
 
-/// Whether both seal alike, and each opens what the other sealed.
-fn agree(one: &dyn Aead, other: &dyn Aead, len: usize) -> bool {
-    let [mut ours, mut theirs] = [[0x5a; 700]; 2];
-    let (Some(ours), Some(theirs)) = (ours.get_mut(..len), theirs.get_mut(..len)) else { return false };
-    let aad = [0xa5; 28];
-    let [mut our_icv, mut their_icv] = [[0; ICV_LEN]; 2];
-    let sealed = [seal(one, &aad, ours, &mut our_icv), seal(other, &aad, theirs, &mut their_icv)];
-    let alike = sealed == [true; 2] && our_icv == their_icv && *ours == *theirs;
-    let mut job = OpenJob { nonce: NONCE, aad: &aad, text: ours, icv: &their_icv, valid: false };
-    one.open(&mut job);
-    alike && job.valid && ours.iter().all(|&octet| octet == 0x5a)
+/// Whether both seal alike, and `one` opens what the other sealed, but not with another ICV.
+fn agree(one: &dyn Aead, other: &dyn Aead, (aad, text): (usize, usize)) -> bool {
+    let plain: Vec<u8> = (0..=u8::MAX).cycle().take(text).collect();
+    let aad: Vec<u8> = (0..=u8::MAX).cycle().skip(7).take(aad).collect();
+    let (mut ours, mut theirs) = (Zeroizing::new(plain.clone()), Zeroizing::new(plain.clone()));
+    let [mut our_icv, mut their_icv] = [[0; ICV_LEN]; 2].map(Zeroizing::new);
+    let sealed = seal(one, &aad, &mut ours, &mut our_icv) && seal(other, &aad, &mut theirs, &mut their_icv);
+    let alike = sealed && *our_icv == *their_icv && *ours == *theirs;
+    let opened = open(one, &aad, &mut ours, &their_icv) && *ours == plain;
+    if let Some(octet) = their_icv.last_mut() {
+        *octet ^= 1;
+    }
+    alike && opened && !open(one, &aad, &mut theirs, &their_icv)
 }
 
-/// Not one that a frame has: whatever it may be, nothing that is sealed with it is sent.
+/// Whatever frame may have it as well: nothing that is sealed with it here is kept or sent.
 const NONCE: [u8; NONCE_LEN] = [0x3c; NONCE_LEN];
 
 fn seal(aead: &dyn Aead, aad: &[u8], text: &mut [u8], icv: &mut [u8; ICV_LEN]) -> bool {
     let mut job = SealJob { nonce: NONCE, aad, text, icv, sealed: false };
     aead.seal(&mut job);
     job.sealed
+}
+
+fn open(aead: &dyn Aead, aad: &[u8], text: &mut [u8], icv: &[u8; ICV_LEN]) -> bool {
+    let mut job = OpenJob { nonce: NONCE, aad, text, icv, valid: false };
+    aead.open(&mut job);
+    job.valid
 }
 
 struct Own(GcmKey);
@@ -66,14 +80,29 @@ impl Aead for Own {
 mod tests {
     use super::*;
 
+    /// No cipher at all, which agrees with itself.
+    struct Credulous;
+
+    impl Aead for Credulous {
+        fn seal(&self, job: &mut SealJob<'_>) {
+            job.sealed = true;
+        }
+
+        fn open(&self, job: &mut OpenJob<'_>) {
+            job.valid = true;
+        }
+    }
+
     #[test]
     fn a_key_that_is_another_cipher_is_not_used() {
         let [key, other] = [aws_lc::schedule(&[1; 32]), aws_lc::schedule(&[2; 32])].map(Option::unwrap);
-        for len in TRIED {
-            assert!(agree(key.as_ref(), key.as_ref(), len));
-            assert!(!agree(key.as_ref(), other.as_ref(), len));
+        for lens in TRIED {
+            assert!(agree(key.as_ref(), key.as_ref(), lens));
+            assert!(!agree(key.as_ref(), other.as_ref(), lens));
+            assert!(!agree(&Credulous, &Credulous, lens), "one that accepts every ICV");
         }
-        assert_eq!(schedule(&[1; 32]).is_some(), is_here());
+        assert_eq!(schedule(&[1; 32]).is_some(), sys::gcm::is_supported());
+        assert_eq!(is_here(), sys::gcm::is_supported());
         assert!(schedule(&[1; 24]).is_none());
     }
 }

@@ -29,7 +29,10 @@ const FUSED: usize = 3;
 
 /// Asks for what all functions here have as `target_feature`, and for what that is made of.
 pub(super) fn is_supported() -> bool {
-    is_x86_feature_detected!("aes")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("aes")
         && is_x86_feature_detected!("pclmulqdq")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")

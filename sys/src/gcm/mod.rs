@@ -55,7 +55,7 @@ impl GcmKey {
         if !is_supported() {
             return None;
         }
-        schedule::Schedule::new(key).map(|schedule| Self { schedule: Box::new(schedule) })
+        schedule::Schedule::new(key).map(|schedule| Self { schedule })
     }
 
     /// Encrypts `text` in place and returns the tag over `aad` and it. A nonce must never come twice under one key.
@@ -64,7 +64,7 @@ impl GcmKey {
         kernel::seal(&self.schedule, nonce, aad, text)
     }
 
-    /// Decrypts `text` in place; true when `tag` was right. When it was not, `text` is worthless and must not be used.
+    /// Decrypts `text` in place; true when `tag` was right. When it was not, `text` is zeros.
     #[inline]
     #[must_use]
     pub fn open(
@@ -76,7 +76,11 @@ impl GcmKey {
     ) -> bool {
         let own = kernel::open(&self.schedule, nonce, aad, text);
         // All octets at once: how many of them agree does not show in time (SP 800-38D, 7.2 step 8).
-        u128::from_ne_bytes(own) ^ u128::from_ne_bytes(*tag) == 0
+        let right = u128::from_ne_bytes(own) ^ u128::from_ne_bytes(*tag) == 0;
+        if !right {
+            text.fill(0);
+        }
+        right
     }
 }
 

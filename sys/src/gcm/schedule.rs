@@ -1,5 +1,7 @@
 //! What is computed once per key.
 
+use zeroize::Zeroize as _;
+
 use super::kernel;
 
 /// The highest power of the hash key that is kept: the blocks of a stride, three of associated data, and one to make whole lines
@@ -21,20 +23,25 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// The schedule of a key of 16 or 32 octets; the caller knows that the processor can do it.
-    pub(super) fn new(key: &[u8]) -> Option<Self> {
+    pub(super) fn new(key: &[u8]) -> Option<Box<Self>> {
         let long = match key.len() {
             16 => false,
             32 => true,
             _ => return None,
         };
-        let mut this = Self { powers: [[0; 16]; POWERS + 3], round_keys: expand(key), long };
-        let first = hash_key(kernel::encrypt_block(&this, &[0; 16]));
+        // It is filled where it stays: a move would leave a copy behind that nobody wipes.
+        let mut this =
+            Box::new(Self { powers: [[0; 16]; POWERS + 3], round_keys: [[0; 16]; ROUND_KEYS], long });
+        expand(key, &mut this.round_keys);
+        let mut first = hash_key(kernel::encrypt_block(&this, &[0; 16]));
         let mut power = first;
         let (powers, _zeros) = this.powers.split_at_mut(POWERS);
         for place in powers.iter_mut().rev() {
             *place = power;
             power = kernel::product(&power, &first);
         }
+        first.zeroize();
+        power.zeroize();
         Some(this)
     }
 
@@ -57,13 +64,13 @@ impl Schedule {
 
 impl Drop for Schedule {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.round_keys);
-        zeroize::Zeroize::zeroize(&mut self.powers);
+        self.round_keys.zeroize();
+        self.powers.zeroize();
     }
 }
 
 /// KeyExpansion (FIPS 197, 5.2). Words are as they lie in memory, the first octet lowest.
-fn expand(key: &[u8]) -> [[u8; 16]; ROUND_KEYS] {
+fn expand(key: &[u8], keys: &mut [[u8; 16]; ROUND_KEYS]) {
     let of_key = key.len() / 4;
     let mut words = [0_u32; 4 * ROUND_KEYS];
     for (word, octets) in words.iter_mut().zip(key.as_chunks().0) {
@@ -85,14 +92,12 @@ fn expand(key: &[u8]) -> [[u8; 16]; ROUND_KEYS] {
             *word = earlier ^ changed;
         }
     }
-    let mut keys = [[0; 16]; ROUND_KEYS];
     for (key, words) in keys.iter_mut().zip(words.as_chunks::<4>().0) {
         for (octets, word) in key.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *octets = word.to_le_bytes();
         }
     }
-    zeroize::Zeroize::zeroize(&mut words);
-    keys
+    words.zeroize();
 }
 
 /// Times x in the field of AES.

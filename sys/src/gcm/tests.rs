@@ -102,6 +102,7 @@ fn one_bit_anywhere_is_found() {
         let mut changed = cipher.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         assert!(!key.open(&nonce, &aad, &mut changed, &tag), "text bit {bit}");
+        assert!(changed.iter().all(|&octet| octet == 0), "nothing is left of a text that is wrong");
     }
     for bit in 0..28 * 8 {
         let mut changed = aad.clone();

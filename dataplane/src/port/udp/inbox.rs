@@ -70,6 +70,9 @@ struct Message {
     at: usize,
 }
 
+/// Buffers of the pool that an inbox keeps at most.
+pub const KEPT: usize = TRAINS * DATAGRAMS + (MANY - TRAINS) * FEW;
+
 impl Inbox {
     pub(super) fn new() -> Self {
         Self {
@@ -80,6 +83,14 @@ impl Inbox {
             drained: false,
             expected: 0,
             busy: 0,
+        }
+    }
+
+    /// Gives all buffers back; what was read in them is gone.
+    pub(super) fn give_back(&mut self, pool: &mut Pool) {
+        for message in &mut self.messages {
+            message.slots.drain(..).for_each(|buf| pool.give(buf));
+            (message.at, message.octets, message.given) = (0, 0, 0);
         }
     }
 

@@ -27,6 +27,7 @@ use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
 use zerocopy::IntoBytes;
 
 use self::inbox::Inbox;
+pub use self::inbox::KEPT;
 use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{
     Batch, Frame, Pool,
@@ -308,6 +309,10 @@ impl Port for UdpPort {
             self.look_at_path();
         }
         failed
+    }
+
+    fn give_back(&mut self, pool: &mut Pool) {
+        self.inbox.give_back(pool);
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -243,6 +243,29 @@ fn a_read_that_empties_the_socket_is_the_last_one_and_until_then_reading_goes_on
     });
 }
 
+// A port is opened anew whenever its device went away and came back: what it kept must not go with it.
+#[test]
+fn a_port_that_is_dropped_has_given_back_what_it_kept_of_the_pool() {
+    in_new_namespace(|| {
+        let (depot, all) = (Depot::new(PoolSizes::default()), PoolSizes::default());
+        let mut pool = Pool::new(depot.clone());
+        let [here, there, _] = ENDS[0];
+        for round in 0..3 {
+            let (mut from, mut to) = (open(here, there), open(there, here));
+            let frames: Vec<_> = (0..40).map(|number| octets(1400, number)).collect();
+            for _ in 0..4 {
+                send(&mut from, &mut pool, &frames, 5).unwrap();
+                assert_eq!(receive(&mut to, &mut pool, frames.len()), frames);
+            }
+            let kept = all.small_count - depot.free().0 - pool.held().0;
+            assert!((1..=2 * KEPT).contains(&kept), "round {round}: {kept} kept");
+            from.give_back(&mut pool);
+            to.give_back(&mut pool);
+            assert_eq!(depot.free().0 + pool.held().0, all.small_count, "round {round}");
+        }
+    });
+}
+
 #[test]
 fn what_the_path_does_not_carry_is_counted_and_the_path_is_told() {
     in_new_namespace(|| {
