@@ -207,9 +207,18 @@ impl Neighbors {
 
     /// What a predecessor of this process knew: it is used at once, and asked when it is.
     pub fn resume(&mut self, ip: IpAddr, mac: MacAddr, now: Instant) {
-        let is_new = !self.index.contains_key(&Key(ip)) && self.is_neighbor(ip);
-        if is_new && !mac.is_group() && self.has_room(now) {
-            self.insert(Entry::stale(ip, mac, now));
+        if mac.is_group() || !self.is_neighbor(ip) {
+            return;
+        }
+        match self.entry(ip).map(|entry| entry.state) {
+            // Channels go on first, and have it asked for at once: no reason to wait for the answer.
+            Some(NeighborState::Incomplete) => {
+                let _released =
+                    self.update(ip, Claim { mac: Some(mac), confirms: false, replaces: false }, now);
+            }
+            Some(_) => {}
+            None if self.has_room(now) => self.insert(Entry::stale(ip, mac, now)),
+            None => {}
         }
     }
 

@@ -214,6 +214,16 @@ fn the_question_comes_from_the_address_in_the_same_subnet() {
     assert_eq!(question(&rig.sent()[0]).1.1, Ipv4Addr::new(172, 16, 0, 1));
 }
 
+// What a predecessor knew is used at once, also when its successor has begun to ask already: as it does when its channel opens.
+#[test]
+fn what_a_predecessor_knew_is_known_although_it_is_asked_for() {
+    let mut rig = Rig::new();
+    rig.cache.greet(HOST.into(), rig.now);
+    rig.cache.resume(HOST.into(), HOST_MAC, rig.now);
+    assert_eq!(rig.resolve(HOST), Resolve::Known(HOST_MAC));
+    assert_eq!(rig.sent().len(), 1, "and it is asked all the same");
+}
+
 // A host's own stack asks by the same link and may wait for the answer: a neighbour that asks us meanwhile gives it none.
 #[test]
 fn who_asks_us_before_we_have_asked_is_asked_all_the_same() {
