@@ -113,13 +113,18 @@ fn a_tunnels_own_mac_address_is_a_local_station_and_lasts() {
 
 /// RFC 2983 §4.1: the near end decides; RFC 4594 §3.1: what routers say to each other is CS6.
 #[test]
-fn the_outer_dscp_is_the_inner_one_or_a_fixed_one_and_never_that_of_control() {
+fn the_outer_dscp_is_the_inner_one_or_a_fixed_one_and_that_of_control_is_its_own() {
     let (ef, fixed) = (Dscp::new(46).unwrap(), Dscp::new(10).unwrap());
     let mut frame = Frame::new(net::PacketBuf::copy_of(&[0; 60], 0, 0));
     let outer = |frame: &Frame| [Marking::Copy, Marking::Fixed(fixed)].map(|marking| marking.of(frame));
     assert_eq!(outer(&frame), [Dscp::BEST_EFFORT, fixed]);
     frame.dscp = ef;
     assert_eq!(outer(&frame), [ef, fixed]);
+    // A probe waits for nobody here, and goes as what it measures for.
     frame.control = true;
-    assert_eq!(outer(&frame), [Dscp::CS6; 2]);
+    assert_eq!(outer(&frame), [ef, fixed]);
+    frame.dscp = Dscp::new(56).unwrap();
+    assert_eq!(outer(&frame), [Dscp::CS6; 2], "a host's routing program may say CS7");
+    let own = Frame::of_control(net::PacketBuf::copy_of(&[0; 60], 0, 0));
+    assert_eq!(outer(&own), [Dscp::CS6; 2]);
 }
