@@ -4,7 +4,6 @@
 //! lost, repeated or overtaken by its like; for the rest the connection's own protection is all there is.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use dataplane::{
     DropReason, Event, InterfaceId, Protection, RedundancySnapshot, TwiceSetup,
@@ -15,7 +14,7 @@ use net::{Dscp, checksum::checksum};
 use world::{
     Plan,
     Side::{self, Left, Right},
-    World, udp,
+    Tally, World, udp,
 };
 
 const EF: Dscp = Dscp::new(46).unwrap();
@@ -54,26 +53,20 @@ fn marked(side: Side, port: u16, dscp: Dscp, ecn: u8, number: u64) -> Vec<u8> {
     frame
 }
 
-/// What became of the datagrams of one kind, by number.
+/// The datagrams of one kind.
 #[derive(Default)]
 struct Kind {
     sent: u64,
-    came: BTreeMap<u64, u32>,
-    reordered: u32,
-    last: [u64; 2],
+    tally: Tally,
 }
 
 impl Kind {
     fn lost(&self) -> u64 {
-        self.sent - u64::try_from(self.came.len()).unwrap()
-    }
-
-    fn repeated(&self) -> usize {
-        self.came.values().filter(|times| **times > 1).count()
+        self.tally.lost(self.sent)
     }
 
     fn faults(&self) -> (u64, usize, u32) {
-        (self.lost(), self.repeated(), self.reordered)
+        (self.lost(), self.tally.repeated(), self.tally.reordered)
     }
 }
 
@@ -104,12 +97,7 @@ impl Traffic {
 
     fn take(&mut self, delivered: Vec<(Side, Vec<u8>)>) {
         for (to, frame) in delivered {
-            let number = u64::from_be_bytes(*frame[42..].first_chunk().unwrap());
-            let kind = &mut self.0[usize::from(Dscp::of_octet(frame[15]) != EF)];
-            *kind.came.entry(number).or_default() += 1;
-            let last = &mut kind.last[usize::from(to == Left)];
-            kind.reordered += u32::from(*last > number);
-            *last = number;
+            self.0[usize::from(Dscp::of_octet(frame[15]) != EF)].tally.take(to, &frame);
         }
     }
 
@@ -154,7 +142,7 @@ fn one_of_two_channels_is_a_black_hole_and_of_the_class_nothing_is_lost_or_repea
         assert_eq!(traffic.expedited().faults(), (0, 0, 0), "channel {victim}");
         // Of the others those flows were lost that took the channel, and no other: about half.
         let others = traffic.others();
-        assert!((100..300).contains(&others.lost()) && others.repeated() == 0, "{}", others.lost());
+        assert!((100..300).contains(&others.lost()) && others.tally.repeated() == 0, "{}", others.lost());
         let seen = redundancy(&mut world, Right);
         assert_eq!(seen.by_class.unwrap()[..3], [seen.generated, 0, 0]);
         assert!(seen.generated >= 600 && seen.recovery.passed >= 600 && seen.recovery.rogue == 0);
@@ -269,7 +257,7 @@ fn ways_of_different_length_reorder_a_class_against_the_rest_and_neither_in_itse
         for one in delivered.into_iter().filter(|(_, frame)| frame.len() == 50 && frame[42] != 0xff) {
             let number = u64::from_be_bytes(*one.1[42..].first_chunk().unwrap());
             let is_ahead = Dscp::of_octet(one.1[15]) == EF && number >= 4;
-            overtakes += u32::from(is_ahead && !traffic.others().came.contains_key(&(number - 4)));
+            overtakes += u32::from(is_ahead && !traffic.others().tally.came.contains_key(&(number - 4)));
             traffic.take(vec![one]);
         }
         let faults = (traffic.expedited().faults(), traffic.others().faults());

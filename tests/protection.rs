@@ -14,7 +14,7 @@ use net::Instant;
 use world::{
     Plan,
     Side::{self, Left, Right},
-    World, udp,
+    Tally, World, udp,
 };
 
 /// Preferences 100, 99, 98, ..
@@ -48,9 +48,7 @@ fn world(channels: u8, protection: fn(Side, u8) -> Protection) -> World {
 #[derive(Default)]
 struct Traffic {
     next: u64,
-    received: BTreeMap<u64, u32>,
-    reordered: u32,
-    last: [u64; 2],
+    tally: Tally,
 }
 
 impl Traffic {
@@ -68,20 +66,16 @@ impl Traffic {
 
     fn take(&mut self, delivered: Vec<(Side, Vec<u8>)>) {
         for (to, frame) in delivered {
-            let number = u64::from_be_bytes(*frame[42..].first_chunk().unwrap());
-            *self.received.entry(number).or_default() += 1;
-            let last = &mut self.last[usize::from(to == Left)];
-            self.reordered += u32::from(*last > number);
-            *last = number;
+            self.tally.take(to, &frame);
         }
     }
 
     fn lost(&self) -> u64 {
-        (0..self.next).filter(|number| !self.received.contains_key(number)).count().try_into().unwrap()
+        self.tally.lost(self.next)
     }
 
     fn duplicated(&self) -> usize {
-        self.received.values().filter(|times| **times > 1).count()
+        self.tally.repeated()
     }
 }
 
@@ -110,7 +104,7 @@ fn duplicate_any_single_channel_dies_under_traffic_and_nothing_is_lost_or_repeat
                 }
                 traffic.step(&mut world);
             }
-            let result = (traffic.lost(), traffic.duplicated(), traffic.reordered);
+            let result = (traffic.lost(), traffic.duplicated(), traffic.tally.reordered);
             assert_eq!(result, (0, 0, 0), "channel {victim}, seen: {seen}");
         }
     }
@@ -294,7 +288,7 @@ fn active_standby_moves_in_one_batch_and_goes_back_after_the_delay() {
     carried(&mut world);
     (0..100).for_each(|_| traffic.step(&mut world));
     assert_eq!((carried(&mut world)[0], active(&mut world)), (200, Some(InterfaceId(0))));
-    assert_eq!((traffic.lost(), traffic.duplicated(), traffic.reordered), (0, 0, 0));
+    assert_eq!((traffic.lost(), traffic.duplicated(), traffic.tally.reordered), (0, 0, 0));
 }
 
 #[test]
@@ -424,7 +418,7 @@ fn one_numbers_and_one_recovers(mut workers: Workers) {
             }
         }
     }
-    assert_eq!((traffic.received.len(), traffic.duplicated(), traffic.reordered), (792, 0, 0));
+    assert_eq!((traffic.tally.came.len(), traffic.duplicated(), traffic.tally.reordered), (792, 0, 0));
     // Worker 1 hands over what it got from the LAN, and each copy that came by its channel.
     assert!(workers.twice > 390 && workers.recovered > 790, "{} {}", workers.twice, workers.recovered);
     let owner = workers.gateways[1][0].snapshot(Instant::ZERO).protections;

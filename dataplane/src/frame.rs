@@ -38,6 +38,11 @@ impl Frame {
     pub fn of_control(buf: PacketBuf) -> Self {
         Self { control: true, dscp: Dscp::CS6, ..Self::new(buf) }
     }
+
+    /// Other octets, that go the way of this frame.
+    pub(crate) const fn along(&self, buf: PacketBuf, offload: Offload) -> Self {
+        Self { buf, offload, flow: self.flow, dscp: self.dscp, control: self.control }
+    }
 }
 
 impl AsMut<PacketBuf> for Frame {

@@ -214,6 +214,16 @@ impl Setup {
         })
     }
 
+    /// Whether a channel is a member of this LAG.
+    pub fn is_member(&self, channel: ChannelId, lag: LagId) -> bool {
+        self.lag_of(channel).is_some_and(|(of, _)| of == lag)
+    }
+
+    /// Whether this place is an attachment on this LAG.
+    pub fn is_on_lag(&self, place: Place, lag: LagId) -> bool {
+        matches!(place, Place::Attachment { channel, .. } if self.is_member(channel, lag))
+    }
+
     /// Whether frames of an attachment at this place may come and go by this channel.
     pub fn is_on(&self, place: Place, channel: ChannelId) -> bool {
         let Place::Attachment { channel: named, .. } = place else { return false };

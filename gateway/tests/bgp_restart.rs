@@ -227,7 +227,7 @@ fn a_gateway_helps_another_one_that_restarts() {
     assert_eq!(down["routes_kept"], true, "{down}");
     // Whichever was sooner: 300 ms of silence, or a call from the next life.
     let why = down["why"].as_str().unwrap();
-    assert!(why.contains("BFD lost it") || why.contains("connection closed"), "{down}");
+    assert!(why.contains("BFD down") || why.contains("connection closed"), "{down}");
     far.end();
     edge.end();
 }

@@ -54,14 +54,14 @@ fn a_member_that_is_cut_moves_its_own_flows_and_a_drain_loses_nothing() {
     await_carried(&sites, "ch2");
     let member = sites.a.api("lags")["items"][0]["members"][0].clone();
     assert_eq!((&member["selected"], &member["mux"]), (&"standby".into(), &"detached".into()), "{member}");
-    for (wish, why) in [
-        ("drain ch2", "drained already"),
-        ("drill ch1", "nothing to rehearse"),
-        ("drill ch2", "drained already"),
-    ] {
-        let refused = sites.a.cli(&wish.split(' ').collect::<Vec<_>>());
-        assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
-    }
+    are_refused(
+        &sites.a,
+        &[
+            ("drain ch2", "drained already"),
+            ("drill ch1", "nothing to rehearse"),
+            ("drill ch2", "drained already"),
+        ],
+    );
     assert!(sites.a.says("undrain ch1").contains("may carry traffic again"));
     await_members(&sites, 2);
     await_carried(&sites, "ch1");
@@ -200,14 +200,14 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
     let attachment = |sites: &Sites| sites.a.api("connections")["items"][0]["attachments"][0].clone();
     let one = attachment(&sites);
     assert_eq!((&one["channel"], &one["reason"]), (&"bundle".into(), &"drained".into()));
-    for (wish, why) in [
-        ("drain ch1", "drained with all members"),
-        ("undrain ch2", "`quadspan undrain bundle`"),
-        ("drain ch3", "drained already"),
-    ] {
-        let refused = sites.a.cli(&wish.split(' ').collect::<Vec<_>>());
-        assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
-    }
+    are_refused(
+        &sites.a,
+        &[
+            ("drain ch1", "drained with all members"),
+            ("undrain ch2", "`quadspan undrain bundle`"),
+            ("drain ch3", "drained already"),
+        ],
+    );
     let state = |gateway: &Gateway| {
         let list = gateway.api("channels");
         let each = list["items"].as_array().unwrap();
@@ -259,6 +259,14 @@ fn a_lag_whose_members_have_static_keys_goes_on_across_restarts_of_both_ends() {
     await_members(&sites, 2);
     restart(&mut sites, "static keys");
     sites.end();
+}
+
+/// Each of these commands fails, and says why in these words.
+fn are_refused(gateway: &Gateway, wishes: &[(&str, &str)]) {
+    for (wish, why) in wishes {
+        let refused = gateway.cli(&wish.split(' ').collect::<Vec<_>>());
+        assert!(refused.status == Some(1) && refused.text.contains(why), "{wish}: {}", refused.text);
+    }
 }
 
 /// Restarts both sites under traffic, A twice. Where the machine let everybody work, nobody lost a packet; nobody left the LAG, ever.

@@ -10,6 +10,8 @@ pub mod fuzz;
 mod gateways;
 pub mod house;
 mod lane;
+mod tally;
 
 pub use gateways::{Plan, Side, World, arp_reply, key, routes, setup, udp};
 pub use lane::{Dice, Lane};
+pub use tally::Tally;

@@ -87,9 +87,8 @@ fn same_name(class: &At<raw::DuplicateClass>, before: &[At<raw::DuplicateClass>]
 
 fn one(class: &At<raw::DuplicateClass>, report: &mut Report) {
     let At { value: class, span } = class;
-    let wrong = ["dscp", "source", "destination"].iter().any(|key| class.is_wrong(key));
     let lists = [&class.source, &class.destination];
-    if items(&class.dscp).is_empty() && lists.iter().all(|list| items(list).is_empty()) && !wrong {
+    if items(&class.dscp).is_empty() && lists.iter().all(|list| items(list).is_empty()) && is_whole(class) {
         report
             .add(Code::Class, *span, "a class says what its packets are by `dscp`, `source` or `destination`")
             .help("add dscp = [\"EF\"], or set protection = \"duplicate\" for all packets");
@@ -141,23 +140,26 @@ fn prefixes(list: &[At<IpNet>], report: &mut Report) {
 
 /// A packet has a source and a destination of one family.
 fn families(class: &raw::DuplicateClass, report: &mut Report) {
-    let lists = [items(&class.source), items(&class.destination)];
-    if lists.iter().any(|list| list.is_empty()) {
+    let (source, destination) = (items(&class.source), items(&class.destination));
+    if source.is_empty() || destination.is_empty() {
         return;
     }
-    let sides = ["source", "destination"];
-    for (side, [list, other]) in [lists, [lists[1], lists[0]]].into_iter().enumerate() {
+    for (list, other, missing) in [(source, destination, "destination"), (destination, source, "source")] {
         let is_alone =
             |prefix: &&At<IpNet>| other.iter().all(|one| is_v4(&one.value) != is_v4(&prefix.value));
         if let Some(alone) = list.iter().find(is_alone) {
             let family = if is_v4(&alone.value) { "IPv4" } else { "IPv6" };
-            let missing = sides.get(1 - side).copied().unwrap_or_default();
             let message = format!("no packet fits {}: no `{missing}` of this class is {family}", alone.value);
             report
                 .add(Code::Class, alone.span, message)
                 .help(format!("add an {family} prefix to `{missing}`, or remove this one"));
         }
     }
+}
+
+/// Whether all that it asks of packets could be read.
+fn is_whole(class: &raw::DuplicateClass) -> bool {
+    ["dscp", "source", "destination"].iter().all(|key| !class.is_wrong(key))
 }
 
 const fn is_v4(net: &IpNet) -> bool {
@@ -174,11 +176,8 @@ fn covers(early: &raw::DuplicateClass, late: &raw::DuplicateClass) -> bool {
         let has = |net: &At<IpNet>| early.iter().any(|one| one.value.trunc().contains(&net.value.trunc()));
         early.is_empty() || !late.is_empty() && late.iter().all(has)
     };
-    let whole = |class: &raw::DuplicateClass| {
-        ["dscp", "source", "destination"].iter().all(|key| !class.is_wrong(key))
-    };
-    whole(early)
-        && whole(late)
+    is_whole(early)
+        && is_whole(late)
         && points(items(&early.dscp), items(&late.dscp))
         && nets(items(&early.source), items(&late.source))
         && nets(items(&early.destination), items(&late.destination))

@@ -1,5 +1,7 @@
 //! What the outside of a tunnel shows.
 
+use core::fmt;
+
 use net::Dscp;
 use serde::{Serialize, Serializer};
 
@@ -12,15 +14,26 @@ pub enum Marking {
     Fixed(Dscp),
 }
 
+impl Marking {
+    /// The word for [`Marking::Copy`].
+    pub(crate) const COPY: &'static str = "copy";
+}
+
 impl Serialize for Marking {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Copy => serializer.serialize_str("copy"),
-            // As people write it: by name, or by number where it has none.
-            Self::Fixed(dscp) => match dscp.name() {
-                Some(name) => serializer.serialize_str(name),
-                None => serializer.serialize_u8(dscp.get()),
-            },
+            // As people write it: a number is none in quotes.
+            Self::Fixed(dscp) if dscp.name().is_none() => serializer.serialize_u8(dscp.get()),
+            Self::Copy | Self::Fixed(_) => serializer.collect_str(self),
+        }
+    }
+}
+
+impl fmt::Display for Marking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copy => f.write_str(Self::COPY),
+            Self::Fixed(dscp) => dscp.fmt(f),
         }
     }
 }

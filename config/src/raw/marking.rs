@@ -23,8 +23,6 @@ pub(crate) enum CodePoint {}
 #[derive(Debug)]
 pub(crate) enum Mark {}
 
-const COPY: &str = "copy";
-
 fn names() -> Vec<&'static str> {
     Dscp::NAMED.iter().map(|(name, _)| *name).collect()
 }
@@ -80,7 +78,7 @@ impl JsonSchema for Mark {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let point = CodePoint::json_schema(generator);
-        json_schema!({ "anyOf": [{ "enum": [COPY] }, point] })
+        json_schema!({ "anyOf": [{ "enum": [Marking::COPY] }, point] })
     }
 }
 
@@ -89,10 +87,10 @@ impl Kind for Mark {
     const EXAMPLE: &'static str = "\"copy\"";
 
     fn read(value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Marking> {
-        if value.get_ref().as_str() == Some(COPY) {
+        if value.get_ref().as_str() == Some(Marking::COPY) {
             return Some(Marking::Copy);
         }
-        let known: Vec<_> = core::iter::once(COPY).chain(names()).collect();
+        let known: Vec<_> = core::iter::once(Marking::COPY).chain(names()).collect();
         read::<Self>(value, &known, report).map(Marking::Fixed)
     }
 }

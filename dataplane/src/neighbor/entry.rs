@@ -182,6 +182,7 @@ impl Entry {
             // RFC 4861 §7.2.5 (I): another address without leave to replace shakes our trust, and that is all.
             if self.state == NeighborState::Reachable {
                 self.become_stale();
+                self.asking = false;
             }
             return false;
         }
@@ -195,9 +196,7 @@ impl Entry {
         } else if differs {
             self.since = now;
             // What was about to be asked is asked all the same: the host's own stack may wait for the answer, too.
-            let asking = self.asking;
             self.become_stale();
-            self.asking = asking;
         }
         claim.confirms || differs
     }
@@ -206,7 +205,6 @@ impl Entry {
         self.state = NeighborState::Stale;
         self.deadline = Instant::FAR_FUTURE;
         self.questions = 0;
-        self.asking = false;
     }
 
     /// Whether a new entry may take this one's place: not asked for, and idle.

@@ -20,18 +20,18 @@ pub(super) fn copy_and_sum(to: &mut [u8], from: &[u8]) -> u16 {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
-    let (blocks, tail) = from.as_chunks::<BLOCK>();
-    let mut lanes = [total, 0, 0, 0];
-    for block in blocks {
-        add_block(&mut lanes, block);
-    }
-    folded(lanes, tail)
+    sum_on(total, from)
 }
 
 /// The folded sum of `octets`, a last odd one padded with a zero.
 pub(super) fn sum(octets: &[u8]) -> u16 {
+    sum_on(0, octets)
+}
+
+/// The folded sum of `octets` and of those before them, whose words add up to `before`.
+fn sum_on(before: u64, octets: &[u8]) -> u16 {
     let (blocks, tail) = octets.as_chunks::<BLOCK>();
-    let mut lanes = [0u64; LANES];
+    let mut lanes = [before, 0, 0, 0];
     for block in blocks {
         add_block(&mut lanes, block);
     }

@@ -224,10 +224,7 @@ impl Dataplane {
 
     fn judge_attachments_on_lag(&mut self, id: LagId, now: Instant) {
         for at in 0..self.interfaces.len() {
-            let here = self.setup.interfaces.get(at).is_some_and(|one| {
-                matches!(one.place, Place::Attachment { channel, .. }
-                    if self.setup.lag_of(channel).is_some_and(|(of, _)| of == id))
-            });
+            let here = self.setup.interfaces.get(at).is_some_and(|one| self.setup.is_on_lag(one.place, id));
             if here {
                 self.judge(InterfaceId::at(at), now);
             }
@@ -250,7 +247,7 @@ impl Dataplane {
         for id in (0..self.lags.len()).map(LagId::at) {
             if let Some(lag) = self.lag_mut(id) {
                 let left = core::mem::take(&mut lag.left);
-                let _anew = lag.aggregator.resume(&left, now);
+                let _others_begin_anew = lag.aggregator.resume(&left, now);
                 self.settle_lag(id, now);
             }
         }

@@ -184,8 +184,7 @@ impl Dataplane {
             self.pool.give(buf);
             return None;
         }
-        let &Frame { offload, flow, dscp, control, .. } = frame;
-        Some(Frame { buf, offload, flow, dscp, control })
+        Some(frame.along(buf, frame.offload))
     }
 
     /// Who numbers and recovers for this connection; `None` when nothing of it is duplicated.

@@ -67,7 +67,7 @@ impl Desk {
             info!(event = "channel.drain", channel = one.channel, restored = true);
             // Of a LAG that is none any more, or has other members, each is drained for itself.
             let lag = one.lag.and_then(|name| this.lag(&name));
-            let lag = lag.filter(|lag| this.setup.lag_of(channel).is_some_and(|(of, _)| of == *lag));
+            let lag = lag.filter(|lag| this.setup.is_member(channel, *lag));
             let drain = Drain::new(channel, one.since, (one.until, one.forced), clock::now());
             this.drains.lock().push(drain.with_all_of(lag));
             this.tell((channel, lag), true);

@@ -167,13 +167,8 @@ pub fn attachments(setup: &Setup, channel: ChannelId) -> impl Iterator<Item = In
 
 /// The attachments on a LAG.
 pub fn attachments_on_lag(setup: &Setup, lag: LagId) -> impl Iterator<Item = InterfaceId> {
-    let on = move |place| matches!(place, Place::Attachment { channel, .. } if setup.lag_of(channel).is_some_and(|(of, _)| of == lag));
-    setup
-        .interfaces
-        .iter()
-        .enumerate()
-        .filter(move |(_, one)| on(one.place))
-        .map(|(at, _)| InterfaceId::at(at))
+    let interfaces = setup.interfaces.iter().enumerate();
+    interfaces.filter(move |(_, one)| setup.is_on_lag(one.place, lag)).map(|(at, _)| InterfaceId::at(at))
 }
 
 /// The attachments that a drain is about.
@@ -240,9 +235,7 @@ pub fn allow(
 ) -> Result<(), NoDrain> {
     let interconnect = |id: ChannelId| config.channels.get(id.index()).map(|one| one.interconnect.index());
     // Members of a LAG that are drained already become part of its drain.
-    let mine = |one: ChannelId| {
-        one == channel || whole.is_some_and(|lag| setup.lag_of(one).is_some_and(|(of, _)| of == lag))
-    };
+    let mine = |one: ChannelId| one == channel || whole.is_some_and(|lag| setup.is_member(one, lag));
     let same = |one: &&Drain| !mine(one.channel) && interconnect(one.channel) == interconnect(channel);
     if let Some(other) = drains.iter().find(same) {
         let name = config.channels.get(other.channel.index()).map(|one| one.name.clone());

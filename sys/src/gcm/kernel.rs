@@ -40,9 +40,9 @@ pub(super) fn is_supported() -> bool {
         && is_x86_feature_detected!("vpclmulqdq")
 }
 
-/// Encrypts `text` and returns the tag.
+/// Encrypts (`SEAL`) or decrypts `text` in place, and returns the tag that belongs to it.
 #[inline]
-pub(super) fn seal(
+pub(super) fn pass<const SEAL: bool>(
     key: &Schedule,
     nonce: &[u8; NONCE_OCTETS],
     aad: &[u8],
@@ -50,27 +50,10 @@ pub(super) fn seal(
 ) -> [u8; TAG_OCTETS] {
     if key.is_long() {
         // SAFETY: a `Schedule` is made only where `is_supported` said yes.
-        unsafe { run::<14, true>(key, nonce, aad, text) }
+        unsafe { run::<14, SEAL>(key, nonce, aad, text) }
     } else {
         // SAFETY: as above.
-        unsafe { run::<10, true>(key, nonce, aad, text) }
-    }
-}
-
-/// Decrypts `text` and returns the tag that it should have come with.
-#[inline]
-pub(super) fn open(
-    key: &Schedule,
-    nonce: &[u8; NONCE_OCTETS],
-    aad: &[u8],
-    text: &mut [u8],
-) -> [u8; TAG_OCTETS] {
-    if key.is_long() {
-        // SAFETY: a `Schedule` is made only where `is_supported` said yes.
-        unsafe { run::<14, false>(key, nonce, aad, text) }
-    } else {
-        // SAFETY: as above.
-        unsafe { run::<10, false>(key, nonce, aad, text) }
+        unsafe { run::<10, SEAL>(key, nonce, aad, text) }
     }
 }
 

@@ -6,7 +6,7 @@
 //! so), and the checksums. The sum over what does not differ is made once ([`Common`]).
 
 use net::{
-    Dscp, PacketBuf,
+    PacketBuf,
     ipv4::Ipv4,
     ipv6::Ipv6,
     tcp::{Tcp, flag},
@@ -78,10 +78,8 @@ struct Train<'a> {
     flags: u16,
     /// Flags that only the first segment carries.
     first_only: u16,
-    /// The super-frame's, for all its segments.
-    flow: u16,
-    dscp: Dscp,
-    control: bool,
+    /// The super-frame, whose way all segments go.
+    whole: &'a Frame,
 }
 
 impl<'a> Train<'a> {
@@ -116,9 +114,7 @@ impl<'a> Train<'a> {
             id,
             sequence,
             flags,
-            flow: frame.flow,
-            dscp: frame.dscp,
-            control: frame.control,
+            whole: frame,
             first_only: if gso.ecn { u16::from(flag::CWR) } else { 0 },
         })
     }
@@ -138,7 +134,7 @@ impl<'a> Train<'a> {
             return None;
         }
         let offload = Offload { checksum: Checksum::Valid, gso: None };
-        Some(Frame { buf, offload, flow: self.flow, dscp: self.dscp, control: self.control })
+        Some(self.whole.along(buf, offload))
     }
 
     fn write(&self, buf: &mut PacketBuf, at: usize, data: &[u8]) -> Option<()> {

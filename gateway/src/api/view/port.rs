@@ -86,10 +86,7 @@ fn tunnel(facts: &Facts, at: usize, underlay: &words::Underlay) -> PortTunnel {
         vni: underlay.vni,
         udp_port: underlay.port,
         source_ports: underlay.source_ports,
-        dscp: match underlay.dscp {
-            words::Marking::Copy => "copy".to_owned(),
-            words::Marking::Fixed(dscp) => dscp.to_string(),
-        },
+        dscp: underlay.dscp.to_string(),
         carries: facts.reports.iter().find_map(told),
     }
 }
