@@ -206,6 +206,7 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
             ("drain ch1", "drained with all members"),
             ("undrain ch2", "`quadspan undrain bundle`"),
             ("drain ch3", "drained already"),
+            ("drill bundle", "`bundle` is a LAG: a drill is on one of its members, `ch1` or `ch2`"),
         ],
     );
     let state = |gateway: &Gateway| {
