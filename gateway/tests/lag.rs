@@ -252,6 +252,20 @@ fn a_lag_goes_on_across_restarts_of_both_ends() {
     sites.end();
 }
 
+// The successor has the port on standby from its predecessor, and nobody who remembers why.
+#[test]
+fn a_member_whose_drain_is_forgotten_carries_frames_again() {
+    let Some(mut sites) = start("lag::a_member_whose_drain_is_forgotten", "") else { return };
+    await_members(&sites, 2);
+    assert!(sites.a.says("drain ch1").contains("safe to work on"));
+    await_members(&sites, 1);
+    sites.a.garble("drains.json");
+    sites.a.restart();
+    assert_eq!(sites.a.events("channel.drain_forgotten").len(), 1);
+    await_members(&sites, 2);
+    sites.end();
+}
+
 // Without MKA a channel leaves no KaY, and its port of LACP all the same.
 #[test]
 fn a_lag_whose_members_have_static_keys_goes_on_across_restarts_of_both_ends() {

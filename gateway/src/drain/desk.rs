@@ -64,15 +64,31 @@ impl Desk {
         for one in read(&this.folder.join(FILE)) {
             // A channel that left the configuration needs nothing.
             let Some(channel) = this.channel(&one.channel) else { continue };
-            info!(event = "channel.drain", channel = one.channel, restored = true);
             // Of a LAG that is none any more, or has other members, each is drained for itself.
             let lag = one.lag.and_then(|name| this.lag(&name));
             let lag = lag.filter(|lag| this.setup.is_member(channel, *lag));
             let drain = Drain::new(channel, one.since, (one.until, one.forced), clock::now());
+            let whole_is_known = lag.is_some() && this.drains.lock().iter().any(|other| other.lag == lag);
             this.drains.lock().push(drain.with_all_of(lag));
-            this.tell((channel, lag), true);
+            if !whole_is_known {
+                info!(event = "channel.drain", channel = this.called((channel, lag)), restored = true);
+                this.tell((channel, lag), true);
+            }
         }
+        this.tell_undrained_lags();
         this
+    }
+
+    /// Whoever handed over may have left members on standby that nobody remembers any more.
+    fn tell_undrained_lags(&self) {
+        for (lag, setup) in self.setup.lags.iter().enumerate().map(|(at, setup)| (LagId::at(at), setup)) {
+            let drained = self.drains.lock().iter().any(|one| self.setup.is_member(one.channel, lag));
+            let first = setup.members.first().filter(|_| !drained);
+            let owner = first.and_then(|first| self.setup.channels.get(first.channel.index()));
+            if let Some(owner) = owner {
+                self.workers.set_lag_fault(owner.owner, lag, Fault::Drained, false);
+            }
+        }
     }
 
     /// The drains of this moment.
