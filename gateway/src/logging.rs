@@ -54,7 +54,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("channel.drain_forgotten", "What was drained before a restart cannot be read."),
     ("channel.drain_moving", "Traffic is on a drained channel again."),
     ("channel.drain_stays", "Traffic does not leave a drained channel."),
-    ("channel.drained", "Nothing is on its way through a drained channel any more: it is safe to work on."),
+    (
+        "channel.drained",
+        "Nothing is on its way through a drained channel, or LAG, any more: it is safe to work on.",
+    ),
     ("channel.drill", "Somebody rehearses a failure on a channel."),
     ("channel.drilled", "The drill is over."),
     ("channel.undrained", "A drained channel may carry traffic again."),

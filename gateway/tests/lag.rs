@@ -209,6 +209,9 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
             ("drill bundle", "`bundle` is a LAG: a drill is on one of its members, `ch1` or `ch2`"),
         ],
     );
+    let drained = sites.a.events("channel.drained");
+    assert_eq!(drained.len(), 1, "one line for the LAG: {drained:?}");
+    assert_eq!((&drained[0]["lag"], &drained[0]["members"]), (&"bundle".into(), &"ch1, ch2".into()));
     let state = |gateway: &Gateway| {
         let list = gateway.api("channels");
         let each = list["items"].as_array().unwrap();

@@ -176,11 +176,15 @@ impl Desk {
             tokio::time::sleep(LOOK).await;
             let reports = self.workers.reports().await;
             let now = clock::now();
+            let mut whole = Vec::new();
             for drain in self.drains.lock().iter_mut() {
                 let Some(frames) = through(&self.setup, &reports, (drain.channel, drain.lag)) else {
                     continue;
                 };
-                if drain.look(frames, now) {
+                // Its members see the same frames, so the first speaks for all.
+                let speaks = drain.lag.is_none() || !whole.contains(&drain.lag);
+                whole.push(drain.lag);
+                if drain.look(frames, now) && speaks {
                     self.tell_phase(drain);
                 }
             }
@@ -231,22 +235,34 @@ impl Desk {
     }
 
     fn tell_phase(&self, drain: &Drain) {
-        let channel = self.name(drain.channel);
+        let channel = self.called((drain.channel, drain.lag));
+        let lag = drain.lag.map(|lag| self.lag_name(lag));
+        let members = drain.lag.map(|lag| self.members(lag).join(", "));
         match drain.phase {
             Phase::Moving => {
-                info!(event = "channel.drain_moving", channel, "traffic is on a drained channel again")
+                info!(
+                    event = "channel.drain_moving",
+                    channel, lag, members, "traffic is on a drained channel again"
+                )
             }
             Phase::Safe => info!(
                 event = "channel.drained",
-                channel, "safe to work on: no traffic is on its way through it"
+                channel, lag, members, "safe to work on: no traffic is on its way through it"
             ),
             Phase::Stays => warn!(
                 event = "channel.drain_stays",
                 channel,
+                lag,
+                members,
                 frames_per_second = drain.rate,
                 "traffic does not leave: the far end knows no other way, or does not heed"
             ),
         }
+    }
+
+    fn members(&self, lag: LagId) -> Vec<&str> {
+        let members = self.setup.lags.get(lag.index()).map_or(&[][..], |lag| &lag.members);
+        members.iter().map(|member| self.name(member.channel)).collect()
     }
 
     fn remember(&self, drains: &[Drain]) -> Result<(), NoDrain> {
