@@ -223,8 +223,10 @@ fn counters_in(text: &str) -> Md5Counters {
 
 /// Class selector 6 in the upper six bits: network control (RFC 4594 §3.1).
 const CS6: u32 = 0xc0;
-/// Connections that may wait to be taken.
-const BACKLOG: c_int = 16;
+/// Connections that may wait to be taken: hundreds of neighbours may call at once, after a link of all of them came back, and who
+/// finds no room calls again a second later at the earliest. It costs nothing before they call. The kernel caps it at
+/// `net.core.somaxconn`, which is this by default since Linux 5.4.
+const BACKLOG: c_int = 4096;
 // linux/tcp.h
 const TCP_MD5SIG: c_int = 14;
 const TCP_MD5SIG_EXT: c_int = 32;

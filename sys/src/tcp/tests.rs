@@ -116,6 +116,19 @@ fn a_key_may_have_80_octets_and_may_be_for_a_network() {
     });
 }
 
+// As many neighbours as a gateway may have call in the same moment, before anybody has looked.
+#[test]
+fn hundreds_may_call_at_once() {
+    on_loopback(|address| {
+        let here = SocketAddr::new(address, 1040);
+        let _listener = listen("lo", here, Hops::ONE).unwrap();
+        let clients: Vec<_> =
+            (0..400).map(|_| connect("lo", None, here, Hops::ONE, None).unwrap()).collect();
+        let connected = || clients.iter().filter(|client| client.peer_addr().is_ok()).count();
+        wait_for(|| connected() == clients.len());
+    });
+}
+
 // RFC 5082: what a router has forwarded has lost a hop.
 #[test]
 fn gtsm_takes_nothing_with_a_smaller_ttl() {
