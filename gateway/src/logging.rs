@@ -47,6 +47,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.stranger", "Somebody who is no BGP neighbour connected."),
     ("bgp.tables", "Building forwarding tables took long."),
     ("bgp.too_large", "A route was not announced: its attributes do not fit into a message."),
+    (
+        "bgp.ttl",
+        "Segments arrive with a smaller TTL than `ttl_security` takes: the neighbour is likely without it.",
+    ),
     ("bgp.unwelcome", "A BGP neighbour connected while it may not."),
     ("bgp.up", "A BGP session is up."),
     ("channel.drain", "Somebody drains a channel, or the gateway remembers that it was drained."),
