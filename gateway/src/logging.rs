@@ -145,7 +145,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("state.write_failed", "What was received could not be written down."),
     ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),
-    ("worker.stuck", "A worker does not end."),
+    ("worker.stuck", "A worker was told to stop, and works on."),
 ];
 
 /// Why logging was not set up.

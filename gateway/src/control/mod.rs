@@ -232,8 +232,8 @@ impl Gateway {
             while !worker.thread.is_finished() && clock::now() < due {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            if !worker.thread.is_finished() {
-                warn!(event = "worker.stuck", "a worker does not end; leaving without it");
+            if worker.is_stuck() {
+                warn!(event = "worker.stuck", "a worker was told to stop and works on; leaving without it");
             }
         }
     }
