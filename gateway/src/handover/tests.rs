@@ -118,6 +118,7 @@ fn gateway() -> (JoinHandle<()>, Mailbox, Giving, PathBuf) {
         file: PathBuf::new(),
         program: PathBuf::new(),
         folder: folder.clone(),
+        bound: None,
         channels: vec![],
         interfaces: vec![],
         connections: vec![],
