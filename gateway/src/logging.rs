@@ -99,6 +99,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("lacp.left", "Frames are sent by a member of a LAG no longer, for the reason given."),
     ("lacp.partner", "A member of a LAG leads to this system now."),
     ("link_monitor.failed", "The kernel does not tell of links any more; they are looked at until it does."),
+    (
+        "macsec.cipher_refused",
+        "A key failed its trial with our own AES-GCM, and AWS-LC does it: slower, and to be reported.",
+    ),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (
         "macsec.pn_exhaustion_pending",
