@@ -86,5 +86,5 @@ impl Made {
 fn end_all_in(namespace: &str) -> usize {
     let all = output(Command::new("ip").args(["netns", "pids", namespace])).unwrap_or_default();
     let all = all.split_whitespace().filter_map(|pid| pid.parse().ok());
-    all.map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL)).count()
+    all.filter(|pid| kill(Pid::from_raw(*pid), Signal::SIGKILL).is_ok()).count()
 }
