@@ -25,12 +25,7 @@ use crate::{
 /// Runs the gateway that a file describes.
 pub(super) fn run(global: &Global, options: &RunArgs) -> Result<Exit, Failure> {
     let file = &options.config;
-    handover::bind(options.end_with).map_err(|why| {
-        Failure::new(
-            Exit::Failed,
-            format_args!("cannot watch the process that this gateway ends with: {why}"),
-        )
-    })?;
+    handover::bind(options.end_with);
     let refused = |why: anyhow::Error| Failure::new(Exit::Usage, format_args!("{why:#}"));
     // First of all: time is what it is to the predecessor.
     let heir = options.take_over.then(Inheritance::receive).transpose().map_err(refused)?;
