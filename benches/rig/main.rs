@@ -51,6 +51,9 @@ struct Options {
     /// TCP streams at a time
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4])]
     streams: Vec<u32>,
+    /// TCP's congestion control in the hosts, such as cubic; without it, the machine's default
+    #[arg(long)]
+    congestion: Option<String>,
     /// A gateway program; may be given several times. Without it, this workspace's is built
     #[arg(long)]
     gateway: Vec<PathBuf>,
@@ -222,7 +225,7 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
     let finished = plan.io == Io::XdpLan || matches!(between, Between::Testpmd(_));
     for &streams in if finished { &[] } else { options.streams.as_slice() } {
         let before = between.cpu_seconds()?;
-        let run = traffic::tcp(lab, streams, options.seconds)?;
+        let run = traffic::tcp(lab, streams, options.seconds, options.congestion.as_deref())?;
         let what = format!("TCP x{streams}, MTU {}", plan.mtu);
         add(what.clone(), Sample::Gbps(run.gbps));
         if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {

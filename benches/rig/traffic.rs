@@ -50,8 +50,8 @@ pub(crate) fn round_trips(lab: &Lab) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// TCP from host a to host b.
-pub(crate) fn tcp(lab: &Lab, streams: u32, seconds: u32) -> Result<Run> {
+/// TCP from host a to host b, with this congestion control or the machine's default.
+pub(crate) fn tcp(lab: &Lab, streams: u32, seconds: u32, congestion: Option<&str>) -> Result<Run> {
     let mut server = lab.command(Node::HostB, "iperf3");
     let mut server = Process::start(server.args(["-s", "-1", "--forceflush"]).stdout(Stdio::piped()))?;
     let mut said = BufReader::new(server.child().stdout.take().context("iperf3 is mute")?).lines();
@@ -60,6 +60,7 @@ pub(crate) fn tcp(lab: &Lab, streams: u32, seconds: u32) -> Result<Run> {
         .context("iperf3 ended")??;
     let mut client = lab.command(Node::HostA, "iperf3");
     client.args(["-J", "-c", FAR, "-P", &streams.to_string(), "-t", &seconds.to_string()]);
+    client.args(congestion.iter().flat_map(|name| ["-C", name]));
     let result: serde_json::Value =
         serde_json::from_str(&output(&mut client)?).context("iperf3 wrote no JSON")?;
     // The server must be able to say the rest.

@@ -61,7 +61,7 @@ pub use self::pipeline::{
 };
 pub use channel::ChannelCounters;
 pub use crossing::{Crossing, Pair};
-pub use frame::{BATCH, Batch, Frame};
+pub use frame::{BATCH, BATCH_OCTETS, Batch, Frame};
 pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};

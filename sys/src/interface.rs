@@ -199,6 +199,20 @@ pub fn takes_tags_out(name: &str) -> io::Result<bool> {
     Ok(known && question.last().is_some_and(|flags| flags & ETH_FLAG_RXVLAN != 0))
 }
 
+/// The name of the driver of interface `name` (`ETHTOOL_GDRVINFO`): `veth`, `virtio_net`, `mlx5_core`; empty where there is none to ask.
+///
+/// # Errors
+/// `ENODEV` when there is none.
+pub fn driver(name: &str) -> io::Result<String> {
+    // struct ethtool_drvinfo: command, the driver's name in 32 octets, and more.
+    let mut question = [0; 49];
+    question[0] = ETHTOOL_GDRVINFO;
+    let known = Control::open()?.ethtool(name, &mut question)?;
+    let octets = question.iter().skip(1).take(if known { 8 } else { 0 }).flat_map(|word| word.to_ne_bytes());
+    let name: Vec<u8> = octets.take_while(|octet| *octet != 0).collect();
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
 /// Asks one interface for its carrier again and again, with one system call each time.
 ///
 /// The kernel tells of a lost carrier by netlink up to a second late (`net/core/link_watch.c` lets only some changes
@@ -309,6 +323,8 @@ pub(crate) const fn short_flag(flag: c_int) -> c_short {
     flag as c_short
 }
 
+/// `ETHTOOL_GDRVINFO` of linux/ethtool.h.
+const ETHTOOL_GDRVINFO: u32 = 0x0000_0003;
 /// `ETHTOOL_GLINK` of linux/ethtool.h: 1 in the data word when the link is detected.
 const ETHTOOL_GLINK: u32 = 0x0000_000a;
 /// `ETHTOOL_GFLAGS` of linux/ethtool.h, and the flag of tags that are taken out.

@@ -14,8 +14,8 @@
 //! 3. **Unsafe is expected file by file**, with a reason at the top and a `SAFETY` argument at each block. Where
 //!    `nix` or `socket2` has a safe call, it is used.
 //!
-//! Nothing here reads a clock or logs, and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
-//! [`Tap::receive`], [`Tap::send`], [`udp::UdpTrains::send`], [`udp::UdpIntake::receive`]) do not allocate.
+//! Nothing here logs, one thing reads a clock ([`BulkSender`], to find out that it is not worth its while), and nothing sleeps that does not say so. The calls on the frame path ([`RxRing::next`], [`TxBatch::send`],
+//! [`Tap::receive`], [`Tap::send`], [`BulkSender::send`], [`udp::UdpTrains::send`], [`udp::UdpIntake::receive`]) do not allocate.
 //!
 //! Errors are [`std::io::Error`] with the kernel's error number; [`fault`] sorts the numbers into the few kinds that
 //! a caller treats differently.
@@ -28,6 +28,7 @@ pub mod gcm;
 pub mod handoff;
 pub mod interface;
 mod mmap;
+mod netdev;
 pub mod netns;
 mod packet_ring;
 mod packet_send;
@@ -44,7 +45,7 @@ mod testbed;
 pub mod udp;
 mod xdp;
 
-pub use bpf::{Claim, XdpMode};
+pub use bpf::{BulkSender, BulkSent, Claim, XdpMode};
 pub use copy_sum::{COPY_SUM_STEP, copy_and_sum};
 pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingPlace, RingVersion, RxFrame, RxRing};

@@ -28,7 +28,7 @@ use sys::{
 };
 
 use super::{Heirloom, LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Frame, Pool, Pressure, Wanted, vlan};
+use crate::{BATCH_OCTETS, Batch, Frame, Pool, Pressure, Wanted, vlan};
 
 /// Which layout the receive ring has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -126,14 +126,18 @@ impl AfPacketPort {
 impl Port for AfPacketPort {
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
         let before = batch.len();
-        let mut empty = false;
+        let (mut empty, mut octets) = (false, 0);
         // As many looks as there are places, so that frames that are dropped here cannot keep us here.
         for _ in before..batch.capacity() {
             let Some(frame) = self.ring.next() else {
                 empty = true;
                 break;
             };
+            octets += frame.length;
             batch.extend(take(&frame, pool, &mut self.counters));
+            if octets >= BATCH_OCTETS {
+                break;
+            }
         }
         self.ring.release();
         let idle = empty && batch.len() == before;

@@ -54,6 +54,8 @@ pub enum PortKind {
     XdpZeroCopy,
     /// AF_XDP in the driver, each frame copied once by the kernel.
     XdpCopy,
+    /// As [`Self::XdpCopy`], and frames leave by the driver's bulk transmit, without a socket.
+    XdpBulk,
     /// AF_XDP in the stack, behind most of what it could save.
     XdpGeneric,
     /// A queue of a TAP device.
@@ -69,7 +71,7 @@ impl PortKind {
     pub const fn io(self) -> &'static str {
         match self {
             Self::PacketV2 | Self::PacketV3 => "af_packet",
-            Self::XdpZeroCopy | Self::XdpCopy | Self::XdpGeneric => "af_xdp",
+            Self::XdpZeroCopy | Self::XdpBulk | Self::XdpCopy | Self::XdpGeneric => "af_xdp",
             Self::Tap => "tap",
             Self::Vxlan => "vxlan",
             Self::Memory => "memory",
@@ -83,6 +85,7 @@ impl PortKind {
             Self::PacketV2 => Some("v2"),
             Self::PacketV3 => Some("v3"),
             Self::XdpZeroCopy => Some("zero-copy"),
+            Self::XdpBulk => Some("bulk"),
             Self::XdpCopy => Some("copy"),
             Self::XdpGeneric => Some("generic"),
             Self::Tap | Self::Vxlan | Self::Memory => None,
@@ -152,7 +155,7 @@ pub struct Heirloom {
 
 /// Where frames come in and go out. Used by one worker at a time.
 pub trait Port: Send {
-    /// Appends waiting frames until the batch is full, buffers from `pool`. Returns how many; 0 = nothing waits.
+    /// Appends waiting frames until the batch is full or has about [`crate::BATCH_OCTETS`], buffers from `pool`. Returns how many; 0 = nothing waits.
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError>;
 
     /// Sends `frames`; their buffers go back to `pool`. What the kernel does not take now is counted in `tx_refused` and gone, but for

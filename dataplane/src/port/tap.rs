@@ -15,7 +15,7 @@ use net::{PacketBuf, virtio::Offload};
 use sys::{Tap, TapOptions, VNET_HEADER_OCTETS, VnetHeader};
 
 use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
-use crate::{Batch, Frame, Pool};
+use crate::{BATCH_OCTETS, Batch, Frame, Pool};
 
 /// One queue of a TAP device.
 #[derive(Debug)]
@@ -122,15 +122,18 @@ impl Port for TapPort {
         // The big buffer that the next frame is read into. It goes back with the last one: there are more TAPs than big buffers where each
         // attachment has one.
         let mut spare = None;
-        let mut failed = None;
+        let (mut failed, mut octets) = (None, 0);
         // As many reads as there are places, so that frames that are dropped here cannot keep us here.
         for _ in before..batch.capacity() {
             match self.read(batch, &mut spare, pool) {
-                Ok(_) => {}
+                Ok(read) => octets += read,
                 Err(error) => {
                     failed = kernel::port_error(&error);
                     break;
                 }
+            }
+            if octets >= BATCH_OCTETS {
+                break;
             }
         }
         spare.into_iter().for_each(|spare| pool.give(spare));

@@ -460,6 +460,33 @@ fn a_tap_exchanges_frames_and_super_frames_with_the_host() {
     });
 }
 
+// What is read is to be in the cache still when it is cut: whatever waits, a batch has about 64 KiB.
+#[test]
+fn a_batch_of_super_frames_is_not_larger_than_a_cache() {
+    in_new_namespace_with_taps(|| {
+        let mut pool = pool();
+        let mut tap = TapPort::open("t0").unwrap();
+        silent_up("t0");
+        active("t0");
+        let (mut host, mut a) = (open("t0", Ring::Auto, true), open("a", Ring::Auto, true));
+        let mut b = open("b", Ring::Auto, true);
+        let (frame, offload) = train(25_000);
+        let many = vec![frame; 10];
+        let pairs: [(&mut dyn Port, &mut dyn Port); 2] = [(&mut host, &mut tap), (&mut a, &mut b)];
+        for (from, to) in pairs {
+            send(from, &mut pool, &many, offload).unwrap();
+            let mut batches = vec![];
+            wait_for(|| {
+                let mut batch = Batch::new();
+                batches.push(to.receive(&mut batch, &mut pool).unwrap());
+                batch.drain(..).for_each(|frame| pool.recycle(frame));
+                batches.iter().sum::<usize>() == 10
+            });
+            assert_eq!(batches.iter().max(), Some(&3), "{batches:?}");
+        }
+    });
+}
+
 #[test]
 fn a_tap_keeps_its_tags() {
     in_new_namespace_with_taps(|| {

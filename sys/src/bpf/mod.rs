@@ -4,14 +4,20 @@
 //! neither a compiler nor a library is needed. It is attached by a *link*, whose descriptor this process owns: the kernel takes the
 //! program off when the last descriptor is closed, also when the process is killed. A device has one program at most;
 //! whoever else has one there keeps it, and we are refused with `EBUSY`.
+//!
+//! On devices that deliver what they are given at once, the program sends, too ([`BulkSender`]).
 #![expect(unsafe_code, reason = "bpf(2) takes a union and pointers")]
 
 mod assemble;
+mod bulk;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_long};
+
+pub(crate) use bulk::BulkMaps;
+pub use bulk::{BulkSender, BulkSent};
 
 /// Which frames of a device a program takes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,19 +47,32 @@ pub enum XdpMode {
 pub(crate) struct Attached {
     _link: OwnedFd,
     map: OwnedFd,
+    program: OwnedFd,
 }
 
 impl Attached {
-    /// Puts the program for `claim` on the device with this index; `queues` is how many sockets it can know.
+    /// Puts the program for `claim` on the device with this index; `queues` is how many sockets it can know. With `bulk` it can send.
     ///
     /// # Errors
     /// `EPERM` without `CAP_BPF` and `CAP_NET_ADMIN`, `EBUSY` when another program is there, `EOPNOTSUPP` when the driver
     /// cannot, `ERANGE` when it cannot with the device's MTU, `EINVAL` on kernels before 5.9.
-    pub(crate) fn new(device: u32, claim: &Claim, queues: u32, mode: XdpMode) -> io::Result<Self> {
-        let map = create_map(queues)?;
-        let program = load(claim, map.as_fd())?;
+    pub(crate) fn new(
+        device: u32,
+        claim: &Claim,
+        queues: u32,
+        mode: XdpMode,
+        bulk: Option<&BulkMaps>,
+    ) -> io::Result<Self> {
+        let map = create_map(BPF_MAP_TYPE_XSKMAP, 4, queues, 0)?;
+        let bulk = bulk.map(|maps| maps.for_device(device));
+        let program = load(&assemble::redirect(claim, raw(map.as_fd()), bulk))?;
         let link = create_link(program.as_fd(), device, mode)?;
-        Ok(Self { _link: link, map })
+        Ok(Self { _link: link, map, program })
+    }
+
+    /// The program itself, to be run by [`BulkSender`].
+    pub(crate) fn program(&self) -> io::Result<OwnedFd> {
+        self.program.try_clone()
     }
 
     /// From now on, frames of receive queue `queue` go to this socket.
@@ -70,18 +89,18 @@ impl Attached {
     }
 }
 
-fn create_map(queues: u32) -> io::Result<OwnedFd> {
+/// A map from numbers to values of so many octets.
+fn create_map(kind: u32, value: u32, entries: u32, flags: u32) -> io::Result<OwnedFd> {
     let mut request = Request::new();
-    for (at, word) in [BPF_MAP_TYPE_XSKMAP, 4, 4, queues].into_iter().enumerate() {
+    for (at, word) in [kind, 4, value, entries, flags].into_iter().enumerate() {
         request.put(4 * at, &word.to_ne_bytes());
     }
     request.descriptor(BPF_MAP_CREATE)
 }
 
-fn load(claim: &Claim, map: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let code = assemble::redirect(claim, map.as_raw_fd());
+fn load(code: &[assemble::Instruction]) -> io::Result<OwnedFd> {
     let count = u32::try_from(code.len()).map_err(io::Error::other)?;
-    let octets: Vec<u8> = code.into_iter().flat_map(assemble::Instruction::octets).collect();
+    let octets: Vec<u8> = code.iter().copied().flat_map(assemble::Instruction::octets).collect();
     // Whatever is not GPL may not use GPL-only helpers; we use none.
     let license = *b"Apache-2.0\0";
     let mut request = Request::new();
@@ -152,15 +171,21 @@ fn raw(fd: BorrowedFd<'_>) -> i32 {
     fd.as_raw_fd()
 }
 
-/// Up to and with `expected_attach_type`; the kernel takes shorter attributes than it knows.
-const ATTRIBUTE: usize = 72;
+/// Up to and with `batch_size` of a run; the kernel takes longer attributes than it knows as long as the rest is zero, and shorter ones.
+const ATTRIBUTE: usize = 80;
 // linux/bpf.h
 const BPF_MAP_CREATE: c_int = 0;
 const BPF_MAP_UPDATE_ELEM: c_int = 2;
 const BPF_PROG_LOAD: c_int = 5;
+const BPF_PROG_TEST_RUN: c_int = 10;
 const BPF_LINK_CREATE: c_int = 28;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
+/// The map may be mapped into memory.
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+/// What the program answers is done, with frames that are real.
+const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 /// Frames may come in several pieces: our program looks at the first one only.
 const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;

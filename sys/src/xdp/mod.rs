@@ -12,6 +12,8 @@
 //! A frame that does not fit a chunk comes in several (kernel 6.6), and may leave so. VLAN tags that a NIC took out and
 //! checksums that a sender left open do not come with a frame: AF_XDP has no room for them. Both are for the caller to know.
 //!
+//! On veth, frames leave better by the program than by a socket, while the other end takes them so ([`XdpDevice::bulk`]).
+//!
 //! A socket survives its device going down and up. It does not survive the device being deleted; [`XdpDevice::health`] says so.
 
 #![expect(unsafe_code, reason = "socket calls take pointers; chunks of shared memory become slices")]
@@ -26,8 +28,9 @@ use std::time::Duration;
 pub use options::{XdpOptions, XdpStatistics};
 
 use crate::PacketSocket;
-use crate::bpf::{Attached, Claim, XdpMode};
+use crate::bpf::{Attached, BulkMaps, BulkSender, Claim, XdpMode};
 use crate::mmap::Mapping;
+use crate::netdev::XdpFeatures;
 use crate::{interface, socket_option};
 use options::Layout;
 use ring::Ring;
@@ -43,6 +46,7 @@ pub struct XdpDevice {
     queues: u32,
     mode: XdpMode,
     watch: PacketSocket,
+    bulk: Option<(BulkSender, XdpFeatures)>,
 }
 
 impl XdpDevice {
@@ -56,8 +60,47 @@ impl XdpDevice {
         let index = interface::index(name)?;
         let queues = interface::receive_queues(name)?.clamp(1, QUEUES);
         let watch = PacketSocket::watch(index)?;
-        let program = settled(|| Attached::new(index, claim, queues, mode))?;
-        Ok(Self { program, index, queues, mode, watch })
+        let (bulk, features) = match mode {
+            XdpMode::Native => (prepare_bulk(name, queues)?, XdpFeatures::watch(index).ok()),
+            XdpMode::Generic => (None, None),
+        };
+        let bulk = bulk.zip(features);
+        let program =
+            settled(|| Attached::new(index, claim, queues, mode, bulk.as_ref().map(|(maps, _)| maps)))?;
+        let bulk = match bulk {
+            Some((maps, features)) => Some((BulkSender::new(program.program()?, &maps)?, features)),
+            None => None,
+        };
+        Ok(Self { program, index, queues, mode, watch, bulk })
+    }
+
+    /// What sends frames in bulk, where the driver can at the moment: on veth, while the other end takes them so.
+    pub fn bulk(&mut self) -> Option<&mut BulkSender> {
+        self.bulk.as_mut().filter(|(_, features)| features.sends_in_bulk()).map(|(sender, _)| sender)
+    }
+
+    /// Whether [`Self::bulk`] has something.
+    #[must_use]
+    pub fn sends_in_bulk(&self) -> bool {
+        self.bulk.as_ref().is_some_and(|(_, features)| features.sends_in_bulk())
+    }
+
+    /// Ends sending in bulk, for good.
+    pub fn end_bulk(&mut self) {
+        self.bulk = None;
+    }
+
+    /// What tells that [`Self::bulk`] may have changed, by being readable; [`Self::look_at_bulk`] then finds out.
+    #[must_use]
+    pub fn bulk_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.bulk.as_ref().map(|(_, features)| features.as_fd())
+    }
+
+    /// Finds out whether the driver can send in bulk now.
+    pub fn look_at_bulk(&mut self) {
+        if let Some((_, features)) = &mut self.bulk {
+            features.refresh();
+        }
     }
 
     /// How many receive queues it has: each wants a socket.
@@ -389,6 +432,12 @@ impl XdpFrame<'_> {
     }
 }
 
+/// Maps to send in bulk with, on devices that have delivered when they return. A kernel that has no such maps has no such way. With several queues
+/// the processor we run on would choose one, and frames could overtake each other.
+fn prepare_bulk(name: &str, queues: u32) -> io::Result<Option<BulkMaps>> {
+    Ok(if queues == 1 && interface::driver(name)? == "veth" { BulkMaps::new().ok() } else { None })
+}
+
 /// Tries again for a little while what another socket or program stands in the way of: the kernel lets both go a little later than
 /// their owner did.
 fn settled<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -445,5 +494,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Times that the kernel may say that there is more to do.
 const PATIENCE: u32 = 64;
 
+#[cfg(test)]
+mod bulk_tests;
 #[cfg(test)]
 mod tests;

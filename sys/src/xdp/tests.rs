@@ -7,9 +7,9 @@ use crate::{Outgoing, PacketOptions, PacketSocket, Poller, TxBatch};
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x0a];
 const MODES: [XdpMode; 2] = [XdpMode::Native, XdpMode::Generic];
 
-const OPTIONS: XdpOptions = XdpOptions { max_frame: 1518, octets: 1 << 20 };
+pub(super) const OPTIONS: XdpOptions = XdpOptions { max_frame: 1518, octets: 1 << 20 };
 
-fn open(name: &str, claim: Claim, mode: XdpMode, options: &XdpOptions) -> (XdpDevice, XdpSocket) {
+pub(super) fn open(name: &str, claim: Claim, mode: XdpMode, options: &XdpOptions) -> (XdpDevice, XdpSocket) {
     let device = XdpDevice::attach(name, &claim, mode).unwrap();
     let socket = XdpSocket::open(&device, 0, options).unwrap();
     (device, socket)
@@ -25,7 +25,7 @@ fn send(name: &str, frames: &[Vec<u8>]) {
 }
 
 /// All frames that come until `count` have.
-fn receive(socket: &mut XdpSocket, count: usize) -> Vec<Vec<u8>> {
+pub(super) fn receive(socket: &mut XdpSocket, count: usize) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     wait_for(|| {
         while let Some(frame) = socket.next_frame() {

@@ -4,6 +4,9 @@
 //! a frame is copied once, out of that memory into a buffer of the worker's pool. All queues are one port's, for a port has one worker;
 //! what is sent leaves by the first queue, so that it stays in order.
 //!
+//! On veth, what is sent together in numbers leaves in bulk by the same program, without a socket, as long as the other end takes it so and no frame is a
+//! jumbo frame (`sys::BulkSender`); everything else by the first queue's socket.
+//!
 //! What runs where is tried from the best down: in the driver without copying, in the driver with, in the stack (`generic`). The
 //! port says what it got ([`PortKind`]), and why not better ([`AfXdpPort::why_generic`]).
 //!
@@ -17,7 +20,7 @@ use std::{
 };
 
 use net::VlanTag;
-use sys::{Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
+use sys::{BulkSender, Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
 
 use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool, Pressure, Wanted};
@@ -50,6 +53,10 @@ pub struct AfXdpPort {
     kind: PortKind,
     why_generic: Option<io::Error>,
     counters: PortCounters,
+    /// The last look found nothing.
+    idle: bool,
+    /// The device went down, and no socket has sent since: only sockets are told.
+    down: bool,
 }
 
 impl AfXdpPort {
@@ -74,20 +81,35 @@ impl AfXdpPort {
     /// As [`Self::open`].
     pub fn open_as(options: &Options, mode: XdpMode) -> io::Result<Self> {
         let mtu = usize::try_from(sys::interface::mtu(&options.device)?).map_err(io::Error::other)?;
-        let device = XdpDevice::attach(&options.device, &options.claim, mode)?;
+        let mut device = XdpDevice::attach(&options.device, &options.claim, mode)?;
         let memory = XdpOptions { max_frame: options.largest_frame, octets: options.ring_octets };
         let open = |queue| XdpSocket::open(&device, queue, &memory);
         let queues = (0..device.queues()).map(open).collect::<io::Result<Vec<_>>>()?;
         let ready = Poller::new()?;
         ready.add(&device, 0)?;
         queues.iter().try_for_each(|queue| ready.add(queue, 1))?;
+        if options.largest_frame > BulkSender::LONGEST {
+            device.end_bulk();
+        }
+        device.bulk_changes().map_or(Ok(()), |changes| ready.add(changes, 2))?;
         let kind = match mode {
             XdpMode::Generic => PortKind::XdpGeneric,
             XdpMode::Native if queues.iter().all(XdpSocket::is_zero_copy) => PortKind::XdpZeroCopy,
             XdpMode::Native => PortKind::XdpCopy,
         };
         let (longest, counters) = (mtu + ETHERNET, PortCounters::default());
-        Ok(Self { device, queues, first: 0, ready, longest, kind, why_generic: None, counters })
+        Ok(Self {
+            device,
+            queues,
+            first: 0,
+            ready,
+            longest,
+            kind,
+            why_generic: None,
+            counters,
+            idle: true,
+            down: false,
+        })
     }
 
     /// Why the driver's own way was not to be had, when it was not.
@@ -107,6 +129,19 @@ impl AfXdpPort {
             pool.recycle(frame);
         }
     }
+
+    /// Sends as many frames from the front as leave in bulk.
+    fn send_in_bulk(&mut self, frames: &[Frame]) -> usize {
+        let Some(sender) = self.device.bulk().filter(|_| !self.down) else { return 0 };
+        let sent = sender.send(frames.iter().map(|frame| &*frame.buf));
+        if sent.stopped.is_some() {
+            self.device.end_bulk();
+        }
+        let octets: u64 = frames.iter().take(sent.taken).map(kernel::octets).sum();
+        self.counters.tx_frames += u64::try_from(sent.taken).unwrap_or(0);
+        self.counters.tx_octets += octets;
+        sent.taken
+    }
 }
 
 impl Port for AfXdpPort {
@@ -123,8 +158,13 @@ impl Port for AfXdpPort {
             queue.release();
         }
         self.first = (self.first + 1) % count.max(1);
-        if batch.len() == before {
+        let idle = batch.len() == before;
+        if core::mem::replace(&mut self.idle, idle) && idle {
+            // What else makes us readable: what the kernel has to say of the device. It stays so until asked for, hence a look that only
+            // ends a series of frames need not ask.
+            self.device.look_at_bulk();
             let failed = self.device.health().err().and_then(|error| kernel::port_error(&error));
+            self.down |= failed.is_some();
             return failed.map_or(Ok(0), Err);
         }
         Ok(batch.len() - before)
@@ -132,7 +172,7 @@ impl Port for AfXdpPort {
 
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
         self.refuse(frames, pool);
-        let (mut at, mut failed) = (0, None);
+        let (mut at, mut failed) = (self.send_in_bulk(frames), None);
         while let (Some(rest), Some(queue)) = (frames.get(at..), self.queues.first_mut())
             && !rest.is_empty()
             && failed.is_none()
@@ -142,6 +182,7 @@ impl Port for AfXdpPort {
             self.counters.tx_frames += u64::try_from(sent.taken).unwrap_or(0).saturating_sub(sent.refused);
             self.counters.tx_refused += sent.refused;
             self.counters.tx_octets += octets;
+            self.down &= sent.taken == 0 || sent.stopped.is_some();
             at += sent.taken;
             failed = sent.stopped.as_ref().and_then(kernel::port_error);
             if sent.taken == 0 || sent.stopped.is_some() {
@@ -198,7 +239,7 @@ impl Port for AfXdpPort {
     }
 
     fn kind(&self) -> PortKind {
-        self.kind
+        if self.device.sends_in_bulk() { PortKind::XdpBulk } else { self.kind }
     }
 
     fn counters(&self) -> PortCounters {

@@ -53,6 +53,44 @@ fn frames_cross_whole_to_and_from_a_packet_port_and_both_sides_count_them() {
     });
 }
 
+// Both ends take frames in bulk as soon as each has heard of the other, and some leave so and some by the sockets, in order.
+#[test]
+fn what_leaves_in_bulk_and_what_does_not_arrive_in_order_and_the_port_says_how_it_sends() {
+    in_new_namespace(|| {
+        let mut pool = pool();
+        let small = |device| {
+            let options = Options { largest_frame: 1518, ..options(device) };
+            AfXdpPort::open_as(&options, XdpMode::Native).unwrap()
+        };
+        let (mut a, mut b) = (small("a"), small("b"));
+        wait_for(|| {
+            let mut batch = Batch::new();
+            assert_eq!((a.receive(&mut batch, &mut pool), b.receive(&mut batch, &mut pool)), (Ok(0), Ok(0)));
+            (a.kind(), b.kind()) == (PortKind::XdpBulk, PortKind::XdpBulk)
+        });
+        assert_eq!((a.kind().io(), a.kind().ring()), ("af_xdp", Some("bulk")));
+        for count in [1, 11, 12, 60, 2, 140, 300] {
+            let number = |n: usize| u8::try_from(n % 251).unwrap();
+            let sent: Vec<_> = (0..count).map(|n| plain(60 + n * 4, number(n))).collect();
+            send(&mut a, &mut pool, &sent, Offload::default()).unwrap();
+            let received = receive(&mut b, &mut pool, count);
+            assert_eq!(octets(&received), sent);
+            received.into_iter().for_each(|frame| pool.recycle(frame));
+        }
+        let sent = a.counters();
+        assert_eq!((sent.tx_frames, sent.tx_refused), (526, 0));
+        assert_eq!((sent.tx_frames, sent.tx_octets), (b.counters().rx_frames, b.counters().rx_octets));
+        // The far end goes, and frames leave by the socket again.
+        drop(b);
+        wait_for(|| {
+            let _quiet = a.receive(&mut Batch::new(), &mut pool);
+            a.kind() == PortKind::XdpCopy
+        });
+        // A jumbo frame's port never sends so.
+        assert!(open("b", XdpMode::Native).device.bulk_changes().is_none());
+    });
+}
+
 #[test]
 fn jumbo_frames_cross_in_pieces_and_are_whole_again() {
     in_new_namespace(|| {

@@ -18,7 +18,8 @@ pub struct Port {
     /// How the configuration wants them moved, where that could not be; the log has the reason (`port.io`).
     #[serde(default)]
     pub wanted_io: Option<String>,
-    /// The version of its receive ring, `v2` or `v3`, or how near AF_XDP comes to the device: `zero-copy`, `copy` or `generic`.
+    /// The version of its receive ring, `v2` or `v3`, or how near AF_XDP comes to the device: `zero-copy`, `bulk` (as
+    /// `copy`, and many frames leave with one call), `copy` or `generic`.
     #[serde(default)]
     pub ring: Option<String>,
     /// Where they go, when it is a tunnel.

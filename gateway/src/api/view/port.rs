@@ -74,7 +74,7 @@ fn kind(facts: &Facts, at: usize) -> Option<PortKind> {
 
 /// What the configuration asks for, when a worker opened something else.
 fn instead(port: &words::Port, kind: PortKind) -> Option<String> {
-    let as_wanted = matches!(kind, PortKind::XdpCopy | PortKind::XdpZeroCopy);
+    let as_wanted = matches!(kind, PortKind::XdpBulk | PortKind::XdpCopy | PortKind::XdpZeroCopy);
     (port.io == words::Io::AfXdp && !as_wanted).then(|| word(&port.io))
 }
 

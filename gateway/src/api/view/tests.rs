@@ -146,6 +146,7 @@ fn a_port_that_is_not_what_was_asked_for_says_so() {
     wan.io = words::Io::AfXdp;
     for (kind, io, ring, wanted) in [
         (PortKind::XdpZeroCopy, "af_xdp", "zero-copy", None),
+        (PortKind::XdpBulk, "af_xdp", "bulk", None),
         (PortKind::XdpCopy, "af_xdp", "copy", None),
         (PortKind::XdpGeneric, "af_xdp", "generic", Some("af_xdp")),
         (PortKind::PacketV2, "af_packet", "v2", Some("af_xdp")),

@@ -1,0 +1,127 @@
+//! Sending in bulk, against the kernel, each test in a network namespace of its own.
+
+use super::tests::{OPTIONS, open, receive};
+use super::*;
+use crate::Poller;
+use crate::testbed::{Bed, frame, in_new_namespace, wait_for};
+
+fn pair(bed: &Bed) -> [(XdpDevice, XdpSocket); 2] {
+    bed.veth("a", "b");
+    ["a", "b"].into_iter().for_each(|name| interface::set_mtu(name, 2030).unwrap());
+    let options = XdpOptions { max_frame: 2044, ..OPTIONS };
+    let mut ends = ["a", "b"].map(|name| open(name, Claim::Everything, XdpMode::Native, &options));
+    ends.iter_mut().for_each(|(device, _)| device.look_at_bulk());
+    ends
+}
+
+/// Frames of these lengths, numbered.
+fn frames(lengths: impl IntoIterator<Item = usize>) -> Vec<Vec<u8>> {
+    let numbers = (0..=u8::MAX).cycle();
+    lengths.into_iter().zip(numbers).map(|(length, number)| frame(length, number)).collect()
+}
+
+fn slices(frames: &[Vec<u8>]) -> impl ExactSizeIterator<Item = &[u8]> {
+    frames.iter().map(Vec::as_slice)
+}
+
+#[test]
+fn frames_of_every_length_cross_whole_and_in_order() {
+    in_new_namespace(|bed| {
+        let [(mut a, _), (_b, mut to)] = pair(bed);
+        for first in (14..=2044).step_by(200) {
+            // More than one call's.
+            let sent = frames(first..(first + 200).min(BulkSender::LONGEST + 1));
+            let result = a.bulk().unwrap().send(slices(&sent));
+            assert_eq!((result.taken, result.stopped.is_none()), (sent.len(), true));
+            assert_eq!(receive(&mut to, sent.len()), sent, "from {first} octets on");
+        }
+        assert_eq!(to.statistics().unwrap(), XdpStatistics::default());
+    });
+}
+
+#[test]
+fn a_frame_that_is_too_long_or_too_short_stops_it_in_front_of_it() {
+    in_new_namespace(|bed| {
+        let [(mut a, _), (_b, mut to)] = pair(bed);
+        for wrong in [BulkSender::LONGEST + 1, 9000, 13, 0] {
+            let mut sent = frames(100..120);
+            sent[17] = vec![1; wrong];
+            let result = a.bulk().unwrap().send(slices(&sent));
+            assert_eq!((result.taken, result.stopped.is_none()), (17, true), "{wrong} octets");
+            assert_eq!(receive(&mut to, 17), sent[..17], "{wrong} octets");
+        }
+    });
+}
+
+// The other end of a veth takes such frames while it has a program (or GRO). Frames sent while it does not would be lost.
+#[test]
+fn it_is_offered_while_the_other_end_takes_it_and_every_change_is_told() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        let (mut a, mut socket) = open("a", Claim::Everything, XdpMode::Native, &OPTIONS);
+        assert!(a.bulk().is_none() && !a.sends_in_bulk());
+        let mut poller = Poller::new().unwrap();
+        poller.add(a.bulk_changes().unwrap(), 1).unwrap();
+        let mut changed = |a: &mut XdpDevice| {
+            let mut ready = Vec::new();
+            poller.wait(&mut ready, Some(Duration::from_secs(5))).unwrap();
+            assert!(!ready.is_empty(), "nothing was told");
+            a.look_at_bulk();
+        };
+        for round in 0..3 {
+            let (b, mut to) = open("b", Claim::Everything, XdpMode::Native, &OPTIONS);
+            while !a.sends_in_bulk() {
+                changed(&mut a);
+            }
+            let sent = frames([64 + round; 20]);
+            assert_eq!(a.bulk().unwrap().send(slices(&sent)).taken, 20);
+            assert_eq!(receive(&mut to, 20), sent);
+            // Sockets send as before; few frames are left to them.
+            assert_eq!(a.bulk().unwrap().send(slices(&sent[..5])).taken, 0);
+            assert_eq!(socket.send(slices(&sent)).taken, 20);
+            assert_eq!(receive(&mut to, 20), sent);
+            drop((b, to));
+            while a.sends_in_bulk() {
+                changed(&mut a);
+            }
+            assert!(a.bulk().is_none());
+        }
+        a.end_bulk();
+        assert!(a.bulk_changes().is_none());
+    });
+}
+
+#[test]
+fn while_the_device_is_down_frames_are_dropped_and_later_ones_come() {
+    in_new_namespace(|bed| {
+        let [(mut a, _from), (_b, mut to)] = pair(bed);
+        interface::set_up("a", false).unwrap();
+        assert_eq!(a.bulk().unwrap().send(slices(&frames([64; 100]))).taken, 100);
+        interface::set_up("a", true).unwrap();
+        ["a", "b"].into_iter().for_each(|name| bed.active(name));
+        let mut arrived = None;
+        wait_for(|| {
+            assert_eq!(a.bulk().unwrap().send(slices(&frames([64; 20]))).taken, 20);
+            arrived = to.next_frame().map(|frame| frame.length());
+            to.release();
+            arrived.is_some()
+        });
+        assert_eq!(arrived, Some(64));
+    });
+}
+
+#[test]
+fn only_devices_that_deliver_at_once_are_asked() {
+    in_new_namespace(|bed| {
+        bed.veth("a", "b");
+        assert_eq!(interface::driver("a").unwrap(), "veth");
+        assert!(interface::driver("nothing").is_err());
+        let generic = XdpDevice::attach("lo", &Claim::Everything, XdpMode::Generic).unwrap();
+        assert!(generic.bulk_changes().is_none());
+        bed.ip(
+            "link add name c numtxqueues 2 numrxqueues 2 type veth peer name d numtxqueues 2 numrxqueues 2",
+        );
+        let several = XdpDevice::attach("c", &Claim::Everything, XdpMode::Native).unwrap();
+        assert_eq!((several.queues(), several.bulk_changes().is_none()), (2, true));
+    });
+}
