@@ -80,11 +80,11 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("gateway.handed_over", "Another process has taken over, and this one ends."),
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),
+    ("gateway.not_bound", "A gateway of a lab cannot see the end of the lab, and outlives it."),
     (
         "gateway.not_handed_over",
         "No other process could take over, for the reason given: this one goes on as it was.",
     ),
-    ("gateway.not_bound", "A gateway of a lab cannot see the end of the lab, and outlives it."),
     ("gateway.notify", "The service manager could not be told."),
     (
         "gateway.restarting",
