@@ -56,12 +56,23 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "secy/protect/1460", unit: "frame", units: FRAMES, run: || protect(1460) },
     Case { name: "secy/validate/64", unit: "frame", units: FRAMES, run: || validate(64) },
     Case { name: "secy/validate/1460", unit: "frame", units: FRAMES, run: || validate(1460) },
-    Case { name: "pipeline/frames/64", unit: "frame", units: FRAMES * PASSES, run: || lan_to_lan(None) },
+    Case {
+        name: "pipeline/frames/64",
+        unit: "frame",
+        units: FRAMES * PASSES,
+        run: || lan_to_lan(LanToLan::frames(64)),
+    },
     Case {
         name: "pipeline/frames/64/timed",
         unit: "frame",
         units: FRAMES * PASSES,
-        run: || lan_to_lan(Some(clock)),
+        run: || lan_to_lan(LanToLan::frames(64).by(clock)),
+    },
+    Case {
+        name: "pipeline/classes/64",
+        unit: "frame, sent twice",
+        units: FRAMES * PASSES,
+        run: || lan_to_lan(LanToLan::duplicated(64)),
     },
     Case { name: "pipeline/trains", unit: "train of 64 KiB", units: TRAINS as u64, run: trains },
     Case { name: "bgp/update/100", unit: "prefix", units: PREFIXES as u64, run: bgp_update },
@@ -150,12 +161,9 @@ fn validate(size: usize) {
     counted(&mut || link.validate_batch());
 }
 
-fn lan_to_lan(clock: Option<dataplane::Clock>) {
-    let mut gateways = LanToLan::frames(64);
-    if let Some(clock) = clock {
-        gateways = gateways.by(clock);
-    }
+fn lan_to_lan(mut gateways: LanToLan) {
     twice(|| (0..PASSES).for_each(|_| gateways.pass()));
+    assert_eq!(gateways.delivered(), 2 * PASSES * FRAMES * 64, "each frame once");
 }
 
 /// As workers read it.

@@ -33,7 +33,7 @@ use report::{Report, Sample};
 use rival::Tunnels;
 use site::{Gateways, Io, Kernel, Plan, Underlay};
 use small::{Role, Search, Sink};
-use support::lab::Lab;
+use support::{ending, lab::Lab};
 use testpmd::Testpmd;
 
 /// iperf3 through two gateways and through the kernel, in turns.
@@ -131,6 +131,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<Report> {
     requirements()?;
+    ending::clean_up_on_signals()?;
     let programs = if options.gateway.is_empty() { vec![build()?] } else { options.gateway.clone() };
     let mut report = Report::default();
     let rivals = if options.no_rivals { Vec::new() } else { rival::installed() };

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use support::{
+    ending::{self, Made},
     lab::{Lab, Node, channel_mac, host_mac, lan_mac},
     process::Process,
 };
@@ -42,6 +43,7 @@ impl<'a> Testpmd<'a> {
         let mut processes = Vec::new();
         for (node, _, site) in SIDES {
             let far = 3 - site;
+            ending::note(Made::Folder(format!("/run/dpdk/{}", prefix(site)).into()));
             // It writes to a pipe by the block, and says that it is ready with less.
             let mut command = lab.command(node, "stdbuf");
             command.args(["-oL", NAME]);

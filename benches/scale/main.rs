@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use support::lab::Lab;
+use support::{ending, lab::Lab};
 
 use site::{Gateway, Plan};
 use traffic::{Role, Sink};
@@ -95,6 +95,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<()> {
     ensure!(nix::unistd::geteuid().is_root(), "needs root: it makes network namespaces");
+    ending::clean_up_on_signals()?;
     let program = options.gateway.clone().map_or_else(build, Ok)?;
     let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); options.connections.len()];
     for round in 0..options.rounds {

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::process::output;
+use crate::{
+    ending::{self, Made},
+    process::output,
+};
 
 /// Channels between the gateways.
 pub const CHANNELS: u8 = 4;
@@ -41,7 +44,9 @@ impl Lab {
     /// Hosts with addresses and default routes; gateways with bare links.
     pub fn build(mtu: u32) -> Result<Self> {
         let lab = Self { prefix: format!("rig{}", std::process::id()), channel_mtu: mtu + OVERHEAD };
+        let _may = ending::may_make();
         for node in [HostA, GatewayA, GatewayB, HostB] {
+            ending::note(Made::Namespace(lab.name(node)));
             output(Command::new("ip").args(["netns", "add", &lab.name(node)]))?;
             lab.ip(node, "link set lo up")?;
         }
@@ -106,6 +111,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        let _may = ending::may_make();
         for node in [HostA, GatewayA, GatewayB, HostB] {
             // What was not made cannot be deleted; the rest must be tried all the same.
             let _deleted = output(Command::new("ip").args(["netns", "del", &self.name(node)]));
@@ -136,6 +142,8 @@ impl Files {
     /// For sites 1 and 2: `tx1-1` to `tx2-4` are the keys that each sends with on each channel.
     pub fn new() -> Result<Self> {
         let directory = env::temp_dir().join(format!("quadspan-bench-{}", std::process::id()));
+        let _may = ending::may_make();
+        ending::note(Made::Folder(directory.clone()));
         DirBuilder::new().mode(0o700).create(&directory).context("cannot make a directory")?;
         let files = Self(directory);
         for (name, octets) in ["tx1", "tx2"]

@@ -9,6 +9,7 @@
 //! time of day says how much of it others took. Reading it is a system call of some 100 ns, twice for each chunk.
 #![forbid(unsafe_code)]
 
+pub mod ending;
 pub mod generator;
 pub mod lab;
 pub mod process;

@@ -11,6 +11,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::ending;
+
 /// Clock ticks per second in `/proc/PID/stat` (`USER_HZ`: 100 on every architecture that matters, proc(5)).
 const TICKS: f64 = 100.0;
 
@@ -24,6 +26,7 @@ impl Process {
     /// # Errors
     /// When the kernel does not.
     pub fn start(command: &mut Command) -> Result<Self> {
+        let _may = ending::may_make();
         let started = command.spawn();
         Ok(Self(started.with_context(|| format!("cannot start {}", command.get_program().display()))?))
     }

@@ -47,6 +47,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.stranger", "Somebody who is no BGP neighbour connected."),
     ("bgp.tables", "Building forwarding tables took long."),
     ("bgp.too_large", "A route was not announced: its attributes do not fit into a message."),
+    (
+        "bgp.ttl",
+        "Segments arrive with a smaller TTL than `ttl_security` takes: the neighbour is likely without it.",
+    ),
     ("bgp.unwelcome", "A BGP neighbour connected while it may not."),
     ("bgp.up", "A BGP session is up."),
     ("channel.drain", "Somebody drains a channel, or the gateway remembers that it was drained."),
@@ -54,7 +58,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("channel.drain_forgotten", "What was drained before a restart cannot be read."),
     ("channel.drain_moving", "Traffic is on a drained channel again."),
     ("channel.drain_stays", "Traffic does not leave a drained channel."),
-    ("channel.drained", "Nothing is on its way through a drained channel any more: it is safe to work on."),
+    (
+        "channel.drained",
+        "Nothing is on its way through a drained channel, or LAG, any more: it is safe to work on.",
+    ),
     ("channel.drill", "Somebody rehearses a failure on a channel."),
     ("channel.drilled", "The drill is over."),
     ("channel.undrained", "A drained channel may carry traffic again."),
@@ -73,6 +80,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("gateway.handed_over", "Another process has taken over, and this one ends."),
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),
+    ("gateway.not_bound", "A gateway of a lab cannot see the end of the lab, and outlives it."),
     (
         "gateway.not_handed_over",
         "No other process could take over, for the reason given: this one goes on as it was.",
@@ -92,6 +100,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("lacp.left", "Frames are sent by a member of a LAG no longer, for the reason given."),
     ("lacp.partner", "A member of a LAG leads to this system now."),
     ("link_monitor.failed", "The kernel does not tell of links any more; they are looked at until it does."),
+    (
+        "macsec.cipher_refused",
+        "A key failed its trial with our own AES-GCM, and AWS-LC does it: slower, and to be reported.",
+    ),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (
         "macsec.pn_exhaustion_pending",
@@ -138,7 +150,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("state.write_failed", "What was received could not be written down."),
     ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),
-    ("worker.stuck", "A worker does not end."),
+    ("worker.stuck", "A worker was told to stop, and works on."),
 ];
 
 /// Why logging was not set up.

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::{
     control::{Ended, Gateway},
-    handover::{Inheritance, notify},
+    handover::{self, Inheritance, notify},
     reload::Reloader,
 };
 
@@ -33,7 +33,11 @@ where
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let site = config.site.name.clone();
+        let succeeds = heir.is_some();
         let gateway = Gateway::start(config, file, heir).await?;
+        if succeeds {
+            handover::watch();
+        }
         let hang_ups = tokio::task::spawn_local(reload_on_hang_up(gateway.reloader()));
         let api = tokio::task::spawn_local(serve(&gateway)?);
         info!(event = "gateway.started", site, version = env!("CARGO_PKG_VERSION"));

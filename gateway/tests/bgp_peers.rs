@@ -118,6 +118,15 @@ fn ttl_security_lets_neighbours_on_the_link_in_and_nobody_else() {
     edge.await_that("what comes from afar is dropped", || dropped() >= 8);
     let neighbor = edge.neighbor("r1");
     assert!(neighbor["sessions"] == 0 && neighbor["messages_in"] == 0, "{neighbor}");
+    // The kernel only counts; what that means, and what to do, is told.
+    edge.await_that("why", || edge.neighbor("r1")["reason"] == "ttl_too_low");
+    let told = edge.gateway.says("show bgp");
+    assert!(
+        told.contains("! blue/r1: segments arrive with a TTL below 255")
+            && told.contains("remove `ttl_security` here"),
+        "{told}"
+    );
+    assert!(edge.gateway.events("bgp.ttl").iter().any(|line| line["neighbor"] == "blue/r1"));
     edge.end();
 }
 

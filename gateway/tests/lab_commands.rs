@@ -91,8 +91,34 @@ fn after_a_kill(bed: &Bed) {
     bed.run(Command::new("/bin/kill").args(["-9", &status["pid"].to_string()]));
     let gone = || !process(&holder);
     assert!(Stop::new().poll(Duration::from_secs(5), Duration::from_millis(10), gone), "namespaces go, too");
+    after_restarts_and_a_kill(bed);
     assert!(bed.lab(&["up", "--channels", "1"]).status.success());
     assert!(bed.lab(&["down"]).status.success());
+}
+
+/// A gateway that took over is nobody's child that the lab knows; it ends with the lab all the same, also the second one in a row.
+fn after_restarts_and_a_kill(bed: &Bed) {
+    let status = bed.status(&["up", "--channels", "1"]);
+    let socket = status["gateways"][0]["socket"].as_str().unwrap();
+    let restart = || -> u64 {
+        let told =
+            bed.run(Command::new(bed.folder.join("quadspan")).args(["-s", socket, "restart", "--json"]));
+        assert!(told.status.success(), "{}", text(&told.stderr));
+        serde_json::from_slice::<Value>(&told.stdout).unwrap()["pid"].as_u64().unwrap()
+    };
+    restart();
+    let last = restart();
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{last}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'))
+    };
+    assert!(runs());
+    bed.run(Command::new("/bin/kill").args(["-9", &status["pid"].to_string()]));
+    let ended = Stop::new().poll(Duration::from_secs(5), Duration::from_millis(10), || !runs());
+    if !ended {
+        bed.run(Command::new("/bin/kill").args(["-9", &last.to_string()]));
+    }
+    assert!(ended, "a successor ends with the lab");
 }
 
 /// A folder for one user, with a copy of the program that this user may run.

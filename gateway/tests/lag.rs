@@ -206,8 +206,12 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
             ("drain ch1", "drained with all members"),
             ("undrain ch2", "`quadspan undrain bundle`"),
             ("drain ch3", "drained already"),
+            ("drill bundle", "`bundle` is a LAG: a drill is on one of its members, `ch1` or `ch2`"),
         ],
     );
+    let drained = sites.a.events("channel.drained");
+    assert_eq!(drained.len(), 1, "one line for the LAG: {drained:?}");
+    assert_eq!((&drained[0]["lag"], &drained[0]["members"]), (&"bundle".into(), &"ch1, ch2".into()));
     let state = |gateway: &Gateway| {
         let list = gateway.api("channels");
         let each = list["items"].as_array().unwrap();
@@ -247,6 +251,20 @@ fn a_lag_goes_on_across_restarts_of_both_ends() {
     await_members(&sites, 1);
     restart(&mut sites, "one drained");
     sites.a.says("undrain ch1");
+    await_members(&sites, 2);
+    sites.end();
+}
+
+// The successor has the port on standby from its predecessor, and nobody who remembers why.
+#[test]
+fn a_member_whose_drain_is_forgotten_carries_frames_again() {
+    let Some(mut sites) = start("lag::a_member_whose_drain_is_forgotten", "") else { return };
+    await_members(&sites, 2);
+    assert!(sites.a.says("drain ch1").contains("safe to work on"));
+    await_members(&sites, 1);
+    sites.a.garble("drains.json");
+    sites.a.restart();
+    assert_eq!(sites.a.events("channel.drain_forgotten").len(), 1);
     await_members(&sites, 2);
     sites.end();
 }

@@ -3,10 +3,14 @@
 //! Linux keeps capabilities, the bounding set and `no_new_privs` per thread. A thread inherits them from the thread
 //! that starts it, so [`keep_capabilities`] and [`set_no_new_privs`] belong at the start of a program, before it has
 //! threads, or at the start of each thread.
-#![expect(unsafe_code, reason = "adjtimex, capset, capget and sched_setscheduler have no wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "adjtimex, capset, capget, pidfd_open and sched_setscheduler have no wrapper"
+)]
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use libc::{c_int, c_ulong};
@@ -143,6 +147,30 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     let now = u32::try_from(Pid::parent().as_raw()).unwrap_or_default();
     if now == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+}
+
+/// Whether the calling thread asked for that: of a program that was started with it, the first one.
+///
+/// # Errors
+/// None is expected.
+pub fn dies_with_its_parent() -> io::Result<bool> {
+    Ok(prctl::get_pdeathsig()?.is_some())
+}
+
+/// What becomes readable when the process `pid` ends, whoever its parent is (pidfd_open(2), Linux 5.3).
+///
+/// # Errors
+/// `ESRCH` when there is none, `ENOSYS` on an older kernel.
+pub fn end_of(pid: u32) -> io::Result<OwnedFd> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: the system call takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = c_int::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel just made this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Gives up, for the calling thread and everything it starts, to ever gain a privilege by `exec`.
@@ -384,7 +412,26 @@ mod tests {
         on_a_thread(|| {
             let error = die_with_parent(u32::MAX).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+            assert!(dies_with_its_parent().unwrap());
             prctl::set_pdeathsig(None).unwrap();
+            assert!(!dies_with_its_parent().unwrap());
         });
+    }
+
+    #[test]
+    fn the_end_of_a_process_is_noticed() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let end = end_of(child.id()).unwrap();
+        let mut poller = crate::Poller::new().unwrap();
+        poller.add(&end, 1).unwrap();
+        let mut ready = Vec::new();
+        poller.wait(&mut ready, Some(Duration::from_millis(1))).unwrap();
+        assert!(ready.is_empty(), "it lives");
+        child.kill().unwrap();
+        poller.wait(&mut ready, Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(ready.len(), 1);
+        let id = child.id();
+        child.wait().unwrap();
+        assert_eq!(end_of(id).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 }

@@ -6,7 +6,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use dataplane::{BATCH, Batch, Clock, Frame, PoolSizes, PortCaps, PortId};
+use dataplane::{
+    BATCH, Batch, Clock, Frame, PoolSizes, PortCaps, PortId, TwiceSetup, frer::RecoveryParams,
+    protection::ClassParams,
+};
 use world::{
     Plan,
     Side::{self, Left, Right},
@@ -37,18 +40,24 @@ pub struct LanToLan {
 impl LanToLan {
     /// Gateways that know each other, and 64 UDP frames of `size` octets.
     pub fn frames(size: usize) -> Self {
-        Self::new(frames(size))
+        Self::new(frames(size), |_, _| None)
+    }
+
+    /// The same where all of them are of a class, by their destination: each leaves twice, and Right takes the first copy.
+    pub fn duplicated(size: usize) -> Self {
+        Self::new(frames(size), everything)
     }
 
     /// The same with [`TRAINS`] TCP trains of [`TRAIN`] octets, cut to an MTU of 1500 and joined again.
     pub fn trains() -> Self {
-        Self::new(trains())
+        Self::new(trains(), |_, _| None)
     }
 
-    fn new(templates: Vec<Frame>) -> Self {
+    fn new(templates: Vec<Frame>, twice: fn(Side, u8) -> Option<TwiceSetup>) -> Self {
         let buffers = PoolSizes { small_count: 4096, big_count: 64, ..PoolSizes::default() };
         let lan = PortCaps { offload: true, ..PortCaps::default() };
-        let mut world = World::of(Plan { channels: CHANNELS, mtu: 1500, lan, buffers, ..Plan::default() });
+        let mut world =
+            World::of(Plan { channels: CHANNELS, mtu: 1500, lan, buffers, twice, ..Plan::default() });
         // Everybody meets everybody first.
         for port in 0..64 {
             assert_eq!(world.send(Left, vec![udp(Left, Right.host(), port, b"hello")]).len(), 1);
@@ -97,6 +106,11 @@ impl LanToLan {
         }
     }
 
+    /// Octets of the frames that came to Right's LAN.
+    pub const fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
     /// Moves what Left sends by `port` to Right.
     fn cross(&mut self, port: PortId) {
         let now = self.world.now;
@@ -118,6 +132,16 @@ impl LanToLan {
         assert!(self.delivered >= batches * u64::try_from(least).unwrap(), "frames were lost");
         took
     }
+}
+
+/// One class, which all packets to the hosts are of.
+fn everything(_: Side, channels: u8) -> Option<TwiceSetup> {
+    let hosts = ["10.1.0.0/24", "10.2.0.0/24"].map(|net| net.parse().expect("a prefix"));
+    Some(TwiceSetup {
+        classes: vec![ClassParams { destinations: hosts.to_vec(), ..ClassParams::default() }],
+        recovery: RecoveryParams::default(),
+        preferences: vec![100; usize::from(channels)],
+    })
 }
 
 fn frames(size: usize) -> Vec<Frame> {

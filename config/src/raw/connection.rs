@@ -104,7 +104,8 @@ section! {
         history: Int<u16, 2, 32_768> => default(8192);
         /// Without a frame for so long, any number is the next one (frerSeqRcvyResetMSec).
         reset: Lasting<10, 60_000> => default(Period::millis(1000));
-        /// Missing copies that are no error yet (frerSeqRcvyLatentErrorDifference).
+        /// Missing copies within 30 s that are no error yet (frerSeqRcvyLatentErrorDifference). Where fewer packets than this are sent twice
+        /// in that time, nothing is ever told: set it lower there.
         latent_error_difference: Int<u32, 0, 4_294_967_295> => default(100);
         /// How often copies are counted (frerSeqRcvyLatentErrorPeriod).
         latent_error_period: Lasting<100, 3_600_000> => default(Period::millis(2000));

@@ -355,6 +355,23 @@ fn section_7_4_4_a_path_that_dies_is_told_though_nothing_is_lost() {
     assert!(!recovery.latent_error());
 }
 
+// A number is all that the standard knows (LatentErrorTest, §7.4.4.4), and each reset begins to count anew (§7.4.4.3).
+#[test]
+fn section_7_4_4_what_is_sparse_wants_a_smaller_difference() {
+    for (difference, told) in [(100, false), (10, true)] {
+        let latent = LatentErrorParams { difference, ..LatentErrorParams::default() };
+        let params = RecoveryParams { latent: Some(latent), ..params(64, 10_000) };
+        let mut recovery = SequenceRecovery::new(params, Instant::ZERO);
+        // Two packets a second, each with one copy only.
+        for half_seconds in 0..300_u16 {
+            let now = Instant::ZERO.after(Duration::from_millis(500) * u32::from(half_seconds));
+            recovery.recover(Some(half_seconds), now);
+            recovery.handle_timeout(now);
+        }
+        assert_eq!(recovery.poll_event(), told.then_some(Event::LatentError), "{difference}");
+    }
+}
+
 #[test]
 fn only_lengths_that_the_number_space_allows() {
     let lengths = [0, 1, 2, 0x8000, 0x8001].map(|length| HistoryLength::new(length).map(HistoryLength::get));

@@ -137,18 +137,15 @@ impl Dataplane {
 /// Time, links, keys and operators.
 impl Dataplane {
     /// Says that something speaks, or no longer speaks, against all members of a LAG at once, so that LACP has no reason to move
-    /// flows from one to the other.
+    /// flows from one to the other. What a predecessor thought of them is forgotten, also where nothing changes for us.
     pub fn set_lag_fault(&mut self, id: LagId, fault: Fault, present: bool, now: Instant) {
         let Some(setup) = self.setup.lags.get(id.index()) else { return };
-        let mut moved = false;
         for member in &setup.members {
             if let Some(Some(channel)) = self.channels.get_mut(member.channel.index()) {
-                moved |= channel.set_fault(fault, present, now);
+                channel.set_fault(fault, present, now);
             }
         }
-        if moved {
-            self.member_changed(id, now);
-        }
+        self.member_changed(id, now);
     }
 
     /// What speaks against a member changed.

@@ -123,6 +123,14 @@ fn refused(channel: &str, why: &NoDrain) -> Response {
             "unknown_channel",
             format!("there is no channel `{name}`; GET /v1/channels lists them"),
         ),
+        NoDrain::IsLag(members) => {
+            let members: Vec<_> = members.iter().map(|member| format!("`{member}`")).collect();
+            (
+                StatusCode::CONFLICT,
+                "is_lag",
+                format!("`{name}` is a LAG: a drill is on one of its members, {}", members.join(" or ")),
+            )
+        }
         NoDrain::LastLive(connection) => (
             StatusCode::CONFLICT,
             "last_live_channel",

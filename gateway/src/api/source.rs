@@ -7,7 +7,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use config::{
     Config, SecretSource,
-    model::{Io, Port},
+    model::{Channel, Io, Port, Ref},
 };
 use dataplane::{ChannelId, ConnectionId, InterfaceId, Setup, WorkerId, underlay::Tunnel};
 use jiff::Timestamp;
@@ -341,8 +341,7 @@ impl Source for Running {
     }
 
     async fn drill(&self, channel: &str, lasts: Duration, force: bool) -> Result<Drilled, NoDrain> {
-        let at = self.config().channels.iter().position(|one| one.name == channel);
-        let id = ChannelId::at(at.ok_or(NoDrain::UnknownChannel)?);
+        let id = drilled(&self.config(), channel)?;
         let turn = self.drills.clone().try_acquire_owned().map_err(|_| NoDrain::Drill)?;
         let (workers, config, setup) = (self.workers.clone(), self.config(), self.setup());
         let drill = Drill { workers, config, setup, events: self.events.clone() };
@@ -448,6 +447,16 @@ pub(super) fn with_mka(config: &Config, name: &str) -> Result<ChannelId, NoKay> 
     let at = config.channels.iter().position(|channel| channel.name == name).ok_or(NoKay::UnknownChannel)?;
     let mka = config.channels.get(at).is_some_and(|channel| channel.macsec.mka.is_some());
     if mka { Ok(ChannelId::at(at)) } else { Err(NoKay::NoMka) }
+}
+
+/// The channel that a drill is on.
+fn drilled(config: &Config, name: &str) -> Result<ChannelId, NoDrain> {
+    if let Some(at) = config.channels.iter().position(|channel| channel.name == name) {
+        return Ok(ChannelId::at(at));
+    }
+    let lag = config.lags.iter().find(|lag| lag.name == name).ok_or(NoDrain::UnknownChannel)?;
+    let member = |one: &Ref<Channel>| config.channels.get(one.index()).map(|channel| channel.name.clone());
+    Err(NoDrain::IsLag(lag.members.iter().filter_map(member).collect()))
 }
 
 /// This moment, on the wall clock.

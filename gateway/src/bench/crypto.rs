@@ -56,7 +56,7 @@ fn one(backend: Backend, suite: CipherSuite, octets: usize) -> Result<CryptoFigu
     ensure!(link.failed == 0, "{} frames were refused: these figures mean nothing", link.failed);
     let key = backend.schedule(suite, &sak(suite)?).context("a key of another length")?;
     Ok(CryptoFigures {
-        backend: backend.works_here().to_owned(),
+        backend: key.name().to_owned(),
         suite: suite.to_string(),
         octets,
         aead_ns: alone(&*key, octets),

@@ -10,7 +10,7 @@
 //! | `speaking` | one connection's speaker and its neighbours, as links, paths and people see them |
 //! | `wires` | listeners and connections, over the TAP devices of the interfaces that neighbours are on |
 //! | `routes` | what was learnt, beside what the configuration says, to forwarding tables |
-//! | `signatures` | what the kernel's counters say of passwords that do not match |
+//! | `refusals` | what the kernel's counters say of segments that it refuses: passwords that do not match, a TTL that is too low |
 //! | `tell` | events of the speakers to lines of the log |
 //! | `report` | what the API asks |
 //! | `reload` | another configuration for what runs |
@@ -27,10 +27,10 @@
 //! 5. No password is logged or shown.
 
 mod memory;
+mod refusals;
 mod reload;
 pub mod report;
 mod routes;
-mod signatures;
 mod speaking;
 mod start;
 mod tell;

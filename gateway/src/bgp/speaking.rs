@@ -18,9 +18,9 @@ use sys::tcp::Hops;
 use super::{
     PathNews,
     memory::{self, Life, Past},
+    refusals::Refusal,
     report::{Explained, LearnedRoutes, NeighborReport, Wanted},
     routes::{Place, Routes},
-    signatures::Mismatch,
     start::keeps_ours,
     tell,
     wires::Dial,
@@ -62,7 +62,8 @@ pub(super) struct Watched {
     pub(super) since: Instant,
     /// Why the last attempt at a connection failed.
     pub(super) failure: Option<String>,
-    pub(super) signatures: Option<Mismatch>,
+    /// What the kernel refuses of it, as far as anybody can tell.
+    pub(super) refusal: Option<Refusal>,
     pub(super) last_down: Option<(Instant, String)>,
     /// After a restart, until BFD is up, but not for longer: a peer that helps takes the end of our earlier BFD for a
     /// restart only while it has no new session (BIRD drops what it kept otherwise).
@@ -208,7 +209,7 @@ impl Speaking {
             }
             Event::Up { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
-                    (one.failure, one.signatures) = (None, None);
+                    (one.failure, one.refusal) = (None, None);
                 }
             }
             Event::Down { peer, end, was_up: true, .. } => {
@@ -324,7 +325,7 @@ impl Watched {
             link: Err("not looked at yet"),
             since: now,
             failure: None,
-            signatures: None,
+            refusal: None,
             last_down: None,
             awaits_bfd: None,
             silent: false,
@@ -346,6 +347,13 @@ impl Watched {
         self.dial.as_ref().is_some_and(|dial| dial.password.is_some())
     }
 
+    /// Whether this kind of segments can be its own. What was found of its password is more certain than what its TTL says.
+    pub(super) fn may_be_refused(&self, kind: Refusal) -> bool {
+        let security = self.dial.as_ref().is_some_and(|dial| dial.hops == Hops::GTSM);
+        let known = kind == Refusal::Ttl && self.refusal.is_some();
+        kind.fits(self.has_password(), security) && !known
+    }
+
     pub(super) fn calls_from(&self, address: IpAddr) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.peer == address)
     }
@@ -364,7 +372,7 @@ impl Watched {
             Standing::AwaitsPath => return Some(("awaits_bfd", "waits until BFD is up".to_owned())),
             Standing::HeldUntil(_) | Standing::Runs => {}
         }
-        if let Some(kind) = self.signatures {
+        if let Some(kind) = self.refusal {
             return Some((kind.word(), kind.words().to_owned()));
         }
         let held = matches!(status.standing, Standing::HeldUntil(_));

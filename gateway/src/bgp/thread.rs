@@ -12,14 +12,14 @@ use crossbeam::channel::Receiver;
 use dataplane::{ConnectionTables, Tables};
 use net::{Instant, earliest};
 use sys::{Poller, Ready, Waker};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{
     Command, Start, WAKE,
     memory::{Keeper, Lives},
+    refusals::Refusals,
     reload::{Places, listen, sign},
     report::{Answer, Question, RoutesReport},
-    signatures::Signatures,
     speaking::{Speaking, Watched},
     wires::{Found, Wires},
 };
@@ -47,7 +47,7 @@ pub(super) struct Loop {
     /// Older generations that a worker may still use: they are given up here, not on a worker's time.
     retired: Vec<Arc<Tables>>,
     next_build: Instant,
-    signatures: Signatures,
+    refusals: Refusals,
     pub(super) places: Places,
     /// New tables of connections that do not speak BGP: the next ones that are published have them.
     pub(super) others: Vec<(usize, Arc<ConnectionTables>)>,
@@ -89,7 +89,7 @@ impl Loop {
             tables: start.tables,
             retired: Vec::new(),
             next_build: now,
-            signatures: Signatures::default(),
+            refusals: Refusals::default(),
             places: Places { devices: start.devices, ..Places::default() },
             others: Vec::new(),
             interfaces: start.interfaces,
@@ -131,7 +131,7 @@ impl Loop {
             }
             self.wires.sweep(&self.poller, now);
             self.settle(now);
-            self.look_at_signatures(now);
+            self.look_at_refusals(now);
             self.renew_tables();
             self.note(now);
         }
@@ -146,7 +146,7 @@ impl Loop {
         let changed = self.is_changed();
         let note = (self.noteworthy && self.keeper.is_some()).then_some(self.next_note);
         let speakers = self.speaking.iter().map(Speaking::due).fold(speakers, earliest);
-        let own = [self.wires.due(), self.signatures.due(), changed.then_some(self.next_build), note];
+        let own = [self.wires.due(), self.refusals.due(), changed.then_some(self.next_build), note];
         own.into_iter().fold(speakers, earliest).map(|due| due.since(now))
     }
 
@@ -360,31 +360,25 @@ impl Loop {
         self.next_note = now.after(NOTE.max(clock::now().since(now).saturating_mul(8)));
     }
 
-    fn look_at_signatures(&mut self, now: Instant) {
+    fn look_at_refusals(&mut self, now: Instant) {
         let missing = |peer: &Watched, one: &Speaking| {
             peer.link.is_ok()
                 && one.speaker.status(peer.id).is_some_and(|status| status.state != State::Established)
         };
         let any = self.speaking.iter().any(|one| one.peers.iter().any(|peer| missing(peer, one)));
-        for kind in self.signatures.look(any, now) {
+        for kind in self.refusals.look(any, now) {
             for one in &mut self.speaking {
                 let candidates: Vec<_> = one
                     .peers
                     .iter()
                     .enumerate()
-                    .filter(|(_, peer)| missing(peer, one) && kind.fits(peer.has_password()))
+                    .filter(|(_, peer)| missing(peer, one) && peer.may_be_refused(kind))
                     .map(|(at, _)| at)
                     .collect();
                 for peer in candidates {
                     let Some(peer) = one.peers.get_mut(peer) else { continue };
-                    if peer.signatures.replace(kind) != Some(kind) {
-                        warn!(
-                            event = "bgp.md5",
-                            neighbor = peer.name,
-                            kind = kind.word(),
-                            "{}",
-                            kind.words()
-                        );
+                    if peer.refusal.replace(kind) != Some(kind) {
+                        kind.tell(&peer.name);
                     }
                 }
             }

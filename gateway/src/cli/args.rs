@@ -415,6 +415,9 @@ pub(super) struct RunArgs {
     /// Take over from the gateway that has our standard input
     #[arg(long, hide = true)]
     pub(super) take_over: bool,
+    /// End when this process does
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(super) end_with: Option<u32>,
 }
 
 /// Options of `restart`.

@@ -78,7 +78,7 @@ fn dispatch(global: Global, command: Option<Command>) -> Result<ExitCode, Failur
         Command::Doctor(options) => doctor::doctor(&global, &options.file)?,
         Command::Bench(options) => bench::bench(&global, &options)?,
         Command::Schema => schema()?,
-        Command::Run(options) => run::run(&global, &options.config, options.take_over)?,
+        Command::Run(options) => run::run(&global, &options)?,
         Command::Restart(options) => restart::restart(&global, &options)?,
         Command::Reload(options) => reload::reload(&global, &options)?,
         Command::Keygen(options) => keygen::keygen(&global, &options)?,

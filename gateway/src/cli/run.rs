@@ -11,22 +11,24 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    args::Global,
+    args::{Global, RunArgs},
     check,
     exit::{Exit, Failure},
 };
 use crate::{
     api::{self, Listener, Running, wall},
     control::Gateway,
-    handover::{Doors, Inheritance},
+    handover::{self, Doors, Inheritance},
     logging,
 };
 
-/// Runs the gateway that `file` describes.
-pub(super) fn run(global: &Global, file: &Path, take_over: bool) -> Result<Exit, Failure> {
+/// Runs the gateway that a file describes.
+pub(super) fn run(global: &Global, options: &RunArgs) -> Result<Exit, Failure> {
+    let file = &options.config;
+    handover::bind(options.end_with);
     let refused = |why: anyhow::Error| Failure::new(Exit::Usage, format_args!("{why:#}"));
     // First of all: time is what it is to the predecessor.
-    let heir = take_over.then(Inheritance::receive).transpose().map_err(refused)?;
+    let heir = options.take_over.then(Inheritance::receive).transpose().map_err(refused)?;
     let teller = heir.as_ref().and_then(|heir| heir.teller().ok());
     let ran = start(global, file, heir);
     if let (Err(failure), Some(teller)) = (&ran, teller) {

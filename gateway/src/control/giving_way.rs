@@ -53,6 +53,7 @@ impl Gateway {
             file: self.reloads.file().to_owned(),
             program: program().to_owned(),
             folder: self.config.runtime.state_dir.clone(),
+            bound: handover::bound(),
             channels,
             interfaces,
             connections,

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a worker gets a transmit SA only with packet numbers that are already on disk ([`crate::state`]).
 
+mod ciphers;
 mod giving_way;
 mod hear;
 mod links;
@@ -38,6 +39,7 @@ use crate::{
     worker::{Command, News, STOP_WITHIN},
 };
 
+use ciphers::Ciphers;
 pub(crate) use workers::RunningWorker;
 pub use workers::Workers;
 use workers::{make_workers, spawn};
@@ -68,6 +70,7 @@ pub struct Gateway {
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
     pub(crate) agreements: KeyAgreements,
+    ciphers: Ciphers,
     pub(crate) reloads: Reloads,
     links: Vec<Option<Link>>,
     monitor: Arc<link_monitor::Health>,
@@ -198,6 +201,7 @@ impl Gateway {
                     self.look_again();
                     let reports = self.workers().reports().await;
                     self.agreements.look(&self.config, &reports);
+                    self.ciphers.look(&self.config, &reports);
                 }
             }
             if self.bgp.as_ref().is_some_and(Bgp::is_finished) {
@@ -232,8 +236,8 @@ impl Gateway {
             while !worker.thread.is_finished() && clock::now() < due {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            if !worker.thread.is_finished() {
-                warn!(event = "worker.stuck", "a worker does not end; leaving without it");
+            if worker.is_stuck() {
+                warn!(event = "worker.stuck", "a worker was told to stop and works on; leaving without it");
             }
         }
     }

@@ -1,6 +1,14 @@
 //! The workers as the control loop has them: their threads, and the way to them.
 
-use std::{net::IpAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use config::Config;
@@ -23,6 +31,15 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct RunningWorker {
     pub(crate) mailbox: Mailbox,
     pub(super) thread: JoinHandle<()>,
+    /// It works no more, and lets go of what it has.
+    stopped: Arc<AtomicBool>,
+}
+
+impl RunningWorker {
+    /// It was told to stop, and goes on.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stopped.load(Ordering::Acquire) && !self.thread.is_finished()
+    }
 }
 
 /// The way to the workers, for the API.
@@ -160,6 +177,8 @@ pub(super) fn spawn(
     let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
     for (at, ((mut worker, rings), mailbox)) in each {
         worker.set_rings(rings);
+        let stopped = Arc::<AtomicBool>::default();
+        let mark = stopped.clone();
         let cpu = pin.get(at).map(|&cpu| usize::from(cpu));
         let work = move || {
             if let Some(cpu) = cpu
@@ -167,13 +186,56 @@ pub(super) fn spawn(
             {
                 warn!(event = "worker.not_pinned", cpu, why = %why);
             }
-            worker.run();
+            let worker = worker.run();
+            mark.store(true, Ordering::Release);
+            drop(worker);
         };
         let thread = std::thread::Builder::new()
             .name(format!("worker-{at}"))
             .spawn(work)
             .context("cannot start a worker")?;
-        running.push(RunningWorker { mailbox, thread });
+        running.push(RunningWorker { mailbox, thread, stopped });
     }
     Ok(running)
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::PoolSizes;
+
+    use super::*;
+
+    /// What a worker has, and the kernel takes its time to let go of.
+    struct Heavy(crossbeam::channel::Receiver<()>);
+
+    impl Drop for Heavy {
+        fn drop(&mut self) {
+            let _told = self.0.recv();
+        }
+    }
+
+    #[test]
+    fn a_worker_that_lets_go_of_what_it_has_is_not_stuck() {
+        let (setup, board, depot) = (Arc::default(), Board::new(0), Depot::new(PoolSizes::default()));
+        let dataplane = Dataplane::new(WorkerId(0), setup, board, Pool::new(depot), 1).unwrap();
+        let (let_go, told) = crossbeam::channel::bounded(1);
+        let heavy = Heavy(told);
+        let news = move |_| {
+            let _kept = &heavy;
+        };
+        let (worker, mailbox) = Worker::new(dataplane, Box::new(news)).unwrap();
+        let mut running = spawn(vec![worker], vec![mailbox], &[]).unwrap();
+        let running = running.pop().unwrap();
+        assert!(running.is_stuck(), "it works on");
+        running.mailbox.send(Command::Stop);
+        let stop = crate::lab::Stop::new();
+        let seen = || !running.is_stuck();
+        assert!(
+            stop.poll(Duration::from_secs(20), Duration::from_millis(1), seen),
+            "it saw that it shall stop"
+        );
+        assert!(!running.thread.is_finished(), "it is not gone yet");
+        let_go.send(()).unwrap();
+        running.thread.join().unwrap();
+    }
 }

@@ -186,8 +186,11 @@ fn stop_on_signals(stop: Stop) -> io::Result<()> {
     on_signals(stop, || ())
 }
 
-/// As [`stop_on_signals`], and then does `more`.
-fn on_signals(stop: Stop, more: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// Requests the stop when the user or the system asks this process to end, and then does `more`.
+///
+/// # Errors
+/// When the system does not let signals be heard.
+pub fn on_signals(stop: Stop, more: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;

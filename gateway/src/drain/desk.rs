@@ -64,15 +64,31 @@ impl Desk {
         for one in read(&this.folder.join(FILE)) {
             // A channel that left the configuration needs nothing.
             let Some(channel) = this.channel(&one.channel) else { continue };
-            info!(event = "channel.drain", channel = one.channel, restored = true);
             // Of a LAG that is none any more, or has other members, each is drained for itself.
             let lag = one.lag.and_then(|name| this.lag(&name));
             let lag = lag.filter(|lag| this.setup.is_member(channel, *lag));
             let drain = Drain::new(channel, one.since, (one.until, one.forced), clock::now());
+            let whole_is_known = lag.is_some() && this.drains.lock().iter().any(|other| other.lag == lag);
             this.drains.lock().push(drain.with_all_of(lag));
-            this.tell((channel, lag), true);
+            if !whole_is_known {
+                info!(event = "channel.drain", channel = this.called((channel, lag)), restored = true);
+                this.tell((channel, lag), true);
+            }
         }
+        this.tell_undrained_lags();
         this
+    }
+
+    /// Whoever handed over may have left members on standby that nobody remembers any more.
+    fn tell_undrained_lags(&self) {
+        for (lag, setup) in self.setup.lags.iter().enumerate().map(|(at, setup)| (LagId::at(at), setup)) {
+            let drained = self.drains.lock().iter().any(|one| self.setup.is_member(one.channel, lag));
+            let first = setup.members.first().filter(|_| !drained);
+            let owner = first.and_then(|first| self.setup.channels.get(first.channel.index()));
+            if let Some(owner) = owner {
+                self.workers.set_lag_fault(owner.owner, lag, Fault::Drained, false);
+            }
+        }
     }
 
     /// The drains of this moment.
@@ -160,11 +176,15 @@ impl Desk {
             tokio::time::sleep(LOOK).await;
             let reports = self.workers.reports().await;
             let now = clock::now();
+            let mut whole = Vec::new();
             for drain in self.drains.lock().iter_mut() {
                 let Some(frames) = through(&self.setup, &reports, (drain.channel, drain.lag)) else {
                     continue;
                 };
-                if drain.look(frames, now) {
+                // Its members see the same frames, so the first speaks for all.
+                let speaks = drain.lag.is_none() || !whole.contains(&drain.lag);
+                whole.push(drain.lag);
+                if drain.look(frames, now) && speaks {
                     self.tell_phase(drain);
                 }
             }
@@ -215,22 +235,34 @@ impl Desk {
     }
 
     fn tell_phase(&self, drain: &Drain) {
-        let channel = self.name(drain.channel);
+        let channel = self.called((drain.channel, drain.lag));
+        let lag = drain.lag.map(|lag| self.lag_name(lag));
+        let members = drain.lag.map(|lag| self.members(lag).join(", "));
         match drain.phase {
             Phase::Moving => {
-                info!(event = "channel.drain_moving", channel, "traffic is on a drained channel again")
+                info!(
+                    event = "channel.drain_moving",
+                    channel, lag, members, "traffic is on a drained channel again"
+                )
             }
             Phase::Safe => info!(
                 event = "channel.drained",
-                channel, "safe to work on: no traffic is on its way through it"
+                channel, lag, members, "safe to work on: no traffic is on its way through it"
             ),
             Phase::Stays => warn!(
                 event = "channel.drain_stays",
                 channel,
+                lag,
+                members,
                 frames_per_second = drain.rate,
                 "traffic does not leave: the far end knows no other way, or does not heed"
             ),
         }
+    }
+
+    fn members(&self, lag: LagId) -> Vec<&str> {
+        let members = self.setup.lags.get(lag.index()).map_or(&[][..], |lag| &lag.members);
+        members.iter().map(|member| self.name(member.channel)).collect()
     }
 
     fn remember(&self, drains: &[Drain]) -> Result<(), NoDrain> {

@@ -63,6 +63,8 @@ pub struct Order {
 pub enum NoDrain {
     /// There is no such channel.
     UnknownChannel,
+    /// It is a LAG of these members: a drill is on one of them.
+    IsLag(Vec<String>),
     /// It is the last live channel of this connection.
     LastLive(String),
     /// This channel of the same interconnect is drained already.

@@ -24,6 +24,7 @@
 //! | `predecessor` | the side that runs: finding a successor, and giving way to it |
 //! | `successor` | the other side: taking over |
 //! | `resume` | what was left, put to where it belongs now |
+//! | `bound` | gateways that end with another process, as those of a lab |
 //! | `notify` | systemd learns who is the main process |
 //!
 //! # Invariants
@@ -34,6 +35,7 @@
 //! 3. Keys cross a socket pair that only the two have, made for this one handover and without a name; their memory is wiped.
 //! 4. Two programs that do not have the same [`FORMAT`] hand over nothing, and say so.
 
+mod bound;
 mod line;
 mod notify;
 mod predecessor;
@@ -50,6 +52,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+pub use bound::bind;
+pub(crate) use bound::bound;
+pub(crate) use bound::watch;
 pub use notify::notify;
 pub(crate) use predecessor::{Facts, Giving, Prepared};
 pub(crate) use resume::Heir;

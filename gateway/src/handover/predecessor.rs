@@ -47,6 +47,8 @@ pub(crate) struct Facts {
     /// The program that runs.
     pub(crate) program: PathBuf,
     pub(crate) folder: PathBuf,
+    /// The process that this gateway, and so its successor, ends with.
+    pub(crate) bound: Option<u32>,
     /// The names of channels, interfaces and connections, by their ids.
     pub(crate) channels: Vec<String>,
     pub(crate) interfaces: Vec<String>,
@@ -107,6 +109,9 @@ impl Giving {
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let mut program = Program::new(binary);
         program.arg("run").arg("--config").arg(&self.facts.file).arg("--take-over");
+        if let Some(other) = self.facts.bound {
+            program.arg("--end-with").arg(other.to_string());
+        }
         let child = program.stdin(OwnedFd::from(theirs)).spawn();
         let child = child.with_context(|| format!("cannot run {}", binary.display()))?;
         // What runs keeps its end of the pair open.

@@ -118,6 +118,7 @@ fn gateway() -> (JoinHandle<()>, Mailbox, Giving, PathBuf) {
         file: PathBuf::new(),
         program: PathBuf::new(),
         folder: folder.clone(),
+        bound: None,
         channels: vec![],
         interfaces: vec![],
         connections: vec![],
@@ -126,7 +127,7 @@ fn gateway() -> (JoinHandle<()>, Mailbox, Giving, PathBuf) {
     let mailboxes = vec![mailbox.clone()];
     let giving =
         Giving { facts: Arc::new(facts), mailboxes, store, doors: Arc::default(), hands_off: vec![] };
-    (std::thread::spawn(move || worker.run()), mailbox, giving, folder)
+    (std::thread::spawn(move || drop(worker.run())), mailbox, giving, folder)
 }
 
 /// Hands over to a successor that does this once it was given the estate.

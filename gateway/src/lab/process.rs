@@ -14,7 +14,7 @@ use super::error::{Doing, LabError};
 use super::stop::Stop;
 
 /// A running program. It is killed when this value is dropped, when its [`super::Lab`] is, and when this process dies; a successor
-/// of its own making only when this value is dropped.
+/// of its own making when this value is dropped, and a gateway's also when this process dies.
 #[derive(Debug)]
 pub struct Process {
     name: String,

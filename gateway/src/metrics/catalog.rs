@@ -95,6 +95,8 @@ metrics! {
     MACSEC_ACCEPTS_CLEAR = Gauge One "macsec_cleartext_accepted" ["channel"];
     /// 1 when the policy is should-secure: without a key, frames pass in clear.
     MACSEC_SHOULD_SECURE = Gauge One "macsec_should_secure" ["channel"];
+    /// 1 when a key failed its trial with our own AES-GCM, and AWS-LC does it: slower, and to be reported.
+    MACSEC_CIPHER_REFUSED = Gauge One "macsec_cipher_refused" ["channel"];
     /// The next frame's packet number under the SAK in use.
     MACSEC_NEXT_PN = Gauge One "macsec_next_packet_number" ["channel"];
     /// The last packet number of the SAK in use: traffic stops there (fail closed).

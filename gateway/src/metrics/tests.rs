@@ -112,6 +112,7 @@ fn channels_and_ports_have_the_numbers_of_the_api() {
         samples.is(&at("macsec_cleartext"), macsec.clear_text);
         samples.is(&at("macsec_cleartext_accepted"), macsec.accepts_clear_text);
         samples.is(&at("macsec_should_secure"), macsec.policy == "should_secure");
+        samples.is(&at("macsec_cipher_refused"), macsec.cipher_refused);
         samples.is(&at("macsec_next_packet_number"), macsec.next_pn.unwrap());
         samples.is(&at("macsec_packet_number_limit"), macsec.pn_limit);
         assert_eq!(macsec.counters.len(), 20, "{:?}", macsec.counters);

@@ -61,7 +61,8 @@ fn controls(channel: &MacsecChannel) -> String {
         (false, _, true) => "SCB",
         (false, false, false) => "no SCI sent",
     };
-    format!("validate {}, {replay}, {form}, {}", channel.validate_frames, channel.backend)
+    let refused = if channel.cipher_refused { " (a key failed its trial with vaes)" } else { "" };
+    format!("validate {}, {replay}, {form}, {}{refused}", channel.validate_frames, channel.backend)
 }
 
 /// Counters that are not zero.

@@ -261,8 +261,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Works until told to stop.
-    pub fn run(mut self) {
+    /// Works until told to stop, and gives itself back: to let go of hundreds of TAPs takes the kernel seconds.
+    #[must_use]
+    pub fn run(mut self) -> Self {
         let mut ready: Vec<Ready> = Vec::with_capacity(64);
         self.pulse.begin();
         self.keeper = Keeper::new(clock::now());
@@ -280,7 +281,7 @@ impl Worker {
             self.ready_again(&mut ready);
             self.take_commands();
             if self.given_up {
-                return;
+                break;
             }
             let worked = self.work(&mut ready);
             let now = clock::now();
@@ -295,6 +296,7 @@ impl Worker {
             self.pulse.beat(self.dataplane.bfd_deadline());
             self.keeper.rests(worked, clock::now());
         }
+        self
     }
 
     /// How long it may sleep now; `None`: until something comes.
@@ -584,5 +586,5 @@ impl Worker {
     }
 }
 
-/// The longest that shutting down may take.
+/// The longest that a worker may take to see that it shall stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);

@@ -173,6 +173,13 @@ impl Gateway {
         fs::write(&self.config, text.replace(before, after)).unwrap();
     }
 
+    /// Makes nonsense of what it remembers in this file of its state folder.
+    pub(crate) fn garble(&self, file: &str) {
+        let file = self.state.join(file);
+        assert!(file.exists(), "{}", file.display());
+        fs::write(file, "[{").unwrap();
+    }
+
     /// Asks it to read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.process.as_ref().unwrap().signal(Signal::SIGHUP).unwrap();

@@ -12,12 +12,18 @@ pub(super) fn schedule(key: &[u8]) -> Option<Box<dyn Aead>> {
     }
 }
 
+pub(super) const NAME: &str = "aes-gcm";
+
 struct RustCrypto<A>(A);
 
 impl<A> Aead for RustCrypto<A>
 where
     A: AeadInOut<NonceSize = aes::cipher::consts::U12, TagSize = aes::cipher::consts::U16> + Send + Sync,
 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn seal(&self, job: &mut SealJob<'_>) {
         let nonce = Nonce::from(job.nonce);
         let done = self.0.encrypt_inout_detached(&nonce, job.aad, (&mut *job.text).into());

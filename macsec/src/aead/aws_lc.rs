@@ -14,9 +14,15 @@ pub(super) fn schedule(key: &[u8]) -> Option<Box<dyn Aead>> {
     Some(Box::new(AwsLc(LessSafeKey::new(key))))
 }
 
+pub(super) const NAME: &str = "aws-lc";
+
 struct AwsLc(LessSafeKey);
 
 impl Aead for AwsLc {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn seal(&self, job: &mut SealJob<'_>) {
         let nonce = Nonce::assume_unique_for_key(job.nonce);
         let done = self.0.seal_in_place_scatter(nonce, Aad::from(job.aad), job.text, &[], job.icv);

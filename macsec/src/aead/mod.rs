@@ -51,10 +51,15 @@ impl Backend {
     /// What works on this machine when this is asked for: `vaes`, `aws-lc` or `aes-gcm`.
     pub fn works_here(self) -> &'static str {
         match self {
-            Self::Auto if own::is_here() => "vaes",
-            Self::Auto | Self::AwsLc => "aws-lc",
-            Self::AesGcm => "aes-gcm",
+            Self::Auto if own::is_here() => own::NAME,
+            Self::Auto | Self::AwsLc => aws_lc::NAME,
+            Self::AesGcm => aes_gcm::NAME,
         }
+    }
+
+    /// Whether a key is done by `used` although ours could do it here: it failed its trial.
+    pub fn fell_back(self, used: &str) -> bool {
+        self == Self::Auto && sys::gcm::is_supported() && used != own::NAME
     }
 }
 
@@ -62,8 +67,8 @@ impl core::fmt::Display for Backend {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.pad(match self {
             Self::Auto => "auto",
-            Self::AwsLc => "aws-lc",
-            Self::AesGcm => "aes-gcm",
+            Self::AwsLc => aws_lc::NAME,
+            Self::AesGcm => aes_gcm::NAME,
         })
     }
 }
@@ -125,6 +130,9 @@ pub struct IcvValid(());
 
 /// AES-GCM under one key.
 pub trait Aead: Send + Sync {
+    /// What does it: `vaes`, `aws-lc` or `aes-gcm`.
+    fn name(&self) -> &'static str;
+
     /// Encrypts the text, writes the ICV, sets `sealed`.
     fn seal(&self, job: &mut SealJob<'_>);
 

@@ -23,12 +23,13 @@ pub(super) fn is_here() -> bool {
 
 /// `None` also when the processor cannot do it, or does something else.
 pub(super) fn schedule(key: &[u8]) -> Option<Box<dyn Aead>> {
-    let own = Own(GcmKey::new(key)?);
+    tried(Box::new(Own(GcmKey::new(key)?)), key)
+}
+
+/// What is ours, if it does what AWS-LC does with this key.
+fn tried(own: Box<dyn Aead>, key: &[u8]) -> Option<Box<dyn Aead>> {
     let library = aws_lc::schedule(key)?;
-    if !TRIED.iter().all(|&lens| agree(&own, library.as_ref(), lens)) {
-        return None;
-    }
-    Some(Box::new(own))
+    TRIED.iter().all(|&lens| agree(own.as_ref(), library.as_ref(), lens)).then_some(own)
 }
 
 /// Whether both seal alike, and `one` opens what the other sealed, but not with another ICV.
@@ -61,9 +62,15 @@ fn open(aead: &dyn Aead, aad: &[u8], text: &mut [u8], icv: &[u8; ICV_LEN]) -> bo
     job.valid
 }
 
+pub(super) const NAME: &str = "vaes";
+
 struct Own(GcmKey);
 
 impl Aead for Own {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     #[inline]
     fn seal(&self, job: &mut SealJob<'_>) {
         *job.icv = self.0.seal(&job.nonce, job.aad, job.text);
@@ -84,6 +91,10 @@ mod tests {
     struct Credulous;
 
     impl Aead for Credulous {
+        fn name(&self) -> &'static str {
+            "none"
+        }
+
         fn seal(&self, job: &mut SealJob<'_>) {
             job.sealed = true;
         }
@@ -101,6 +112,9 @@ mod tests {
             assert!(!agree(key.as_ref(), other.as_ref(), lens));
             assert!(!agree(&Credulous, &Credulous, lens), "one that accepts every ICV");
         }
+        assert!(tried(Box::new(Credulous), &[1; 32]).is_none());
+        assert!(tried(aws_lc::schedule(&[2; 32]).unwrap(), &[1; 32]).is_none());
+        assert!(tried(aws_lc::schedule(&[1; 32]).unwrap(), &[1; 32]).is_some());
         assert_eq!(schedule(&[1; 32]).is_some(), sys::gcm::is_supported());
         assert_eq!(is_here(), sys::gcm::is_supported());
         assert!(schedule(&[1; 24]).is_none());

@@ -299,6 +299,7 @@ impl ReceiveSa {
             next_pn: self.window.next_pn(),
             lowest_pn: self.window.lowest_pn(),
             suite: self.keyed.suite,
+            backend: self.keyed.aead.name(),
             offset: self.keyed.offset,
             key_id: self.keyed.key_id,
             fingerprint: self.keyed.fingerprint,

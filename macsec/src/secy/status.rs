@@ -3,6 +3,8 @@
 //! Counters of SAs that are gone stay in the totals of their SC, those of receive SCs that are gone in
 //! [`SecyStatus::former_receive_scs`], so that sums never fall.
 
+use std::collections::BTreeSet;
+
 use net::Instant;
 
 use crate::{
@@ -149,6 +151,8 @@ pub struct TransmitSaStatus {
     pub pns_left: u64,
     /// The suite of its SAK.
     pub suite: CipherSuite,
+    /// What does AES-GCM under it: `vaes`, `aws-lc` or `aes-gcm`.
+    pub backend: &'static str,
     /// Whether it encrypts, or only protects integrity.
     pub encrypt: bool,
     /// Octets of user data it leaves in clear when it encrypts.
@@ -193,6 +197,8 @@ pub struct ReceiveSaStatus {
     pub lowest_pn: u64,
     /// The suite of its SAK.
     pub suite: CipherSuite,
+    /// What does AES-GCM under it.
+    pub backend: &'static str,
     /// Octets of user data in clear in encrypted frames.
     pub offset: ConfidentialityOffset,
     /// Identifier of its SAK.
@@ -208,6 +214,21 @@ pub struct ReceiveSaStatus {
 }
 
 impl SecyStatus {
+    /// What does AES-GCM under its keys; without any, what would do it.
+    pub fn backends(&self) -> BTreeSet<&'static str> {
+        let received = self.receive.iter().flat_map(|sc| sc.sas.iter().map(|sa| sa.backend));
+        let mut all: BTreeSet<_> = self.transmit.sas.iter().map(|sa| sa.backend).chain(received).collect();
+        if all.is_empty() {
+            all.insert(self.policy.backend.works_here());
+        }
+        all
+    }
+
+    /// A key failed its trial with our own AES-GCM, and another one does it.
+    pub fn fell_back(&self) -> bool {
+        self.backends().into_iter().any(|used| self.policy.backend.fell_back(used))
+    }
+
     /// Totals over all receive SCs, those deleted included.
     pub fn receive_totals(&self) -> ReceiveCounters {
         let mut totals = self.former_receive_scs;

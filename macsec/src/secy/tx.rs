@@ -190,6 +190,7 @@ impl TransmitSa {
             next_pn: self.pns.next_pn(),
             pns_left: self.pns.remaining(),
             suite: self.keyed.suite,
+            backend: self.keyed.aead.name(),
             encrypt: self.encrypt,
             offset: self.keyed.offset,
             key_id: self.keyed.key_id,

@@ -7,7 +7,7 @@
 //! A key of TCP-MD5 belongs to a socket and the peer's address. On a listener it decides which connections come
 //! about; a connection that was taken inherits it. Setting another key on a live connection re-keys it: when both ends do
 //! so within the peer's patience, retransmission heals what was refused meanwhile. An empty key removes it.
-//! The kernel says nothing of a segment that it refuses; it only counts ([`md5_counters`]).
+//! The kernel says nothing of a segment that it refuses; it only counts ([`refusals`]).
 
 use std::fs;
 use std::io;
@@ -172,18 +172,20 @@ pub fn set_user_timeout(socket: &impl AsFd, timeout: Duration) -> io::Result<()>
     SockRef::from(socket).set_tcp_user_timeout(Some(timeout))
 }
 
-/// Segments that TCP-MD5 refused in this network namespace since it began.
+/// Segments that were refused without a word in this network namespace since it began.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Md5Counters {
+pub struct Refusals {
     /// A signature was expected and not there: the peer has no key.
     pub not_found: u64,
     /// A signature was there and not expected: we have no key.
     pub unexpected: u64,
     /// The signature was wrong: the keys differ.
     pub failure: u64,
+    /// The TTL or hop limit was less than a socket takes ([`Hops::min_ttl`]).
+    pub min_ttl: u64,
 }
 
-impl Md5Counters {
+impl Refusals {
     /// What was counted since `before`.
     #[must_use]
     pub const fn since(self, before: Self) -> Self {
@@ -191,6 +193,7 @@ impl Md5Counters {
             not_found: self.not_found.saturating_sub(before.not_found),
             unexpected: self.unexpected.saturating_sub(before.unexpected),
             failure: self.failure.saturating_sub(before.failure),
+            min_ttl: self.min_ttl.saturating_sub(before.min_ttl),
         }
     }
 }
@@ -199,14 +202,14 @@ impl Md5Counters {
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn md5_counters() -> io::Result<Md5Counters> {
+pub fn refusals() -> io::Result<Refusals> {
     Ok(counters_in(&fs::read_to_string("/proc/thread-self/net/netstat")?))
 }
 
 /// Lines come in pairs: names, then numbers in the same order.
-fn counters_in(text: &str) -> Md5Counters {
+fn counters_in(text: &str) -> Refusals {
     let mut lines = text.lines();
-    let mut found = Md5Counters::default();
+    let mut found = Refusals::default();
     while let (Some(names), Some(numbers)) = (lines.next(), lines.next()) {
         for (name, number) in names.split_whitespace().zip(numbers.split_whitespace()) {
             let number = || number.parse().unwrap_or(0);
@@ -214,6 +217,7 @@ fn counters_in(text: &str) -> Md5Counters {
                 "TCPMD5NotFound" => found.not_found = number(),
                 "TCPMD5Unexpected" => found.unexpected = number(),
                 "TCPMD5Failure" => found.failure = number(),
+                "TCPMinTTLDrop" => found.min_ttl = number(),
                 _ => {}
             }
         }
@@ -223,8 +227,10 @@ fn counters_in(text: &str) -> Md5Counters {
 
 /// Class selector 6 in the upper six bits: network control (RFC 4594 §3.1).
 const CS6: u32 = 0xc0;
-/// Connections that may wait to be taken.
-const BACKLOG: c_int = 16;
+/// Connections that may wait to be taken: hundreds of neighbours may call at once, after a link of all of them came back, and who
+/// finds no room calls again a second later at the earliest. It costs nothing before they call. The kernel caps it at
+/// `net.core.somaxconn`, which is this by default since Linux 5.4.
+const BACKLOG: c_int = 4096;
 // linux/tcp.h
 const TCP_MD5SIG: c_int = 14;
 const TCP_MD5SIG_EXT: c_int = 32;

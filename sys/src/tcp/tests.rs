@@ -66,15 +66,15 @@ fn equal_keys_connect_and_others_are_counted() {
         let hops = (Hops::ONE, Hops::ONE);
         assert!(pair(address, 1001, hops, (Some(KEY), Some(KEY))).is_some());
         assert!(pair(address, 1002, hops, (None, None)).is_some());
-        let before = md5_counters().unwrap();
+        let before = refusals().unwrap();
         assert!(pair(address, 1003, hops, (Some(KEY), Some(b"another"))).is_none());
-        assert!(md5_counters().unwrap().since(before).failure > 0);
-        let before = md5_counters().unwrap();
+        assert!(refusals().unwrap().since(before).failure > 0);
+        let before = refusals().unwrap();
         assert!(pair(address, 1004, hops, (Some(KEY), None)).is_none());
-        assert!(md5_counters().unwrap().since(before).not_found > 0);
-        let before = md5_counters().unwrap();
+        assert!(refusals().unwrap().since(before).not_found > 0);
+        let before = refusals().unwrap();
         assert!(pair(address, 1005, hops, (None, Some(KEY))).is_none());
-        assert!(md5_counters().unwrap().since(before).unexpected > 0);
+        assert!(refusals().unwrap().since(before).unexpected > 0);
     });
 }
 
@@ -116,12 +116,26 @@ fn a_key_may_have_80_octets_and_may_be_for_a_network() {
     });
 }
 
+// As many neighbours as a gateway may have call in the same moment, before anybody has looked.
+#[test]
+fn hundreds_may_call_at_once() {
+    on_loopback(|address| {
+        let here = SocketAddr::new(address, 1040);
+        let _listener = listen("lo", here, Hops::ONE).unwrap();
+        let clients: Vec<_> = (0..400).map(|_| connect("lo", None, here, Hops::ONE, None).unwrap()).collect();
+        let connected = || clients.iter().filter(|client| client.peer_addr().is_ok()).count();
+        wait_for(|| connected() == clients.len());
+    });
+}
+
 // RFC 5082: what a router has forwarded has lost a hop.
 #[test]
 fn gtsm_takes_nothing_with_a_smaller_ttl() {
     on_loopback(|address| {
         assert!(pair(address, 1030, (Hops::GTSM, Hops::GTSM), (None, None)).is_some());
+        let before = refusals().unwrap();
         assert!(pair(address, 1031, (Hops::GTSM, Hops::ONE), (None, None)).is_none());
+        assert!(refusals().unwrap().since(before).min_ttl > 0);
         assert!(pair(address, 1032, (Hops { ttl: 255, min_ttl: 0 }, Hops::ONE), (None, None)).is_some());
     });
 }
@@ -151,8 +165,7 @@ fn the_same_link_local_addresses_stand_on_two_devices() {
 
 #[test]
 fn counters_are_found_by_name() {
-    let text =
-        "TcpExt: A TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure B\nTcpExt: 9 1 2 3 8\nIpExt: X\nIpExt: 7\n";
-    assert_eq!(counters_in(text), Md5Counters { not_found: 1, unexpected: 2, failure: 3 });
-    assert_eq!(counters_in("TcpExt: A\n"), Md5Counters::default());
+    let text = "TcpExt: A TCPMinTTLDrop TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure B\nTcpExt: 9 4 1 2 3 8\nIpExt: X\nIpExt: 7\n";
+    assert_eq!(counters_in(text), Refusals { not_found: 1, unexpected: 2, failure: 3, min_ttl: 4 });
+    assert_eq!(counters_in("TcpExt: A\n"), Refusals::default());
 }

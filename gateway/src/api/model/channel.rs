@@ -72,6 +72,9 @@ pub struct ChannelMacsec {
     pub accepts_clear_text: bool,
     /// The cipher suite.
     pub suite: String,
+    /// A key failed its trial with our own AES-GCM, and AWS-LC does it: report that.
+    #[serde(default)]
+    pub cipher_refused: bool,
     /// Keys come from MKA; otherwise they are static, or there are none.
     #[serde(default)]
     pub mka: bool,

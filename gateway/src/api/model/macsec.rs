@@ -30,8 +30,10 @@ pub struct MacsecChannel {
     pub end_station: bool,
     /// useSCB.
     pub scb: bool,
-    /// What does AES-GCM: vaes (our own), aws-lc or aes-gcm.
+    /// What does AES-GCM under its keys: vaes (our own), aws-lc or aes-gcm; several where keys differ.
     pub backend: String,
+    /// A key failed its trial with our own AES-GCM, and AWS-LC does it: report that.
+    pub cipher_refused: bool,
     /// Counters that belong to no SC.
     pub counters: Counts,
     /// Counters of receive SCs that are gone.

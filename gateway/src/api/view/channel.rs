@@ -72,6 +72,7 @@ fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> Chann
             || secy.is_some_and(|secy| !secy.policy.protect_frames),
         accepts_clear_text: secy.is_some_and(|secy| secy.policy.validate != ValidateFrames::Strict),
         suite: suite.to_string(),
+        cipher_refused: secy.is_some_and(SecyStatus::fell_back),
         mka: channel.macsec.mka.is_some(),
         diagnosis: mka.and_then(|mka| mka.diagnoses.first()).map(ToString::to_string),
         sci: secy.map(|secy| secy.transmit.sci.to_string()),

@@ -36,7 +36,8 @@ fn one(facts: &Facts, channel: &words::Channel, secy: &SecyStatus) -> MacsecChan
         include_sci: policy.include_sci,
         end_station: policy.end_station,
         scb: policy.scb,
-        backend: policy.backend.works_here().to_owned(),
+        backend: secy.backends().into_iter().collect::<Vec<_>>().join(" and "),
+        cipher_refused: secy.fell_back(),
         counters: secy_counters(&secy.counters),
         former_receive: receive_counters(&secy.former_receive_scs),
         transmit: TransmitSc {

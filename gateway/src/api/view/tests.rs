@@ -15,6 +15,7 @@ use crate::{
         testbed::{break_channel, facts},
     },
     bgp::report::{LearnedRoutes, RoutesReport},
+    events::Sums,
     link_monitor::{Health as MonitorHealth, Link},
 };
 
@@ -47,6 +48,25 @@ fn channels_say_how_they_are_protected() {
         (macsec.policy.as_str(), macsec.pn_limit, &ch2.clear_tags[..]),
         ("should_secure", 0xffff_ffff, &[7][..])
     );
+}
+
+#[test]
+fn what_does_the_keys_is_shown_as_it_is_and_not_as_it_was_meant() {
+    let mut facts = facts();
+    let meant = macsec(&facts)[0].backend.clone();
+    assert_eq!(meant, ::macsec::Backend::Auto.works_here());
+    facts.reports[0].snapshot.channels[0].secy.transmit.sas[0].backend = "aws-lc";
+    // A processor that cannot do it has nothing to be refused.
+    let both = if sys::gcm::is_supported() { "aws-lc and vaes" } else { "aws-lc" };
+    let refused = sys::gcm::is_supported();
+    let seen = &macsec(&facts)[0];
+    assert_eq!((seen.backend.as_str(), seen.cipher_refused), (both, refused));
+    assert_eq!(channels(&facts)[0].macsec.cipher_refused, refused);
+    let page = crate::metrics::text(&facts, &[], &Sums::default());
+    let line = format!("quadspan_macsec_cipher_refused{{channel=\"ch1\"}} {}", u8::from(refused));
+    assert!(page.contains(&line), "{line}");
+    let screen = crate::show::macsec(&crate::show::Look::plain(facts.wall), &macsec(&facts));
+    assert_eq!(screen.contains("(a key failed its trial with vaes)"), refused, "{screen}");
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn macsec_of(page: &mut Page, name: &str, macsec: &model::ChannelMacsec) {
     page.flag(&m::MACSEC_SECURED, &[name], macsec.secured);
     page.flag(&m::MACSEC_CLEAR, &[name], macsec.clear_text);
     page.flag(&m::MACSEC_ACCEPTS_CLEAR, &[name], macsec.accepts_clear_text);
+    page.flag(&m::MACSEC_CIPHER_REFUSED, &[name], macsec.cipher_refused);
     if let Some(next) = macsec.next_pn {
         page.whole(&m::MACSEC_NEXT_PN, &[name], next);
         page.whole(&m::MACSEC_PN_LIMIT, &[name], macsec.pn_limit);
