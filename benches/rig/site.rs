@@ -90,13 +90,11 @@ pub(crate) struct Gateways<'a> {
     processes: Vec<Process>,
     _files: Files,
     _addresses: Option<Addresses<'a>>,
-    _in_numbers: Option<InNumbers<'a>>,
 }
 
 impl<'a> Gateways<'a> {
     pub(crate) fn start(lab: &'a Lab, plan: &Plan, program: &Path) -> Result<Self> {
         let addresses = (plan.underlay == Underlay::Vxlan).then(|| Addresses::give(lab)).transpose()?;
-        let in_numbers = (plan.io == Io::XdpLan).then(|| InNumbers::take(lab)).transpose()?;
         let strip = if plan.io == Io::XdpLan { "off" } else { "on" };
         for (node, _) in SIDES {
             let mut tags = lab.command(node, "ethtool");
@@ -118,7 +116,7 @@ impl<'a> Gateways<'a> {
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             processes.push(Process::start(&mut command)?);
         }
-        Ok(Self { processes, _files: files, _addresses: addresses, _in_numbers: in_numbers })
+        Ok(Self { processes, _files: files, _addresses: addresses })
     }
 
     /// Seconds of CPU used so far by gateway a and gateway b.
@@ -130,31 +128,6 @@ impl<'a> Gateways<'a> {
     pub(crate) fn resident_mib(&self) -> Result<f64> {
         let both: Result<Vec<f64>> = self.processes.iter().map(Process::resident_mib).collect();
         Ok(both?.into_iter().fold(0.0, f64::max))
-    }
-}
-
-/// Hosts that take frames in numbers, as every NIC's driver does and a veth only with GRO: gateways send them in bulk then.
-#[derive(Debug)]
-struct InNumbers<'a>(&'a Lab);
-
-impl<'a> InNumbers<'a> {
-    fn take(lab: &'a Lab) -> Result<Self> {
-        let this = Self(lab);
-        this.set("on")?;
-        Ok(this)
-    }
-
-    fn set(&self, gro: &str) -> Result<()> {
-        [Node::HostA, Node::HostB].into_iter().try_for_each(|host| {
-            output(self.0.command(host, "ethtool").args(["-K", "eth0", "gro", gro])).map(drop)
-        })
-    }
-}
-
-impl Drop for InNumbers<'_> {
-    fn drop(&mut self) {
-        // The next contender has its turn without it, or says what else is wrong with the hosts.
-        let _gone = self.set("off");
     }
 }
 

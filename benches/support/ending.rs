@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::{self, Write as _},
     path::PathBuf,
     process::Command,
     sync::{Mutex, PoisonError, RwLock, RwLockReadGuard},
@@ -54,10 +55,11 @@ pub fn note(made: Made) {
 pub fn clean_up_on_signals() -> Result<()> {
     let clean_up = || {
         let _closed = OPEN.write().unwrap_or_else(PoisonError::into_inner);
-        eprintln!("broken off");
         for made in MADE.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             made.take_away();
         }
+        // Whoever would read it may be gone.
+        let _told = writeln!(io::stderr(), "broken off");
         std::process::exit(BROKEN_OFF);
     };
     on_signals(Stop::new(), clean_up).context("cannot hear signals")

@@ -26,7 +26,7 @@ fn what_is_broken_off_leaves_nothing_behind() {
         return;
     }
     for program in [env!("CARGO_BIN_EXE_rig"), env!("CARGO_BIN_EXE_scale")] {
-        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             broken_off(program, signal);
         }
     }
@@ -34,12 +34,15 @@ fn what_is_broken_off_leaves_nothing_behind() {
 
 fn broken_off(program: &str, signal: Signal) {
     let bed = Bed::new();
+    // Nobody reads what it says, as when a terminal is gone.
+    let (reader, deaf) = std::io::pipe().unwrap();
+    drop(reader);
     let mut measuring = Command::new(program)
         .args(["--rounds", "1", "--gateway"])
         .arg(bed.gateway())
         .env("TMPDIR", &bed.0)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(deaf)
         .spawn()
         .unwrap();
     let id = measuring.id();

@@ -6,8 +6,8 @@ use net::{Dscp, PacketBuf, virtio::Offload};
 /// Frames that a port hands over, and a worker forwards, in one go.
 pub const BATCH: usize = 64;
 
-/// About how many octets a port hands over in one go, where frames may be super-frames: what was read is then still in the processor's
-/// cache when it is cut, protected and sent. One super-frame makes 44 frames of MTU 1500.
+/// About how many octets of super-frames a port hands over in one go: what was read is then still in the processor's cache when it is
+/// cut, protected and sent. A whole one makes 44 frames of MTU 1500.
 pub const BATCH_OCTETS: usize = 64 * 1024;
 
 /// Up to [`BATCH`] frames, on the stack.
@@ -36,6 +36,11 @@ impl Frame {
     /// A frame with nothing left to do on it.
     pub fn new(buf: PacketBuf) -> Self {
         Self { buf, offload: Offload::default(), flow: 0, dscp: Dscp::BEST_EFFORT, control: false }
+    }
+
+    /// How much of [`BATCH_OCTETS`] it takes: nothing, if it is no super-frame.
+    pub(crate) fn share(&self) -> usize {
+        if self.offload.gso.is_some() { self.buf.len() } else { 0 }
     }
 
     /// A frame of the gateway's own that must not wait behind others ([`Frame::control`]), marked as network control.

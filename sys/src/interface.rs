@@ -199,6 +199,17 @@ pub fn takes_tags_out(name: &str) -> io::Result<bool> {
     Ok(known && question.last().is_some_and(|flags| flags & ETH_FLAG_RXVLAN != 0))
 }
 
+/// Whether interface `name` is given TCP's super-frames to cut (`ETHTOOL_GTSO`).
+///
+/// # Errors
+/// `ENODEV` when there is none.
+pub fn leaves_tcp_whole(name: &str) -> io::Result<bool> {
+    // struct ethtool_value: command, data.
+    let mut question = [ETHTOOL_GTSO, 0];
+    let known = Control::open()?.ethtool(name, &mut question)?;
+    Ok(known && question != [ETHTOOL_GTSO, 0])
+}
+
 /// The name of the driver of interface `name` (`ETHTOOL_GDRVINFO`): `veth`, `virtio_net`, `mlx5_core`; empty where there is none to ask.
 ///
 /// # Errors
@@ -323,6 +334,8 @@ pub(crate) const fn short_flag(flag: c_int) -> c_short {
     flag as c_short
 }
 
+/// `ETHTOOL_GTSO` of linux/ethtool.h.
+const ETHTOOL_GTSO: u32 = 0x0000_001e;
 /// `ETHTOOL_GDRVINFO` of linux/ethtool.h.
 const ETHTOOL_GDRVINFO: u32 = 0x0000_0003;
 /// `ETHTOOL_GLINK` of linux/ethtool.h: 1 in the data word when the link is detected.

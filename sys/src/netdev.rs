@@ -9,15 +9,21 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
 
-use crate::socket_option;
+use crate::{interface, socket_option};
 
 /// What one device can do with XDP.
+///
+/// A veth takes frames in bulk while its other end has a program, or GRO; wanted is a program only. With GRO alone, frames would lie in the
+/// sockets of the other end, and those that a socket sent would take another way there. A program at the other end has the kernel turn TSO
+/// off on this one, which tells the two apart.
 #[derive(Debug)]
 pub(crate) struct XdpFeatures {
+    name: String,
     socket: OwnedFd,
     family: u16,
     device: u32,
@@ -25,18 +31,19 @@ pub(crate) struct XdpFeatures {
 }
 
 impl XdpFeatures {
-    /// Asks about the device with this index in the calling thread's network namespace, and listens from now on.
+    /// Asks about the device of this name and index in the calling thread's network namespace, and listens from now on.
     ///
     /// # Errors
     /// `ENOENT` on kernels before 6.3, `ENODEV` without that device; what the kernel answers otherwise.
-    pub(crate) fn watch(device: u32) -> io::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC;
+    pub(crate) fn watch(name: &str, device: u32) -> io::Result<Self> {
+        // What the kernel answers waits here when the call that asked returns, so nothing here waits for anything.
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket =
             socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkGeneric))?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         let (family, group) = family(socket.as_fd())?;
         socket_option::set(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, &group)?;
-        let mut this = Self { socket, family, device, sends_in_bulk: false };
+        let mut this = Self { name: name.to_owned(), socket, family, device, sends_in_bulk: false };
         this.ask()?;
         Ok(this)
     }
@@ -48,35 +55,36 @@ impl XdpFeatures {
 
     /// Takes what the kernel has told since. [`Self::as_fd`] is readable when there is something.
     pub(crate) fn refresh(&mut self) {
-        let mut octets = [0; MESSAGE];
-        loop {
-            match recv(self.socket.as_raw_fd(), &mut octets, MsgFlags::MSG_DONTWAIT) {
-                Ok(count) => self.hear(octets.get(..count).unwrap_or_default()),
-                // It had more to tell than there was room for.
-                Err(nix::errno::Errno::ENOBUFS) => {
-                    self.sends_in_bulk = false;
-                    let _unknown_is_no = self.ask();
-                }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(_) => return,
-            }
+        // It had more to tell than there was room for, and answers nothing before the rest is taken.
+        if self.take_all().is_err() {
+            self.sends_in_bulk = false;
+            let _rest = self.take_all();
+            let _unknown_is_no = self.ask();
         }
     }
 
     fn ask(&mut self) -> io::Result<()> {
         let attribute = attribute(NETDEV_A_DEV_IFINDEX, &self.device.to_ne_bytes());
         send_to_kernel(self.socket.as_fd(), self.family, NETDEV_CMD_DEV_GET, &attribute)?;
+        self.take_all()
+    }
+
+    /// Hears everything that waits.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when something was lost; an answer that says no.
+    fn take_all(&mut self) -> io::Result<()> {
         let mut octets = [0; MESSAGE];
         loop {
-            // The answer stands behind whatever else was told before.
-            let count = recv(self.socket.as_raw_fd(), &mut octets, MsgFlags::empty())?;
-            let message = octets.get(..count).unwrap_or_default();
-            if let Some(error) = refusal(message) {
-                return Err(error);
-            }
-            self.hear(message);
-            if word(message, 8) == Some(OURS) {
-                return Ok(());
+            match recv(self.socket.as_raw_fd(), &mut octets, MsgFlags::empty()) {
+                Ok(count) => {
+                    let message = octets.get(..count).unwrap_or_default();
+                    refusal(message).map_or(Ok(()), Err)?;
+                    self.hear(message);
+                }
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(why) => return Err(why.into()),
             }
         }
     }
@@ -88,8 +96,11 @@ impl XdpFeatures {
         }
         let features = value(message, NETDEV_A_DEV_XDP_FEATURES).and_then(|value| value.first_chunk());
         let gone = message.get(HEADER) == Some(&NETDEV_CMD_DEV_DEL_NTF);
-        self.sends_in_bulk =
-            !gone && features.is_some_and(|bits| u64::from_ne_bytes(*bits) & NETDEV_XDP_ACT_NDO_XMIT != 0);
+        let takes = |bits: &[u8; 8]| u64::from_ne_bytes(*bits) & NETDEV_XDP_ACT_NDO_XMIT != 0;
+        // The kernel tells of the one and then turns off the other, and answers nobody in between.
+        self.sends_in_bulk = !gone
+            && features.is_some_and(takes)
+            && interface::leaves_tcp_whole(&self.name).is_ok_and(|on| !on);
     }
 }
 
@@ -192,3 +203,45 @@ const NETDEV_CMD_DEV_DEL_NTF: u8 = 3;
 const NETDEV_A_DEV_IFINDEX: u16 = 1;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_XDP_ACT_NDO_XMIT: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    use super::*;
+    use crate::bpf::{Attached, Claim, XdpMode};
+    use crate::testbed::in_new_namespace;
+
+    // More news than the socket has room for: nothing waits for ever, and the truth is known afterwards.
+    #[test]
+    fn after_too_much_news_it_asks_again() {
+        in_new_namespace(|bed| {
+            bed.veth("a", "b");
+            let [a, b] = ["a", "b"].map(|name| interface::index(name).unwrap());
+            let mut features = XdpFeatures::watch("a", a).unwrap();
+            setsockopt(&features.socket, sockopt::RcvBuf, &1).unwrap();
+            for number in 0..40 {
+                bed.ip(&format!("link add name v{number} type veth peer name w{number}"));
+            }
+            // There is no room any more to tell of this.
+            let program = Attached::new(b, &Claim::Everything, 1, XdpMode::Native, None).unwrap();
+            features.refresh();
+            assert!(features.sends_in_bulk());
+            drop(program);
+            features.refresh();
+            assert!(!features.sends_in_bulk(), "it hears as before");
+        });
+    }
+
+    // With GRO at the far end, frames would be taken, but lie in its sockets.
+    #[test]
+    fn a_far_end_without_a_program_is_not_sent_to_in_bulk() {
+        in_new_namespace(|bed| {
+            bed.veth("a", "b");
+            let index = interface::index("a").unwrap();
+            assert!(!XdpFeatures::watch("a", index).unwrap().sends_in_bulk());
+            assert!(interface::leaves_tcp_whole("a").unwrap());
+            assert!(XdpFeatures::watch("a", 4_000_000).is_err(), "no such device");
+        });
+    }
+}

@@ -149,12 +149,13 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
     if now == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
 }
 
-/// Whether the calling thread asked for that: of a program that was started with it, the first one.
+/// Whether the calling thread asked for that: of a program that was started with it, the first one. Who asked for another signal than SIGKILL is to
+/// end as that signal has it.
 ///
 /// # Errors
 /// None is expected.
 pub fn dies_with_its_parent() -> io::Result<bool> {
-    Ok(prctl::get_pdeathsig()?.is_some())
+    Ok(prctl::get_pdeathsig()? == Some(Signal::SIGKILL))
 }
 
 /// What becomes readable when the process `pid` ends, whoever its parent is (pidfd_open(2), Linux 5.3).
@@ -413,6 +414,8 @@ mod tests {
             let error = die_with_parent(u32::MAX).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
             assert!(dies_with_its_parent().unwrap());
+            prctl::set_pdeathsig(Signal::SIGTERM).unwrap();
+            assert!(!dies_with_its_parent().unwrap());
             prctl::set_pdeathsig(None).unwrap();
             assert!(!dies_with_its_parent().unwrap());
         });

@@ -133,8 +133,9 @@ impl Port for AfPacketPort {
                 empty = true;
                 break;
             };
-            octets += frame.length;
-            batch.extend(take(&frame, pool, &mut self.counters));
+            let taken = take(&frame, pool, &mut self.counters);
+            octets += taken.as_ref().map_or(0, Frame::share);
+            batch.extend(taken);
             if octets >= BATCH_OCTETS {
                 break;
             }

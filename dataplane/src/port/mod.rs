@@ -155,7 +155,7 @@ pub struct Heirloom {
 
 /// Where frames come in and go out. Used by one worker at a time.
 pub trait Port: Send {
-    /// Appends waiting frames until the batch is full or has about [`crate::BATCH_OCTETS`], buffers from `pool`. Returns how many; 0 = nothing waits.
+    /// Appends waiting frames until the batch is full or has about [`crate::BATCH_OCTETS`] of super-frames, buffers from `pool`. Returns how many; 0 = nothing waits.
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError>;
 
     /// Sends `frames`; their buffers go back to `pool`. What the kernel does not take now is counted in `tx_refused` and gone, but for

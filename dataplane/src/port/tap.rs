@@ -126,7 +126,7 @@ impl Port for TapPort {
         // As many reads as there are places, so that frames that are dropped here cannot keep us here.
         for _ in before..batch.capacity() {
             match self.read(batch, &mut spare, pool) {
-                Ok(read) => octets += read,
+                Ok(_) => octets += batch.last().map_or(0, Frame::share),
                 Err(error) => {
                     failed = kernel::port_error(&error);
                     break;

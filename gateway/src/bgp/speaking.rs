@@ -18,7 +18,7 @@ use sys::tcp::Hops;
 use super::{
     PathNews,
     memory::{self, Life, Past},
-    refusals::Refusal,
+    refusals::{Guesses, Refusal},
     report::{Explained, LearnedRoutes, NeighborReport, Wanted},
     routes::{Place, Routes},
     start::keeps_ours,
@@ -63,7 +63,7 @@ pub(super) struct Watched {
     /// Why the last attempt at a connection failed.
     pub(super) failure: Option<String>,
     /// What the kernel refuses of it, as far as anybody can tell.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refused: Guesses,
     pub(super) last_down: Option<(Instant, String)>,
     /// After a restart, until BFD is up, but not for longer: a peer that helps takes the end of our earlier BFD for a
     /// restart only while it has no new session (BIRD drops what it kept otherwise).
@@ -209,7 +209,7 @@ impl Speaking {
             }
             Event::Up { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
-                    (one.failure, one.refusal) = (None, None);
+                    (one.failure, one.refused) = (None, Guesses::default());
                 }
             }
             Event::Down { peer, end, was_up: true, .. } => {
@@ -325,7 +325,7 @@ impl Watched {
             link: Err("not looked at yet"),
             since: now,
             failure: None,
-            refusal: None,
+            refused: Guesses::default(),
             last_down: None,
             awaits_bfd: None,
             silent: false,
@@ -347,11 +347,10 @@ impl Watched {
         self.dial.as_ref().is_some_and(|dial| dial.password.is_some())
     }
 
-    /// Whether this kind of segments can be its own. What was found of its password is more certain than what its TTL says.
+    /// Whether this kind of segments can be its own.
     pub(super) fn may_be_refused(&self, kind: Refusal) -> bool {
         let security = self.dial.as_ref().is_some_and(|dial| dial.hops == Hops::GTSM);
-        let known = kind == Refusal::Ttl && self.refusal.is_some();
-        kind.fits(self.has_password(), security) && !known
+        kind.fits(self.has_password(), security)
     }
 
     pub(super) fn calls_from(&self, address: IpAddr) -> bool {
@@ -372,8 +371,8 @@ impl Watched {
             Standing::AwaitsPath => return Some(("awaits_bfd", "waits until BFD is up".to_owned())),
             Standing::HeldUntil(_) | Standing::Runs => {}
         }
-        if let Some(kind) = self.refusal {
-            return Some((kind.word(), kind.words().to_owned()));
+        if let Some(reason) = self.refused.reason() {
+            return Some(reason);
         }
         let held = matches!(status.standing, Standing::HeldUntil(_));
         let ended = status.last_end.as_ref().map(|(_, end)| end);

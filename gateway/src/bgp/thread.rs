@@ -366,18 +366,20 @@ impl Loop {
                 && one.speaker.status(peer.id).is_some_and(|status| status.state != State::Established)
         };
         let any = self.speaking.iter().any(|one| one.peers.iter().any(|peer| missing(peer, one)));
-        for kind in self.refusals.look(any, now) {
-            for one in &mut self.speaking {
-                let candidates: Vec<_> = one
-                    .peers
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, peer)| missing(peer, one) && peer.may_be_refused(kind))
-                    .map(|(at, _)| at)
-                    .collect();
-                for peer in candidates {
-                    let Some(peer) = one.peers.get_mut(peer) else { continue };
-                    if peer.refusal.replace(kind) != Some(kind) {
+        let Some(kinds) = self.refusals.look(any, now) else { return };
+        for one in &mut self.speaking {
+            let candidates: Vec<_> = one
+                .peers
+                .iter()
+                .enumerate()
+                .filter(|(_, peer)| missing(peer, one))
+                .map(|(at, _)| at)
+                .collect();
+            for at in candidates {
+                let Some(peer) = one.peers.get_mut(at) else { continue };
+                peer.refused.forget(now);
+                for &kind in &kinds {
+                    if peer.may_be_refused(kind) && peer.refused.add(kind, now) {
                         kind.tell(&peer.name);
                     }
                 }

@@ -416,7 +416,7 @@ pub(super) struct RunArgs {
     #[arg(long, hide = true)]
     pub(super) take_over: bool,
     /// End when this process does
-    #[arg(long, hide = true, value_name = "PID")]
+    #[arg(long, hide = true, value_name = "PID", requires = "take_over")]
     pub(super) end_with: Option<u32>,
 }
 

@@ -140,10 +140,11 @@ impl Gateway {
         let domains = std::mem::take(&mut parts.plan.domains);
         let bgp = bgp::start(&config, domains, hosts, tables, (parts.mailboxes.clone(), gate))?;
         let (handle, way) = (bgp.as_ref().map(|bgp| bgp.handle().clone()), Workers(parts.mailboxes.clone()));
-        let drains = Desk::open(Arc::new(config.clone()), parts.setup.clone(), way, handle);
         let pulses = parts.workers.iter().map(Worker::pulse).collect();
         let pacemaker = Pacemaker::start(&parts.setup, pulses).context("cannot start the pacemaker")?;
         let predecessor = heir.map(|heir| parts.take_over(&config, heir, open)).transpose()?;
+        // From here on a predecessor drains nothing any more.
+        let drains = Desk::open(Arc::new(config.clone()), parts.setup.clone(), way, handle);
         let workers = spawn(parts.workers, parts.mailboxes, &config.runtime.pin)?;
         let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
         let chronicle = Chronicle::new(parts.setup.clone(), events.clone(), rates.clone());

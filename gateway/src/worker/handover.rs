@@ -6,7 +6,7 @@
 //! number where it was.
 
 use crossbeam::channel::{Receiver, Sender};
-use dataplane::{BATCH, Batch, ChannelId, ConnectionId, InterfaceId, PortId, port::Heirloom};
+use dataplane::{Batch, ChannelId, ConnectionId, InterfaceId, PortId, port::Heirloom};
 use net::carry::{Opened, Parcel};
 
 use super::Worker;
@@ -117,9 +117,11 @@ impl Worker {
     /// Throws away what waits in a port that was opened while the predecessor still had its own: that one has forwarded it.
     pub fn forget_waiting(&mut self, id: PortId) {
         let Some(Some(port)) = self.ports.get_mut(id.index()) else { return };
-        for _ in 0..=port.depth() / BATCH {
+        let (depth, mut forgotten) = (port.depth(), 0);
+        while forgotten < depth {
             let mut batch = Batch::new();
             let more = port.receive(&mut batch, self.dataplane.pool()).is_ok_and(|count| count > 0);
+            forgotten += batch.len();
             for frame in batch.drain(..) {
                 self.dataplane.pool().recycle(frame);
             }

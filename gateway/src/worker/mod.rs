@@ -19,7 +19,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    BATCH, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, LagId, Moved, PortId, Pressure,
+    Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, LagId, Moved, PortId, Pressure,
     Snapshot, Tables,
     bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
@@ -320,7 +320,8 @@ impl Worker {
         for at in 0..self.ports.len() {
             let id = PortId::at(at);
             let depth = self.ports.get(at).and_then(Option::as_ref).map_or(0, |port| port.depth());
-            for _ in 0..=depth / BATCH {
+            let all = self.keeper.counts().receive.frames + u64::try_from(depth).unwrap_or(u64::MAX);
+            while self.keeper.counts().receive.frames < all {
                 let now = clock::now();
                 if !self.take_batch(id, now) {
                     break;

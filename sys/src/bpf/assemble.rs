@@ -17,8 +17,6 @@ const DROP: i32 = 1;
 const REDIRECT_MAP: i32 = 51;
 /// `bpf_map_lookup_elem`: the address of an entry, or 0.
 const LOOK_UP: i32 = 1;
-/// `bpf_redirect`: out of the device with this index.
-const REDIRECT: i32 = 23;
 /// `bpf_xdp_adjust_tail`: so many octets more.
 const GROW: i32 = 65;
 /// `bpf_xdp_store_bytes`: to this place in the frame, from there, so many.
@@ -56,15 +54,15 @@ enum Label {
     Redirect,
 }
 
-/// What sending in bulk needs: maps, and the device to send by.
+/// What sending in bulk needs: three maps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bulk {
     /// One word: how many frames were taken so far.
     pub(super) state: i32,
     /// Frames: a word with the length, then the octets.
     pub(super) frames: i32,
-    /// The device's index.
-    pub(super) device: u32,
+    /// The device to send by, the only entry.
+    pub(super) device: i32,
 }
 
 #[derive(Debug, Default)]
@@ -180,9 +178,11 @@ fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.add(COPY, 4, 9, 0, 0);
     program.call(STORE);
     program.branch_64(NOT_EQUAL_64, 0, 0, Label::Drop);
-    program.add(MOVE, 1, 0, 0, i32::from_ne_bytes(bulk.device.to_ne_bytes()));
+    // r0 = bpf_redirect_map(device, 0, 0)
+    program.map(bulk.device);
     program.add(MOVE, 2, 0, 0, 0);
-    program.call(REDIRECT);
+    program.add(MOVE, 3, 0, 0, 0);
+    program.call(REDIRECT_MAP);
     program.add(EXIT, 0, 0, 0, 0);
     program.label(Label::Drop);
     program.answer(DROP);

@@ -18,8 +18,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    BPF_F_MMAPABLE, BPF_F_TEST_XDP_LIVE_FRAMES, BPF_MAP_TYPE_ARRAY, BPF_PROG_TEST_RUN, Request, assemble,
-    create_map, pointer_to, raw,
+    BPF_F_MMAPABLE, BPF_F_TEST_XDP_LIVE_FRAMES, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_DEVMAP, BPF_PROG_TEST_RUN,
+    Request, assemble, create_map, pointer_to, raw, set_entry,
 };
 use crate::mmap::Mapping;
 
@@ -27,9 +27,6 @@ use crate::mmap::Mapping;
 const AT_ONCE: u32 = 128;
 /// Frames that are sent before the device delivers. A veth's queue holds 256.
 const BATCH: u32 = 64;
-/// Fewer frames than this are cheaper by a socket: the kernel makes, prepares and frees 64 frames for each call, which takes as long as ten by a
-/// socket.
-const WORTH: usize = 12;
 /// Octets of an entry: the length, and the frame.
 const ENTRY: u32 = 2048;
 /// Where the frame begins in it.
@@ -48,18 +45,25 @@ const PATIENCE: u32 = 64;
 pub(crate) struct BulkMaps {
     state: OwnedFd,
     frames: OwnedFd,
+    /// The device to send by: the one of this number here and now, wherever the thread is that has the program run.
+    device: OwnedFd,
 }
 
 impl BulkMaps {
+    /// To send by the device with this index in the calling thread's network namespace.
+    ///
     /// # Errors
-    /// `EPERM` without `CAP_BPF`, `ENOMEM`, `EINVAL` on kernels before 5.5.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// `EPERM` without `CAP_BPF`, `ENOMEM`, `EINVAL` on kernels before 5.5 or without that device.
+    pub(crate) fn new(device: u32) -> io::Result<Self> {
         let map = |value, entries| create_map(BPF_MAP_TYPE_ARRAY, value, entries, BPF_F_MMAPABLE);
-        Ok(Self { state: map(8, 1)?, frames: map(ENTRY, AT_ONCE)? })
+        let devices = create_map(BPF_MAP_TYPE_DEVMAP, 4, 1, 0)?;
+        set_entry(devices.as_fd(), 0, device)?;
+        Ok(Self { state: map(8, 1)?, frames: map(ENTRY, AT_ONCE)?, device: devices })
     }
 
-    pub(super) fn for_device(&self, device: u32) -> assemble::Bulk {
-        assemble::Bulk { state: raw(self.state.as_fd()), frames: raw(self.frames.as_fd()), device }
+    pub(super) fn bulk(&self) -> assemble::Bulk {
+        let [state, frames, device] = [&self.state, &self.frames, &self.device].map(|map| raw(map.as_fd()));
+        assemble::Bulk { state, frames, device }
     }
 }
 
@@ -67,7 +71,8 @@ impl BulkMaps {
 #[derive(Debug)]
 #[must_use = "frames after `taken` were not sent"]
 pub struct BulkSent {
-    /// How many frames from the front the device was given. What it had no room for it dropped, and counts.
+    /// How many frames from the front the device was given. What it had no room for, or what was too long for the other end, it dropped, up
+    /// to 15 others with it, and counts (`tx_dropped`, and `xdp_xmit_err` of `ethtool -S`).
     pub taken: usize,
     /// Why no more; whoever is told should send otherwise from now on.
     pub stopped: Option<io::Error>,
@@ -85,6 +90,9 @@ pub struct BulkSender {
 impl BulkSender {
     /// Octets of the longest frame that it sends.
     pub const LONGEST: usize = 2044;
+    /// Fewer frames than this are cheaper by a socket: the kernel makes, prepares and frees 64 frames for each call, which takes as long as
+    /// ten by a socket.
+    pub const WORTH: usize = 12;
 
     /// With the maps that `program` was made with.
     ///
@@ -102,14 +110,15 @@ impl BulkSender {
     pub fn send<'a>(&mut self, frames: impl ExactSizeIterator<Item = &'a [u8]>) -> BulkSent {
         let fits = |frame: &&[u8]| (usize::from(LEAST)..=Self::LONGEST).contains(&frame.len());
         let (all, mut frames, mut taken) = (frames.len(), frames.take_while(fits), 0);
-        while all - taken >= WORTH {
+        while all - taken >= Self::WORTH {
             let count = self.put(&mut frames);
             if count == 0 {
                 break;
             }
             let stopped = self.run(count).err();
-            taken += usize::try_from(self.done().min(count)).unwrap_or(0);
-            if stopped.is_some() {
+            let done = self.done().min(count);
+            taken += usize::try_from(done).unwrap_or(0);
+            if stopped.is_some() || done < count {
                 return BulkSent { taken, stopped };
             }
         }

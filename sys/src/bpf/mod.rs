@@ -64,7 +64,7 @@ impl Attached {
         bulk: Option<&BulkMaps>,
     ) -> io::Result<Self> {
         let map = create_map(BPF_MAP_TYPE_XSKMAP, 4, queues, 0)?;
-        let bulk = bulk.map(|maps| maps.for_device(device));
+        let bulk = bulk.map(BulkMaps::bulk);
         let program = load(&assemble::redirect(claim, raw(map.as_fd()), bulk))?;
         let link = create_link(program.as_fd(), device, mode)?;
         Ok(Self { _link: link, map, program })
@@ -80,13 +80,17 @@ impl Attached {
     /// # Errors
     /// `E2BIG` when there are not so many queues; what the kernel answers otherwise.
     pub(crate) fn set_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let value = raw(socket);
-        let mut request = Request::new();
-        request.put(0, &raw(self.map.as_fd()).to_ne_bytes());
-        request.put(8, &pointer_to(&queue));
-        request.put(16, &pointer_to(&value));
-        request.call(BPF_MAP_UPDATE_ELEM).map(drop)
+        set_entry(self.map.as_fd(), queue, u32::from_ne_bytes(raw(socket).to_ne_bytes()))
     }
+}
+
+/// Sets one word of a map.
+fn set_entry(map: BorrowedFd<'_>, entry: u32, value: u32) -> io::Result<()> {
+    let mut request = Request::new();
+    request.put(0, &raw(map).to_ne_bytes());
+    request.put(8, &pointer_to(&entry));
+    request.put(16, &pointer_to(&value));
+    request.call(BPF_MAP_UPDATE_ELEM).map(drop)
 }
 
 /// A map from numbers to values of so many octets.
@@ -180,6 +184,7 @@ const BPF_PROG_LOAD: c_int = 5;
 const BPF_PROG_TEST_RUN: c_int = 10;
 const BPF_LINK_CREATE: c_int = 28;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_MAP_TYPE_DEVMAP: u32 = 14;
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;

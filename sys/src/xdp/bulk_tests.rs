@@ -3,6 +3,7 @@
 use super::tests::{OPTIONS, open, receive};
 use super::*;
 use crate::Poller;
+use crate::netns::NetNs;
 use crate::testbed::{Bed, frame, in_new_namespace, wait_for};
 
 fn pair(bed: &Bed) -> [(XdpDevice, XdpSocket); 2] {
@@ -107,6 +108,18 @@ fn while_the_device_is_down_frames_are_dropped_and_later_ones_come() {
             arrived.is_some()
         });
         assert_eq!(arrived, Some(64));
+    });
+}
+
+// The kernel finds a device's number in the namespace of the thread that calls.
+#[test]
+fn frames_leave_by_their_device_wherever_the_thread_is() {
+    in_new_namespace(|bed| {
+        let [(mut a, _from), (_b, mut to)] = pair(bed);
+        let sent = frames(100..120);
+        let taken = NetNs::new().unwrap().within(|| a.bulk().unwrap().send(slices(&sent)).taken).unwrap();
+        assert_eq!(taken, 20);
+        assert_eq!(receive(&mut to, 20), sent);
     });
 }
 

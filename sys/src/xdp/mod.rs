@@ -60,17 +60,17 @@ impl XdpDevice {
         let index = interface::index(name)?;
         let queues = interface::receive_queues(name)?.clamp(1, QUEUES);
         let watch = PacketSocket::watch(index)?;
-        let (bulk, features) = match mode {
-            XdpMode::Native => (prepare_bulk(name, queues)?, XdpFeatures::watch(index).ok()),
-            XdpMode::Generic => (None, None),
+        let wanted = mode == XdpMode::Native && queues == 1;
+        let bulk = wanted.then(|| prepare_bulk(name, index)).flatten();
+        let attach = |maps| settled(|| Attached::new(index, claim, queues, mode, maps));
+        // Whatever stands in the way of sending so must not be in the way of the rest.
+        let program = match attach(bulk.as_ref().map(|(maps, _)| maps)) {
+            Err(why) if bulk.is_some() && why.kind() != io::ErrorKind::ResourceBusy => attach(None)?,
+            result => result?,
         };
-        let bulk = bulk.zip(features);
-        let program =
-            settled(|| Attached::new(index, claim, queues, mode, bulk.as_ref().map(|(maps, _)| maps)))?;
-        let bulk = match bulk {
-            Some((maps, features)) => Some((BulkSender::new(program.program()?, &maps)?, features)),
-            None => None,
-        };
+        let bulk = bulk.and_then(|(maps, features)| {
+            Some((BulkSender::new(program.program().ok()?, &maps).ok()?, features))
+        });
         Ok(Self { program, index, queues, mode, watch, bulk })
     }
 
@@ -250,6 +250,12 @@ impl XdpSocket {
         }
         let pieces = self.pieces.get(..self.held)?;
         Some(XdpFrame { memory: &self.memory, pieces })
+    }
+
+    /// Whether something that was given to [`Self::send`] has still to leave.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.tx.is_behind()
     }
 
     /// Whether at least `part` of `whole` of the receive ring waits for us.
@@ -432,10 +438,12 @@ impl XdpFrame<'_> {
     }
 }
 
-/// Maps to send in bulk with, on devices that have delivered when they return. A kernel that has no such maps has no such way. With several queues
-/// the processor we run on would choose one, and frames could overtake each other.
-fn prepare_bulk(name: &str, queues: u32) -> io::Result<Option<BulkMaps>> {
-    Ok(if queues == 1 && interface::driver(name)? == "veth" { BulkMaps::new().ok() } else { None })
+/// What it takes to send in bulk, on devices that have delivered when they return; nothing where the kernel or the driver has no such way. With
+/// several queues the processor we run on would choose one, and frames could overtake each other; it is the far end's that count, which nobody
+/// can see from here, and the two ends of a veth are made alike.
+fn prepare_bulk(name: &str, index: u32) -> Option<(BulkMaps, XdpFeatures)> {
+    let driver = interface::driver(name).ok().filter(|driver| driver == "veth");
+    driver.and_then(|_| Some((BulkMaps::new(index).ok()?, XdpFeatures::watch(name, index).ok()?)))
 }
 
 /// Tries again for a little while what another socket or program stands in the way of: the kernel lets both go a little later than

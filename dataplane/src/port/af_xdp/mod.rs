@@ -130,9 +130,15 @@ impl AfXdpPort {
         }
     }
 
-    /// Sends as many frames from the front as leave in bulk.
+    /// Sends as many frames from the front as leave in bulk: none while others wait in a socket, or when they are few.
     fn send_in_bulk(&mut self, frames: &[Frame]) -> usize {
-        let Some(sender) = self.device.bulk().filter(|_| !self.down) else { return 0 };
+        let behind = self.queues.first().is_some_and(XdpSocket::is_behind);
+        if frames.len() < BulkSender::WORTH || self.down || behind {
+            return 0;
+        }
+        // A port that always has frames to receive would not hear otherwise that the far end takes them no more.
+        self.device.look_at_bulk();
+        let Some(sender) = self.device.bulk() else { return 0 };
         let sent = sender.send(frames.iter().map(|frame| &*frame.buf));
         if sent.stopped.is_some() {
             self.device.end_bulk();

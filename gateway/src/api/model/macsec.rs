@@ -33,6 +33,7 @@ pub struct MacsecChannel {
     /// What does AES-GCM under its keys: vaes (our own), aws-lc or aes-gcm; several where keys differ.
     pub backend: String,
     /// A key failed its trial with our own AES-GCM, and AWS-LC does it: report that.
+    #[serde(default)]
     pub cipher_refused: bool,
     /// Counters that belong to no SC.
     pub counters: Counts,
