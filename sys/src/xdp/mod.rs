@@ -63,10 +63,11 @@ impl XdpDevice {
         let wanted = mode == XdpMode::Native && queues == 1;
         let bulk = wanted.then(|| prepare_bulk(name, index)).flatten();
         let attach = |maps| settled(|| Attached::new(index, claim, queues, mode, maps));
-        // Whatever stands in the way of sending so must not be in the way of the rest.
-        let program = match attach(bulk.as_ref().map(|(maps, _)| maps)) {
-            Err(why) if bulk.is_some() && why.kind() != io::ErrorKind::ResourceBusy => attach(None)?,
-            result => result?,
+        let (program, bulk) = match bulk.as_ref().map(|(maps, _)| attach(Some(maps))) {
+            Some(Ok(program)) => (program, bulk),
+            Some(Err(why)) if why.kind() == io::ErrorKind::ResourceBusy => return Err(why),
+            // Whatever else stands in the way of sending so must not be in the way of the rest.
+            Some(Err(_)) | None => (attach(None)?, None),
         };
         let bulk = bulk.and_then(|(maps, features)| {
             Some((BulkSender::new(program.program().ok()?, &maps).ok()?, features))
