@@ -1,6 +1,6 @@
 //! Measures AF_XDP against packet sockets on a veth pair: `cargo run --release -p sys --example xdp_rates`.
 //!
-//! Unit: frames per second and nanoseconds of processor time per frame. One thread sends as fast as it can, in calls of 32, one receives and
+//! Unit: frames per second and nanoseconds of processor time per frame. One thread sends as fast as it can, in calls of 64 or of one, one receives and
 //! copies each frame out, as a port does; the sending thread also does the kernel's receive work, because veth hands
 //! frames over in softirq on the same processor. Honest because both threads are pinned, all variants take turns on the
 //! same interfaces in one process, medians are printed, and what is lost is shown.
@@ -20,9 +20,11 @@ use sys::{
 };
 
 const ROUNDS: usize = 5;
-const AT_ONCE: usize = 32;
-const WAYS: [(&str, Way); 3] = [
+/// Octets of a frame, and frames of a call.
+const LOADS: [(usize, usize); 5] = [(64, 64), (512, 64), (1514, 64), (9014, 64), (64, 1)];
+const WAYS: [(&str, Way); 4] = [
     ("packet", Way::Packet),
+    ("xdp bulk", Way::Bulk),
     ("xdp native", Way::Xdp(XdpMode::Native)),
     ("xdp generic", Way::Xdp(XdpMode::Generic)),
 ];
@@ -30,6 +32,8 @@ const WAYS: [(&str, Way); 3] = [
 #[derive(Clone, Copy)]
 enum Way {
     Packet,
+    /// Received by a socket of the driver's own, sent in bulk where that can be, else by the socket.
+    Bulk,
     Xdp(XdpMode),
 }
 
@@ -37,8 +41,9 @@ enum Port {
     Packet(PacketSocket, Box<RxRing>, TxBatch),
     /// The device stays ours as long as it is held.
     Xdp {
-        _device: XdpDevice,
+        device: Box<XdpDevice>,
         socket: Box<XdpSocket>,
+        bulk: bool,
     },
 }
 
@@ -50,14 +55,14 @@ fn main() {
         ip(&format!("link set dev {name} mtu 9000 up"));
     }
     println!(
-        "octets  sender > receiver: Mframes/s sent, received, ns/frame sender, ns/frame receiver (medians of {ROUNDS})"
+        "octets, frames a call  sender > receiver: Mframes/s sent, received, ns/frame sender, ns/frame receiver (medians of {ROUNDS})"
     );
-    for octets in [64, 512, 1514, 9014] {
+    for (octets, at_once) in LOADS {
         let mut samples = vec![Vec::new(); WAYS.len() * WAYS.len()];
         for _ in 0..ROUNDS {
             let pairs = WAYS.iter().flat_map(|from| WAYS.iter().map(move |to| (from.1, to.1)));
             for ((from, to), place) in pairs.zip(&mut samples) {
-                place.push(rate(from, to, octets));
+                place.push(rate(from, to, octets, at_once));
             }
         }
         let names = WAYS.iter().flat_map(|from| WAYS.iter().map(move |to| (from.0, to.0)));
@@ -69,7 +74,7 @@ fn main() {
                 all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
             };
             println!(
-                "  {octets:5} {from:>11} > {to:11} {:7.3} {:7.3} {:7.0} {:7.0}",
+                "  {octets:5} x{at_once:<2} {from:>11} > {to:11} {:7.3} {:7.3} {:7.0} {:7.0}",
                 median(0),
                 median(1),
                 median(2),
@@ -87,11 +92,13 @@ impl Port {
                 let (socket, ring) = PacketSocket::open(&options).expect("socket");
                 Self::Packet(socket, Box::new(ring), TxBatch::new(true))
             }
-            Way::Xdp(mode) => {
+            Way::Bulk | Way::Xdp(_) => {
+                let mode = if let Way::Xdp(mode) = way { mode } else { XdpMode::Native };
                 let device = XdpDevice::attach(name, &Claim::Everything, mode).expect("program");
                 let options = XdpOptions { max_frame, octets: 4 << 20 };
                 let socket = XdpSocket::open(&device, 0, &options).expect("socket");
-                Self::Xdp { _device: device, socket: Box::new(socket) }
+                let bulk = matches!(way, Way::Bulk);
+                Self::Xdp { device: Box::new(device), socket: Box::new(socket), bulk }
             }
         }
     }
@@ -103,12 +110,22 @@ impl Port {
         }
     }
 
-    fn send(&mut self, data: &[u8]) -> u64 {
+    fn send(&mut self, data: &[u8], at_once: usize) -> u64 {
+        let frames = || std::iter::repeat_n(data, at_once);
         let sent = match self {
-            Self::Packet(socket, _, batch) => batch
-                .send(socket.as_fd(), std::iter::repeat_n(Outgoing { vnet: None, data }, AT_ONCE))
-                .frames(),
-            Self::Xdp { socket, .. } => socket.send(std::iter::repeat_n(data, AT_ONCE)).taken,
+            Self::Packet(socket, _, batch) => {
+                batch.send(socket.as_fd(), frames().map(|data| Outgoing { vnet: None, data })).frames()
+            }
+            Self::Xdp { device, socket, bulk } => {
+                if *bulk {
+                    device.look_at_bulk();
+                }
+                let taken = match device.bulk().filter(|_| *bulk) {
+                    Some(sender) => sender.send(frames()).taken,
+                    None => 0,
+                };
+                if taken == 0 { socket.send(frames()).taken } else { taken }
+            }
         };
         sent as u64
     }
@@ -147,7 +164,7 @@ impl Port {
 }
 
 /// 300 ms of sending as fast as possible.
-fn rate(from: Way, to: Way, octets: usize) -> [f64; 4] {
+fn rate(from: Way, to: Way, octets: usize, at_once: usize) -> [f64; 4] {
     let mut from = Port::open("east", from, 9014);
     let mut to = Port::open("west", to, 9014);
     let stop = AtomicBool::new(false);
@@ -177,7 +194,7 @@ fn rate(from: Way, to: Way, octets: usize) -> [f64; 4] {
         let begin = Instant::now();
         let mut sent = 0;
         while begin.elapsed() < Duration::from_millis(300) {
-            sent += from.send(&data);
+            sent += from.send(&data, at_once);
         }
         let sender_time = processor_time().saturating_sub(before);
         stop.store(true, Ordering::Relaxed);
