@@ -34,15 +34,13 @@ fn what_is_broken_off_leaves_nothing_behind() {
 
 fn broken_off(program: &str, signal: Signal) {
     let bed = Bed::new();
-    // Nobody reads what it says, as when a terminal is gone.
-    let (reader, deaf) = std::io::pipe().unwrap();
-    drop(reader);
+    let (said, says) = std::io::pipe().unwrap();
     let mut measuring = Command::new(program)
         .args(["--rounds", "1", "--gateway"])
         .arg(bed.gateway())
         .env("TMPDIR", &bed.0)
         .stdout(Stdio::null())
-        .stderr(deaf)
+        .stderr(says)
         .spawn()
         .unwrap();
     let id = measuring.id();
@@ -50,6 +48,8 @@ fn broken_off(program: &str, signal: Signal) {
     assert!(soon(|| bed.started().is_some()), "{what}: a gateway was started");
     let gateway = bed.started().unwrap();
     assert!(runs(gateway) && namespaces(id) > 0);
+    // Nobody reads what it says, as when a terminal is gone.
+    drop(said);
     kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     let ended = soon(|| measuring.try_wait().unwrap().is_some());
     let left = (namespaces(id), runs(gateway), bed.folders());
