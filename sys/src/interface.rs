@@ -193,10 +193,8 @@ pub fn receive_queues(name: &str) -> io::Result<u32> {
 /// # Errors
 /// `ENODEV` when there is none.
 pub fn takes_tags_out(name: &str) -> io::Result<bool> {
-    // struct ethtool_value: command, data.
-    let mut question = [ETHTOOL_GFLAGS, 0];
-    let known = Control::open()?.ethtool(name, &mut question)?;
-    Ok(known && question.last().is_some_and(|flags| flags & ETH_FLAG_RXVLAN != 0))
+    let flags = Control::open()?.ethtool_value(name, ETHTOOL_GFLAGS)?;
+    Ok(flags.is_some_and(|flags| flags & ETH_FLAG_RXVLAN != 0))
 }
 
 /// Whether interface `name` is given TCP's super-frames to cut (`ETHTOOL_GTSO`).
@@ -204,10 +202,7 @@ pub fn takes_tags_out(name: &str) -> io::Result<bool> {
 /// # Errors
 /// `ENODEV` when there is none.
 pub fn leaves_tcp_whole(name: &str) -> io::Result<bool> {
-    // struct ethtool_value: command, data.
-    let mut question = [ETHTOOL_GTSO, 0];
-    let known = Control::open()?.ethtool(name, &mut question)?;
-    Ok(known && question != [ETHTOOL_GTSO, 0])
+    Ok(Control::open()?.ethtool_value(name, ETHTOOL_GTSO)?.is_some_and(|on| on != 0))
 }
 
 /// The name of the driver of interface `name` (`ETHTOOL_GDRVINFO`): `veth`, `virtio_net`, `mlx5_core`; empty where there is none to ask.
@@ -265,10 +260,16 @@ impl Control {
 
     /// The driver's word on the link; `None` when it does not know the question.
     fn glink(&self, name: &str) -> io::Result<Option<bool>> {
+        Ok(self.ethtool_value(name, ETHTOOL_GLINK)?.map(|linked| linked != 0))
+    }
+
+    /// What the driver answers to a command that asks for one word; `None` when it does not know the question.
+    fn ethtool_value(&self, name: &str, command: u32) -> io::Result<Option<u32>> {
         // struct ethtool_value: command, data.
-        let mut question = [ETHTOOL_GLINK, 0];
+        let mut question = [command, 0];
         let known = self.ethtool(name, &mut question)?;
-        Ok(known.then_some(question != [ETHTOOL_GLINK, 0]))
+        let [_, data] = question;
+        Ok(known.then_some(data))
     }
 
     /// Has the driver fill in the words of a question of the same size; false when it does not know the question.

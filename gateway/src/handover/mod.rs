@@ -53,8 +53,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub use bound::bind;
-pub(crate) use bound::bound;
-pub(crate) use bound::watch;
+pub(crate) use bound::{bound, watch};
 pub use notify::notify;
 pub(crate) use predecessor::{Facts, Giving, Prepared};
 pub(crate) use resume::Heir;

@@ -54,7 +54,7 @@ fn a_frame_that_is_too_long_or_too_short_stops_it_in_front_of_it() {
     });
 }
 
-// The other end of a veth takes such frames while it has a program (or GRO). Frames sent while it does not would be lost.
+// The other end of a veth takes such frames while it has a program. Frames sent while it does not would be lost.
 #[test]
 fn it_is_offered_while_the_other_end_takes_it_and_every_change_is_told() {
     in_new_namespace(|bed| {
