@@ -15,6 +15,7 @@
 
 mod report;
 mod rival;
+mod sink;
 mod site;
 mod small;
 mod testpmd;
@@ -31,8 +32,9 @@ use clap::Parser;
 
 use report::{Report, Sample};
 use rival::Tunnels;
+use sink::{Sink, Way};
 use site::{Gateways, Io, Kernel, Plan, Underlay};
-use small::{Role, Search, Sink};
+use small::{Role, Search};
 use support::{ending, lab::Lab};
 use testpmd::Testpmd;
 
@@ -235,7 +237,11 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
             }
         }
     }
-    if measures_small(options, plan.mtu) { small_frames(options, lab, &between, &mut add) } else { Ok(()) }
+    if measures_small(options, plan.mtu) {
+        small_frames(options, lab, &between, plan.io == Io::XdpLan, &mut add)
+    } else {
+        Ok(())
+    }
 }
 
 /// Small frames are the same at every MTU, so they are measured at the least one.
@@ -244,36 +250,57 @@ fn measures_small(options: &Options, mtu: u32) -> bool {
 }
 
 /// Small frames of each length: the highest rate without loss, what crosses when too much is offered, how long an echo takes at half of
-/// the former (the kernel's own time is its row), and what one costs at a steady rate.
+/// the former (the kernel's own time is its row), and what one costs at a steady rate; with `bulk` the rates again, offered in bulk.
 fn small_frames(
     options: &Options,
     lab: &Lab,
     between: &Between<'_>,
+    bulk: bool,
     add: &mut impl FnMut(String, Sample),
 ) -> Result<()> {
-    let _sink = Sink::start(lab)?;
     for &octets in &options.frames {
-        let (one_in, most, millis) = (options.one_in.max(1), options.most, options.trial);
-        let search = Search { octets, one_in, most, millis, trials: 7 };
         let what = format!("frames of {octets}");
-        let kilo = |frames: u64| Sample::KiloFrames(frames as f64 / 1e3);
-        let most_without = small::search(lab, &search)?;
-        add(format!("{what}, no loss"), kilo(most_without));
-        let [middle, late] = small::echoes_beside(lab, &search, most_without / 2)?;
+        let mut sink = Sink::start(lab, Way::Kernel)?;
+        let most_without = rates(options, &mut sink, octets, between, add)?;
+        let [middle, late] = small::echoes_beside(lab, octets, most_without / 2)?;
         add(format!("{what}, echo at half, p50"), Sample::Microseconds(middle));
         add(format!("{what}, echo at half, p99"), Sample::Microseconds(late));
-        let (_, came) = small::trial(lab, &search, most)?;
-        add(format!("{what}, too many"), kilo(came * 1000 / millis));
-        let before = between.cpu_seconds()?;
-        let (_, came) = small::trial(lab, &Search { millis: 4 * millis, ..search }, options.steady)?;
-        if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
-            for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
-                let per_million = (after - before) * 1e6 / came.max(1) as f64;
-                add(format!("{what}, gateway {side}"), Sample::CpuPerMillion(per_million));
-            }
+        drop(sink);
+        if bulk {
+            rates(options, &mut Sink::start(lab, Way::Bulk)?, octets, between, add)?;
         }
     }
     Ok(())
+}
+
+/// The highest rate without loss, which is answered, what crosses when too much is offered, and what one costs at a steady rate.
+fn rates(
+    options: &Options,
+    sink: &mut Sink<'_>,
+    octets: usize,
+    between: &Between<'_>,
+    add: &mut impl FnMut(String, Sample),
+) -> Result<u64> {
+    let what = match sink.way() {
+        Way::Kernel => format!("frames of {octets}"),
+        Way::Bulk => format!("frames of {octets} in bulk"),
+    };
+    let kilo = |frames: u64| Sample::KiloFrames(frames as f64 / 1e3);
+    let (one_in, most, millis) = (options.one_in.max(1), options.most, options.trial);
+    let search = Search { octets, one_in, most, millis, trials: 7 };
+    let most_without = small::search(sink, &search)?;
+    add(format!("{what}, no loss"), kilo(most_without));
+    let (_, came) = small::trial(sink, &search, most)?;
+    add(format!("{what}, too many"), kilo(came * 1000 / millis));
+    let before = between.cpu_seconds()?;
+    let (_, came) = small::trial(sink, &Search { millis: 4 * millis, ..search }, options.steady)?;
+    if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
+        for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
+            let per_million = (after - before) * 1e6 / came.max(1) as f64;
+            add(format!("{what}, gateway {side}"), Sample::CpuPerMillion(per_million));
+        }
+    }
+    Ok(most_without)
 }
 
 fn requirements() -> Result<()> {

@@ -1,24 +1,26 @@
 //! Small frames: the highest rate at which none (or so few) are lost, searched as RFC 2544 §26.1 has it.
 //!
 //! The generator is this program again, inside host a: it sends UDP frames of 64 flows in bursts at a given rate, by a packet socket past host a's
-//! stack. Host b's kernel counts what arrives for a UDP port whose socket is never read (`InErrors` and `InDatagrams` of
-//! `/proc/net/snmp`), so every frame is counted and none is answered. A trial offers one rate for some time; the search
+//! stack, or in bulk, as gateways send on veth. Host b counts them all and answers none ([`Sink`]). A trial offers one rate for some time; the search
 //! halves the span between the highest rate that passed and the lowest that did not.
 //!
 //! A length is that of the frame with its FCS, which never crosses a veth: 64 means 60 octets here.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
-    process::Stdio,
+    process::{Command, Stdio},
+    thread::sleep,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-use crate::traffic;
+use crate::{
+    sink::{self, Sink, Way},
+    traffic,
+};
 use support::{
-    generator::{self, PORT, frame, heard},
+    generator::{self, frame},
     lab::{Lab, Node},
     process::{Process, output},
 };
@@ -35,28 +37,33 @@ pub(crate) enum Role {
         rate: u64,
         /// For how long
         millis: u64,
+        /// Many with one system call
+        #[arg(long)]
+        bulk: bool,
     },
-    /// Takes UDP frames and never reads them, until its input ends
+    /// Takes UDP frames and answers none, until its input ends
     #[command(hide = true)]
-    Sink,
+    Sink {
+        /// Past the kernel's stack
+        #[arg(long)]
+        bulk: bool,
+    },
 }
 
 impl Role {
     pub(crate) fn play(self) -> Result<()> {
         match self {
-            Self::Offer { octets, rate, millis } => {
-                println!("{}", offer(octets, rate, Duration::from_millis(millis))?);
+            Self::Offer { octets, rate, millis, bulk } => {
+                println!("{}", offer(octets, rate, Duration::from_millis(millis), way(bulk))?);
                 Ok(())
             }
-            Self::Sink => {
-                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).context("cannot bind")?;
-                println!("ready");
-                std::io::stdin().lines().for_each(drop);
-                drop(socket);
-                Ok(())
-            }
+            Self::Sink { bulk } => sink::run(way(bulk)),
         }
     }
+}
+
+const fn way(bulk: bool) -> Way {
+    if bulk { Way::Bulk } else { Way::Kernel }
 }
 
 /// How to search.
@@ -74,32 +81,14 @@ pub(crate) struct Search {
     pub(crate) trials: u32,
 }
 
-/// Host b's socket. Frames are counted while it is there.
-#[derive(Debug)]
-pub(crate) struct Sink(Process);
-
-impl Sink {
-    pub(crate) fn start(lab: &Lab) -> Result<Self> {
-        let mut sink = lab.this_program(Node::HostB)?;
-        let process = Process::start(sink.arg("sink").stdin(Stdio::piped()).stdout(Stdio::null()))?;
-        Ok(Self(process))
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        drop(self.0.child().stdin.take());
-    }
-}
-
 /// The highest rate that passes, in frames a second, within `most / 2^trials`.
-pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
+pub(crate) fn search(sink: &mut Sink<'_>, search: &Search) -> Result<u64> {
     let (mut low, mut high) = (0u64, search.most);
     // Wakes everything up, and finds neighbours.
-    trial(lab, search, 1000)?;
+    trial(sink, search, 1000)?;
     for _ in 0..search.trials {
         let rate = low.midpoint(high);
-        let (sent, came) = trial(lab, search, rate)?;
+        let (sent, came) = trial(sink, search, rate)?;
         let enough = sent * 1000 >= rate * search.millis * 95 / 100;
         if enough && sent.saturating_sub(came) <= sent / search.one_in {
             low = rate;
@@ -111,9 +100,8 @@ pub(crate) fn search(lab: &Lab, search: &Search) -> Result<u64> {
 }
 
 /// The median and the 99th of 100 of the round-trip times of echoes while this rate is offered, in microseconds.
-pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f64; 2]> {
-    let mut offer = lab.this_program(Node::HostA)?;
-    offer.args(["offer", &search.octets.to_string(), &rate.max(1).to_string(), "60000"]);
+pub(crate) fn echoes_beside(lab: &Lab, octets: usize, rate: u64) -> Result<[f64; 2]> {
+    let mut offer = generator(lab, octets, rate.max(1), 60_000)?;
     // It ends with this.
     let _offering = Process::start(offer.stdout(Stdio::null()))?;
     let times = traffic::round_trips(lab)?;
@@ -123,28 +111,45 @@ pub(crate) fn echoes_beside(lab: &Lab, search: &Search, rate: u64) -> Result<[f6
 }
 
 /// Offers one rate; how many were sent and how many came.
-pub(crate) fn trial(lab: &Lab, search: &Search, rate: u64) -> Result<(u64, u64)> {
-    let before = heard(lab)?;
-    let mut offer = lab.this_program(Node::HostA)?;
-    offer.args(["offer", &search.octets.to_string(), &rate.to_string(), &search.millis.to_string()]);
+pub(crate) fn trial(sink: &mut Sink<'_>, search: &Search, rate: u64) -> Result<(u64, u64)> {
+    let before = sink.heard()?;
+    let mut offer = generator(sink.lab(), search.octets, rate, search.millis)?;
+    offer.args((sink.way() == Way::Bulk).then_some("--bulk"));
     let sent: u64 = output(&mut offer)?.trim().parse().context("the generator is mute")?;
-    // What is still on its way has a few milliseconds in any case: `heard` starts a process.
-    let mut came = heard(lab)?.saturating_sub(before);
-    for _ in 0..5 {
-        let later = heard(lab)?.saturating_sub(before);
+    // What is still on its way has some time.
+    let mut came = 0;
+    for _ in 0..LOOKS {
+        let later = sink.heard()?.saturating_sub(before);
         if later == came || later >= sent {
             came = later;
             break;
         }
         came = later;
+        sleep(LOOK);
     }
     Ok((sent, came))
 }
 
+/// The generator in host a, sending by a packet socket.
+fn generator(lab: &Lab, octets: usize, rate: u64, millis: u64) -> Result<Command> {
+    let mut offer = lab.this_program(Node::HostA)?;
+    offer.args(["offer", &octets.to_string(), &rate.to_string(), &millis.to_string()]);
+    Ok(offer)
+}
+
 /// 64 flows of UDP from host a, at `rate` for `time`.
-fn offer(octets: usize, rate: u64, time: Duration) -> Result<u64> {
+fn offer(octets: usize, rate: u64, time: Duration, way: Way) -> Result<u64> {
     let flows: Vec<Vec<u8>> = (0..FLOWS).map(|flow| frame(octets, flow, None)).collect::<Result<_>>()?;
-    generator::offer("eth0", &flows, rate, time)
+    if way == Way::Bulk {
+        let (mut port, mut pool) = generator::open_xdp("eth0", false)?;
+        generator::wait_for_bulk(&mut port, &mut pool)?;
+        return generator::offer(&mut port, &mut pool, generator::IN_BULK, &flows, rate, time);
+    }
+    let (mut port, mut pool) = generator::open("eth0")?;
+    generator::offer(&mut port, &mut pool, generator::ONE_BY_ONE, &flows, rate, time)
 }
 
 const FLOWS: u16 = 64;
+/// How often to look whether more frames come, and how long to wait in between.
+const LOOKS: usize = 10;
+const LOOK: Duration = Duration::from_millis(5);

@@ -50,7 +50,9 @@ impl Role {
                 let each = (first..=last).flat_map(|vlan| (0..FLOWS).map(move |flow| (vlan, flow)));
                 let frames = each.map(|(vlan, flow)| frame(OCTETS, flow, Some(vlan)));
                 let frames: Vec<_> = frames.collect::<Result<_>>()?;
-                println!("{}", generator::offer("eth0", &frames, rate, Duration::from_millis(millis))?);
+                let (mut port, mut pool) = generator::open("eth0")?;
+                let (pace, time) = (generator::ONE_BY_ONE, Duration::from_millis(millis));
+                println!("{}", generator::offer(&mut port, &mut pool, pace, &frames, rate, time)?);
                 Ok(())
             }
             Self::Sink => crate::sink::run(),

@@ -1,15 +1,17 @@
-//! UDP frames at a given rate, by a packet socket past the host's stack.
+//! UDP frames at a given rate, past the host's stack: by a packet socket, or in bulk, as gateways send on veth.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use dataplane::{
-    Depot, Frame, Pool, PoolSizes,
+    Batch, Depot, Frame, Pool, PoolSizes,
     port::{
-        Port,
+        Port, PortKind,
         af_packet::{AfPacketPort, Options, Ring},
+        af_xdp::{self, AfXdpPort},
     },
 };
+use sys::{Claim, XdpMode};
 
 use crate::{
     lab::{Lab, Node, host_mac, lan_mac},
@@ -18,9 +20,23 @@ use crate::{
 
 /// Where frames go: the UDP port of the sink (discard, RFC 863).
 pub const PORT: u16 = 9;
-const BURST: usize = 32;
-/// How long it sleeps when nothing is due; the kernel may add as much. At 100,000 frames a second some ten are due then.
-const PAUSE: Duration = Duration::from_micros(50);
+/// IPv4's EtherType.
+const IPV4: u16 = 0x0800;
+/// How long it takes to hear that the other end takes frames in bulk.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How often frames leave, and how many at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long it sleeps when nothing is due; the kernel may add as much. At 100,000 frames a second some ten are due after 50 us.
+    pause: Duration,
+    burst: usize,
+}
+
+/// By a packet socket, where every frame costs the same.
+pub const ONE_BY_ONE: Pace = Pace { pause: Duration::from_micros(50), burst: 32 };
+/// In bulk, where a call has its price.
+pub const IN_BULK: Pace = Pace { pause: Duration::from_micros(150), burst: 128 };
 
 /// A packet socket on a host's device, and buffers.
 pub fn open(device: &str) -> Result<(AfPacketPort, Pool)> {
@@ -34,16 +50,52 @@ pub fn open(device: &str) -> Result<(AfPacketPort, Pool)> {
         fanout: None,
     };
     let port = AfPacketPort::open(&options).with_context(|| format!("cannot open {device}"))?;
-    let sizes = PoolSizes { small_count: 512, big_count: 1, ..PoolSizes::default() };
-    Ok((port, Pool::new(Depot::new(sizes))))
+    Ok((port, pool()))
 }
 
-/// Sends at `rate` for `time`: what is due is sent at once, in bursts of up to 32. In between it sleeps: one that looked at the clock all the time
+/// A host's device by AF_XDP, which takes the IPv4 frames that come (for a sink) or none, and leaves the rest to the kernel.
+pub fn open_xdp(device: &str, takes: bool) -> Result<(AfXdpPort, Pool)> {
+    let options = af_xdp::Options {
+        device: device.to_owned(),
+        claim: Claim::Types(if takes { vec![IPV4] } else { Vec::new() }),
+        largest_frame: 1522,
+        ring_octets: 2 << 20,
+    };
+    let port =
+        AfXdpPort::open_as(&options, XdpMode::Native).with_context(|| format!("cannot open {device}"))?;
+    Ok((port, pool()))
+}
+
+fn pool() -> Pool {
+    Pool::new(Depot::new(PoolSizes { small_count: 512, big_count: 1, ..PoolSizes::default() }))
+}
+
+/// Waits until a port sends in bulk.
+#[expect(clippy::disallowed_methods, reason = "a generator reads the clock and waits for it")]
+pub fn wait_for_bulk(port: &mut AfXdpPort, pool: &mut Pool) -> Result<()> {
+    let begin = Instant::now();
+    while port.kind() != PortKind::XdpBulk {
+        if begin.elapsed() > SETTLE {
+            bail!("the other end of the link takes no frames in bulk");
+        }
+        port.receive(&mut Batch::new(), pool)?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Sends at `rate` for `time`: what is due is sent at once, in bursts. In between it sleeps: one that looked at the clock all the time
 /// would take a processor from those whom it measures, and from the echoes beside it.
 #[expect(clippy::disallowed_methods, reason = "a generator reads the clock and waits for it")]
-pub fn offer(device: &str, flows: &[Vec<u8>], rate: u64, time: Duration) -> Result<u64> {
-    let (mut port, mut pool) = open(device)?;
-    let mut frames: Vec<Frame> = Vec::with_capacity(BURST);
+pub fn offer(
+    port: &mut impl Port,
+    pool: &mut Pool,
+    pace: Pace,
+    flows: &[Vec<u8>],
+    rate: u64,
+    time: Duration,
+) -> Result<u64> {
+    let mut frames: Vec<Frame> = Vec::with_capacity(pace.burst);
     let (begin, mut next) = (Instant::now(), flows.iter().cycle());
     let mut offered: u64 = 0;
     loop {
@@ -52,16 +104,16 @@ pub fn offer(device: &str, flows: &[Vec<u8>], rate: u64, time: Duration) -> Resu
             break;
         }
         let due = u64::try_from(past.as_micros()).unwrap_or(u64::MAX).saturating_mul(rate) / 1_000_000;
-        for octets in next.by_ref().take(usize::try_from(due - offered).unwrap_or(0).min(BURST)) {
+        for octets in next.by_ref().take(usize::try_from(due - offered).unwrap_or(0).min(pace.burst)) {
             let mut buf = pool.for_len(octets.len()).context("no buffer")?;
             ensure!(buf.extend_from_slice(octets), "a frame fits");
             frames.push(Frame::new(buf));
         }
         offered += u64::try_from(frames.len()).unwrap_or(0);
         if frames.is_empty() {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pace.pause);
         } else {
-            port.send(&mut frames, &mut pool).context("cannot send")?;
+            port.send(&mut frames, pool).context("cannot send")?;
         }
     }
     Ok(port.counters().tx_frames)

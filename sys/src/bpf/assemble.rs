@@ -133,18 +133,24 @@ pub(super) fn redirect(claim: &Claim, map: i32, bulk: Option<Bulk>) -> Vec<Instr
         program.add(LOAD_32, 2, 1, 12, 0);
         program.branch(EQUAL, 2, LOOPBACK, Label::Bulk);
     }
-    if let Claim::Station { mac, types } = claim {
-        station(&mut program, *mac, types);
+    if let Claim::Station { types, .. } | Claim::Types(types) = claim {
+        kind(&mut program, types);
+        if let Claim::Station { mac, .. } = claim {
+            station(&mut program, *mac);
+        }
         program.label(Label::Pass);
         program.answer(PASS);
         program.label(Label::Redirect);
     }
-    // r2 = ctx->rx_queue_index; r1 = map; r3 = XDP_PASS; r0 = bpf_redirect_map(r1, r2, r3)
-    program.add(LOAD_32, 2, 1, 16, 0);
-    program.map(map);
-    program.add(MOVE, 3, 0, 0, PASS);
-    program.call(REDIRECT_MAP);
-    program.add(EXIT, 0, 0, 0, 0);
+    // The kernel takes no program with a part that nothing leads to.
+    if *claim != Claim::Types(Vec::new()) {
+        // r2 = ctx->rx_queue_index; r1 = map; r3 = XDP_PASS; r0 = bpf_redirect_map(r1, r2, r3)
+        program.add(LOAD_32, 2, 1, 16, 0);
+        program.map(map);
+        program.add(MOVE, 3, 0, 0, PASS);
+        program.call(REDIRECT_MAP);
+        program.add(EXIT, 0, 0, 0, 0);
+    }
     if let Some(bulk) = bulk {
         program.label(Label::Bulk);
         fill_and_send(&mut program, bulk);
@@ -188,11 +194,8 @@ fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.answer(DROP);
 }
 
-/// Decides by the first fourteen octets. r2 = begin, r3 = end of the frame, r4 and r5 = destination, r5 = type before.
-fn station(program: &mut Program, mac: [u8; 6], types: &[u16]) {
-    let [a, b, c, d, e, f] = mac;
-    let word = |octets: [u8; 4]| u32::from_ne_bytes(octets);
-    let half = |octets: [u8; 2]| u32::from(u16::from_ne_bytes(octets));
+/// Takes frames of these types. r2 = begin, r3 = end of the frame, and at least fourteen octets lie between them from here on.
+fn kind(program: &mut Program, types: &[u16]) {
     program.add(LOAD_32, 2, 1, 0, 0);
     program.add(LOAD_32, 3, 1, 4, 0);
     program.add(COPY, 4, 2, 0, 0);
@@ -203,6 +206,11 @@ fn station(program: &mut Program, mac: [u8; 6], types: &[u16]) {
     for ethertype in types {
         program.branch(EQUAL, 5, half(ethertype.to_be_bytes()), Label::Redirect);
     }
+}
+
+/// Takes frames for one station. r2 = begin of the frame; r4 and r5 = destination.
+fn station(program: &mut Program, mac: [u8; 6]) {
+    let [a, b, c, d, e, f] = mac;
     program.add(LOAD_32, 4, 2, 0, 0);
     program.add(LOAD_16, 5, 2, 4, 0);
     program.branch(NOT_EQUAL, 4, word([a, b, c, d]), Label::Group);
@@ -217,6 +225,14 @@ fn station(program: &mut Program, mac: [u8; 6], types: &[u16]) {
     }
     program.branch(NOT_EQUAL, 4, u32::MAX, Label::Pass);
     program.branch(EQUAL, 5, 0xffff, Label::Redirect);
+}
+
+fn word(octets: [u8; 4]) -> u32 {
+    u32::from_ne_bytes(octets)
+}
+
+fn half(octets: [u8; 2]) -> u32 {
+    u16::from_ne_bytes(octets).into()
 }
 
 // Operations, as class | source | kind.

@@ -29,6 +29,8 @@ pub enum Claim {
         /// EtherTypes that are its own to whomever they are sent.
         types: Vec<u16>,
     },
+    /// What has one of these EtherTypes, to whomever it is sent.
+    Types(Vec<u16>),
     /// All of them.
     Everything,
 }
