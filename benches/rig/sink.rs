@@ -1,0 +1,113 @@
+//! Host b: it takes UDP frames, answers none, and counts them.
+//!
+//! Either its kernel does, for a UDP port whose socket is never read (`InErrors` and `InDatagrams` of `/proc/net/snmp`); or, where frames are offered in bulk, an
+//! AF_XDP socket of this program, which takes all IPv4 and leaves ARP to the kernel.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write, stdin},
+    net::{Ipv4Addr, UdpSocket},
+    os::fd::AsFd,
+    process::{ChildStdout, Stdio},
+};
+
+use anyhow::{Context, Result};
+use dataplane::{Batch, port::Port};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use support::{
+    generator::{self, PORT},
+    lab::{Lab, Node},
+    process::Process,
+};
+
+/// How frames come from host a and go in host b.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    /// By a packet socket, into host b's kernel.
+    Kernel,
+    /// In bulk, into an AF_XDP socket; the gateways' LANs must be AF_XDP ports.
+    Bulk,
+}
+
+/// Host b's part. Frames are counted while it is there.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    lab: &'a Lab,
+    way: Way,
+    process: Process,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl<'a> Sink<'a> {
+    pub(crate) fn start(lab: &'a Lab, way: Way) -> Result<Self> {
+        let mut sink = lab.this_program(Node::HostB)?;
+        sink.arg("sink").args((way == Way::Bulk).then_some("--bulk"));
+        let mut process = Process::start(sink.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let said = process.child().stdout.take().context("the sink is mute")?;
+        let mut said = BufReader::new(said).lines();
+        said.next().context("the sink ended")??;
+        Ok(Self { lab, way, process, said })
+    }
+
+    /// How frames come.
+    pub(crate) const fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Where.
+    pub(crate) const fn lab(&self) -> &'a Lab {
+        self.lab
+    }
+
+    /// Frames that have come since some time before it was there.
+    pub(crate) fn heard(&mut self) -> Result<u64> {
+        if self.way == Way::Kernel {
+            return generator::heard(self.lab);
+        }
+        self.process.child().stdin.as_mut().context("the sink is deaf")?.write_all(b"?\n")?;
+        self.said.next().context("the sink ended")??.parse().context("the sink said no number")
+    }
+}
+
+impl Drop for Sink<'_> {
+    fn drop(&mut self) {
+        drop(self.process.child().stdin.take());
+    }
+}
+
+/// What it does inside host b, until its input ends.
+pub(crate) fn run(way: Way) -> Result<()> {
+    match way {
+        Way::Kernel => {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).context("cannot bind")?;
+            println!("ready");
+            stdin().lines().for_each(drop);
+            drop(socket);
+            Ok(())
+        }
+        Way::Bulk => count(),
+    }
+}
+
+/// Says how many frames have come for each line that it is given.
+fn count() -> Result<()> {
+    let (mut port, mut pool) = generator::open_xdp("eth0", true)?;
+    println!("ready");
+    let input = stdin();
+    loop {
+        let fd = port.fd().context("the port has a descriptor")?;
+        let mut both = [PollFd::new(fd, PollFlags::POLLIN), PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+        poll(&mut both, PollTimeout::NONE)?;
+        let asked = both[1].any().unwrap_or(false);
+        let mut batch = Batch::new();
+        while port.receive(&mut batch, &mut pool).context("host b's device")? > 0 {
+            batch.drain(..).for_each(|frame| pool.recycle(frame));
+        }
+        if asked {
+            let mut line = String::new();
+            if input.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            println!("{}", port.counters().rx_frames);
+        }
+    }
+}
