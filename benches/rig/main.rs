@@ -65,6 +65,9 @@ struct Options {
     /// Receive ring of all ports: auto, v2 or v3
     #[arg(long, default_value = "auto")]
     ring: String,
+    /// Memory for frames that wait at each port of a gateway, in KiB
+    #[arg(long)]
+    ring_kib: Option<u32>,
     /// Send past the queueing discipline on all ports
     #[arg(long)]
     qdisc_bypass: bool,
@@ -147,6 +150,7 @@ fn measure(options: &Options) -> Result<Report> {
             underlay,
             io,
             poll: poll.to_owned(),
+            ring_kib: options.ring_kib,
         };
         for round in 0..options.rounds {
             eprintln!("rig: MTU {mtu}, round {} of {}", round + 1, options.rounds);

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) underlay: Underlay,
     pub(crate) io: Io,
     pub(crate) poll: String,
+    /// Memory for frames that wait at each port, in KiB; without it, the gateway's default.
+    pub(crate) ring_kib: Option<u32>,
 }
 
 /// How gateways move frames.
@@ -229,8 +231,9 @@ fn configuration(directory: &Path, lab: &Lab, plan: &Plan, site: u8) -> String {
 
 fn port(device: &str, plan: &Plan, more: &str) -> String {
     let Plan { ring, bypass, .. } = plan;
+    let ring_kib = plan.ring_kib.map_or_else(String::new, |kib| format!("ring_kib = {kib}\n"));
     format!(
-        "[[port]]\nname = \"{device}\"\ndevice = \"{device}\"\nrx_ring = \"{ring}\"\nqdisc_bypass = {bypass}\n{more}"
+        "[[port]]\nname = \"{device}\"\ndevice = \"{device}\"\nrx_ring = \"{ring}\"\nqdisc_bypass = {bypass}\n{ring_kib}{more}"
     )
 }
 

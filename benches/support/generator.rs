@@ -11,7 +11,7 @@ use dataplane::{
         af_xdp::{self, AfXdpPort},
     },
 };
-use sys::{Claim, XdpMode};
+use sys::{Bulk, Claim, XdpMode};
 
 use crate::{
     lab::{Lab, Node, host_mac, lan_mac},
@@ -59,10 +59,11 @@ pub fn open_xdp(device: &str, takes: bool) -> Result<(AfXdpPort, Pool)> {
         device: device.to_owned(),
         claim: Claim::Types(if takes { vec![IPV4] } else { Vec::new() }),
         largest_frame: 1522,
-        ring_octets: 2 << 20,
+        // A sink that is kept from its processor for some milliseconds must not be what loses frames.
+        ring_octets: if takes { 32 << 20 } else { 1 << 20 },
     };
-    let port =
-        AfXdpPort::open_as(&options, XdpMode::Native).with_context(|| format!("cannot open {device}"))?;
+    let port = AfXdpPort::open_as(&options, XdpMode::Native, Some(&Bulk::new()?))
+        .with_context(|| format!("cannot open {device}"))?;
     Ok((port, pool()))
 }
 

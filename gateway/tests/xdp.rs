@@ -168,7 +168,7 @@ fn what_xdp_cannot_be_is_a_packet_socket_and_said() {
     sites.a.start(&sites.lab);
     // Somebody else's program was there first.
     let namespace = sites.lab.namespace("gw-b").unwrap();
-    let attach = || sys::XdpDevice::attach("ch1", &sys::Claim::Everything, sys::XdpMode::Native);
+    let attach = || sys::XdpDevice::attach("ch1", &sys::Claim::Everything, sys::XdpMode::Native, None);
     let others = namespace.within(attach).unwrap().unwrap();
     sites.b.start(&sites.lab);
     sites.wait_reachable();

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use sys::{
-    Claim, Outgoing, PacketOptions, PacketSocket, Poller, RxRing, TxBatch, XdpDevice, XdpMode, XdpOptions,
-    XdpSocket, netns, process,
+    Bulk, Claim, Outgoing, PacketOptions, PacketSocket, Poller, RxRing, TxBatch, XdpDevice, XdpMode,
+    XdpOptions, XdpSocket, netns, process,
 };
 
 const ROUNDS: usize = 5;
@@ -94,7 +94,9 @@ impl Port {
             }
             Way::Bulk | Way::Xdp(_) => {
                 let mode = if let Way::Xdp(mode) = way { mode } else { XdpMode::Native };
-                let device = XdpDevice::attach(name, &Claim::Everything, mode).expect("program");
+                let device =
+                    XdpDevice::attach(name, &Claim::Everything, mode, Some(&Bulk::new().expect("maps")))
+                        .expect("program");
                 let options = XdpOptions { max_frame, octets: 4 << 20 };
                 let socket = XdpSocket::open(&device, 0, &options).expect("socket");
                 let bulk = matches!(way, Way::Bulk);

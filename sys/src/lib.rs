@@ -45,7 +45,7 @@ mod testbed;
 pub mod udp;
 mod xdp;
 
-pub use bpf::{BulkSender, BulkSent, Claim, XdpMode};
+pub use bpf::{Bulk, BulkSender, BulkSent, Claim, XdpMode};
 pub use copy_sum::{COPY_SUM_STEP, copy_and_sum};
 pub use counting_allocator::CountingAllocator;
 pub use packet_ring::{RingPlace, RingVersion, RxFrame, RxRing};

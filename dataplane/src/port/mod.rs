@@ -31,6 +31,8 @@ use crate::{Batch, Frame, Pool, Pressure, Wanted};
 pub const CONTROL_KEPT: usize = 256;
 /// Frames that one call of [`Port::relieve`] looks at, at most.
 pub const LOOKS: usize = 256;
+/// Fewer frames than this are not worth [`Port::gather`].
+pub const WORTH_GATHERING: usize = sys::BulkSender::WORTH;
 
 /// What a port can take over from us.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -162,6 +164,18 @@ pub trait Port: Send {
     /// control frames ([`Frame::control`]): up to [`CONTROL_KEPT`] of them stay in `frames`, in their order, for the next call. With an
     /// error none stays.
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError>;
+
+    /// Whether frames are better sent together with those of other ports, at the moment: see [`gather`](Self::gather).
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// Has frames from the front wait for one call that sends those of several ports, and takes them out of `frames`; what it leaves there is to
+    /// be sent by [`send`](Self::send), behind [`send_gathered`](Self::send_gathered). Worth it for [`WORTH_GATHERING`] frames of all ports together.
+    fn gather(&mut self, _frames: &mut Vec<Frame>, _pool: &mut Pool) {}
+
+    /// Sends what was gathered, by this port and by those that it gathers with.
+    fn send_gathered(&mut self) {}
 
     /// How near to losing what comes: see [`relieve`](Self::relieve). A port that cannot tell is never near.
     fn pressure(&self) -> Pressure {

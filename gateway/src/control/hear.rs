@@ -18,7 +18,7 @@ impl Gateway {
         match news {
             News::Port(port, error) => {
                 let device = self.config.ports.get(port.index()).map_or("", |port| &port.device);
-                if error == PortError::Gone && self.taps.is_current(device) {
+                if error == PortError::Gone && self.supplies.taps().is_current(device) {
                     return; // of a TAP that was made again since
                 }
                 let name = self.config.ports.get(port.index()).map_or("(host)", |port| &port.name);

@@ -31,7 +31,7 @@ use crate::{
     link_monitor::{self, Link, Watched},
     pacemaker::Pacemaker,
     policer::Bandwidths,
-    ports::{self, HandsOff, Taps},
+    ports::{self, HandsOff, Supplies},
     quality,
     received::Notes,
     reload::{Reloader, Reloads, Shared},
@@ -84,7 +84,7 @@ pub struct Gateway {
     hands_off: Vec<HandsOff>,
     _pacemaker: Option<Pacemaker>,
     pub(crate) bgp: Option<Bgp>,
-    taps: Taps,
+    supplies: Supplies,
     drains: Arc<Desk>,
     chronicle: Chronicle,
     bandwidths: Bandwidths,
@@ -313,7 +313,7 @@ impl Gateway {
                 worker_id,
                 count,
                 self.pool,
-                (&mut self.taps, None),
+                (&mut self.supplies, None),
             ) {
                 Ok((opened, _)) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
                 Err(why) => {

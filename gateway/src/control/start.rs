@@ -20,7 +20,7 @@ use crate::{
     link_monitor,
     pacemaker::Pacemaker,
     policer::Bandwidths,
-    ports::{self, HandsOff, Taps},
+    ports::{self, HandsOff, Supplies, Taps},
     quality,
     reload::Reloads,
     state::PnStore,
@@ -31,7 +31,7 @@ use crate::{
 /// What is there before anything runs.
 struct Parts {
     store: PnStore,
-    taps: Taps,
+    supplies: Supplies,
     devices: BTreeMap<String, Device>,
     plan: Plan,
     hands_off: Vec<HandsOff>,
@@ -52,8 +52,9 @@ impl Parts {
         // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let folder = &config.runtime.state_dir;
         let mut store = heir.as_mut().map_or_else(|| PnStore::open(folder), |heir| heir.store(folder))?;
-        let mut taps = Taps::prepare(config, heir.as_deref_mut())?;
+        let taps = Taps::prepare(config, heir.as_deref_mut())?;
         let devices = ports::devices(config, &taps);
+        let mut supplies = Supplies::new(taps);
         let plan = assemble::plan(config, &devices)?;
         let hands_off = config.ports.iter().filter_map(ports::take_over).collect();
         let setup = Arc::new(plan.setup.clone());
@@ -69,12 +70,12 @@ impl Parts {
         };
         let bandwidths = Bandwidths::start(config, &mut workers);
         quality::start(config, &setup, &mut workers);
-        ports::open_all(config, &setup, plan.pool, &mut workers, (&mut taps, heir.as_deref_mut()))?;
+        ports::open_all(config, &setup, plan.pool, &mut workers, (&mut supplies, heir.as_deref_mut()))?;
         let hosts = ports::open_hosts(&plan, &setup, &mut workers, (config, heir)).await?;
         let called = called(config, &plan, &hosts);
         Ok(Self {
             store,
-            taps,
+            supplies,
             devices,
             plan,
             hands_off,
@@ -169,7 +170,7 @@ impl Gateway {
             hands_off: parts.hands_off,
             _pacemaker: pacemaker,
             bgp,
-            taps: parts.taps,
+            supplies: parts.supplies,
             drains: Arc::new(drains),
             chronicle,
             bandwidths: parts.bandwidths,

@@ -5,6 +5,7 @@
 mod hands_off;
 mod pair;
 mod start;
+mod supplies;
 mod taps;
 mod tunnel;
 mod xdp;
@@ -27,6 +28,7 @@ use crate::assemble::{Device, HostTap};
 
 pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
 pub use start::{open_all, open_hosts, take_over};
+pub use supplies::Supplies;
 pub use taps::Taps;
 
 /// What the kernel says of each device that the configuration names; those that are not there are left out.
@@ -59,18 +61,18 @@ pub fn open(
     worker: WorkerId,
     workers: u16,
     pool: PoolSizes,
-    (taps, left): (&mut Taps, Option<Heirloom>),
+    (supplies, left): (&mut Supplies, Option<Heirloom>),
 ) -> Result<(Box<dyn Port>, bool)> {
     if let Some(underlay) = &port.underlay {
         return tunnel::open(port, underlay, left);
     }
     if port.io == Io::Tap {
-        return taps.open(&port.device, left);
+        return supplies.taps.open(&port.device, left);
     }
     // A queue has one socket: a successor has it when its predecessor is gone.
     if port.io == Io::AfXdp
         && left.is_none()
-        && let Some(opened) = xdp::open(config, port, worker)
+        && let Some(opened) = xdp::open(config, port, worker, supplies.bulk(worker))
     {
         return Ok((opened, false));
     }

@@ -10,7 +10,7 @@ use config::{
 use dataplane::{InterfaceId, PoolSizes, PortId, Setup, WorkerId};
 use tracing::warn;
 
-use super::{HandsOff, Taps, kernel_addresses, open, open_host, why_not_addresses};
+use super::{HandsOff, Supplies, kernel_addresses, open, open_host, why_not_addresses};
 use crate::{
     assemble::Plan,
     handover::{self, Inheritance},
@@ -43,7 +43,7 @@ pub fn open_all(
     setup: &Setup,
     pool: PoolSizes,
     workers: &mut [Worker],
-    (taps, mut heir): (&mut Taps, Option<&mut Inheritance>),
+    (supplies, mut heir): (&mut Supplies, Option<&mut Inheritance>),
 ) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
         for (worker_at, worker) in workers.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ pub fn open_all(
                 let key = handover::port_key(&port.name);
                 let left = heir.as_mut().and_then(|heir| heir.port(&key, id.0)).map(|(left, _)| left);
                 let (opened, adopted) =
-                    open(config, port, plan.caps.offload, id, setup.workers, pool, (&mut *taps, left))?;
+                    open(config, port, plan.caps.offload, id, setup.workers, pool, (&mut *supplies, left))?;
                 if let Some(heir) = heir.as_mut().filter(|_| adopted) {
                     heir.adopted(&key, id.0);
                 }

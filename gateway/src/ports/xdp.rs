@@ -14,13 +14,20 @@ use dataplane::{
     port::{Port, af_xdp},
 };
 use net::EtherType;
-use sys::Claim;
+use sys::{Bulk, Claim};
 use tracing::warn;
 
-/// Opens a port by AF_XDP; `None` when that cannot be, which was logged.
-pub(super) fn open(config: &Config, port: &PortConfig, worker: WorkerId) -> Option<Box<dyn Port>> {
+/// Opens a port by AF_XDP, with what its worker's ports send in bulk with; `None` when that cannot be, which was logged.
+pub(super) fn open(
+    config: &Config,
+    port: &PortConfig,
+    worker: WorkerId,
+    bulk: Option<&Bulk>,
+) -> Option<Box<dyn Port>> {
     let opened = match options(config, port) {
-        Ok(options) => af_xdp::AfXdpPort::open(&options).map_err(|why| format!("{why}{}", remedy(&why))),
+        Ok(options) => {
+            af_xdp::AfXdpPort::open(&options, bulk).map_err(|why| format!("{why}{}", remedy(&why)))
+        }
         Err(why) => Err(why),
     };
     match opened {

@@ -13,6 +13,7 @@
 mod handover;
 mod orders;
 mod rings;
+mod sending;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -174,6 +175,8 @@ pub struct Worker {
     awake_until: Instant,
     /// Ports that had no room for control frames.
     held: Vec<PortId>,
+    /// Ports whose frames wait for more, of these and of the others.
+    gathering: Vec<PortId>,
     keeper: Keeper,
     stop: bool,
 }
@@ -208,6 +211,7 @@ impl Worker {
             given_up: false,
             awake_until: clock::now(),
             held: Vec::new(),
+            gathering: Vec::new(),
             keeper: Keeper::new(clock::now()),
             stop: false,
         };
@@ -360,10 +364,12 @@ impl Worker {
                 self.tend(now);
             }
             worked |= busy;
+            self.flush_unless_worth_waiting(busy);
             if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }
+        self.flush();
         ready.clear();
         worked
     }
@@ -405,9 +411,10 @@ impl Worker {
         self.keeper.lap(Stage::Receive, batch.len());
         if !batch.is_empty() {
             self.handle(id, &mut batch, now);
-            self.settle();
+            self.settle_and_gather();
         }
         self.keeper.end();
+        self.flush_when_enough();
         match received {
             Ok(count) => count > 0,
             Err(error) => {
@@ -469,57 +476,11 @@ impl Worker {
         if came > 0 {
             self.keeper.counts().taken.count(came);
             self.dataplane.handle_crossings(&mut inbox, now);
-            self.settle();
+            self.settle_and_gather();
+            self.flush_when_enough();
         }
         self.inbox = inbox;
         came > 0
-    }
-
-    /// Everything that a verb of the dataplane left behind goes where it belongs.
-    fn settle(&mut self) {
-        self.send_frames();
-        self.hand_over();
-        while let Some(event) = self.dataplane.poll_event() {
-            (self.news)(if let Event::Moved(moved) = event {
-                News::Moved(moved, clock::now())
-            } else {
-                News::Dataplane(event)
-            });
-        }
-    }
-
-    fn send_frames(&mut self) {
-        let before = self.keeper.counts().send.frames;
-        self.held.clear();
-        while let Some(id) = self.dataplane.poll_transmit() {
-            let (lost, path) = match (self.ports.get_mut(id.index()), self.dataplane.transmit(id)) {
-                (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
-                    self.keeper.counts().send.count(frames.len());
-                    let sent = port.send(frames, pool);
-                    if !frames.is_empty() {
-                        self.held.push(id);
-                    }
-                    (sent.err(), port.path_news())
-                }
-                (Some(Some(_)), _) => continue,
-                _ => (None, None),
-            };
-            if let Some(octets) = path {
-                self.dataplane.set_path(id, octets);
-                (self.news)(News::Path(id, octets));
-            }
-            if let Some(error) = lost {
-                self.lose(id, error);
-            }
-            if !matches!(self.ports.get(id.index()), Some(Some(_))) {
-                self.dataplane.drop_unsent(id);
-            }
-        }
-        for &id in &self.held {
-            self.dataplane.keep_waiting(id);
-        }
-        let sent = self.keeper.counts().send.frames - before;
-        self.keeper.lap(Stage::Send, usize::try_from(sent).unwrap_or(0));
     }
 
     fn hand_over(&mut self) {

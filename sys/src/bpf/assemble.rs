@@ -59,10 +59,10 @@ enum Label {
 pub(super) struct Bulk {
     /// One word: how many frames were taken so far.
     pub(super) state: i32,
-    /// Frames: a word with the length, then the octets.
+    /// Frames: a word with the length and, above 16 bits, the device's place; then the octets.
     pub(super) frames: i32,
-    /// The device to send by, the only entry.
-    pub(super) device: i32,
+    /// The devices to send by.
+    pub(super) devices: i32,
 }
 
 #[derive(Debug, Default)]
@@ -158,7 +158,7 @@ pub(super) fn redirect(claim: &Claim, map: i32, bulk: Option<Bulk>) -> Vec<Instr
     program.code
 }
 
-/// r6 = ctx, r8 = the entry of the next frame, r9 = its length. Lengths are looked at here, for the verifier wants to see it.
+/// r6 = ctx, r7 = the device's place, r8 = the entry of the next frame, r9 = its length. Lengths are looked at here, for the verifier wants to see it.
 fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.add(COPY, 6, 1, 0, 0);
     program.add(STORE_NUMBER, 10, 0, STACK, 0);
@@ -170,6 +170,9 @@ fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.entry(bulk.frames);
     program.add(COPY, 8, 0, 0, 0);
     program.add(LOAD_32, 9, 8, 0, 0);
+    program.add(COPY, 7, 9, 0, 0);
+    program.add(SHIFT_RIGHT, 7, 0, 0, 16);
+    program.add(AND, 9, 0, 0, 0xffff);
     program.branch_64(ABOVE, 9, i32::from(MOST), Label::Drop);
     program.branch_64(BELOW, 9, i32::from(LEAST), Label::Drop);
     program.add(COPY, 1, 6, 0, 0);
@@ -184,9 +187,9 @@ fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.add(COPY, 4, 9, 0, 0);
     program.call(STORE);
     program.branch_64(NOT_EQUAL_64, 0, 0, Label::Drop);
-    // r0 = bpf_redirect_map(device, 0, 0)
-    program.map(bulk.device);
-    program.add(MOVE, 2, 0, 0, 0);
+    // r0 = bpf_redirect_map(devices, r7, 0)
+    program.map(bulk.devices);
+    program.add(COPY, 2, 7, 0, 0);
     program.add(MOVE, 3, 0, 0, 0);
     program.call(REDIRECT_MAP);
     program.add(EXIT, 0, 0, 0, 0);
@@ -241,6 +244,8 @@ const COPY: u8 = 0xbf;
 const ADD: u8 = 0x07;
 /// On 32 bits; the upper half becomes zero.
 const AND: u8 = 0x54;
+/// By so many bits, as an unsigned number.
+const SHIFT_RIGHT: u8 = 0x77;
 const LOAD_32: u8 = 0x61;
 const LOAD_16: u8 = 0x69;
 const LOAD_IMMEDIATE_64: u8 = 0x18;

@@ -16,8 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_long};
 
-pub(crate) use bulk::BulkMaps;
-pub use bulk::{BulkSender, BulkSent};
+pub use bulk::{Bulk, BulkSender, BulkSent};
 
 /// Which frames of a device a program takes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,10 +62,10 @@ impl Attached {
         claim: &Claim,
         queues: u32,
         mode: XdpMode,
-        bulk: Option<&BulkMaps>,
+        bulk: Option<&BulkSender>,
     ) -> io::Result<Self> {
         let map = create_map(BPF_MAP_TYPE_XSKMAP, 4, queues, 0)?;
-        let bulk = bulk.map(BulkMaps::bulk);
+        let bulk = bulk.map(BulkSender::maps);
         let program = load(&assemble::redirect(claim, raw(map.as_fd()), bulk))?;
         let link = create_link(program.as_fd(), device, mode)?;
         Ok(Self { _link: link, map, program })
@@ -93,6 +92,14 @@ fn set_entry(map: BorrowedFd<'_>, entry: u32, value: u32) -> io::Result<()> {
     request.put(8, &pointer_to(&entry));
     request.put(16, &pointer_to(&value));
     request.call(BPF_MAP_UPDATE_ELEM).map(drop)
+}
+
+/// Takes one entry out of a map.
+fn remove_entry(map: BorrowedFd<'_>, entry: u32) -> io::Result<()> {
+    let mut request = Request::new();
+    request.put(0, &raw(map).to_ne_bytes());
+    request.put(8, &pointer_to(&entry));
+    request.call(BPF_MAP_DELETE_ELEM).map(drop)
 }
 
 /// A map from numbers to values of so many octets.
@@ -182,6 +189,7 @@ const ATTRIBUTE: usize = 80;
 // linux/bpf.h
 const BPF_MAP_CREATE: c_int = 0;
 const BPF_MAP_UPDATE_ELEM: c_int = 2;
+const BPF_MAP_DELETE_ELEM: c_int = 3;
 const BPF_PROG_LOAD: c_int = 5;
 const BPF_PROG_TEST_RUN: c_int = 10;
 const BPF_LINK_CREATE: c_int = 28;

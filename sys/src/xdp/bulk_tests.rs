@@ -111,6 +111,57 @@ fn while_the_device_is_down_frames_are_dropped_and_later_ones_come() {
     });
 }
 
+// Eight devices, and more frames than one call sends.
+#[test]
+fn devices_that_share_calls_each_send_their_own_frames_in_their_order() {
+    in_new_namespace(|bed| {
+        let bulk = Bulk::new().unwrap();
+        let open = |name: &str| {
+            let device = XdpDevice::attach(name, &Claim::Everything, XdpMode::Native, Some(&bulk)).unwrap();
+            let socket = XdpSocket::open(&device, 0, &OPTIONS).unwrap();
+            (device, socket)
+        };
+        let mut pairs: Vec<_> = (0..8)
+            .map(|n| {
+                let (near, far) = (format!("a{n}"), format!("b{n}"));
+                bed.veth(&near, &far);
+                (open(&near), open(&far))
+            })
+            .collect();
+        pairs.iter_mut().for_each(|((near, _), _)| near.look_at_bulk());
+        let sent: Vec<_> = (0..8).map(|n| frames((0..n * 30 + 1).map(|at| 60 + at + n))).collect();
+        // In turns, piece by piece; nothing leaves before the memory is full, or somebody says so.
+        for at in 0..24 {
+            for (((near, _), _), frames) in pairs.iter_mut().zip(&sent) {
+                let piece = frames.iter().skip(at * 10).take(10).map(Vec::as_slice);
+                let put = near.bulk().unwrap().put(piece);
+                assert!(put.stopped.is_none());
+            }
+        }
+        assert!(pairs[3].0.0.bulk().unwrap().flush().is_none());
+        for ((_, (_, to)), frames) in pairs.iter_mut().zip(&sent) {
+            assert_eq!(&receive(to, frames.len()), frames);
+        }
+        // One of them leaves, and with it the program that was run; the others go on, and what it had left to send was sent.
+        let ((mut first, first_socket), (first_far, mut to)) = pairs.remove(0);
+        assert_eq!(first.bulk().unwrap().put(slices(&sent[1])).taken, 31);
+        drop((first, first_socket));
+        assert_eq!(receive(&mut to, 31), sent[1]);
+        drop((first_far, to));
+        for ((near, _), (_, to)) in &mut pairs {
+            assert_eq!(near.bulk().unwrap().send(slices(&sent[2])).taken, 61);
+            assert_eq!(receive(to, 61), sent[2]);
+            assert_eq!(near.lost_in_bulk(), 0);
+        }
+        // Its place is free for another one.
+        let (mut again, _socket) = open("a0");
+        let (_far, mut to) = open("b0");
+        again.look_at_bulk();
+        assert_eq!(again.bulk().unwrap().send(slices(&sent[2])).taken, 61);
+        assert_eq!(receive(&mut to, 61), sent[2]);
+    });
+}
+
 // The kernel finds a device's number in the namespace of the thread that calls.
 #[test]
 fn frames_leave_by_their_device_wherever_the_thread_is() {
@@ -129,12 +180,15 @@ fn only_devices_that_deliver_at_once_are_asked() {
         bed.veth("a", "b");
         assert_eq!(interface::driver("a").unwrap(), "veth");
         assert!(interface::driver("nothing").is_err());
-        let generic = XdpDevice::attach("lo", &Claim::Everything, XdpMode::Generic).unwrap();
+        let generic =
+            XdpDevice::attach("lo", &Claim::Everything, XdpMode::Generic, Some(&Bulk::new().unwrap()))
+                .unwrap();
         assert!(generic.bulk_changes().is_none());
         bed.ip(
             "link add name c numtxqueues 2 numrxqueues 2 type veth peer name d numtxqueues 2 numrxqueues 2",
         );
-        let several = XdpDevice::attach("c", &Claim::Everything, XdpMode::Native).unwrap();
+        let several =
+            XdpDevice::attach("c", &Claim::Everything, XdpMode::Native, Some(&Bulk::new().unwrap())).unwrap();
         assert_eq!((several.queues(), several.bulk_changes().is_none()), (2, true));
     });
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use options::{XdpOptions, XdpStatistics};
 
 use crate::PacketSocket;
-use crate::bpf::{Attached, BulkMaps, BulkSender, Claim, XdpMode};
+use crate::bpf::{Attached, Bulk, BulkSender, Claim, XdpMode};
 use crate::mmap::Mapping;
 use crate::netdev::XdpFeatures;
 use crate::{interface, socket_option};
@@ -41,49 +41,59 @@ const PIECES: usize = 17;
 /// A device whose frames go to sockets. It gets its frames back when this is dropped, or the process ends, however it ends.
 #[derive(Debug)]
 pub struct XdpDevice {
+    /// Goes before the program, which may be the one that is run for others.
+    bulk: Option<(BulkSender, XdpFeatures)>,
     program: Attached,
     index: u32,
     queues: u32,
     mode: XdpMode,
     watch: PacketSocket,
-    bulk: Option<(BulkSender, XdpFeatures)>,
 }
 
 impl XdpDevice {
     /// Puts our program on device `name` of the calling thread's network namespace. Until sockets are open
-    /// ([`XdpSocket::open`]), all frames are the kernel's as before.
+    /// ([`XdpSocket::open`]), all frames are the kernel's as before. With `bulk`, it sends with the others that share it where the device can.
     ///
     /// # Errors
     /// `EPERM` without `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`; `EBUSY` when it has another program; `EOPNOTSUPP` when its driver cannot;
     /// `ERANGE` when it cannot with this MTU; `EINVAL` on kernels before 5.9; `ENODEV` without that device.
-    pub fn attach(name: &str, claim: &Claim, mode: XdpMode) -> io::Result<Self> {
+    pub fn attach(name: &str, claim: &Claim, mode: XdpMode, bulk: Option<&Bulk>) -> io::Result<Self> {
         let index = interface::index(name)?;
         let queues = interface::receive_queues(name)?.clamp(1, QUEUES);
         let watch = PacketSocket::watch(index)?;
         let wanted = mode == XdpMode::Native && queues == 1;
-        let bulk = wanted.then(|| prepare_bulk(name, index)).flatten();
-        let attach = |maps| settled(|| Attached::new(index, claim, queues, mode, maps));
-        let (program, bulk) = match bulk.as_ref().map(|(maps, _)| attach(Some(maps))) {
+        let bulk = bulk.filter(|_| wanted).and_then(|bulk| prepare_bulk(name, index, bulk));
+        let attach = |sender| settled(|| Attached::new(index, claim, queues, mode, sender));
+        let (program, bulk) = match bulk.as_ref().map(|(sender, _)| attach(Some(sender))) {
             Some(Ok(program)) => (program, bulk),
             Some(Err(why)) if why.kind() == io::ErrorKind::ResourceBusy => return Err(why),
             // Whatever else stands in the way of sending so must not be in the way of the rest.
             Some(Err(_)) | None => (attach(None)?, None),
         };
-        let bulk = bulk.and_then(|(maps, features)| {
-            Some((BulkSender::new(program.program().ok()?, &maps).ok()?, features))
-        });
+        if let Some((sender, _)) = &bulk {
+            sender.runs(program.program()?);
+        }
         Ok(Self { program, index, queues, mode, watch, bulk })
     }
 
     /// What sends frames in bulk, where the driver can at the moment: on veth, while the other end takes them so.
     pub fn bulk(&mut self) -> Option<&mut BulkSender> {
-        self.bulk.as_mut().filter(|(_, features)| features.sends_in_bulk()).map(|(sender, _)| sender)
+        let able = |(sender, features): &&mut (BulkSender, XdpFeatures)| {
+            features.sends_in_bulk() && !sender.has_ended()
+        };
+        self.bulk.as_mut().filter(able).map(|(sender, _)| sender)
     }
 
     /// Whether [`Self::bulk`] has something.
     #[must_use]
     pub fn sends_in_bulk(&self) -> bool {
-        self.bulk.as_ref().is_some_and(|(_, features)| features.sends_in_bulk())
+        self.bulk.as_ref().is_some_and(|(sender, features)| features.sends_in_bulk() && !sender.has_ended())
+    }
+
+    /// Frames that were taken to be sent in bulk and were not.
+    #[must_use]
+    pub fn lost_in_bulk(&self) -> u64 {
+        self.bulk.as_ref().map_or(0, |(sender, _)| sender.lost())
     }
 
     /// Ends sending in bulk, for good.
@@ -442,9 +452,9 @@ impl XdpFrame<'_> {
 /// What it takes to send in bulk, on devices that have delivered when they return; nothing where the kernel or the driver has no such way. With
 /// several queues the processor we run on would choose one, and frames could overtake each other; it is the far end's that count, which nobody
 /// can see from here, and the two ends of a veth are made alike.
-fn prepare_bulk(name: &str, index: u32) -> Option<(BulkMaps, XdpFeatures)> {
+fn prepare_bulk(name: &str, index: u32, bulk: &Bulk) -> Option<(BulkSender, XdpFeatures)> {
     let driver = interface::driver(name).ok().filter(|driver| driver == "veth");
-    driver.and_then(|_| Some((BulkMaps::new(index).ok()?, XdpFeatures::watch(name, index).ok()?)))
+    driver.and_then(|_| Some((BulkSender::new(bulk, index).ok()?, XdpFeatures::watch(name, index).ok()?)))
 }
 
 /// Tries again for a little while what another socket or program stands in the way of: the kernel lets both go a little later than

@@ -10,7 +10,7 @@ const MODES: [XdpMode; 2] = [XdpMode::Native, XdpMode::Generic];
 pub(super) const OPTIONS: XdpOptions = XdpOptions { max_frame: 1518, octets: 1 << 20 };
 
 pub(super) fn open(name: &str, claim: Claim, mode: XdpMode, options: &XdpOptions) -> (XdpDevice, XdpSocket) {
-    let device = XdpDevice::attach(name, &claim, mode).unwrap();
+    let device = XdpDevice::attach(name, &claim, mode, Some(&Bulk::new().unwrap())).unwrap();
     let socket = XdpSocket::open(&device, 0, options).unwrap();
     (device, socket)
 }
@@ -173,7 +173,7 @@ fn the_program_leaves_with_its_owner_and_a_second_one_is_refused() {
         assert!(!shown());
         let (device, socket) = open("b", Claim::Everything, XdpMode::Native, &OPTIONS);
         assert!(shown());
-        let second = XdpDevice::attach("b", &Claim::Everything, XdpMode::Native).unwrap_err();
+        let second = XdpDevice::attach("b", &Claim::Everything, XdpMode::Native, None).unwrap_err();
         assert_eq!(second.raw_os_error(), Some(libc::EBUSY));
         assert_eq!(XdpSocket::open(&device, 1, &OPTIONS).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         drop((device, socket));
@@ -217,13 +217,13 @@ fn each_receive_queue_has_its_socket() {
         ["a", "b"].into_iter().for_each(|name| bed.take_up(name));
         ["a", "b"].into_iter().for_each(|name| bed.active(name));
         assert_eq!(interface::receive_queues("b").unwrap(), 2);
-        let device = XdpDevice::attach("b", &Claim::Everything, XdpMode::Native).unwrap();
+        let device = XdpDevice::attach("b", &Claim::Everything, XdpMode::Native, None).unwrap();
         assert_eq!(device.queues(), 2);
         let mut sockets = [0, 1].map(|queue| XdpSocket::open(&device, queue, &OPTIONS).unwrap());
         let busy = XdpSocket::open(&device, 1, &OPTIONS).unwrap_err();
         assert_eq!(busy.raw_os_error(), Some(libc::EBUSY));
         let (_a, mut from) = {
-            let device = XdpDevice::attach("a", &Claim::Everything, XdpMode::Native).unwrap();
+            let device = XdpDevice::attach("a", &Claim::Everything, XdpMode::Native, None).unwrap();
             let first = XdpSocket::open(&device, 0, &OPTIONS).unwrap();
             (device, first)
         };

@@ -5,7 +5,7 @@
 //! what is sent leaves by the first queue, so that it stays in order.
 //!
 //! On veth, what is sent together in numbers leaves in bulk by the same program, without a socket, as long as the other end takes it so and no frame is a
-//! jumbo frame (`sys::BulkSender`); everything else by the first queue's socket.
+//! jumbo frame (`sys::BulkSender`), and frames of several ports by one call ([`Port::gather`]); everything else by the first queue's socket.
 //!
 //! What runs where is tried from the best down: in the driver without copying, in the driver with, in the stack (`generic`). The
 //! port says what it got ([`PortKind`]), and why not better ([`AfXdpPort::why_generic`]).
@@ -20,7 +20,7 @@ use std::{
 };
 
 use net::VlanTag;
-use sys::{BulkSender, Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
+use sys::{Bulk, BulkSender, BulkSent, Claim, Poller, XdpDevice, XdpFrame, XdpMode, XdpOptions, XdpSocket};
 
 use super::{LOOKS, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{Batch, Frame, Pool, Pressure, Wanted};
@@ -60,16 +60,16 @@ pub struct AfXdpPort {
 }
 
 impl AfXdpPort {
-    /// Opens the interface, which may be down.
+    /// Opens the interface, which may be down. It sends in bulk, where it can, with the others that have the same `bulk`.
     ///
     /// # Errors
     /// Those of `sys::XdpDevice::attach` and `sys::XdpSocket::open`; those of the best way when no way works.
-    pub fn open(options: &Options) -> io::Result<Self> {
-        let native = match Self::open_as(options, XdpMode::Native) {
+    pub fn open(options: &Options, bulk: Option<&Bulk>) -> io::Result<Self> {
+        let native = match Self::open_as(options, XdpMode::Native, bulk) {
             Err(why) => why,
             opened => return opened,
         };
-        match Self::open_as(options, XdpMode::Generic) {
+        match Self::open_as(options, XdpMode::Generic, bulk) {
             Ok(opened) => Ok(Self { why_generic: Some(native), ..opened }),
             Err(_) => Err(native),
         }
@@ -79,9 +79,9 @@ impl AfXdpPort {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_as(options: &Options, mode: XdpMode) -> io::Result<Self> {
+    pub fn open_as(options: &Options, mode: XdpMode, bulk: Option<&Bulk>) -> io::Result<Self> {
         let mtu = usize::try_from(sys::interface::mtu(&options.device)?).map_err(io::Error::other)?;
-        let mut device = XdpDevice::attach(&options.device, &options.claim, mode)?;
+        let mut device = XdpDevice::attach(&options.device, &options.claim, mode, bulk)?;
         let memory = XdpOptions { max_frame: options.largest_frame, octets: options.ring_octets };
         let open = |queue| XdpSocket::open(&device, queue, &memory);
         let queues = (0..device.queues()).map(open).collect::<io::Result<Vec<_>>>()?;
@@ -130,23 +130,27 @@ impl AfXdpPort {
         }
     }
 
-    /// Sends as many frames from the front as leave in bulk: none while others wait in a socket, or when they are few.
-    fn send_in_bulk(&mut self, frames: &[Frame]) -> usize {
-        let behind = self.queues.first().is_some_and(XdpSocket::is_behind);
-        if frames.len() < BulkSender::WORTH || self.down || behind {
+    /// Hands as many frames from the front as it takes to what sends in bulk: none while others wait in a socket.
+    fn in_bulk(&mut self, frames: &[Frame], hand: impl FnOnce(&mut BulkSender) -> BulkSent) -> usize {
+        if self.down || self.queues.first().is_some_and(XdpSocket::is_behind) {
             return 0;
         }
         // A port that always has frames to receive would not hear otherwise that the far end takes them no more.
         self.device.look_at_bulk();
         let Some(sender) = self.device.bulk() else { return 0 };
-        let sent = sender.send(frames.iter().map(|frame| &*frame.buf));
-        if sent.stopped.is_some() {
-            self.device.end_bulk();
-        }
-        let octets: u64 = frames.iter().take(sent.taken).map(kernel::octets).sum();
-        self.counters.tx_frames += u64::try_from(sent.taken).unwrap_or(0);
+        let taken = hand(sender).taken;
+        let octets: u64 = frames.iter().take(taken).map(kernel::octets).sum();
+        self.counters.tx_frames += u64::try_from(taken).unwrap_or(0);
         self.counters.tx_octets += octets;
-        sent.taken
+        taken
+    }
+
+    /// Sends as many frames from the front as leave in bulk: none when they are few.
+    fn send_in_bulk(&mut self, frames: &[Frame]) -> usize {
+        if frames.len() < BulkSender::WORTH {
+            return 0;
+        }
+        self.in_bulk(frames, |sender| sender.send(frames.iter().map(|frame| &*frame.buf)))
     }
 }
 
@@ -204,6 +208,21 @@ impl Port for AfXdpPort {
         failed.map_or(Ok(()), Err)
     }
 
+    fn gathers(&self) -> bool {
+        self.device.sends_in_bulk()
+    }
+
+    fn gather(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) {
+        self.refuse(frames, pool);
+        let taken = self.in_bulk(frames, |sender| sender.put(frames.iter().map(|frame| &*frame.buf)));
+        frames.drain(..taken).for_each(|frame| pool.recycle(frame));
+    }
+
+    fn send_gathered(&mut self) {
+        // Why not, if so, shows in what was lost, and in that nothing is sent so any more.
+        self.device.bulk().and_then(BulkSender::flush);
+    }
+
     fn pressure(&self) -> Pressure {
         Pressure::of(|eighths| self.queues.iter().any(|queue| queue.is_filled(eighths.into(), 8)))
     }
@@ -250,7 +269,9 @@ impl Port for AfXdpPort {
 
     fn counters(&self) -> PortCounters {
         let kernel = self.queues.iter().filter_map(|queue| queue.statistics().ok());
-        kernel.fold(self.counters, |sum, kernel| PortCounters {
+        let (lost, own) = (self.device.lost_in_bulk(), self.counters);
+        let own = PortCounters { tx_frames: own.tx_frames - lost, tx_refused: own.tx_refused + lost, ..own };
+        kernel.fold(own, |sum, kernel| PortCounters {
             rx_ring_full: sum.rx_ring_full + kernel.full,
             rx_truncated: sum.rx_truncated + kernel.too_long,
             ..sum

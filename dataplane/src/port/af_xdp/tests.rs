@@ -21,7 +21,7 @@ fn options(device: &str) -> Options {
 }
 
 fn open(device: &str, mode: XdpMode) -> AfXdpPort {
-    AfXdpPort::open_as(&options(device), mode).unwrap()
+    AfXdpPort::open_as(&options(device), mode, Some(&Bulk::new().unwrap())).unwrap()
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_leaves_in_bulk_and_what_does_not_arrive_in_order_and_the_port_says_how_i
         let mut pool = pool();
         let small = |device| {
             let options = Options { largest_frame: 1518, ..options(device) };
-            AfXdpPort::open_as(&options, XdpMode::Native).unwrap()
+            AfXdpPort::open_as(&options, XdpMode::Native, Some(&Bulk::new().unwrap())).unwrap()
         };
         let (mut a, mut b) = (small("a"), small("b"));
         wait_for(|| {
@@ -203,11 +203,11 @@ fn an_interface_that_is_deleted_is_gone_and_a_new_port_works() {
 fn what_cannot_run_in_the_driver_runs_in_the_stack_and_says_why() {
     in_new_namespace(|| {
         // The loopback device has no native way.
-        let port = AfXdpPort::open(&Options { largest_frame: 1514, ..options("lo") }).unwrap();
+        let port = AfXdpPort::open(&Options { largest_frame: 1514, ..options("lo") }, None).unwrap();
         assert_eq!(port.kind(), PortKind::XdpGeneric);
         assert!(port.why_generic().is_some(), "{port:?}");
         assert_eq!(open("a", XdpMode::Native).why_generic().map(io::Error::kind), None);
-        let missing = AfXdpPort::open(&options("missing")).unwrap_err();
+        let missing = AfXdpPort::open(&options("missing"), None).unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(19), "ENODEV");
     });
 }

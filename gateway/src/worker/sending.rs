@@ -1,0 +1,142 @@
+//! Sending: what the dataplane left behind goes where it belongs.
+//!
+//! Most ports are given their frames batch by batch. Some send best together ([`dataplane::port::Port::gather`]): one call for frames of all of them, which costs
+//! the same for a dozen as for a hundred. Their frames wait in the dataplane's queues while more come, and leave when there are [`ENOUGH`], when nothing more
+//! comes, or when so few are there after a round over all ports that a call would not pay.
+
+use dataplane::{Event, PortId, port::WORTH_GATHERING};
+
+use super::{News, Stage, Worker};
+use crate::clock;
+
+/// Frames that are not kept waiting for more: about three trains of 64 KiB at an MTU of 1500.
+const ENOUGH: usize = 96;
+
+impl Worker {
+    /// Sends, hands over and tells everything.
+    pub(super) fn settle(&mut self) {
+        self.settle_and_gather();
+        self.flush();
+    }
+
+    /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`].
+    pub(super) fn settle_and_gather(&mut self) {
+        self.send_frames();
+        self.hand_over();
+        while let Some(event) = self.dataplane.poll_event() {
+            (self.news)(if let Event::Moved(moved) = event {
+                News::Moved(moved, clock::now())
+            } else {
+                News::Dataplane(event)
+            });
+        }
+    }
+
+    fn send_frames(&mut self) {
+        let before = self.keeper.counts().send.frames;
+        self.held.clear();
+        while let Some(id) = self.dataplane.poll_transmit() {
+            if matches!(self.ports.get(id.index()), Some(Some(port)) if port.gathers()) {
+                if !self.gathering.contains(&id) {
+                    self.gathering.push(id);
+                }
+            } else {
+                self.send_by(id);
+            }
+        }
+        for &id in &self.held {
+            self.dataplane.keep_waiting(id);
+        }
+        let sent = self.keeper.counts().send.frames - before;
+        self.keeper.lap(Stage::Send, usize::try_from(sent).unwrap_or(0));
+    }
+
+    /// Sends what waits for a port.
+    fn send_by(&mut self, id: PortId) {
+        let (lost, path) = match (self.ports.get_mut(id.index()), self.dataplane.transmit(id)) {
+            (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
+                self.keeper.counts().send.count(frames.len());
+                let sent = port.send(frames, pool);
+                if !frames.is_empty() {
+                    self.held.push(id);
+                }
+                (sent.err(), port.path_news())
+            }
+            (Some(Some(_)), _) => return,
+            _ => (None, None),
+        };
+        if let Some(octets) = path {
+            self.dataplane.set_path(id, octets);
+            (self.news)(News::Path(id, octets));
+        }
+        if let Some(error) = lost {
+            self.lose(id, error);
+        }
+        if !matches!(self.ports.get(id.index()), Some(Some(_))) {
+            self.dataplane.drop_unsent(id);
+        }
+    }
+
+    /// Frames that wait for more.
+    fn gathered(&mut self) -> usize {
+        let mut count = 0;
+        for &id in &self.gathering {
+            count += self.dataplane.transmit(id).map_or(0, |(frames, _)| frames.len());
+        }
+        count
+    }
+
+    /// Sends what was gathered when it is enough.
+    pub(super) fn flush_when_enough(&mut self) {
+        if !self.gathering.is_empty() && self.gathered() >= ENOUGH {
+            self.flush();
+        }
+    }
+
+    /// Sends what was gathered in a round over all ports, unless more may come and it is worth waiting for that.
+    pub(super) fn flush_unless_worth_waiting(&mut self, more_may_come: bool) {
+        if !self.gathering.is_empty() && !(more_may_come && self.gathered() >= WORTH_GATHERING) {
+            self.flush();
+        }
+    }
+
+    /// Sends all that was gathered: together when that is worth it, each port its own otherwise, and what cannot leave together.
+    pub(super) fn flush(&mut self) {
+        let frames = self.gathered();
+        if self.gathering.is_empty() {
+            return;
+        }
+        self.keeper.begin();
+        let mut gathering = core::mem::take(&mut self.gathering);
+        if frames >= WORTH_GATHERING {
+            for &id in &gathering {
+                self.gather(id);
+            }
+            if let Some(Some(port)) = gathering.first().and_then(|id| self.ports.get_mut(id.index())) {
+                port.send_gathered();
+            }
+        }
+        for id in gathering.drain(..) {
+            self.send_by(id);
+        }
+        self.gathering = gathering;
+        for &id in &self.held {
+            self.dataplane.keep_waiting(id);
+        }
+        self.keeper.lap(Stage::Send, frames);
+        self.keeper.end();
+    }
+
+    fn gather(&mut self, id: PortId) {
+        if let (Some(Some(port)), Some((frames, pool))) =
+            (self.ports.get_mut(id.index()), self.dataplane.transmit(id))
+        {
+            let waited = frames.len();
+            port.gather(frames, pool);
+            let gathered = waited - frames.len();
+            if gathered > 0 {
+                self.keeper.counts().send.count(gathered);
+            }
+        }
+    }
+}
