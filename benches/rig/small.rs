@@ -141,7 +141,7 @@ fn generator(lab: &Lab, octets: usize, rate: u64, millis: u64) -> Result<Command
 fn offer(octets: usize, rate: u64, time: Duration, way: Way) -> Result<u64> {
     let flows: Vec<Vec<u8>> = (0..FLOWS).map(|flow| frame(octets, flow, None)).collect::<Result<_>>()?;
     if way == Way::Bulk {
-        let (mut port, mut pool) = generator::open_xdp("eth0", false)?;
+        let (mut port, mut pool) = generator::open_xdp("eth0")?;
         generator::wait_for_bulk(&mut port, &mut pool)?;
         return generator::offer(&mut port, &mut pool, generator::IN_BULK, &flows, rate, time);
     }

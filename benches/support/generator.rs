@@ -20,8 +20,6 @@ use crate::{
 
 /// Where frames go: the UDP port of the sink (discard, RFC 863).
 pub const PORT: u16 = 9;
-/// IPv4's EtherType.
-const IPV4: u16 = 0x0800;
 /// How long it takes to hear that the other end takes frames in bulk.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -53,14 +51,13 @@ pub fn open(device: &str) -> Result<(AfPacketPort, Pool)> {
     Ok((port, pool()))
 }
 
-/// A host's device by AF_XDP, which takes the IPv4 frames that come (for a sink) or none, and leaves the rest to the kernel.
-pub fn open_xdp(device: &str, takes: bool) -> Result<(AfXdpPort, Pool)> {
+/// A host's device by AF_XDP, which takes nothing that comes from the kernel.
+pub fn open_xdp(device: &str) -> Result<(AfXdpPort, Pool)> {
     let options = af_xdp::Options {
         device: device.to_owned(),
-        claim: Claim::Types(if takes { vec![IPV4] } else { Vec::new() }),
+        claim: Claim::Types(Vec::new()),
         largest_frame: 1522,
-        // A sink that is kept from its processor for some milliseconds must not be what loses frames.
-        ring_octets: if takes { 32 << 20 } else { 1 << 20 },
+        ring_octets: 1 << 20,
     };
     let port = AfXdpPort::open_as(&options, XdpMode::Native, Some(&Bulk::new()?))
         .with_context(|| format!("cannot open {device}"))?;
