@@ -44,6 +44,18 @@ fn it_measures_memory_and_gateways_and_judges_a_promise() {
     let octets: Vec<_> = capacity.iter().map(|one| number(&one["octets"])).collect();
     assert_eq!(octets, [64.0, 512.0, 1460.0, 8960.0]);
     assert!(number(&capacity[3]["own_ns"]) > number(&capacity[0]["own_ns"]));
+    // Two sizes, and 2, 4 and 8 workers as far as there are processors; how much faster is for a quiet machine to say.
+    let processors = number(&figures["machine"]["processors"]);
+    let counts = [2.0, 4.0, 8.0].into_iter().filter(|count| *count <= processors);
+    let expected: Vec<_> =
+        [64.0, 1460.0].iter().flat_map(|size| counts.clone().map(|one| (*size, one))).collect();
+    let scaling = figures["scaling"].as_array().unwrap();
+    let tried: Vec<_> = scaling.iter().map(|one| (number(&one["octets"]), number(&one["workers"]))).collect();
+    assert_eq!(tried, expected);
+    for one in scaling {
+        assert!(number(&one["alone_mpps"]) > 0.0 && number(&one["together_mpps"]) > 0.0, "{one}");
+        assert!(number(&one["times"]) > 0.0, "{one}");
+    }
     let rig = &figures["rig"];
     assert!(rig.is_object(), "no gateways in namespaces: {}", figures["no_rig"]);
     assert!(number(&rig["tcp_gbit_per_s"]) > 0.0 && number(&rig["small_arrived"]) > 0.0, "{rig}");

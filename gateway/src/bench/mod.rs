@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `machine` | the processor, its memory, the clock, how late timers are |
 //! | `crypto` | the AEAD alone, and protecting and validating with it, by size, suite and library |
+//! | `memory` | nothing: it makes two gateways in memory, for the next two |
 //! | `forward` | two gateways in memory: all that a gateway does for a frame, but for ports and kernel |
+//! | `scaling` | several workers of a gateway at the same time, beside one of them alone |
 //! | `rig` | two gateways in namespaces: with ports and kernel, over veth pairs |
 //! | `verdict` | what follows: frames and bits a second for one worker, what limits, what a configuration promises |
 //! | `screen` | the same for people |
@@ -16,7 +18,9 @@
 mod crypto;
 mod forward;
 mod machine;
+mod memory;
 mod rig;
+mod scaling;
 mod screen;
 mod stopwatch;
 mod verdict;
@@ -32,6 +36,7 @@ pub use self::{
     forward::ForwardFigures,
     machine::MachineFigures,
     rig::RigFigures,
+    scaling::ScalingFigures,
     screen::screen,
     verdict::{Capacity, Promise},
 };
@@ -39,6 +44,8 @@ use crate::lab::{self, Stop};
 
 /// Octets of frames, from the destination address on, without FCS.
 const SIZES: [usize; 4] = [64, 512, 1460, 8960];
+/// Of those that workers carry beside each other: where what they share is most of the work, and where promises are judged.
+const SCALING_SIZES: [usize; 2] = [64, verdict::REFERENCE];
 
 /// What was measured, and what follows.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +56,8 @@ pub struct Figures {
     pub crypto: Vec<CryptoFigures>,
     /// Gateways in memory.
     pub forward: Vec<ForwardFigures>,
+    /// Workers beside each other; empty where this process may use one processor only.
+    pub scaling: Vec<ScalingFigures>,
     /// Gateways in namespaces; `None` when it was left out.
     pub rig: Option<RigFigures>,
     /// Why it was.
@@ -74,6 +83,8 @@ pub fn run(rig: Option<Duration>, config: Option<&Config>, tell: impl Fn(&str)) 
     let crypto = crypto::measure(&SIZES).context("MACsec in memory")?;
     tell("two gateways in memory");
     let forward = forward::measure(&SIZES).context("gateways in memory")?;
+    tell("workers beside each other, in memory");
+    let scaling = scaling::measure(&SCALING_SIZES).context("workers beside each other")?;
     let (rig, no_rig) = match entered {
         None => (None, Some("not asked for (--no-rig)".to_owned())),
         Some(Err(error)) => (None, Some(error.to_string())),
@@ -86,7 +97,7 @@ pub fn run(rig: Option<Duration>, config: Option<&Config>, tell: impl Fn(&str)) 
         }
     };
     let capacity = verdict::capacities(&forward, rig.as_ref());
-    let limits = verdict::limits(&machine, &crypto, &capacity, rig.as_ref());
-    let promise = config.map(|config| verdict::promise(config, &capacity));
-    Ok(Figures { machine, crypto, forward, rig, no_rig, capacity, limits, promise })
+    let limits = verdict::limits(&machine, &crypto, &capacity, &scaling, rig.as_ref());
+    let promise = config.map(|config| verdict::promise(config, &capacity, &scaling));
+    Ok(Figures { machine, crypto, forward, scaling, rig, no_rig, capacity, limits, promise })
 }

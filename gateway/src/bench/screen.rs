@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use super::{
-    Capacity, CryptoFigures, Figures,
+    Capacity, CryptoFigures, Figures, ScalingFigures,
     verdict::{Promise, REFERENCE},
 };
 
@@ -14,6 +14,7 @@ pub fn screen(figures: &Figures) -> String {
     page += &crypto(&figures.crypto);
     page += &rig(figures);
     page += &capacity(&figures.capacity);
+    page += &scaling(&figures.scaling);
     if let Some(promise) = &figures.promise {
         page += &promised(promise);
     }
@@ -106,6 +107,25 @@ fn capacity(all: &[Capacity]) -> String {
            \x20 TCP from hosts that send super-frames costs less per octet than its frames would.\n"
 }
 
+fn scaling(all: &[ScalingFigures]) -> String {
+    let title = "\nWorkers of a gateway beside each other, in memory, each with a connection and a processor of its own";
+    if all.is_empty() {
+        return format!("{title}\n  left out: this process may use one processor only\n");
+    }
+    let mut text = format!(
+        "{title}\n  {:>6} {:>8} {:>16} {:>20}\n",
+        "octets", "workers", "one alone, Mpps", "all together, Mpps"
+    );
+    for one in all {
+        let ScalingFigures { octets, workers, alone_mpps: alone, together_mpps: together, times } = one;
+        let _written = writeln!(
+            text,
+            "  {octets:>6} {workers:>8} {alone:>16.2} {together:>20.2}   {workers} workers carry {times:.2} times what one does",
+        );
+    }
+    text + "  a frame goes through two gateways here: from LAN to LAN.\n"
+}
+
 fn promised(promise: &Promise) -> String {
     let Promise { workers, carried_gbit_per_s: carried, verdict, .. } = promise;
     let what = promise.promised_gbit_per_s.map_or_else(
@@ -140,7 +160,10 @@ mod tests {
             protect_ns: 111.0,
             validate_ns: 128.0,
         };
+        let scaling =
+            ScalingFigures { octets: 64, workers: 2, alone_mpps: 1.5, together_mpps: 2.8, times: 1.87 };
         let mut figures = Figures {
+            scaling: vec![scaling],
             machine: MachineFigures::default(),
             crypto: vec![crypto],
             capacity: verdict::capacities(&forward, Some(&rig)),
@@ -151,10 +174,20 @@ mod tests {
             promise: None,
         };
         let page = screen(&figures);
-        for words in ["2.50 Gbit/s", "protect 170", "gcm-aes-128", "4.00", "  - something"] {
+        for words in [
+            "2.50 Gbit/s",
+            "protect 170",
+            "gcm-aes-128",
+            "4.00",
+            "2 workers carry 1.87 times",
+            "  - something",
+        ] {
             assert!(page.contains(words), "{words}:\n{page}");
         }
         (figures.rig, figures.no_rig) = (None, Some("user namespaces are off".to_owned()));
-        assert!(screen(&figures).contains("left out: user namespaces are off"));
+        figures.scaling.clear();
+        for words in ["left out: user namespaces are off", "left out: this process may use one processor"] {
+            assert!(screen(&figures).contains(words), "{words}");
+        }
     }
 }

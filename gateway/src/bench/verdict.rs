@@ -4,7 +4,8 @@ use config::Config;
 use serde::Serialize;
 
 use super::{
-    crypto::CryptoFigures, forward::ForwardFigures, machine::MachineFigures, rig::RigFigures, stopwatch::real,
+    crypto::CryptoFigures, forward::ForwardFigures, machine::MachineFigures, rig::RigFigures,
+    scaling::ScalingFigures, stopwatch::real,
 };
 
 /// What one worker with a processor to itself carries in one direction, at one size of frames.
@@ -33,7 +34,8 @@ pub struct Promise {
     pub workers: u8,
     /// Sum of the bandwidths of all connections in Gbit/s, each way; `None` when one has no limit.
     pub promised_gbit_per_s: Option<f64>,
-    /// What so many workers carry of frames of 1460 octets, both directions together, in Gbit/s.
+    /// What so many workers carry of frames of 1460 octets, both directions together, in Gbit/s; less than so many times one where
+    /// workers were seen in each other's way.
     pub carried_gbit_per_s: f64,
     /// `kept`, `tight` (over three quarters used), `broken`, or `unlimited`.
     pub verdict: &'static str,
@@ -68,6 +70,7 @@ pub(super) fn limits(
     machine: &MachineFigures,
     crypto: &[CryptoFigures],
     capacities: &[Capacity],
+    scaling: &[ScalingFigures],
     rig: Option<&RigFigures>,
 ) -> Vec<String> {
     let mut all = Vec::new();
@@ -99,6 +102,13 @@ pub(super) fn limits(
             capacity.octets
         ));
     }
+    if let Some(worst) = worst(scaling) {
+        all.push(format!(
+            "{} workers carry only {:.1} times what one does (frames of {} octets): their processors share a core or its power, or others use \
+             them; measure again on a quiet machine, and give workers whole cores (`pin`)",
+            worst.workers, worst.times, worst.octets
+        ));
+    }
     let [_, late, _] = machine.timer_late_us;
     if late > 1000 {
         all.push(format!(
@@ -117,12 +127,26 @@ pub(super) fn limits(
     all
 }
 
+/// Workers that carry the smallest part of what they could, if that is less than nine tenths.
+fn worst(scaling: &[ScalingFigures]) -> Option<&ScalingFigures> {
+    let part = |one: &ScalingFigures| one.times / f64::from(one.workers);
+    scaling.iter().filter(|one| part(one) < 0.9).min_by(|a, b| part(a).total_cmp(&part(b)))
+}
+
+/// How many times what one carries so many workers do: by the most of them that were measured, and in proportion from there. Noise
+/// that lets two carry more than twice as much promises nothing.
+fn times(workers: u8, scaling: &[ScalingFigures]) -> f64 {
+    let known = scaling.iter().filter(|one| one.octets == REFERENCE && one.workers <= workers);
+    let part = known.max_by_key(|one| one.workers).map_or(1.0, |one| one.times / f64::from(one.workers));
+    f64::from(workers) * part.min(1.0)
+}
+
 /// Connections of a configuration against capacity. Traffic passes a gateway out and back, so each promise counts twice.
-pub(super) fn promise(config: &Config, capacities: &[Capacity]) -> Promise {
+pub(super) fn promise(config: &Config, capacities: &[Capacity], scaling: &[ScalingFigures]) -> Promise {
     let workers = config.runtime.workers.max(1);
     let at = capacities.iter().find(|one| one.octets == REFERENCE);
     let each = at.map_or(0.0, |one| one.gbit_per_s.unwrap_or(one.most_gbit_per_s));
-    let carried = each * f64::from(workers);
+    let carried = each * times(workers, scaling);
     let rates: Option<u64> = config.connections.iter().map(|one| one.rate.map(u64::from)).sum();
     let promised = rates.map(|mbps| real(mbps) / 1e3);
     let verdict = match promised {
@@ -179,9 +203,43 @@ mod tests {
             ([Some(4000), Some(1000)], "broken"),
             ([Some(1000), None], "unlimited"),
         ] {
-            let promise = promise(&config(rates), &capacities);
+            let promise = promise(&config(rates), &capacities, &[]);
             assert_eq!((promise.verdict, promise.workers), (verdict, 2), "{rates:?}: {promise:?}");
         }
+    }
+
+    fn scaling(octets: usize, workers: u8, times: f64) -> ScalingFigures {
+        ScalingFigures { octets, workers, alone_mpps: 1.0, together_mpps: times, times }
+    }
+
+    #[test]
+    fn workers_carry_what_they_were_seen_to_carry_together() {
+        let seen = [scaling(64, 2, 1.2), scaling(REFERENCE, 2, 1.8), scaling(REFERENCE, 4, 3.0)];
+        for (workers, expected) in [(1, 1.0), (2, 1.8), (3, 2.7), (4, 3.0), (8, 6.0)] {
+            assert!((times(workers, &seen) - expected).abs() < 1e-9, "{workers}: {}", times(workers, &seen));
+        }
+        assert!((times(2, &[scaling(REFERENCE, 2, 2.1)]) - 2.0).abs() < 1e-9, "noise");
+        assert!((times(3, &[]) - 3.0).abs() < 1e-9, "nothing is known");
+        // 4.67 Gbit/s each: two of them keep 3600 each way when nothing is shared, and not at 1.4 times.
+        let facts = crate::api::testbed::facts();
+        let mut config = (*facts.config).clone();
+        config.connections.iter_mut().for_each(|one| one.rate = Some(1800));
+        let capacities = capacities(&FORWARD, Some(&rig(2300.0)));
+        let verdict = |seen: &[ScalingFigures]| promise(&config, &capacities, seen).verdict;
+        assert_eq!((verdict(&[]), verdict(&[scaling(REFERENCE, 2, 1.4)])), ("tight", "broken"));
+    }
+
+    #[test]
+    fn workers_in_each_others_way_are_named() {
+        let said = |seen: &[ScalingFigures]| {
+            limits(&MachineFigures::default(), &[], &[], seen, None)
+                .into_iter()
+                .filter(|one| one.contains("workers"))
+                .collect::<Vec<_>>()
+        };
+        assert!(said(&[scaling(64, 2, 1.85), scaling(REFERENCE, 2, 1.95)]).is_empty());
+        let all = said(&[scaling(64, 2, 1.7), scaling(64, 4, 2.0), scaling(REFERENCE, 4, 3.8)]);
+        assert!(all.len() == 1 && all[0].starts_with("4 workers carry only 2.0 times"), "{all:?}");
     }
 
     #[test]
@@ -192,11 +250,11 @@ mod tests {
             ..MachineFigures::default()
         };
         let capacities = capacities(&FORWARD, Some(&rig(2300.0)));
-        let said = limits(&machine(&[]), &[], &capacities, None).join("\n");
+        let said = limits(&machine(&[]), &[], &capacities, &[], None).join("\n");
         for words in ["no instructions for AES", "2000 ns", "BFD below 50 ms"] {
             assert!(said.contains(words), "{words}: {said}");
         }
-        let said = limits(&machine(&["aes"]), &[], &capacities, None).join("\n");
+        let said = limits(&machine(&["aes"]), &[], &capacities, &[], None).join("\n");
         assert!(said.contains("no VAES"), "{said}");
     }
 }
