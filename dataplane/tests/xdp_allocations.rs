@@ -99,6 +99,7 @@ fn ip(words: &str) {
     assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test waits for the kernel")]
 fn wait_for(mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
