@@ -111,6 +111,7 @@ pub(crate) fn echoes_beside(lab: &Lab, octets: usize, rate: u64) -> Result<[f64;
 }
 
 /// Offers one rate; how many were sent and how many came.
+#[expect(clippy::disallowed_methods, reason = "what is on its way has no event to wait for")]
 pub(crate) fn trial(sink: &mut Sink<'_>, search: &Search, rate: u64) -> Result<(u64, u64)> {
     let before = sink.heard()?;
     let mut offer = generator(sink.lab(), search.octets, rate, search.millis)?;

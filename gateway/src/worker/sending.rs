@@ -88,24 +88,25 @@ impl Worker {
 
     /// Sends what was gathered when it is enough.
     pub(super) fn flush_when_enough(&mut self) {
-        if !self.gathering.is_empty() && self.gathered() >= ENOUGH {
+        if self.gathered() >= ENOUGH {
             self.flush();
         }
     }
 
     /// Sends what was gathered in a round over all ports, unless more may come and it is worth waiting for that.
     pub(super) fn flush_unless_worth_waiting(&mut self, more_may_come: bool) {
-        if !self.gathering.is_empty() && !(more_may_come && self.gathered() >= WORTH_GATHERING) {
+        let waits = more_may_come && self.gathered() >= WORTH_GATHERING;
+        if !waits {
             self.flush();
         }
     }
 
     /// Sends all that was gathered: together when that is worth it, each port its own otherwise, and what cannot leave together.
     pub(super) fn flush(&mut self) {
-        let frames = self.gathered();
         if self.gathering.is_empty() {
             return;
         }
+        let frames = self.gathered();
         self.keeper.begin();
         let mut gathering = core::mem::take(&mut self.gathering);
         if frames >= WORTH_GATHERING {

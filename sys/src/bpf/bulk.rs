@@ -167,7 +167,7 @@ impl BulkSender {
         let few = frames.len() % usize::try_from(AT_ONCE).unwrap_or(1);
         let worth = if few < Self::WORTH { frames.len() - few } else { frames.len() };
         let put = self.put(frames.take(worth));
-        BulkSent { taken: put.taken, stopped: put.stopped.or(self.flush()) }
+        BulkSent { taken: put.taken, stopped: put.stopped.or_else(|| self.flush()) }
     }
 
     /// Has frames from the front wait for a call with those of the other devices, until one is longer than [`Self::LONGEST`] or shorter than an Ethernet

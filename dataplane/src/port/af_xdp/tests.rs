@@ -91,6 +91,63 @@ fn what_leaves_in_bulk_and_what_does_not_arrive_in_order_and_the_port_says_how_i
     });
 }
 
+// What a port gathers leaves with the other's, and before what it sends by its socket; what cannot leave so is left to be sent.
+#[test]
+fn ports_that_share_a_bulk_gather_their_frames_for_one_call() {
+    in_new_namespace(|| {
+        ip("link add name c type veth peer name d");
+        ["c", "d"].into_iter().for_each(silent_up);
+        ["c", "d"].into_iter().for_each(crate::port::tests::active);
+        let (bulk, mut pool) = (Bulk::new().unwrap(), pool());
+        let small = |device: &str| {
+            let options = Options { largest_frame: 1518, ..options(device) };
+            AfXdpPort::open_as(&options, XdpMode::Native, Some(&bulk)).unwrap()
+        };
+        let [mut a, mut b, mut c, mut d] = ["a", "b", "c", "d"].map(small);
+        wait_for(|| {
+            let [one, other] = [&mut a, &mut c].map(|port| port.receive(&mut Batch::new(), &mut pool));
+            assert_eq!((one, other), (Ok(0), Ok(0)));
+            a.gathers() && c.gathers()
+        });
+        let frames = |pool: &mut Pool, all: &[Vec<u8>]| -> Vec<Frame> {
+            let buf = |octets: &Vec<u8>| {
+                let mut buf = pool.for_len(octets.len()).unwrap();
+                assert!(buf.extend_from_slice(octets));
+                Frame::new(buf)
+            };
+            all.iter().map(buf).collect()
+        };
+        let first: Vec<_> = (0..20).map(|n| plain(100, n)).collect();
+        let second: Vec<_> = (0..5).map(|n| plain(200, n)).collect();
+        let mut waiting = frames(&mut pool, &first);
+        a.gather(&mut waiting, &mut pool);
+        assert!(waiting.is_empty());
+        // A frame whose checksum nobody would finish is refused here as it is when it is sent.
+        let mut waiting = frames(&mut pool, &second);
+        let begun = Offload { checksum: Checksum::Partial { start: 34, offset: 16 }, ..Offload::default() };
+        waiting[1].offload = begun;
+        c.gather(&mut waiting, &mut pool);
+        assert!(waiting.is_empty());
+        let mut nothing = Batch::new();
+        assert_eq!(b.receive(&mut nothing, &mut pool), Ok(0), "nothing has left yet");
+        // One call for both, whoever makes it.
+        a.send_gathered();
+        assert_eq!(octets(&receive(&mut b, &mut pool, 20)), first);
+        let arrived = [&second[..1], &second[2..]].concat();
+        assert_eq!(octets(&receive(&mut d, &mut pool, 4)), arrived);
+        assert_eq!((c.counters().tx_frames, c.counters().tx_refused), (4, 1));
+        // Without the far end's program nothing is gathered.
+        drop(b);
+        wait_for(|| {
+            let _quiet = a.receive(&mut Batch::new(), &mut pool);
+            !a.gathers()
+        });
+        let mut waiting = frames(&mut pool, &first);
+        a.gather(&mut waiting, &mut pool);
+        assert_eq!(octets(&waiting), first);
+    });
+}
+
 #[test]
 fn jumbo_frames_cross_in_pieces_and_are_whole_again() {
     in_new_namespace(|| {
