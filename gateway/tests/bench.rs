@@ -54,7 +54,7 @@ fn it_measures_memory_and_gateways_and_judges_a_promise() {
     assert_eq!(tried, expected);
     for one in scaling {
         assert!(number(&one["alone_mpps"]) > 0.0 && number(&one["together_mpps"]) > 0.0, "{one}");
-        assert!(number(&one["times"]) > 0.0, "{one}");
+        assert!(number(&one["times"]) > 0.0 && number(&one["waited_percent"]) >= 0.0, "{one}");
     }
     let rig = &figures["rig"];
     assert!(rig.is_object(), "no gateways in namespaces: {}", figures["no_rig"]);

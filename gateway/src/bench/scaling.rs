@@ -1,20 +1,20 @@
 //! Whether workers get in each other's way: one of a gateway's workers alone, and several at the same time, each with a connection and a
 //! processor of its own. What they share ([`super::memory`]) is what costs; the processors' caches and clock frequency are in it, too.
 //!
-//! By wall-clock, in turns (one, two, four, one, two, four ...), so that an hour in which others use the processors falls on all alike.
+//! By wall-clock, in turns (one, two, four, one, two, four ...), so that an hour in which others use the processors falls on all alike. The kernel
+//! knows how long a thread waited for its processor; the third of all turns that waited least is what counts, and its waiting is a figure, too.
 
 use std::{fs, sync::Barrier, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use dataplane::BATCH;
-use net::Instant;
 use serde::Serialize;
 
 use super::{
     memory::{Road, roads},
     stopwatch::real,
 };
-use crate::{clock, policer};
+use crate::{clock, policer, runtime::Schedule};
 
 /// What workers of one gateway carry at the same time, beside what one of them carries alone: from LAN to LAN through both gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -27,16 +27,36 @@ pub struct ScalingFigures {
     pub alone_mpps: f64,
     /// 10^6 frames a second of all of them together.
     pub together_mpps: f64,
-    /// How many times what one carries all of them carry: the median of all turns.
+    /// How many times what one carries all of them carry: the median of the third of all turns that waited least.
     pub times: f64,
+    /// How long threads waited for their processors in these turns, which others used meanwhile, in per cent of the time.
+    pub waited_percent: f64,
+}
+
+impl ScalingFigures {
+    /// Nobody else used the processors, to speak of.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waited_percent < 5.0
+    }
+}
+
+/// What one number of workers did in a turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    /// Frames a second.
+    rate: f64,
+    /// How long each thread waited for its processor, on average, as a part of the time.
+    waited: f64,
 }
 
 /// The most workers that are tried.
 const MOST: usize = 8;
 /// In each, every number of workers has its turn.
-const TURNS: usize = 15;
-/// How long a turn of one number of workers takes.
-const TURN: Duration = Duration::from_millis(30);
+const TURNS: usize = 45;
+/// Those that count: the quietest.
+const KEPT: usize = TURNS / 3;
+/// How long a turn of one number of workers takes: short, so that some are quiet where others work, too.
+const TURN: Duration = Duration::from_millis(10);
 /// Batches between two looks at the clock.
 const BATCHES: u32 = 16;
 
@@ -79,20 +99,29 @@ fn one(octets: usize, counts: &[usize], processors: &[usize], turn: Duration) ->
     let (mut alone, mut together) = (Vec::new(), vec![Vec::new(); counts.len()]);
     for _ in 0..TURNS {
         alone.push(at_once(&mut roads, 1, processors, turn)?);
-        for (rates, count) in together.iter_mut().zip(counts) {
-            rates.push(at_once(&mut roads, *count, processors, turn)?);
+        for (turns, count) in together.iter_mut().zip(counts) {
+            turns.push(at_once(&mut roads, *count, processors, turn)?);
         }
     }
-    let figures = |(count, rates): (&usize, &Vec<f64>)| {
-        Ok(ScalingFigures {
-            octets,
-            workers: u8::try_from(*count)?,
-            alone_mpps: median(alone.clone()) / 1e6,
-            together_mpps: median(rates.clone()) / 1e6,
-            times: median(rates.iter().zip(&alone).map(|(all, one)| all / one).collect()),
-        })
-    };
-    counts.iter().zip(&together).map(figures).collect()
+    let each = counts.iter().zip(&together);
+    each.map(|(count, together)| Ok(figures(octets, u8::try_from(*count)?, &alone, together))).collect()
+}
+
+/// What follows from turns of one worker and the turns of several that came right behind them.
+fn figures(octets: usize, workers: u8, alone: &[Turn], together: &[Turn]) -> ScalingFigures {
+    let mut pairs: Vec<_> = alone.iter().zip(together).collect();
+    let waited = |(one, all): &(&Turn, &Turn)| one.waited.midpoint(all.waited);
+    pairs.sort_by(|a, b| waited(a).total_cmp(&waited(b)));
+    pairs.truncate(KEPT);
+    let of = |what: &dyn Fn(&(&Turn, &Turn)) -> f64| median(pairs.iter().map(what).collect());
+    ScalingFigures {
+        octets,
+        workers,
+        alone_mpps: of(&|(one, _)| one.rate / 1e6),
+        together_mpps: of(&|(_, all)| all.rate / 1e6),
+        times: of(&|(one, all)| all.rate / one.rate),
+        waited_percent: of(&|pair| waited(pair) * 100.0),
+    }
 }
 
 fn median(mut all: Vec<f64>) -> f64 {
@@ -100,8 +129,8 @@ fn median(mut all: Vec<f64>) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
-/// Frames a second that the first so many workers carry at the same time, each on a thread and a processor of its own.
-fn at_once(roads: &mut Vec<Road>, count: usize, processors: &[usize], time: Duration) -> Result<f64> {
+/// What the first so many workers carry at the same time, each on a thread and a processor of its own.
+fn at_once(roads: &mut Vec<Road>, count: usize, processors: &[usize], time: Duration) -> Result<Turn> {
     ensure!(count <= roads.len().min(processors.len()), "{count} workers are more than there can be");
     let start = Barrier::new(count);
     let rest = roads.split_off(count);
@@ -114,37 +143,49 @@ fn at_once(roads: &mut Vec<Road>, count: usize, processors: &[usize], time: Dura
         let threads: Vec<_> = each.collect();
         threads.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
-    let mut sum = 0.0;
+    let mut sum = Turn::default();
     for one in done {
-        let (road, rate) = one.ok().context("a thread ended before its time")?;
+        let (road, turn) = one.ok().context("a thread ended before its time")?;
         roads.push(road);
-        sum += rate?;
+        let turn = turn?;
+        sum.rate += turn.rate;
+        sum.waited += turn.waited / f64::from(u32::try_from(count)?);
     }
     roads.extend(rest);
     Ok(sum)
 }
 
-/// Has a road busy for this long; how many frames a second came through. All threads begin together.
-fn drive(mut road: Road, cpu: usize, start: &Barrier, time: Duration) -> (Road, Result<f64>) {
+/// Has a road busy for this long. All threads begin together.
+fn drive(mut road: Road, cpu: usize, start: &Barrier, time: Duration) -> (Road, Result<Turn>) {
     let pinned = sys::process::pin_thread(cpu).with_context(|| format!("a thread for processor {cpu} alone"));
     (0..BATCHES).for_each(|_| road.pass(clock::now()));
     start.wait();
     road.arrived = 0;
-    let (began, mut batches) = (clock::now(), 0);
+    let (waited, began, mut batches) = (waited(), clock::now(), 0);
     while batches == 0 || clock::now().since(began) < time {
         (0..BATCHES).for_each(|_| road.pass(clock::now()));
         batches += BATCHES;
     }
-    let rate = pinned.and_then(|()| rate(&mut road, batches, began));
-    (road, rate)
+    let took = clock::now().since(began);
+    let waited = self::waited().saturating_sub(waited);
+    let turn = pinned.and_then(|()| check(&mut road, batches)).map(|frames| Turn {
+        rate: real(frames) / took.as_secs_f64(),
+        waited: waited.as_secs_f64() / took.as_secs_f64(),
+    });
+    (road, turn)
 }
 
-fn rate(road: &mut Road, batches: u32, began: Instant) -> Result<f64> {
-    let took = clock::now().since(began).as_secs_f64();
-    let sent = u64::from(batches) * u64::try_from(BATCH)?;
-    ensure!(u64::try_from(road.arrived)? == sent, "{} of {sent} frames came through in memory", road.arrived);
+/// How long this thread was kept waiting for a processor; nothing where the kernel does not count that.
+fn waited() -> Duration {
+    Schedule::of(sys::process::thread_id()).map_or(Duration::ZERO, |schedule| schedule.waited)
+}
+
+/// The frames of so many batches, all of which came through, by nobody else's help.
+fn check(road: &mut Road, batches: u32) -> Result<u64> {
+    let (sent, arrived) = (u64::from(batches) * u64::try_from(BATCH)?, u64::try_from(road.arrived)?);
+    ensure!(arrived == sent, "{arrived} of {sent} frames came through in memory");
     ensure!(road.crossings() == 0, "a worker had something for another one");
-    Ok(real(sent) / took)
+    Ok(sent)
 }
 
 #[cfg(test)]
@@ -167,6 +208,33 @@ mod tests {
         {
             assert_eq!(place(siblings, cpu), expected, "{siblings:?} {cpu}");
         }
+    }
+
+    #[test]
+    fn the_quietest_turns_count() {
+        let turn = |rate, waited| Turn { rate, waited };
+        // Each third turn is quiet: then two carry 1.9 times what one does; else one of both has half a processor.
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for at in 0..TURNS {
+            let quiet = at % 3 == 1;
+            alone.push(if quiet { turn(1e6, 0.0) } else { turn(0.5e6, 0.5) });
+            together.push(if quiet { turn(1.9e6, 0.02) } else { turn(1.4e6, 0.3) });
+        }
+        let figures = figures(64, 2, &alone, &together);
+        let found = [figures.alone_mpps, figures.together_mpps, figures.times, figures.waited_percent];
+        for (found, expected) in found.into_iter().zip([1.0, 1.9, 1.9, 1.0]) {
+            assert!((found - expected).abs() < 1e-9, "{figures:?}");
+        }
+        assert!(figures.is_quiet());
+        assert!(!self::figures(64, 2, &[turn(0.5e6, 0.5)], &[turn(1.4e6, 0.3)]).is_quiet());
+    }
+
+    #[test]
+    fn two_on_one_processor_wait_for_each_other() {
+        let cpu = sys::process::processors().unwrap()[0];
+        let mut roads = roads(2, 64, None, clock::now()).unwrap();
+        let turn = at_once(&mut roads, 2, &[cpu, cpu], Duration::from_millis(200)).unwrap();
+        assert!(turn.waited > 0.2, "{turn:?}");
     }
 
     /// Debug builds on a busy machine say nothing of speed, so only that all of them work at the same time.

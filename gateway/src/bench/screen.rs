@@ -113,17 +113,17 @@ fn scaling(all: &[ScalingFigures]) -> String {
         return format!("{title}\n  left out: this process may use one processor only\n");
     }
     let mut text = format!(
-        "{title}\n  {:>6} {:>8} {:>16} {:>20}\n",
-        "octets", "workers", "one alone, Mpps", "all together, Mpps"
+        "{title}\n  {:>6} {:>8} {:>16} {:>20} {:>10}\n",
+        "octets", "workers", "one alone, Mpps", "all together, Mpps", "waited, %"
     );
     for one in all {
-        let ScalingFigures { octets, workers, alone_mpps: alone, together_mpps: together, times } = one;
+        let ScalingFigures { octets, workers, alone_mpps, together_mpps, times, waited_percent } = one;
         let _written = writeln!(
             text,
-            "  {octets:>6} {workers:>8} {alone:>16.2} {together:>20.2}   {workers} workers carry {times:.2} times what one does",
+            "  {octets:>6} {workers:>8} {alone_mpps:>16.2} {together_mpps:>20.2} {waited_percent:>10.1}   {workers} workers carry {times:.2} times what one does",
         );
     }
-    text + "  a frame goes through two gateways here: from LAN to LAN.\n"
+    text + "  a frame goes through two gateways here, from LAN to LAN; waited: for a processor that others used.\n"
 }
 
 fn promised(promise: &Promise) -> String {
@@ -160,8 +160,14 @@ mod tests {
             protect_ns: 111.0,
             validate_ns: 128.0,
         };
-        let scaling =
-            ScalingFigures { octets: 64, workers: 2, alone_mpps: 1.5, together_mpps: 2.8, times: 1.87 };
+        let scaling = ScalingFigures {
+            octets: 64,
+            workers: 2,
+            alone_mpps: 1.5,
+            together_mpps: 2.8,
+            times: 1.87,
+            waited_percent: 0.4,
+        };
         let mut figures = Figures {
             scaling: vec![scaling],
             machine: MachineFigures::default(),

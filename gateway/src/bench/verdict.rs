@@ -102,13 +102,7 @@ pub(super) fn limits(
             capacity.octets
         ));
     }
-    if let Some(worst) = worst(scaling) {
-        all.push(format!(
-            "{} workers carry only {:.1} times what one does (frames of {} octets): their processors share a core or its power, or others use \
-             them; measure again on a quiet machine, and give workers whole cores (`pin`)",
-            worst.workers, worst.times, worst.octets
-        ));
-    }
+    all.extend(crowd(scaling));
     let [_, late, _] = machine.timer_late_us;
     if late > 1000 {
         all.push(format!(
@@ -127,16 +121,28 @@ pub(super) fn limits(
     all
 }
 
-/// Workers that carry the smallest part of what they could, if that is less than nine tenths.
-fn worst(scaling: &[ScalingFigures]) -> Option<&ScalingFigures> {
+/// Workers that carry the smallest part of what they could, if that is less than nine tenths; or that this could not be seen.
+fn crowd(scaling: &[ScalingFigures]) -> Option<String> {
+    if let Some(busy) = scaling.iter().find(|one| !one.is_quiet()) {
+        let ScalingFigures { waited_percent: waited, .. } = busy;
+        return Some(format!(
+            "others used the processors ({waited:.0} % of the time): what several workers carry together says little; measure again on a quiet machine"
+        ));
+    }
     let part = |one: &ScalingFigures| one.times / f64::from(one.workers);
-    scaling.iter().filter(|one| part(one) < 0.9).min_by(|a, b| part(a).total_cmp(&part(b)))
+    let worst = scaling.iter().filter(|one| part(one) < 0.9).min_by(|a, b| part(a).total_cmp(&part(b)))?;
+    let ScalingFigures { workers, times, octets, .. } = worst;
+    Some(format!(
+        "{workers} workers carry only {times:.2} times what one does (frames of {octets} octets): their processors share a core, caches or power; \
+         give workers whole cores (`pin`)"
+    ))
 }
 
-/// How many times what one carries so many workers do: by the most of them that were measured, and in proportion from there. Noise
-/// that lets two carry more than twice as much promises nothing.
+/// How many times what one carries so many workers do: by the most of them that were measured while others were quiet, and in proportion from
+/// there. Noise that lets two carry more than twice as much promises nothing.
 fn times(workers: u8, scaling: &[ScalingFigures]) -> f64 {
-    let known = scaling.iter().filter(|one| one.octets == REFERENCE && one.workers <= workers);
+    let known =
+        scaling.iter().filter(|one| one.octets == REFERENCE && one.workers <= workers && one.is_quiet());
     let part = known.max_by_key(|one| one.workers).map_or(1.0, |one| one.times / f64::from(one.workers));
     f64::from(workers) * part.min(1.0)
 }
@@ -209,7 +215,7 @@ mod tests {
     }
 
     fn scaling(octets: usize, workers: u8, times: f64) -> ScalingFigures {
-        ScalingFigures { octets, workers, alone_mpps: 1.0, together_mpps: times, times }
+        ScalingFigures { octets, workers, alone_mpps: 1.0, together_mpps: times, times, waited_percent: 1.0 }
     }
 
     #[test]
@@ -239,7 +245,11 @@ mod tests {
         };
         assert!(said(&[scaling(64, 2, 1.85), scaling(REFERENCE, 2, 1.95)]).is_empty());
         let all = said(&[scaling(64, 2, 1.7), scaling(64, 4, 2.0), scaling(REFERENCE, 4, 3.8)]);
-        assert!(all.len() == 1 && all[0].starts_with("4 workers carry only 2.0 times"), "{all:?}");
+        assert!(all.len() == 1 && all[0].starts_with("4 workers carry only 2.00 times"), "{all:?}");
+        let busy = ScalingFigures { waited_percent: 40.0, ..scaling(REFERENCE, 2, 1.2) };
+        let all = said(&[scaling(64, 2, 1.9), busy]);
+        assert!(all.len() == 1 && all[0].contains("others used the processors (40 %"), "{all:?}");
+        assert!((times(2, &[busy]) - 2.0).abs() < 1e-9, "a busy machine says nothing");
     }
 
     #[test]
