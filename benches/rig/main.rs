@@ -210,10 +210,9 @@ impl Between<'_> {
 /// One contender's turn: idle memory, round-trip time, then TCP.
 fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &mut Report) -> Result<()> {
     let (name, between) = match who {
-        Contender::Quadspan(program) => (
-            format!("{} {} {} {}", program.display(), plan.underlay, plan.io, plan.poll),
-            Between::Quadspan(Gateways::start(lab, plan, program)?),
-        ),
+        Contender::Quadspan(program) => {
+            (format!("{} {plan}", program.display()), Between::Quadspan(Gateways::start(lab, plan, program)?))
+        }
         Contender::Rival(testpmd::NAME) => (testpmd::NAME.to_owned(), Between::Testpmd(Testpmd::start(lab)?)),
         Contender::Rival(rival) => (rival.to_owned(), Between::Rival(Tunnels::start(lab, rival)?)),
         Contender::Kernel => ("kernel".to_owned(), Between::Kernel { _kernel: Kernel::start(lab)? }),
@@ -294,10 +293,10 @@ fn rates(
     let search = Search { octets, one_in, most, millis, trials: 7 };
     let most_without = small::search(sink, &search)?;
     add(format!("{what}, no loss"), kilo(most_without));
-    let (_, came) = small::trial(sink, &search, most)?;
-    add(format!("{what}, too many"), kilo(came * 1000 / millis));
+    let crossed = small::trial(sink, &search, most)?.in_time;
+    add(format!("{what}, too many"), kilo(crossed * 1000 / millis));
     let before = between.cpu_seconds()?;
-    let (_, came) = small::trial(sink, &Search { millis: 4 * millis, ..search }, options.steady)?;
+    let came = small::trial(sink, &Search { millis: 4 * millis, ..search }, options.steady)?.came;
     if let (Some(after), Some(before)) = (between.cpu_seconds()?, before) {
         for (side, (after, before)) in ["a", "b"].iter().zip(after.iter().zip(before)) {
             let per_million = (after - before) * 1e6 / came.max(1) as f64;

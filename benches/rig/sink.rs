@@ -1,7 +1,8 @@
 //! Host b: it takes UDP frames, answers none, and counts them.
 //!
-//! Either its kernel does, for a UDP port whose socket is never read (`InErrors` and `InDatagrams` of `/proc/net/snmp`); or, where frames are offered in bulk, an
-//! AF_XDP socket of this program, which takes all IPv4 and leaves ARP to the kernel.
+//! Either its kernel does, for a UDP port whose socket is never read (`InErrors` and `InDatagrams` of `/proc/net/snmp`); or, where frames are
+//! offered in bulk, an AF_XDP socket of this program, which takes all IPv4 and leaves ARP to the kernel. What this socket has no room for is
+//! told, and counts as lost on the way.
 
 use std::{
     io::{BufRead, BufReader, Lines, Write, stdin},
@@ -95,7 +96,7 @@ fn count() -> Result<()> {
     let device = device.with_context(|| format!("cannot use {DEVICE}"))?;
     let mut socket = XdpSocket::open(&device, 0, &XdpOptions { max_frame: 1522, octets: MEMORY })?;
     println!("ready");
-    let (input, mut came) = (stdin(), 0_u64);
+    let (input, mut came, mut told) = (stdin(), 0_u64, 0);
     loop {
         let mut question = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
         let asked = poll(&mut question, LOOK)? > 0;
@@ -107,6 +108,11 @@ fn count() -> Result<()> {
             let mut line = String::new();
             if input.read_line(&mut line)? == 0 {
                 return Ok(());
+            }
+            let full = socket.statistics().context("the socket")?.full;
+            if full > told {
+                eprintln!("rig: host b had no room for {} frames, and they count as lost", full - told);
+                told = full;
             }
             println!("{came}");
         }

@@ -31,6 +31,14 @@ pub(crate) struct Plan {
     pub(crate) ring_kib: Option<u32>,
 }
 
+/// What tells one contender from another.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.underlay, self.io, self.poll)?;
+        self.ring_kib.map_or(Ok(()), |kib| write!(f, " {kib} KiB"))
+    }
+}
+
 /// How gateways move frames.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Io {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
 use crate::{
@@ -83,20 +83,21 @@ pub(crate) struct Search {
 
 /// The highest rate that passes, in frames a second, within `most / 2^trials`.
 pub(crate) fn search(sink: &mut Sink<'_>, search: &Search) -> Result<u64> {
-    let (mut low, mut high) = (0u64, search.most);
+    let (mut low, mut high, mut passed) = (0u64, search.most, 0);
     // Wakes everything up, and finds neighbours.
     trial(sink, search, 1000)?;
     for _ in 0..search.trials {
         let rate = low.midpoint(high);
-        let (sent, came) = trial(sink, search, rate)?;
+        let Trial { sent, came, .. } = trial(sink, search, rate)?;
         let enough = sent * 1000 >= rate * search.millis * 95 / 100;
         if enough && sent.saturating_sub(came) <= sent / search.one_in {
+            passed = rate.min(sent * 1000 / search.millis);
             low = rate;
         } else {
             high = rate;
         }
     }
-    Ok(low)
+    Ok(passed)
 }
 
 /// The median and the 99th of 100 of the round-trip times of echoes while this rate is offered, in microseconds.
@@ -110,25 +111,41 @@ pub(crate) fn echoes_beside(lab: &Lab, octets: usize, rate: u64) -> Result<[f64;
     Ok([at(50)?, at(99)?])
 }
 
-/// Offers one rate; how many were sent and how many came.
-#[expect(clippy::disallowed_methods, reason = "what is on its way has no event to wait for")]
-pub(crate) fn trial(sink: &mut Sink<'_>, search: &Search, rate: u64) -> Result<(u64, u64)> {
-    let before = sink.heard()?;
+/// What became of a trial.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trial {
+    /// Frames that were sent.
+    pub(crate) sent: u64,
+    /// Frames that had come when the last was sent; the others still waited somewhere, or were lost.
+    pub(crate) in_time: u64,
+    /// Frames that came.
+    pub(crate) came: u64,
+}
+
+/// Offers one rate.
+pub(crate) fn trial(sink: &mut Sink<'_>, search: &Search, rate: u64) -> Result<Trial> {
+    // What the last trial left on its way is not this one's.
+    let before = settled(sink)?;
     let mut offer = generator(sink.lab(), search.octets, rate, search.millis)?;
     offer.args((sink.way() == Way::Bulk).then_some("--bulk"));
     let sent: u64 = output(&mut offer)?.trim().parse().context("the generator is mute")?;
-    // What is still on its way has some time.
-    let mut came = 0;
+    let in_time = sink.heard()?.saturating_sub(before);
+    Ok(Trial { sent, in_time, came: settled(sink)?.saturating_sub(before) })
+}
+
+/// What has come when no more comes.
+#[expect(clippy::disallowed_methods, reason = "what is on its way has no event to wait for")]
+fn settled(sink: &mut Sink<'_>) -> Result<u64> {
+    let mut came = sink.heard()?;
     for _ in 0..LOOKS {
-        let later = sink.heard()?.saturating_sub(before);
-        if later == came || later >= sent {
-            came = later;
-            break;
+        sleep(LOOK);
+        let later = sink.heard()?;
+        if later == came {
+            return Ok(came);
         }
         came = later;
-        sleep(LOOK);
     }
-    Ok((sent, came))
+    bail!("frames still come {LOOKS} looks after the last was sent")
 }
 
 /// The generator in host a, sending by a packet socket.
@@ -152,5 +169,5 @@ fn offer(octets: usize, rate: u64, time: Duration, way: Way) -> Result<u64> {
 
 const FLOWS: u16 = 64;
 /// How often to look whether more frames come, and how long to wait in between.
-const LOOKS: usize = 10;
-const LOOK: Duration = Duration::from_millis(5);
+const LOOKS: usize = 200;
+const LOOK: Duration = Duration::from_millis(20);

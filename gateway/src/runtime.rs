@@ -2,7 +2,8 @@
 //!
 //! Calls, frames and rounds are counted, once for each call or round. Where the time goes between wake-ups is read from clock
 //! readings that the worker needs anyway. Only stages need readings of their own, so they are timed in one of [`ONE_IN`] pieces
-//! of work: a look at one port, and all that follows from it. That is a prime number, because ports take turns.
+//! of work: a look at one port, and all that follows from it, or the sending of what several looks gathered. That is a prime number, because
+//! ports take turns.
 //!
 //! All times are of the wall's clock, in nanoseconds: what else had the processor meanwhile is in them. How long the worker was
 //! ready and had no processor is the kernel's count ([`Schedule`]).

@@ -1,6 +1,6 @@
 //! What ports are made of, beside their devices, and what several of them share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use dataplane::WorkerId;
 use sys::Bulk;
@@ -11,7 +11,7 @@ use super::Taps;
 #[derive(Debug, Default)]
 pub struct Supplies {
     pub(super) taps: Taps,
-    bulk: BTreeMap<WorkerId, Option<Bulk>>,
+    bulk: BTreeMap<WorkerId, Bulk>,
 }
 
 impl Supplies {
@@ -27,6 +27,9 @@ impl Supplies {
 
     /// What all AF_XDP ports of a worker share; nothing where the kernel has none of it, and they send by their sockets.
     pub(super) fn bulk(&mut self, worker: WorkerId) -> Option<&Bulk> {
-        self.bulk.entry(worker).or_insert_with(|| Bulk::new().ok()).as_ref()
+        match self.bulk.entry(worker) {
+            Entry::Occupied(one) => Some(one.into_mut()),
+            Entry::Vacant(place) => Some(place.insert(Bulk::new().ok()?)),
+        }
     }
 }

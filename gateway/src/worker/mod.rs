@@ -334,6 +334,7 @@ impl Worker {
                     return;
                 }
             }
+            self.flush();
         }
         let _came = self.take_crossings(clock::now());
     }
@@ -350,7 +351,7 @@ impl Worker {
     /// Rounds over the ports that were ready, until all are empty or it is time for the mailbox or a deadline. A port that still
     /// has frames is ready again at once, so leaving early loses nothing; see `ready_again`. True when there were frames.
     fn work(&mut self, ready: &mut Vec<Ready>) -> bool {
-        let mut worked = false;
+        let (mut worked, mut gathered) = (false, 0);
         self.order(ready);
         for _ in 0..ROUNDS {
             let mut now = clock::now();
@@ -364,7 +365,7 @@ impl Worker {
                 self.tend(now);
             }
             worked |= busy;
-            self.flush_unless_worth_waiting(busy);
+            gathered = self.flush_unless_worth_waiting(gathered);
             if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }

@@ -1,8 +1,9 @@
 //! Sending: what the dataplane left behind goes where it belongs.
 //!
-//! Most ports are given their frames batch by batch. Some send best together ([`dataplane::port::Port::gather`]): one call for frames of all of them, which costs
-//! the same for a dozen as for a hundred. Their frames wait in the dataplane's queues while more come, and leave when there are [`ENOUGH`], when nothing more
-//! comes, or when so few are there after a round over all ports that a call would not pay.
+//! Most ports are given their frames batch by batch. Some send best together ([`dataplane::port::Port::gather`]): one call for frames of
+//! all of them, which costs hardly more for a hundred than for a dozen. Their frames wait in the dataplane's queues while more come. They leave when
+//! there are [`ENOUGH`], and after a round over all ports that brought no more of them, in which a control frame was among them, or after which they
+//! are so few that a call would not pay.
 
 use dataplane::{Event, PortId, port::WORTH_GATHERING};
 
@@ -15,20 +16,33 @@ const ENOUGH: usize = 96;
 impl Worker {
     /// Sends, hands over and tells everything.
     pub(super) fn settle(&mut self) {
-        self.settle_and_gather();
-        self.flush();
+        self.send_frames();
+        if self.flush() {
+            // A port was lost, and others are to send in its place.
+            self.send_frames();
+            self.flush();
+        }
+        self.pass_on();
     }
 
     /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`].
     pub(super) fn settle_and_gather(&mut self) {
         self.send_frames();
+        self.pass_on();
+    }
+
+    /// What is for other workers, and for the control plane.
+    fn pass_on(&mut self) {
         self.hand_over();
         while let Some(event) = self.dataplane.poll_event() {
-            (self.news)(if let Event::Moved(moved) = event {
+            let news = if let Event::Moved(moved) = event {
+                // Frames have gone their new way when this is told.
+                self.flush();
                 News::Moved(moved, clock::now())
             } else {
                 News::Dataplane(event)
-            });
+            };
+            (self.news)(news);
         }
     }
 
@@ -51,8 +65,8 @@ impl Worker {
         self.keeper.lap(Stage::Send, usize::try_from(sent).unwrap_or(0));
     }
 
-    /// Sends what waits for a port.
-    fn send_by(&mut self, id: PortId) {
+    /// Sends what waits for a port. True when the port was lost.
+    fn send_by(&mut self, id: PortId) -> bool {
         let (lost, path) = match (self.ports.get_mut(id.index()), self.dataplane.transmit(id)) {
             (Some(Some(port)), Some((frames, pool))) if !frames.is_empty() => {
                 self.keeper.counts().send.count(frames.len());
@@ -62,7 +76,7 @@ impl Worker {
                 }
                 (sent.err(), port.path_news())
             }
-            (Some(Some(_)), _) => return,
+            (Some(Some(_)), _) => return false,
             _ => (None, None),
         };
         if let Some(octets) = path {
@@ -75,6 +89,7 @@ impl Worker {
         if !matches!(self.ports.get(id.index()), Some(Some(_))) {
             self.dataplane.drop_unsent(id);
         }
+        lost.is_some()
     }
 
     /// Frames that wait for more.
@@ -93,18 +108,29 @@ impl Worker {
         }
     }
 
-    /// Sends what was gathered in a round over all ports, unless more may come and it is worth waiting for that.
-    pub(super) fn flush_unless_worth_waiting(&mut self, more_may_come: bool) {
-        let waits = more_may_come && self.gathered() >= WORTH_GATHERING;
-        if !waits {
-            self.flush();
+    /// After a round over all ports, before which so many had been gathered: sends them unless it is worth waiting for more. Says how many
+    /// wait.
+    pub(super) fn flush_unless_worth_waiting(&mut self, before: usize) -> usize {
+        let gathered = self.gathered();
+        if gathered > before && gathered >= WORTH_GATHERING && !self.is_control_waiting() {
+            return gathered;
         }
+        self.flush();
+        0
     }
 
-    /// Sends all that was gathered: together when that is worth it, each port its own otherwise, and what cannot leave together.
-    pub(super) fn flush(&mut self) {
+    /// Whether a control frame is among what was gathered.
+    fn is_control_waiting(&mut self) -> bool {
+        self.gathering.iter().any(|&id| {
+            self.dataplane.transmit(id).is_some_and(|(frames, _)| frames.iter().any(|frame| frame.control))
+        })
+    }
+
+    /// Sends all that was gathered: together when that is worth it, each port its own otherwise, and what cannot leave together. True when
+    /// a port was lost.
+    pub(super) fn flush(&mut self) -> bool {
         if self.gathering.is_empty() {
-            return;
+            return false;
         }
         let frames = self.gathered();
         self.keeper.begin();
@@ -113,12 +139,16 @@ impl Worker {
             for &id in &gathering {
                 self.gather(id);
             }
-            if let Some(Some(port)) = gathering.first().and_then(|id| self.ports.get_mut(id.index())) {
-                port.send_gathered();
+            // Any of them sends for all, but which of them still can is for them to say.
+            for id in &gathering {
+                if let Some(Some(port)) = self.ports.get_mut(id.index()) {
+                    port.send_gathered();
+                }
             }
         }
+        let mut lost = false;
         for id in gathering.drain(..) {
-            self.send_by(id);
+            lost |= self.send_by(id);
         }
         self.gathering = gathering;
         for &id in &self.held {
@@ -126,6 +156,7 @@ impl Worker {
         }
         self.keeper.lap(Stage::Send, frames);
         self.keeper.end();
+        lost
     }
 
     fn gather(&mut self, id: PortId) {

@@ -158,7 +158,8 @@ pub(super) fn redirect(claim: &Claim, map: i32, bulk: Option<Bulk>) -> Vec<Instr
     program.code
 }
 
-/// r6 = ctx, r7 = the device's place, r8 = the entry of the next frame, r9 = its length. Lengths are looked at here, for the verifier wants to see it.
+/// r6 = ctx, r7 = the device's place, r8 = the entry of the next frame, r9 = its length. Lengths are looked at here, for the verifier
+/// wants to see it.
 fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.add(COPY, 6, 1, 0, 0);
     program.add(STORE_NUMBER, 10, 0, STACK, 0);
@@ -187,10 +188,10 @@ fn fill_and_send(program: &mut Program, bulk: Bulk) {
     program.add(COPY, 4, 9, 0, 0);
     program.call(STORE);
     program.branch_64(NOT_EQUAL_64, 0, 0, Label::Drop);
-    // r0 = bpf_redirect_map(devices, r7, 0)
+    // r0 = bpf_redirect_map(devices, r7, XDP_DROP)
     program.map(bulk.devices);
     program.add(COPY, 2, 7, 0, 0);
-    program.add(MOVE, 3, 0, 0, 0);
+    program.add(MOVE, 3, 0, 0, DROP);
     program.call(REDIRECT_MAP);
     program.add(EXIT, 0, 0, 0, 0);
     program.label(Label::Drop);

@@ -8,8 +8,9 @@
 //! call; so this is for devices that have delivered when they return. Where a NIC sends later, its pools would pile up.
 //!
 //! The program must be on a device already: the kernel then has it in the table that its calls go by. If it has not (there is
-//! room for 48 in all), it would rewrite that table twice for each call, which takes tens of milliseconds. Calls that are slow again and
-//! again are made by the next device's program, and end it when there is no other.
+//! room for 48 in all, and a device that is deleted takes its program along), it would rewrite that table twice for each call, which takes tens of
+//! milliseconds. So after a slow call it is the next device's program's turn; one that was slow again and again has no turn any more, and with the last
+//! of them it ends.
 
 use std::fmt;
 use std::io;
@@ -39,9 +40,10 @@ pub(super) const MOST: u16 = 2044;
 pub(super) const LEAST: u8 = 14;
 /// Devices that may share calls.
 const DEVICES: usize = 64;
-/// A call as slow as this is one that rewrote the kernel's table, or one that was interrupted; so many in a row are no accident.
+/// A call as slow as this is one that rewrote the kernel's table, or one that was interrupted; so many by one program, and none that was quick, are no
+/// accident.
 const SLOW: Duration = Duration::from_millis(4);
-const SLOW_CALLS: u32 = 8;
+const SLOW_CALLS: u8 = 8;
 /// Times that a signal may interrupt one call's work.
 const PATIENCE: u32 = 64;
 
@@ -54,7 +56,7 @@ struct Shared {
     state: Mapping,
     frames: Mapping,
     /// The programs of the devices that are on it, by their place in the map of devices.
-    programs: [Option<OwnedFd>; DEVICES],
+    programs: [Option<Runnable>; DEVICES],
     /// Places that were given out.
     taken: u64,
     /// Whose program is run.
@@ -63,8 +65,13 @@ struct Shared {
     waiting: u32,
     /// Frames that no call has sent.
     lost: [u64; DEVICES],
-    slow: u32,
     ended: bool,
+}
+
+/// A program that is on a device, and how many of its calls were slow in a row.
+struct Runnable {
+    program: OwnedFd,
+    slow: u8,
 }
 
 impl Bulk {
@@ -86,7 +93,6 @@ impl Bulk {
             runs: 0,
             waiting: 0,
             lost: [0; DEVICES],
-            slow: 0,
             ended: false,
         }))))
     }
@@ -108,9 +114,11 @@ impl fmt::Debug for Bulk {
 #[must_use = "frames after `taken` were not sent"]
 pub struct BulkSent {
     /// How many frames from the front were taken. What a device had no room for, or what was too long for the other end, it dropped, up
-    /// to 15 others with it, and counts (`tx_dropped`, and `xdp_xmit_err` of `ethtool -S`).
+    /// to 15 others with it, and counts (`tx_dropped`, and `xdp_xmit_err` of `ethtool -S`). What was taken for a device that went away since, or whose
+    /// other end takes it no more, nobody counts.
     pub taken: usize,
-    /// Why a call failed: nothing is sent so any more, by none of the devices, and what still waited is [lost](BulkSender::lost).
+    /// Why a call failed: nothing is sent so any more, by none of the devices, until another one joins, and what still waited is
+    /// [lost](BulkSender::lost).
     pub stopped: Option<io::Error>,
 }
 
@@ -124,12 +132,12 @@ pub struct BulkSender {
 impl BulkSender {
     /// Octets of the longest frame that it sends.
     pub const LONGEST: usize = 2044;
-    /// Fewer frames than this in a call, all devices together, are cheaper by a socket: the kernel makes, prepares and frees 64 frames for each call, which takes as long as
-    /// ten by a socket.
+    /// Fewer frames than this in a call, all devices together, are cheaper by a socket: the kernel makes, prepares and frees 64 frames
+    /// for each call, which takes as long as ten by a socket.
     pub const WORTH: usize = 12;
 
-    /// A place in `bulk` for the device with this index in the calling thread's network namespace: wherever a thread is that has the program run,
-    /// frames leave by this device.
+    /// A place in `bulk` for the device with this index in the calling thread's network namespace: wherever a thread is that has the
+    /// program run, frames leave by this device.
     ///
     /// # Errors
     /// `ENOSPC` when there are 64 devices; `EINVAL` without that device.
@@ -154,15 +162,17 @@ impl BulkSender {
         assemble::Bulk { state, frames, devices }
     }
 
-    /// From now on calls may run this device's program, which is on it.
+    /// From now on calls may run this device's program, which is on it. If calls failed before, that is forgotten.
     pub(crate) fn runs(&self, program: OwnedFd) {
-        if let Some(place) = self.bulk.lock().programs.get_mut(self.place) {
-            *place = Some(program);
+        let mut shared = self.bulk.lock();
+        shared.ended = false;
+        if let Some(place) = shared.programs.get_mut(self.place) {
+            *place = Some(Runnable { program, slow: 0 });
         }
     }
 
-    /// Sends frames from the front, and all that waits, until there are too few left to be worth it, or one is longer than [`Self::LONGEST`] or shorter than an
-    /// Ethernet header.
+    /// Sends frames from the front, and all that waits, until there are too few left to be worth it, or one is longer than
+    /// [`Self::LONGEST`] or shorter than an Ethernet header.
     pub fn send<'a>(&mut self, frames: impl ExactSizeIterator<Item = &'a [u8]>) -> BulkSent {
         let few = frames.len() % usize::try_from(AT_ONCE).unwrap_or(1);
         let worth = if few < Self::WORTH { frames.len() - few } else { frames.len() };
@@ -170,8 +180,8 @@ impl BulkSender {
         BulkSent { taken: put.taken, stopped: put.stopped.or_else(|| self.flush()) }
     }
 
-    /// Has frames from the front wait for a call with those of the other devices, until one is longer than [`Self::LONGEST`] or shorter than an Ethernet
-    /// header. Calls are made as the memory for them is full; the last of them with [`Self::flush`].
+    /// Has frames from the front wait for a call with those of the other devices, until one is longer than [`Self::LONGEST`] or shorter
+    /// than an Ethernet header. Calls are made as the memory for them is full; the last of them with [`Self::flush`].
     pub fn put<'a>(&mut self, frames: impl Iterator<Item = &'a [u8]>) -> BulkSent {
         let mut shared = self.bulk.lock();
         let mut taken = 0;
@@ -211,6 +221,13 @@ impl BulkSender {
 impl Drop for BulkSender {
     fn drop(&mut self) {
         let mut shared = self.bulk.lock();
+        let own = shared.programs.get_mut(self.place).and_then(Option::take);
+        // The device may be gone, and its program slow. It is the last resort.
+        if shared.program().is_none()
+            && let Some(place) = shared.programs.get_mut(self.place)
+        {
+            *place = own;
+        }
         let _flushed = shared.run();
         if let Some(program) = shared.programs.get_mut(self.place) {
             *program = None;
@@ -249,13 +266,13 @@ impl Shared {
         let began = now();
         let result = self.request(count);
         self.count_lost(count);
-        self.slow = if now().saturating_sub(began) > SLOW { self.slow + 1 } else { 0 };
-        let result = if self.slow >= SLOW_CALLS { self.another_program() } else { result };
-        self.ended |= result.is_err();
-        result.err()
+        self.took(now().saturating_sub(began));
+        let why = result.err().or_else(|| self.program().is_none().then(|| io::ErrorKind::TimedOut.into()));
+        self.ended |= why.is_some();
+        why
     }
 
-    /// Has the first program run until it has taken `count` entries.
+    /// Has a program run until it has taken `count` entries.
     fn request(&mut self, count: u32) -> io::Result<()> {
         let empty = [0_u8; 14];
         for _ in 0..PATIENCE {
@@ -279,21 +296,25 @@ impl Shared {
         Ok(())
     }
 
-    /// The program to run: that of some device.
+    /// The program to run: whose turn it is, or else the next one's behind it.
     fn program(&mut self) -> Option<i32> {
-        if self.programs.get(self.runs).is_none_or(Option::is_none) {
-            self.runs = self.programs.iter().position(Option::is_some)?;
-        }
-        self.programs.get(self.runs)?.as_ref().map(|program| raw(program.as_fd()))
+        let from = |at: &usize| (at + DEVICES - self.runs) % DEVICES;
+        let there = self.programs.iter().enumerate().filter_map(|(at, one)| one.as_ref().map(|_| at));
+        self.runs = there.min_by_key(from)?;
+        self.programs.get(self.runs)?.as_ref().map(|one| raw(one.program.as_fd()))
     }
 
-    /// The program that is run is slow: the next one's turn.
-    fn another_program(&mut self) -> io::Result<()> {
-        self.slow = 0;
-        if let Some(slow) = self.programs.get_mut(self.runs) {
-            *slow = None;
+    /// What a call took decides whose turn is next.
+    fn took(&mut self, time: Duration) {
+        let Some(place) = self.programs.get_mut(self.runs) else { return };
+        let Some(one) = place else { return };
+        one.slow = if time > SLOW { one.slow + 1 } else { 0 };
+        if one.slow >= SLOW_CALLS {
+            *place = None;
         }
-        self.program().map(drop).ok_or_else(|| io::ErrorKind::TimedOut.into())
+        if time > SLOW {
+            self.runs = (self.runs + 1) % DEVICES;
+        }
     }
 
     /// Counts what the program has not taken of `count` entries.

@@ -162,6 +162,31 @@ fn devices_that_share_calls_each_send_their_own_frames_in_their_order() {
     });
 }
 
+// The kernel takes a deleted device's program out of the table that calls go by; it may be the one that is run for the others.
+#[test]
+fn a_device_that_is_deleted_does_not_end_it_for_the_others() {
+    in_new_namespace(|bed| {
+        let bulk = Bulk::new().unwrap();
+        let attach =
+            |name| XdpDevice::attach(name, &Claim::Everything, XdpMode::Native, Some(&bulk)).unwrap();
+        bed.veth("a", "b");
+        bed.veth("c", "d");
+        let (mut a, _b, mut c, d) = (attach("a"), attach("b"), attach("c"), attach("d"));
+        let mut to = XdpSocket::open(&d, 0, &OPTIONS).unwrap();
+        [&mut a, &mut c].into_iter().for_each(XdpDevice::look_at_bulk);
+        let sent = frames([100; 40]);
+        assert_eq!(a.bulk().unwrap().put(slices(&sent)).taken, 40);
+        bed.ip("link del dev a");
+        for _ in 0..20 {
+            assert_eq!(c.bulk().unwrap().send(slices(&sent)).taken, 40);
+            assert_eq!(receive(&mut to, 40), sent);
+        }
+        drop(a);
+        assert_eq!(c.bulk().unwrap().send(slices(&sent)).taken, 40);
+        assert_eq!((receive(&mut to, 40), c.lost_in_bulk()), (sent, 0));
+    });
+}
+
 // The kernel finds a device's number in the namespace of the thread that calls.
 #[test]
 fn frames_leave_by_their_device_wherever_the_thread_is() {

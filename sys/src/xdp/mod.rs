@@ -70,9 +70,7 @@ impl XdpDevice {
             // Whatever else stands in the way of sending so must not be in the way of the rest.
             Some(Err(_)) | None => (attach(None)?, None),
         };
-        if let Some((sender, _)) = &bulk {
-            sender.runs(program.program()?);
-        }
+        let bulk = bulk.filter(|(sender, _)| program.program().map(|program| sender.runs(program)).is_ok());
         Ok(Self { program, index, queues, mode, watch, bulk })
     }
 
@@ -88,6 +86,12 @@ impl XdpDevice {
     #[must_use]
     pub fn sends_in_bulk(&self) -> bool {
         self.bulk.as_ref().is_some_and(|(sender, features)| features.sends_in_bulk() && !sender.has_ended())
+    }
+
+    /// Sends all that waits to leave in bulk, also by devices that share calls with this one, and also when this one cannot any more.
+    pub fn flush_bulk(&mut self) {
+        // Why not, if so, shows in what was lost, and in that nothing is sent so any more.
+        self.bulk.as_mut().and_then(|(sender, _)| sender.flush());
     }
 
     /// Frames that were taken to be sent in bulk and were not.

@@ -219,8 +219,7 @@ impl Port for AfXdpPort {
     }
 
     fn send_gathered(&mut self) {
-        // Why not, if so, shows in what was lost, and in that nothing is sent so any more.
-        self.device.bulk().and_then(BulkSender::flush);
+        self.device.flush_bulk();
     }
 
     fn pressure(&self) -> Pressure {
