@@ -113,14 +113,14 @@ fn scaling(all: &[ScalingFigures]) -> String {
         return format!("{title}\n  left out: this process may use one processor only\n");
     }
     let mut text = format!(
-        "{title}\n  {:>6} {:>8} {:>16} {:>20} {:>10}\n",
-        "octets", "workers", "one alone, Mpps", "all together, Mpps", "waited, %"
+        "{title}\n  {:>6} {:>7} {:>15} {:>14} {:>9}\n",
+        "octets", "workers", "one alone, Mpps", "together, Mpps", "waited, %"
     );
     for one in all {
         let ScalingFigures { octets, workers, alone_mpps, together_mpps, times, waited_percent } = one;
         let _written = writeln!(
             text,
-            "  {octets:>6} {workers:>8} {alone_mpps:>16.2} {together_mpps:>20.2} {waited_percent:>10.1}   {workers} workers carry {times:.2} times what one does",
+            "  {octets:>6} {workers:>7} {alone_mpps:>15.2} {together_mpps:>14.2} {waited_percent:>9.1}  {workers} workers carry {times:.2} times what one does",
         );
     }
     text + "  a frame goes through two gateways here, from LAN to LAN; waited: for a processor that others used.\n"

@@ -133,8 +133,8 @@ fn crowd(scaling: &[ScalingFigures]) -> Option<String> {
     let worst = scaling.iter().filter(|one| part(one) < 0.9).min_by(|a, b| part(a).total_cmp(&part(b)))?;
     let ScalingFigures { workers, times, octets, .. } = worst;
     Some(format!(
-        "{workers} workers carry only {times:.2} times what one does (frames of {octets} octets): their processors share a core, caches or power; \
-         give workers whole cores (`pin`)"
+        "{workers} workers carry only {times:.2} times what one does (frames of {octets} octets): their processors share a core, caches or power, \
+         or a hypervisor takes some of them; give workers whole cores (`pin`)"
     ))
 }
 
