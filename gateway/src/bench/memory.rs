@@ -23,7 +23,7 @@ const BUFFERS: usize = 1024;
 const HEADERS: usize = Ethernet::LEN + Ipv4::LEN + 8;
 
 /// One connection, the worker of each gateway that carries it, and a batch of frames, each of a flow of its own.
-pub(super) struct Road {
+pub(crate) struct Road {
     worker: WorkerId,
     workers: [Dataplane; 2],
     frames: Vec<Vec<u8>>,
@@ -35,7 +35,7 @@ pub(super) struct Road {
 
 /// A road for each of so many workers, with frames of so many octets; the workers know their neighbours. With `rate`, connections have
 /// that many Mbit/s.
-pub(super) fn roads(workers: u8, octets: usize, rate: Option<u32>, now: Instant) -> Result<Vec<Road>> {
+pub(crate) fn roads(workers: u8, octets: usize, rate: Option<u32>, now: Instant) -> Result<Vec<Road>> {
     let [near, far] = [1, 2].map(|site| workers_of(site, workers, octets, rate, now));
     let mut roads = Vec::new();
     for (lane, pair) in (0..).zip(near?.into_iter().zip(far?)) {
@@ -116,6 +116,13 @@ impl Road {
     /// What its workers have for others of their gateways.
     pub(super) fn crossings(&mut self) -> usize {
         self.workers.iter_mut().map(|one| one.crossings().0.len()).sum()
+    }
+
+    /// The near gateway's worker, its LAN's port and those of its channels, and the frames.
+    #[cfg(test)]
+    pub(crate) fn into_near(self) -> (Dataplane, PortId, Vec<PortId>, Vec<Vec<u8>>) {
+        let [near, _] = self.workers;
+        (near, self.lan, self.wans, self.frames)
     }
 
     /// The workers of both gateways.

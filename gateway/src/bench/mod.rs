@@ -18,7 +18,7 @@
 mod crypto;
 mod forward;
 mod machine;
-mod memory;
+pub(crate) mod memory;
 mod rig;
 mod scaling;
 mod screen;

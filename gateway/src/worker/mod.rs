@@ -551,3 +551,6 @@ impl Worker {
 
 /// The longest that a worker may take to see that it shall stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ impl Worker {
     }
 
     /// Frames that wait for more.
-    fn gathered(&mut self) -> usize {
+    pub(super) fn gathered(&mut self) -> usize {
         let mut count = 0;
         for &id in &self.gathering {
             count += self.dataplane.transmit(id).map_or(0, |(frames, _)| frames.len());

@@ -1,0 +1,180 @@
+//! What a worker sends when ports gather, with ports that write down what they are asked to do.
+
+use std::{
+    os::fd::BorrowedFd,
+    sync::{Arc, Mutex},
+};
+
+use dataplane::{
+    Frame, Pool,
+    port::{PortCaps, WORTH_GATHERING},
+};
+
+use super::*;
+use crate::bench::memory::roads;
+
+/// What a port was asked to do, and with how many frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    Gather(usize),
+    SendGathered,
+    Send(usize),
+}
+
+type Asks = Arc<Mutex<Vec<(PortId, Asked)>>>;
+
+struct Scribe {
+    id: PortId,
+    asks: Asks,
+    gathers: bool,
+    /// It says that it gathers, and takes nothing when asked to.
+    changed_its_mind: bool,
+    /// What it is going to receive.
+    coming: Vec<Vec<u8>>,
+}
+
+impl Port for Scribe {
+    fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
+        let before = batch.len();
+        while !batch.is_full()
+            && let Some(octets) = self.coming.pop()
+        {
+            let mut buf = pool.for_len(octets.len()).unwrap();
+            assert!(buf.extend_from_slice(&octets));
+            batch.push(Frame::new(buf));
+        }
+        Ok(batch.len() - before)
+    }
+
+    fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
+        self.asks.lock().unwrap().push((self.id, Asked::Send(frames.len())));
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        Ok(())
+    }
+
+    fn gathers(&self) -> bool {
+        self.gathers
+    }
+
+    fn gather(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) {
+        if !self.changed_its_mind {
+            self.asks.lock().unwrap().push((self.id, Asked::Gather(frames.len())));
+            frames.drain(..).for_each(|frame| pool.recycle(frame));
+        }
+    }
+
+    fn send_gathered(&mut self) {
+        self.asks.lock().unwrap().push((self.id, Asked::SendGathered));
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn caps(&self) -> PortCaps {
+        PortCaps::default()
+    }
+
+    fn kind(&self) -> PortKind {
+        PortKind::Memory
+    }
+
+    fn counters(&self) -> PortCounters {
+        PortCounters::default()
+    }
+}
+
+/// A worker with a LAN and four channels, whose ports gather but for those of these places; so many frames come on the LAN, and it works once.
+fn work(frames: usize, change: impl Fn(usize, &mut Scribe)) -> Vec<(PortId, Asked)> {
+    let road = roads(1, 64, None, clock::now()).unwrap().pop().unwrap();
+    let (dataplane, lan, wans, all) = road.into_near();
+    let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(drop)).unwrap();
+    let asks = Asks::default();
+    for (at, id) in [lan].into_iter().chain(wans).enumerate() {
+        let coming = if id == lan { all.iter().cycle().take(frames).cloned().collect() } else { Vec::new() };
+        let mut port = Scribe { id, asks: asks.clone(), gathers: true, changed_its_mind: false, coming };
+        change(at, &mut port);
+        worker.set_port(id, Box::new(port)).unwrap();
+    }
+    // What the making of the road left.
+    worker.settle();
+    asks.lock().unwrap().clear();
+    let token = u64::from(lan.0);
+    worker.work(&mut vec![Ready { token, readable: true, writable: false, failed: false }]);
+    assert!(worker.gathering.is_empty() && worker.gathered() == 0, "nothing waits any more");
+    let asks = asks.lock().unwrap();
+    asks.clone()
+}
+
+fn count(asks: &[(PortId, Asked)], of: fn(Asked) -> Option<usize>) -> usize {
+    asks.iter().filter_map(|(_, asked)| of(*asked)).sum()
+}
+
+const fn gathered(asked: Asked) -> Option<usize> {
+    if let Asked::Gather(frames) = asked { Some(frames) } else { None }
+}
+
+const fn sent(asked: Asked) -> Option<usize> {
+    if let Asked::Send(frames) = asked { Some(frames) } else { None }
+}
+
+const fn calls(asked: Asked) -> Option<usize> {
+    if let Asked::SendGathered = asked { Some(1) } else { None }
+}
+
+#[test]
+fn frames_of_all_ports_leave_together_when_nothing_more_comes() {
+    let asks = work(64, |_, _| {});
+    assert_eq!((count(&asks, gathered), count(&asks, sent)), (64, 0), "{asks:?}");
+    // All gather before any sends, and every one of them is asked to: one of them may not be able to any more.
+    let ports = asks.iter().filter(|(_, asked)| gathered(*asked).is_some()).count();
+    assert!(ports > 1, "{asks:?}");
+    assert!(asks[..ports].iter().all(|(_, asked)| gathered(*asked).is_some()), "{asks:?}");
+    assert_eq!(count(&asks, calls), ports);
+}
+
+#[test]
+fn enough_frames_leave_at_once_and_the_rest_when_nothing_more_comes() {
+    let asks = work(300, |_, _| {});
+    assert_eq!((count(&asks, gathered), count(&asks, sent)), (300, 0), "{asks:?}");
+    // Batches of 64: two of them are enough, and the last one is 44.
+    let mut lots = vec![0];
+    for (_, asked) in &asks {
+        match (asked, lots.last_mut()) {
+            (Asked::Gather(frames), Some(lot)) => *lot += frames,
+            (Asked::SendGathered, Some(lot)) if *lot > 0 => lots.push(0),
+            _ => {}
+        }
+    }
+    assert_eq!(lots, [128, 128, 44, 0]);
+}
+
+#[test]
+fn few_frames_leave_port_by_port() {
+    for frames in 1..WORTH_GATHERING {
+        let asks = work(frames, |_, _| {});
+        assert_eq!((count(&asks, gathered), count(&asks, sent)), (0, frames), "{asks:?}");
+    }
+}
+
+#[test]
+fn a_port_that_does_not_gather_waits_for_nobody() {
+    let asks = work(128, |at, port| port.gathers = at != 2);
+    let odd = asks.iter().filter(|(_, asked)| sent(*asked).is_some());
+    let odd: Vec<_> = odd.map(|(id, _)| *id).collect();
+    // Batch by batch, before the others.
+    assert_eq!(odd.len(), 2, "{asks:?}");
+    assert!(odd.iter().all(|id| *id == odd[0]));
+    assert_eq!(count(&asks, gathered) + count(&asks, sent), 128);
+    assert!(sent(asks[0].1).is_some(), "{asks:?}");
+}
+
+// It hears that the other end of its link takes such frames no more, while others have gathered theirs.
+#[test]
+fn what_a_port_does_not_gather_in_the_end_it_sends_behind_the_others() {
+    let asks = work(64, |at, port| port.changed_its_mind = at == 1);
+    assert_eq!(count(&asks, gathered) + count(&asks, sent), 64, "{asks:?}");
+    assert!(count(&asks, sent) > 0, "{asks:?}");
+    assert!(sent(asks.last().unwrap().1).is_some(), "{asks:?}");
+    assert!(count(&asks, calls) > 1, "those that gathered send, whatever the first one can: {asks:?}");
+}
