@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::{
@@ -91,7 +91,7 @@ pub(crate) fn search(sink: &mut Sink<'_>, search: &Search) -> Result<u64> {
         let Trial { sent, came, .. } = trial(sink, search, rate)?;
         let enough = sent * 1000 >= rate * search.millis * 95 / 100;
         if enough && sent.saturating_sub(came) <= sent / search.one_in {
-            passed = rate.min(sent * 1000 / search.millis);
+            passed = passed.max(rate.min(sent * 1000 / search.millis));
             low = rate;
         } else {
             high = rate;
@@ -116,7 +116,7 @@ pub(crate) fn echoes_beside(lab: &Lab, octets: usize, rate: u64) -> Result<[f64;
 pub(crate) struct Trial {
     /// Frames that were sent.
     pub(crate) sent: u64,
-    /// Frames that had come when the last was sent; the others still waited somewhere, or were lost.
+    /// Frames that had come when the generator had ended; the others still waited somewhere, or were lost.
     pub(crate) in_time: u64,
     /// Frames that came.
     pub(crate) came: u64,
@@ -136,16 +136,18 @@ pub(crate) fn trial(sink: &mut Sink<'_>, search: &Search, rate: u64) -> Result<T
 /// What has come when no more comes.
 #[expect(clippy::disallowed_methods, reason = "what is on its way has no event to wait for")]
 fn settled(sink: &mut Sink<'_>) -> Result<u64> {
-    let mut came = sink.heard()?;
+    let (mut came, mut same) = (sink.heard()?, 0);
     for _ in 0..LOOKS {
         sleep(LOOK);
         let later = sink.heard()?;
-        if later == came {
+        same = if later == came { same + 1 } else { 0 };
+        came = later;
+        if same == SAME {
             return Ok(came);
         }
-        came = later;
     }
-    bail!("frames still come {LOOKS} looks after the last was sent")
+    eprintln!("rig: frames come to host b all the time, whoever sends them: its counts are too high");
+    Ok(came)
 }
 
 /// The generator in host a, sending by a packet socket.
@@ -170,4 +172,6 @@ fn offer(octets: usize, rate: u64, time: Duration, way: Way) -> Result<u64> {
 const FLOWS: u16 = 64;
 /// How often to look whether more frames come, and how long to wait in between.
 const LOOKS: usize = 200;
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
+/// Looks in a row that find nothing new when nothing more comes.
+const SAME: u32 = 3;

@@ -118,11 +118,11 @@ impl Road {
         self.workers.iter_mut().map(|one| one.crossings().0.len()).sum()
     }
 
-    /// The near gateway's worker, its LAN's port and those of its channels, and the frames.
+    /// The near gateway's worker, its LAN's port and those of its channels, the frames, and a question of the host's, which is answered.
     #[cfg(test)]
-    pub(crate) fn into_near(self) -> (Dataplane, PortId, Vec<PortId>, Vec<Vec<u8>>) {
-        let [near, _] = self.workers;
-        (near, self.lan, self.wans, self.frames)
+    pub(crate) fn into_near(self) -> (Dataplane, PortId, Vec<PortId>, Vec<Vec<u8>>, Vec<u8>) {
+        let Self { workers: [near, _], lan, wans, frames, worker, .. } = self;
+        (near, lan, wans, frames, arp(1, u8::try_from(worker.0).unwrap_or(0)))
     }
 
     /// The workers of both gateways.

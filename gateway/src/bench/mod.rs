@@ -13,7 +13,7 @@
 //!
 //! It needs no root and no running gateway, and touches nothing outside its own namespaces; where those are not
 //! allowed, the rig is left out, and that is said. Every number is this machine's at this moment: whoever else uses the processors
-//! is in it, so figures in memory are taken from the faster quarter of many turns.
+//! is in it, so figures in memory are taken from the faster quarter of many turns, or from those in which nobody waited for a processor.
 
 mod crypto;
 mod forward;
@@ -58,6 +58,8 @@ pub struct Figures {
     pub forward: Vec<ForwardFigures>,
     /// Workers beside each other; empty where this process may use one processor only.
     pub scaling: Vec<ScalingFigures>,
+    /// Why there are none, when there are not.
+    pub no_scaling: Option<String>,
     /// Gateways in namespaces; `None` when it was left out.
     pub rig: Option<RigFigures>,
     /// Why it was.
@@ -84,7 +86,10 @@ pub fn run(rig: Option<Duration>, config: Option<&Config>, tell: impl Fn(&str)) 
     tell("two gateways in memory");
     let forward = forward::measure(&SIZES).context("gateways in memory")?;
     tell("workers beside each other, in memory");
-    let scaling = scaling::measure(&SCALING_SIZES).context("workers beside each other")?;
+    let (scaling, no_scaling) = match scaling::measure(&SCALING_SIZES) {
+        Ok(figures) => (figures, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
     let (rig, no_rig) = match entered {
         None => (None, Some("not asked for (--no-rig)".to_owned())),
         Some(Err(error)) => (None, Some(error.to_string())),
@@ -98,6 +103,6 @@ pub fn run(rig: Option<Duration>, config: Option<&Config>, tell: impl Fn(&str)) 
     };
     let capacity = verdict::capacities(&forward, rig.as_ref());
     let limits = verdict::limits(&machine, &crypto, &capacity, &scaling, rig.as_ref());
-    let promise = config.map(|config| verdict::promise(config, &capacity, &scaling));
-    Ok(Figures { machine, crypto, forward, scaling, rig, no_rig, capacity, limits, promise })
+    let promise = config.map(|config| verdict::promise(config, &capacity, &scaling, machine.processors));
+    Ok(Figures { machine, crypto, forward, scaling, no_scaling, rig, no_rig, capacity, limits, promise })
 }

@@ -14,7 +14,7 @@ pub fn screen(figures: &Figures) -> String {
     page += &crypto(&figures.crypto);
     page += &rig(figures);
     page += &capacity(&figures.capacity);
-    page += &scaling(&figures.scaling);
+    page += &scaling(&figures.scaling, figures.no_scaling.as_deref());
     if let Some(promise) = &figures.promise {
         page += &promised(promise);
     }
@@ -107,10 +107,10 @@ fn capacity(all: &[Capacity]) -> String {
            \x20 TCP from hosts that send super-frames costs less per octet than its frames would.\n"
 }
 
-fn scaling(all: &[ScalingFigures]) -> String {
+fn scaling(all: &[ScalingFigures], none: Option<&str>) -> String {
     let title = "\nWorkers of a gateway beside each other, in memory, each with a connection and a processor of its own";
-    if all.is_empty() {
-        return format!("{title}\n  left out: this process may use one processor only\n");
+    if let Some(why) = none {
+        return format!("{title}\n  left out: {why}\n");
     }
     let mut text = format!(
         "{title}\n  {:>6} {:>7} {:>15} {:>14} {:>9}\n",
@@ -170,6 +170,7 @@ mod tests {
         };
         let mut figures = Figures {
             scaling: vec![scaling],
+            no_scaling: None,
             machine: MachineFigures::default(),
             crypto: vec![crypto],
             capacity: verdict::capacities(&forward, Some(&rig)),
@@ -191,7 +192,8 @@ mod tests {
             assert!(page.contains(words), "{words}:\n{page}");
         }
         (figures.rig, figures.no_rig) = (None, Some("user namespaces are off".to_owned()));
-        figures.scaling.clear();
+        (figures.scaling, figures.no_scaling) =
+            (Vec::new(), Some("this process may use one processor only".to_owned()));
         for words in ["left out: user namespaces are off", "left out: this process may use one processor"] {
             assert!(screen(&figures).contains(words), "{words}");
         }

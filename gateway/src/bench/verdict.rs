@@ -147,12 +147,19 @@ fn times(workers: u8, scaling: &[ScalingFigures]) -> f64 {
     f64::from(workers) * part.min(1.0)
 }
 
-/// Connections of a configuration against capacity. Traffic passes a gateway out and back, so each promise counts twice.
-pub(super) fn promise(config: &Config, capacities: &[Capacity], scaling: &[ScalingFigures]) -> Promise {
+/// Connections of a configuration against capacity. Traffic passes a gateway out and back, so each promise counts twice. Workers without a
+/// processor of their own add nothing.
+pub(super) fn promise(
+    config: &Config,
+    capacities: &[Capacity],
+    scaling: &[ScalingFigures],
+    processors: usize,
+) -> Promise {
     let workers = config.runtime.workers.max(1);
+    let working = workers.min(u8::try_from(processors.max(1)).unwrap_or(u8::MAX));
     let at = capacities.iter().find(|one| one.octets == REFERENCE);
     let each = at.map_or(0.0, |one| one.gbit_per_s.unwrap_or(one.most_gbit_per_s));
-    let carried = each * times(workers, scaling);
+    let carried = each * times(working, scaling);
     let rates: Option<u64> = config.connections.iter().map(|one| one.rate.map(u64::from)).sum();
     let promised = rates.map(|mbps| real(mbps) / 1e3);
     let verdict = match promised {
@@ -209,7 +216,7 @@ mod tests {
             ([Some(4000), Some(1000)], "broken"),
             ([Some(1000), None], "unlimited"),
         ] {
-            let promise = promise(&config(rates), &capacities, &[]);
+            let promise = promise(&config(rates), &capacities, &[], 2);
             assert_eq!((promise.verdict, promise.workers), (verdict, 2), "{rates:?}: {promise:?}");
         }
     }
@@ -231,8 +238,10 @@ mod tests {
         let mut config = (*facts.config).clone();
         config.connections.iter_mut().for_each(|one| one.rate = Some(1800));
         let capacities = capacities(&FORWARD, Some(&rig(2300.0)));
-        let verdict = |seen: &[ScalingFigures]| promise(&config, &capacities, seen).verdict;
-        assert_eq!((verdict(&[]), verdict(&[scaling(REFERENCE, 2, 1.4)])), ("tight", "broken"));
+        let verdict =
+            |seen: &[ScalingFigures], processors| promise(&config, &capacities, seen, processors).verdict;
+        assert_eq!((verdict(&[], 2), verdict(&[scaling(REFERENCE, 2, 1.4)], 2)), ("tight", "broken"));
+        assert_eq!(verdict(&[], 1), "broken", "the second worker has no processor");
     }
 
     #[test]

@@ -17,10 +17,12 @@ impl Worker {
     /// Sends, hands over and tells everything.
     pub(super) fn settle(&mut self) {
         self.send_frames();
-        if self.flush() {
-            // A port was lost, and others are to send in its place.
+        // Where a port was lost, others are to send in its place, and may be lost as well.
+        for _ in 0..=self.ports.len() {
+            if !self.flush() {
+                break;
+            }
             self.send_frames();
-            self.flush();
         }
         self.pass_on();
     }
@@ -37,6 +39,7 @@ impl Worker {
         while let Some(event) = self.dataplane.poll_event() {
             let news = if let Event::Moved(moved) = event {
                 // Frames have gone their new way when this is told.
+                self.send_frames();
                 self.flush();
                 News::Moved(moved, clock::now())
             } else {

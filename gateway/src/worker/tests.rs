@@ -13,12 +13,13 @@ use dataplane::{
 use super::*;
 use crate::bench::memory::roads;
 
-/// What a port was asked to do, and with how many frames.
+/// What a port was asked to do, and with how many frames; or what was told of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Asked {
     Gather(usize),
     SendGathered,
     Send(usize),
+    Moved,
 }
 
 type Asks = Arc<Mutex<Vec<(PortId, Asked)>>>;
@@ -29,7 +30,9 @@ struct Scribe {
     gathers: bool,
     /// It says that it gathers, and takes nothing when asked to.
     changed_its_mind: bool,
-    /// What it is going to receive.
+    /// Its device is not there any more.
+    gone: bool,
+    /// What it is going to receive, the last one first.
     coming: Vec<Vec<u8>>,
 }
 
@@ -49,7 +52,7 @@ impl Port for Scribe {
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError> {
         self.asks.lock().unwrap().push((self.id, Asked::Send(frames.len())));
         frames.drain(..).for_each(|frame| pool.recycle(frame));
-        Ok(())
+        if self.gone { Err(PortError::Gone) } else { Ok(()) }
     }
 
     fn gathers(&self) -> bool {
@@ -84,26 +87,48 @@ impl Port for Scribe {
     }
 }
 
-/// A worker with a LAN and four channels, whose ports gather but for those of these places; so many frames come on the LAN, and it works once.
-fn work(frames: usize, change: impl Fn(usize, &mut Scribe)) -> Vec<(PortId, Asked)> {
+/// A worker with a LAN and four channels, whose ports gather unless changed; so many frames come on the LAN, and it works once.
+fn work(frames: usize, change: impl Fn(usize, &mut Scribe, &[u8])) -> Vec<(PortId, Asked)> {
     let road = roads(1, 64, None, clock::now()).unwrap().pop().unwrap();
-    let (dataplane, lan, wans, all) = road.into_near();
-    let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(drop)).unwrap();
+    let (dataplane, lan, wans, all, question) = road.into_near();
     let asks = Asks::default();
-    for (at, id) in [lan].into_iter().chain(wans).enumerate() {
-        let coming = if id == lan { all.iter().cycle().take(frames).cloned().collect() } else { Vec::new() };
-        let mut port = Scribe { id, asks: asks.clone(), gathers: true, changed_its_mind: false, coming };
-        change(at, &mut port);
-        worker.set_port(id, Box::new(port)).unwrap();
-    }
+    let told = asks.clone();
+    let news = move |news| {
+        if let News::Moved(moved, _) = news {
+            told.lock().unwrap().push((PortId(moved.interface.0), Asked::Moved));
+        }
+    };
+    let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(news)).unwrap();
     // What the making of the road left.
     worker.settle();
     asks.lock().unwrap().clear();
+    for (at, id) in [lan].into_iter().chain(wans).enumerate() {
+        let coming = if id == lan { all.iter().cycle().take(frames).cloned().collect() } else { Vec::new() };
+        let (asks, gathers) = (asks.clone(), true);
+        let mut port = Scribe { id, asks, gathers, changed_its_mind: false, gone: false, coming };
+        change(at, &mut port, &question);
+        worker.set_port(id, Box::new(port)).unwrap();
+    }
     let token = u64::from(lan.0);
     worker.work(&mut vec![Ready { token, readable: true, writable: false, failed: false }]);
+    worker.settle();
     assert!(worker.gathering.is_empty() && worker.gathered() == 0, "nothing waits any more");
+    assert!(worker.dataplane.poll_transmit().is_none());
     let asks = asks.lock().unwrap();
     asks.clone()
+}
+
+/// How many frames left together each time.
+fn lots(asks: &[(PortId, Asked)]) -> Vec<usize> {
+    let mut lots = vec![0];
+    for (_, asked) in asks {
+        match (asked, lots.last_mut()) {
+            (Asked::Gather(frames), Some(lot)) => *lot += frames,
+            (Asked::SendGathered, Some(lot)) if *lot > 0 => lots.push(0),
+            _ => {}
+        }
+    }
+    lots.into_iter().filter(|lot| *lot > 0).collect()
 }
 
 fn count(asks: &[(PortId, Asked)], of: fn(Asked) -> Option<usize>) -> usize {
@@ -124,7 +149,7 @@ const fn calls(asked: Asked) -> Option<usize> {
 
 #[test]
 fn frames_of_all_ports_leave_together_when_nothing_more_comes() {
-    let asks = work(64, |_, _| {});
+    let asks = work(64, |_, _, _| {});
     assert_eq!((count(&asks, gathered), count(&asks, sent)), (64, 0), "{asks:?}");
     // All gather before any sends, and every one of them is asked to: one of them may not be able to any more.
     let ports = asks.iter().filter(|(_, asked)| gathered(*asked).is_some()).count();
@@ -135,31 +160,47 @@ fn frames_of_all_ports_leave_together_when_nothing_more_comes() {
 
 #[test]
 fn enough_frames_leave_at_once_and_the_rest_when_nothing_more_comes() {
-    let asks = work(300, |_, _| {});
+    let asks = work(300, |_, _, _| {});
     assert_eq!((count(&asks, gathered), count(&asks, sent)), (300, 0), "{asks:?}");
     // Batches of 64: two of them are enough, and the last one is 44.
-    let mut lots = vec![0];
-    for (_, asked) in &asks {
-        match (asked, lots.last_mut()) {
-            (Asked::Gather(frames), Some(lot)) => *lot += frames,
-            (Asked::SendGathered, Some(lot)) if *lot > 0 => lots.push(0),
-            _ => {}
+    assert_eq!(lots(&asks), [128, 128, 44]);
+}
+
+// The host asks for its gateway's address, and the answer is a control frame.
+#[test]
+fn a_control_frame_waits_for_a_round_and_no_longer() {
+    let asks = work(128, |at, port, question| {
+        if at == 0 {
+            port.coming.push(question.to_vec());
         }
-    }
-    assert_eq!(lots, [128, 128, 44, 0]);
+    });
+    assert_eq!(lots(&asks), [64, 65], "{asks:?}");
+}
+
+// A channel's device goes, and its connection's frames take other ways: they do before that is told.
+#[test]
+fn what_moved_has_left_when_it_is_told_and_a_port_that_is_gone_is_asked_no_more() {
+    let asks = work(128, |at, port, _| {
+        (port.gathers, port.gone) = if at == 2 { (false, true) } else { (true, false) }
+    });
+    let told = asks.iter().position(|(_, asked)| *asked == Asked::Moved).expect("it is told");
+    let first = asks.iter().position(|(_, asked)| *asked == Asked::SendGathered).unwrap();
+    assert!(first < told, "{asks:?}");
+    assert_eq!(asks.iter().filter(|(_, asked)| sent(*asked).is_some()).count(), 1, "{asks:?}");
+    assert_eq!(count(&asks, gathered) + count(&asks, sent), 128, "{asks:?}");
 }
 
 #[test]
 fn few_frames_leave_port_by_port() {
     for frames in 1..WORTH_GATHERING {
-        let asks = work(frames, |_, _| {});
+        let asks = work(frames, |_, _, _| {});
         assert_eq!((count(&asks, gathered), count(&asks, sent)), (0, frames), "{asks:?}");
     }
 }
 
 #[test]
 fn a_port_that_does_not_gather_waits_for_nobody() {
-    let asks = work(128, |at, port| port.gathers = at != 2);
+    let asks = work(128, |at, port, _| port.gathers = at != 2);
     let odd = asks.iter().filter(|(_, asked)| sent(*asked).is_some());
     let odd: Vec<_> = odd.map(|(id, _)| *id).collect();
     // Batch by batch, before the others.
@@ -172,7 +213,7 @@ fn a_port_that_does_not_gather_waits_for_nobody() {
 // It hears that the other end of its link takes such frames no more, while others have gathered theirs.
 #[test]
 fn what_a_port_does_not_gather_in_the_end_it_sends_behind_the_others() {
-    let asks = work(64, |at, port| port.changed_its_mind = at == 1);
+    let asks = work(64, |at, port, _| port.changed_its_mind = at == 1);
     assert_eq!(count(&asks, gathered) + count(&asks, sent), 64, "{asks:?}");
     assert!(count(&asks, sent) > 0, "{asks:?}");
     assert!(sent(asks.last().unwrap().1).is_some(), "{asks:?}");

@@ -232,6 +232,7 @@ impl Drop for BulkSender {
         if let Some(program) = shared.programs.get_mut(self.place) {
             *program = None;
         }
+        shared.ended |= shared.program().is_none();
         let [_, _, devices] = &shared.maps;
         // A device that is gone has left the map by itself.
         let _removed = remove_entry(devices.as_fd(), u32::try_from(self.place).unwrap_or(u32::MAX));
@@ -332,4 +333,56 @@ impl Shared {
 
 fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interface;
+    use crate::testbed::in_new_namespace;
+
+    const QUICK: Duration = Duration::from_micros(50);
+    const TOO_SLOW: Duration = Duration::from_millis(30);
+
+    #[test]
+    fn after_a_slow_call_it_is_the_next_programs_turn_and_one_that_is_always_slow_has_none() {
+        in_new_namespace(|bed| {
+            bed.veth("a", "b");
+            let bulk = Bulk::new().unwrap();
+            // Whatever can be held stands for a program: none is run here.
+            let program = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+            let join = |name| {
+                let sender = BulkSender::new(&bulk, interface::index(name).unwrap()).unwrap();
+                sender.runs(program());
+                sender
+            };
+            let (first, second) = (join("a"), join("b"));
+            let turn = |took| {
+                let mut shared = bulk.lock();
+                assert!(shared.program().is_some());
+                shared.took(took);
+                let _next = shared.program();
+                shared.runs
+            };
+            assert_eq!([QUICK, QUICK, TOO_SLOW, QUICK, TOO_SLOW].map(turn), [0, 0, 1, 1, 0]);
+            // One of them is always slow, the other never: soon it is always the other's turn.
+            for _ in 0..3 * SLOW_CALLS {
+                let at = bulk.lock().runs;
+                turn(if at == 0 { TOO_SLOW } else { QUICK });
+            }
+            assert_eq!(bulk.lock().runs, 1);
+            // When both always are, each has its turns, and then nobody has.
+            let mut calls = 0;
+            while bulk.lock().program().is_some() {
+                turn(TOO_SLOW);
+                calls += 1;
+            }
+            assert_eq!(calls, 2 * SLOW_CALLS - 2, "the first one was slow twice before");
+            // Another one joins and leaves: the others have no program still, and nothing is taken that could not be sent.
+            drop(join("a"));
+            assert!(first.has_ended() && second.has_ended());
+            let third = join("a");
+            assert!(!first.has_ended() && !third.has_ended());
+        });
+    }
 }

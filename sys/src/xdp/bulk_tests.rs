@@ -87,8 +87,6 @@ fn it_is_offered_while_the_other_end_takes_it_and_every_change_is_told() {
             }
             assert!(a.bulk().is_none());
         }
-        a.end_bulk();
-        assert!(a.bulk_changes().is_none());
     });
 }
 

@@ -70,7 +70,9 @@ impl XdpDevice {
             // Whatever else stands in the way of sending so must not be in the way of the rest.
             Some(Err(_)) | None => (attach(None)?, None),
         };
-        let bulk = bulk.filter(|(sender, _)| program.program().map(|program| sender.runs(program)).is_ok());
+        if let (Some((sender, _)), Ok(program)) = (&bulk, program.program()) {
+            sender.runs(program);
+        }
         Ok(Self { program, index, queues, mode, watch, bulk })
     }
 
@@ -98,11 +100,6 @@ impl XdpDevice {
     #[must_use]
     pub fn lost_in_bulk(&self) -> u64 {
         self.bulk.as_ref().map_or(0, |(sender, _)| sender.lost())
-    }
-
-    /// Ends sending in bulk, for good.
-    pub fn end_bulk(&mut self) {
-        self.bulk = None;
     }
 
     /// What tells that [`Self::bulk`] may have changed, by being readable; [`Self::look_at_bulk`] then finds out.

@@ -81,16 +81,14 @@ impl AfXdpPort {
     /// As [`Self::open`].
     pub fn open_as(options: &Options, mode: XdpMode, bulk: Option<&Bulk>) -> io::Result<Self> {
         let mtu = usize::try_from(sys::interface::mtu(&options.device)?).map_err(io::Error::other)?;
-        let mut device = XdpDevice::attach(&options.device, &options.claim, mode, bulk)?;
+        let bulk = bulk.filter(|_| options.largest_frame <= BulkSender::LONGEST);
+        let device = XdpDevice::attach(&options.device, &options.claim, mode, bulk)?;
         let memory = XdpOptions { max_frame: options.largest_frame, octets: options.ring_octets };
         let open = |queue| XdpSocket::open(&device, queue, &memory);
         let queues = (0..device.queues()).map(open).collect::<io::Result<Vec<_>>>()?;
         let ready = Poller::new()?;
         ready.add(&device, 0)?;
         queues.iter().try_for_each(|queue| ready.add(queue, 1))?;
-        if options.largest_frame > BulkSender::LONGEST {
-            device.end_bulk();
-        }
         device.bulk_changes().map_or(Ok(()), |changes| ready.add(changes, 2))?;
         let kind = match mode {
             XdpMode::Generic => PortKind::XdpGeneric,
