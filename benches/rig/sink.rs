@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use net::EtherType;
 use nix::poll::{PollFd, PollFlags, poll};
 use support::{
     generator::{self, PORT},
@@ -92,7 +93,7 @@ pub(crate) fn run(way: Way) -> Result<()> {
 /// Says how many frames have come for each line that it is given. It looks at them now and then only: being woken for each few of them would
 /// take a processor from those whom it measures.
 fn count() -> Result<()> {
-    let device = XdpDevice::attach(DEVICE, &Claim::Types(vec![IPV4]), XdpMode::Native, None);
+    let device = XdpDevice::attach(DEVICE, &Claim::Types(vec![EtherType::IPV4.get()]), XdpMode::Native, None);
     let device = device.with_context(|| format!("cannot use {DEVICE}"))?;
     let mut socket = XdpSocket::open(&device, 0, &XdpOptions { max_frame: 1522, octets: MEMORY })?;
     println!("ready");
@@ -120,8 +121,6 @@ fn count() -> Result<()> {
 }
 
 const DEVICE: &str = "eth0";
-/// IPv4's EtherType.
-const IPV4: u16 = 0x0800;
 /// Memory for the frames of some milliseconds: a sink that is kept from its processor must not be what loses them.
 const MEMORY: usize = 32 << 20;
 /// Between two looks, in milliseconds.

@@ -1,6 +1,8 @@
 //! A tunnel's port allocates nothing per frame, in either direction.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod namespace;
+
 use std::process::Command;
 
 use dataplane::{
@@ -12,20 +14,14 @@ use dataplane::{
     underlay::{Marking, Tunnel, Vni},
 };
 use net::Dscp;
-use sys::{CountingAllocator, netns::NetNs};
+use sys::CountingAllocator;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn ten_thousand_frames_cost_no_allocation() {
-    match NetNs::new() {
-        Ok(namespace) => namespace.within(cross).unwrap(),
-        Err(error) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "must not be skipped in CI: {error}");
-            eprintln!("SKIPPED: no new network namespace: {error}");
-        }
-    }
+    namespace::in_new_namespace(cross);
 }
 
 fn cross() {

@@ -1,6 +1,8 @@
 //! AF_XDP ports allocate nothing per frame, however their frames leave: by a socket, in bulk, or in bulk together with another port's.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod namespace;
+
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -13,7 +15,7 @@ use dataplane::{
         af_xdp::{AfXdpPort, Options},
     },
 };
-use sys::{Bulk, Claim, CountingAllocator, XdpMode, netns::NetNs};
+use sys::{Bulk, Claim, CountingAllocator, XdpMode};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -24,13 +26,7 @@ const ROUNDS: usize = 120;
 
 #[test]
 fn ten_thousand_frames_cost_no_allocation() {
-    match NetNs::new() {
-        Ok(namespace) => namespace.within(cross).unwrap(),
-        Err(error) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "must not be skipped in CI: {error}");
-            eprintln!("SKIPPED: no new network namespace: {error}");
-        }
-    }
+    namespace::in_new_namespace(cross);
 }
 
 fn cross() {

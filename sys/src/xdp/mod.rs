@@ -78,10 +78,8 @@ impl XdpDevice {
 
     /// What sends frames in bulk, where the driver can at the moment: on veth, while the other end takes them so.
     pub fn bulk(&mut self) -> Option<&mut BulkSender> {
-        let able = |(sender, features): &&mut (BulkSender, XdpFeatures)| {
-            features.sends_in_bulk() && !sender.has_ended()
-        };
-        self.bulk.as_mut().filter(able).map(|(sender, _)| sender)
+        let able = self.sends_in_bulk();
+        self.bulk.as_mut().filter(|_| able).map(|(sender, _)| sender)
     }
 
     /// Whether [`Self::bulk`] has something.
