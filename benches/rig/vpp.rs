@@ -114,7 +114,7 @@ impl<'a> Vpp<'a> {
             let place = Place { folder: files.path(), site: *site };
             fs::write(place.file("cli"), commands(&place, lab, mtu)?).context("cannot write")?;
             let told = wait_for(&place, process).and_then(|mut socket| tell(&mut socket, &place));
-            told.with_context(|| format!("--vpp {}: {}", program.path.display(), place.said()))?;
+            told.with_context(|| format!("--vpp {} ({})", program.path.display(), place.said()))?;
         }
         Ok(Self { processes, _files: files, _cutting: cutting })
     }
