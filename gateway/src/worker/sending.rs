@@ -16,6 +16,7 @@ const ENOUGH: usize = 96;
 impl Worker {
     /// Sends, hands over and tells everything.
     pub(super) fn settle(&mut self) {
+        self.dataplane.close_trains();
         self.send_frames();
         // Where a port was lost, others are to send in its place, and may be lost as well.
         for _ in 0..=self.ports.len() {
@@ -27,7 +28,8 @@ impl Worker {
         self.pass_on();
     }
 
-    /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`].
+    /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`], and trains too, until they do not grow
+    /// any more.
     pub(super) fn settle_and_gather(&mut self) {
         self.send_frames();
         self.pass_on();
@@ -120,6 +122,15 @@ impl Worker {
         }
         self.flush();
         0
+    }
+
+    /// After a round over all ports: trains leave that did not grow in it.
+    pub(super) fn send_idle_trains(&mut self) {
+        if self.dataplane.close_idle_trains() {
+            self.keeper.begin();
+            self.send_frames();
+            self.keeper.end();
+        }
     }
 
     /// Whether a control frame is among what was gathered.

@@ -10,7 +10,10 @@ use net::{
 };
 use zerocopy::FromBytes;
 
-use super::part::{Key, Part, same_headers};
+use super::{
+    LONG,
+    part::{Key, Part, same_headers},
+};
 use crate::{
     Frame, Pool, TAILROOM,
     offload::{
@@ -51,11 +54,23 @@ pub(super) struct Train {
     pushed: bool,
     /// Known from the second segment on.
     common: Option<Common>,
+    /// Something joined since this was last asked.
+    grew: bool,
 }
 
 impl Train {
     pub(super) fn new(frame: Frame, key: Key, first: Part) -> Self {
-        Self { key, frame, first, count: 1, end: first.layout.end, pushed: false, common: None }
+        Self { key, frame, first, count: 1, end: first.layout.end, pushed: false, common: None, grew: true }
+    }
+
+    /// Whether it is worth keeping open for more.
+    pub(super) const fn is_long(&self) -> bool {
+        self.count >= LONG
+    }
+
+    /// Whether anything joined since this was last asked.
+    pub(super) const fn grew(&mut self) -> bool {
+        core::mem::replace(&mut self.grew, false)
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -77,8 +92,9 @@ impl Train {
         self.count += 1;
         self.end += part.layout.data_len();
         self.pushed = part.is_last();
+        self.grew = true;
         let short = part.layout.data_len() < self.size();
-        if short || self.pushed { Joined::Complete } else { Joined::Open }
+        if short || self.pushed || self.is_full(self.size()) { Joined::Complete } else { Joined::Open }
     }
 
     /// The frame that leaves: the only segment unchanged, or the super-frame.
@@ -97,12 +113,17 @@ impl Train {
     fn is_continued_by(&self, next: &Frame, part: &Part) -> bool {
         let (one, other) = (&self.first.layout, &part.layout);
         let octets = self.end - one.payload;
-        let full = self.end + other.data_len() > one.l3 + MAX_L3
-            || (one.transport == Transport::Udp && self.count >= MAX_DATAGRAMS);
-        !full
+        !self.is_full(other.data_len())
             && other.data_len() <= self.size()
             && self.first.is_followed_by(part, octets, self.count)
             && same_headers(&self.frame.buf, &next.buf, one)
+    }
+
+    /// Whether there is no room for so many octets of data more.
+    fn is_full(&self, octets: usize) -> bool {
+        let first = &self.first.layout;
+        self.end + octets > first.l3 + MAX_L3
+            || (first.transport == Transport::Udp && self.count >= MAX_DATAGRAMS)
     }
 
     /// Moves the first segment to a big buffer and the second one behind it.
