@@ -7,6 +7,7 @@ use anyhow::Context;
 use net::Instant;
 
 use super::super::flows::{self, Broken, Moved, Period};
+use super::super::gateway::Gateway;
 use super::super::outcome::{DatagramLine, Outcome, StreamLine, chart, grouped, short};
 use super::super::timers::{TimerLog, TimerWatch};
 use super::super::watch::{Watch, Watched};
@@ -78,6 +79,10 @@ impl Story {
         let broke_at = clock::now();
         self.sites.lab().cut("gw-a", CUT_CHANNEL)?;
         self.talk.step(format_args!("CUT: {CUT_CHANNEL} taken down at gw-a"));
+        self.wait_noticed(|gateway| {
+            let channels = gateway.channels().unwrap_or_default();
+            channels.iter().any(|channel| channel.name == CUT_CHANNEL && !channel.is_live())
+        });
         self.pause(SETTLE)?;
         let settled_at = clock::now();
         watch.begin_period(Period::Cut);
@@ -100,6 +105,12 @@ impl Story {
         let channel = CUT_CHANNEL.to_owned();
         let silence = Duration::ZERO;
         Ok(Act { channel, what: "the cut", state: "cut", broken, broke_at, settled_at, silence })
+    }
+
+    /// Waits until both gateways have noticed what was broken; how long that may take is judged by what they say themselves. One that
+    /// has not shows in the checks.
+    pub(super) fn wait_noticed(&self, noticed: impl Fn(&Gateway) -> bool) {
+        let _both = self.stop.poll(START_PATIENCE, STEP, || self.gateways.iter().all(&noticed));
     }
 
     fn start_streams(&self) -> anyhow::Result<Vec<(String, TcpStreamRun)>> {
@@ -312,6 +323,7 @@ const STREAM_RATE: u64 = 10_000_000;
 const STREAM_BUDGET: Duration = Duration::from_secs(1);
 /// How long a thread may get no processor before frames must be lost.
 const QUEUES_HOLD: Duration = Duration::from_millis(30);
+const STEP: Duration = Duration::from_millis(20);
 /// How long flows may take to settle before they are counted again.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 const CHART_COLUMNS: usize = 90;
