@@ -186,10 +186,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the kernel gives no more file descriptors.
-    pub fn new(
-        mut dataplane: Dataplane,
-        news: Box<dyn Fn(News) + Send>,
-    ) -> std::io::Result<(Self, Mailbox)> {
+    pub fn new(mut dataplane: Dataplane, news: Box<dyn Fn(News) + Send>) -> std::io::Result<(Self, Mailbox)> {
         dataplane.keep_trains_open();
         let poller = Poller::new()?;
         let waker = Waker::new(&poller, WAKE)?;

@@ -1,9 +1,12 @@
 //! Sending: what the dataplane left behind goes where it belongs.
 //!
-//! Most ports are given their frames batch by batch. Some send best together ([`dataplane::port::Port::gather`]): one call for frames of
-//! all of them, which costs hardly more for a hundred than for a dozen. Their frames wait in the dataplane's queues while more come. They leave when
-//! there are [`ENOUGH`], and after a round over all ports that brought no more of them, in which a control frame was among them, or after which they
-//! are so few that a call would not pay.
+//! Most ports are given their frames batch by batch. Some send best together: AF_XDP ports by one call for frames of all of them, which costs hardly
+//! more for a hundred than for a dozen ([`dataplane::port::Port::gather`]), and tunnels in trains, which are filled by the frames that come next. Their
+//! frames wait in the dataplane's queues while more come. They leave when there are [`ENOUGH`], and after a round over all ports that brought
+//! no more of them, in which a control frame was among them, or after which they are so few that a call would not pay.
+//!
+//! Likewise a long train towards a LAN waits for segments of the same super-frame that are still to come, and leaves after a round that brought none.
+//! Nothing of either is left when a worker sleeps.
 
 use dataplane::{Event, PortId, port::WORTH_GATHERING};
 

@@ -94,7 +94,7 @@ impl Train {
         self.pushed = part.is_last();
         self.grew = true;
         let short = part.layout.data_len() < self.size();
-        if short || self.pushed || self.is_full(self.size()) { Joined::Complete } else { Joined::Open }
+        if short || self.pushed { Joined::Complete } else { Joined::Open }
     }
 
     /// The frame that leaves: the only segment unchanged, or the super-frame.
@@ -113,17 +113,12 @@ impl Train {
     fn is_continued_by(&self, next: &Frame, part: &Part) -> bool {
         let (one, other) = (&self.first.layout, &part.layout);
         let octets = self.end - one.payload;
-        !self.is_full(other.data_len())
+        let full = self.end + other.data_len() > one.l3 + MAX_L3
+            || (one.transport == Transport::Udp && self.count >= MAX_DATAGRAMS);
+        !full
             && other.data_len() <= self.size()
             && self.first.is_followed_by(part, octets, self.count)
             && same_headers(&self.frame.buf, &next.buf, one)
-    }
-
-    /// Whether there is no room for so many octets of data more.
-    fn is_full(&self, octets: usize) -> bool {
-        let first = &self.first.layout;
-        self.end + octets > first.l3 + MAX_L3
-            || (first.transport == Transport::Udp && self.count >= MAX_DATAGRAMS)
     }
 
     /// Moves the first segment to a big buffer and the second one behind it.
