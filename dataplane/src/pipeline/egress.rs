@@ -8,9 +8,12 @@ use super::{Blame, Dataplane, Event, Facts, blame_of, ingress::octets};
 use crate::{
     BATCH, ChannelId, DropReason, Frame, InterfaceId, Place, PortId, WorkerId,
     channel::Queued,
-    offload::{SegmentError, finish_checksum, segment},
+    offload::{Coalescer, SegmentError, finish_checksum, segment},
     vlan,
 };
+
+/// Trains of all ports together that stay open from one batch to the next: each has one of the few big buffers.
+const TRAINS_KEPT: usize = 16;
 
 impl Dataplane {
     /// Sends a whole untagged frame out by an interface that this worker serves. It counts there once nothing but the port
@@ -230,14 +233,51 @@ impl Dataplane {
         }
     }
 
+    /// From now on long trains stay open from one batch to the next, until one of the two verbs below is called: the first after
+    /// each round over all ports, the second before nothing may come for a while.
+    pub const fn keep_trains_open(&mut self) {
+        self.keeps_trains = true;
+    }
+
+    /// Trains that nothing joined since the last call leave. True when there were any.
+    pub fn close_idle_trains(&mut self) -> bool {
+        self.close_trains_by(|coalescer, out| coalescer.flush_idle(out))
+    }
+
+    /// All trains leave. True when there were any.
+    pub fn close_trains(&mut self) -> bool {
+        self.close_trains_by(|coalescer, out| {
+            coalescer.flush(out);
+            0
+        })
+    }
+
+    /// The end of a batch.
     pub(super) fn flush_coalescers(&mut self) {
-        while let Some(port) = self.coalescing.pop() {
-            if let Some(state) = self.ports.get_mut(port.index())
-                && let Some(coalescer) = &mut state.coalescer
-            {
-                coalescer.flush(&mut state.transmit);
+        let mut left = if self.keeps_trains { TRAINS_KEPT } else { 0 };
+        self.close_trains_by(|coalescer, out| {
+            let stay = coalescer.flush_short(left, out);
+            left -= stay;
+            stay
+        });
+    }
+
+    /// `close` says how many trains of a port stay.
+    fn close_trains_by(&mut self, mut close: impl FnMut(&mut Coalescer, &mut Vec<Frame>) -> usize) -> bool {
+        let mut left = false;
+        let (ports, waiting) = (&mut self.ports, &mut self.waiting);
+        self.coalescing.retain(|&port| {
+            let Some(state) = ports.get_mut(port.index()) else { return false };
+            let Some(coalescer) = &mut state.coalescer else { return false };
+            let before = state.transmit.len();
+            let stay = close(coalescer, &mut state.transmit);
+            if state.transmit.len() > before {
+                waiting.add(port);
+                left = true;
             }
-        }
+            stay > 0
+        });
+        left
     }
 
     /// The other worker that alone can send by this place, if it is another.

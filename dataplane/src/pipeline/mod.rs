@@ -178,6 +178,8 @@ pub struct Dataplane {
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
     coalescing: Vec<PortId>,
+    /// Long trains outlive their batch.
+    keeps_trains: bool,
     /// Segments on their way from a super-frame to a queue.
     segments: Vec<Frame>,
     /// Segments that get sequence numbers.
@@ -344,6 +346,7 @@ impl Dataplane {
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
+            keeps_trains: false,
             segments: Vec::with_capacity(TRANSMIT_QUEUE),
             numbered: Vec::with_capacity(TRANSMIT_QUEUE),
             pieces: Vec::with_capacity(TRANSMIT_QUEUE),

@@ -165,7 +165,8 @@ pub trait Port: Send {
     /// error none stays.
     fn send(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) -> Result<(), PortError>;
 
-    /// Whether frames are better sent together with those of other ports, at the moment: see [`gather`](Self::gather).
+    /// Whether frames are better sent together, at the moment: with those of other ports ([`gather`](Self::gather)), or with its own that
+    /// come right behind them.
     fn gathers(&self) -> bool {
         false
     }

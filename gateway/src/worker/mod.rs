@@ -186,7 +186,8 @@ impl Worker {
     ///
     /// # Errors
     /// When the kernel gives no more file descriptors.
-    pub fn new(dataplane: Dataplane, news: Box<dyn Fn(News) + Send>) -> std::io::Result<(Self, Mailbox)> {
+    pub fn new(mut dataplane: Dataplane, news: Box<dyn Fn(News) + Send>) -> std::io::Result<(Self, Mailbox)> {
+        dataplane.keep_trains_open();
         let poller = Poller::new()?;
         let waker = Waker::new(&poller, WAKE)?;
         let (sender, commands) = crossbeam::channel::unbounded();
@@ -365,12 +366,13 @@ impl Worker {
                 self.tend(now);
             }
             worked |= busy;
+            self.send_idle_trains();
             gathered = self.flush_unless_worth_waiting(gathered);
             if !busy || self.dataplane.poll_timeout().is_some_and(|due| due <= now) {
                 break;
             }
         }
-        self.flush();
+        self.settle();
         ready.clear();
         worked
     }

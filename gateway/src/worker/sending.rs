@@ -1,9 +1,12 @@
 //! Sending: what the dataplane left behind goes where it belongs.
 //!
-//! Most ports are given their frames batch by batch. Some send best together ([`dataplane::port::Port::gather`]): one call for frames of
-//! all of them, which costs hardly more for a hundred than for a dozen. Their frames wait in the dataplane's queues while more come. They leave when
-//! there are [`ENOUGH`], and after a round over all ports that brought no more of them, in which a control frame was among them, or after which they
-//! are so few that a call would not pay.
+//! Most ports are given their frames batch by batch. Some send best together: AF_XDP ports by one call for frames of all of them, which costs hardly
+//! more for a hundred than for a dozen ([`dataplane::port::Port::gather`]), and tunnels in trains, which are filled by the frames that come next. Their
+//! frames wait in the dataplane's queues while more come. They leave when there are [`ENOUGH`], and after a round over all ports that brought
+//! no more of them, in which a control frame was among them, or after which they are so few that a call would not pay.
+//!
+//! Likewise a long train towards a LAN waits for segments of the same super-frame that are still to come, and leaves after a round that brought none.
+//! Nothing of either is left when a worker sleeps.
 
 use dataplane::{Event, PortId, port::WORTH_GATHERING};
 
@@ -16,6 +19,7 @@ const ENOUGH: usize = 96;
 impl Worker {
     /// Sends, hands over and tells everything.
     pub(super) fn settle(&mut self) {
+        self.dataplane.close_trains();
         self.send_frames();
         // Where a port was lost, others are to send in its place, and may be lost as well.
         for _ in 0..=self.ports.len() {
@@ -27,7 +31,8 @@ impl Worker {
         self.pass_on();
     }
 
-    /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`].
+    /// As [`Self::settle`], but frames of ports that gather may wait for more, until [`Self::flush`], and trains too, until they do not grow
+    /// any more.
     pub(super) fn settle_and_gather(&mut self) {
         self.send_frames();
         self.pass_on();
@@ -120,6 +125,15 @@ impl Worker {
         }
         self.flush();
         0
+    }
+
+    /// After a round over all ports: trains leave that did not grow in it.
+    pub(super) fn send_idle_trains(&mut self) {
+        if self.dataplane.close_idle_trains() {
+            self.keeper.begin();
+            self.send_frames();
+            self.keeper.end();
+        }
     }
 
     /// Whether a control frame is among what was gathered.

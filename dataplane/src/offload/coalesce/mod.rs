@@ -3,7 +3,8 @@
 //! # How
 //! The first segment of a flow is held as it came. When the next frame continues it, both move to a big
 //! buffer, and what follows is appended there: one copy per octet, the checksum verified on the way. The
-//! train leaves when something does not continue it, when it is complete, or when the batch ends.
+//! train leaves when something does not continue it, when it is complete, or when the batch ends: a long one may be kept open
+//! for the next batch ([`Coalescer::flush_short`]), for what a sender cut from one super-frame does not always come in one.
 //!
 //! # What joins
 //! The rules of the kernel's GRO, and no others. TCP: the same Ethernet header and tags, IP header (TOS and
@@ -34,7 +35,10 @@ use crate::{Frame, Pool, port::PortCaps};
 /// Flows held at a time, as in the kernel's GRO.
 const FLOWS: usize = 8;
 
-/// Joins the frames of one batch on their way to one port.
+/// Segments of a train that is long: worth keeping open for more.
+const LONG: usize = 16;
+
+/// Joins the frames of one batch on their way to one port, or of several batches.
 ///
 /// [`push`](Self::push) each frame, then [`flush`](Self::flush). Whoever calls reserves room in `out` for
 /// all frames pushed, so that it does not grow: no more come out than went in.
@@ -84,6 +88,32 @@ impl Coalescer {
     /// Appends all that is held to `out`, oldest flow first.
     pub fn flush(&mut self, out: &mut Vec<Frame>) {
         out.extend(self.trains.drain(..).map(Train::finish));
+    }
+
+    /// As [`flush`](Self::flush), but of the trains that are long the oldest stay, `keep` of them at most. Returns how many stay.
+    pub fn flush_short(&mut self, keep: usize, out: &mut Vec<Frame>) -> usize {
+        let mut stay = 0;
+        while let Some(train) = self.trains.get(stay) {
+            if train.is_long() && stay < keep {
+                stay += 1;
+            } else {
+                self.release(stay, out);
+            }
+        }
+        stay
+    }
+
+    /// Appends what nothing joined since this was last called to `out`. Returns how many trains stay.
+    pub fn flush_idle(&mut self, out: &mut Vec<Frame>) -> usize {
+        let mut stay = 0;
+        while let Some(train) = self.trains.get_mut(stay) {
+            if train.grew() {
+                stay += 1;
+            } else {
+                self.release(stay, out);
+            }
+        }
+        stay
     }
 
     /// The frame as a part of a train, if it may be one.

@@ -20,12 +20,23 @@ const BIG: usize = 12;
 
 /// Runs one batch and returns copies of what came out. Every buffer is back in the pool at the end.
 fn run(caps: PortCaps, big: usize, wires: &[Vec<u8>]) -> Vec<Frame> {
+    run_with(caps, big, wires, |_, _, _| {})
+}
+
+/// As [`run`], with `then` called behind each frame, by its number.
+fn run_with(
+    caps: PortCaps,
+    big: usize,
+    wires: &[Vec<u8>],
+    mut then: impl FnMut(usize, &mut Coalescer, &mut Vec<Frame>),
+) -> Vec<Frame> {
     let (depot, mut pool) = pool(SMALL, big);
     let (mut coalescer, mut out) = (Coalescer::new(caps), Vec::with_capacity(wires.len()));
     let capacity = out.capacity();
-    for wire in wires {
+    for (at, wire) in wires.iter().enumerate() {
         let frame = received(wire, &mut pool);
         coalescer.push(frame, &mut pool, &mut out);
+        then(at, &mut coalescer, &mut out);
     }
     coalescer.flush(&mut out);
     assert_eq!(out.capacity(), capacity, "the output grew");
@@ -105,9 +116,19 @@ proptest! {
     #[test]
     fn cutting_what_was_joined_gives_the_same_frames_in_order_of_their_flows(
         steps in proptest::collection::vec((any_port(), any_change()), 1..200),
+        batch in 1..65_usize,
+        keep in 0..4_usize,
     ) {
         let sent = streams(steps);
-        let frames = run(ALL, BIG, &sent.iter().map(|(_, wire)| wire.clone()).collect::<Vec<_>>());
+        let wires: Vec<_> = sent.iter().map(|(_, wire)| wire.clone()).collect();
+        let frames = run_with(ALL, BIG, &wires, |at, coalescer, out| {
+            if at % batch == 0 {
+                assert!(coalescer.flush_short(keep, out) <= keep);
+            }
+            if at % 90 == 0 {
+                coalescer.flush_idle(out);
+            }
+        });
         let came = restored(&frames);
         prop_assert_eq!(came.len(), sent.len());
         for port in 0..12 {
@@ -499,6 +520,52 @@ fn a_super_frame_is_at_most_what_its_length_fields_hold() {
     assert_eq!(frames[0].buf.len(), 14 + 65_212);
     let datagrams = Spec::udp(100 * 100).segments(100);
     assert_eq!(shape(&run(ALL, BIG, &wires(&datagrams))), [64, 36]);
+}
+
+#[test]
+fn a_long_train_goes_on_in_the_next_batch_and_a_short_one_does_not() {
+    let sent = wires(&Spec::tcp(1448 * 45).segments(1448));
+    let in_batches = |ends: &[usize], keep| {
+        let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| {
+            if ends.contains(&(at + 1)) {
+                coalescer.flush_short(keep, out);
+            }
+        });
+        shape(&frames)
+    };
+    assert_eq!(in_batches(&[16, 20, 42], 1), [45]);
+    assert_eq!(in_batches(&[15], 1), [15, 30]);
+    assert_eq!(in_batches(&[15, 31], 1), [15, 30]);
+    assert_eq!(in_batches(&[16, 20, 42], 0), [16, 4, 22, 3]);
+}
+
+#[test]
+fn of_long_trains_the_oldest_stay() {
+    let flow = |port| Spec { source_port: port, ..Spec::tcp(1600) }.segments(100);
+    let sent: Vec<_> = (1..=3).flat_map(|port| wires(&flow(port))).collect();
+    let mut stayed = 0;
+    let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| {
+        if at == 47 {
+            stayed = coalescer.flush_short(2, out);
+            assert_eq!(out.iter().map(|frame| port_of(&frame.buf)).collect::<Vec<_>>(), [Some(3)]);
+        }
+    });
+    assert_eq!((stayed, shape(&frames)), (2, vec![16; 3]));
+}
+
+#[test]
+fn a_train_that_nothing_joins_any_more_leaves() {
+    let sent = wires(&Spec::tcp(100 * 40).segments(100));
+    let mut stayed = vec![];
+    let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| match at {
+        // It is new, it grew, it did not, it is gone.
+        19 => stayed.push(coalescer.flush_idle(out)),
+        29 => {
+            stayed.extend([coalescer.flush_idle(out), coalescer.flush_idle(out), coalescer.flush_idle(out)])
+        }
+        _ => {}
+    });
+    assert_eq!((stayed, shape(&frames)), (vec![1, 1, 0, 0], vec![30, 10]));
 }
 
 #[test]

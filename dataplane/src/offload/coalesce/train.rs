@@ -10,7 +10,10 @@ use net::{
 };
 use zerocopy::FromBytes;
 
-use super::part::{Key, Part, same_headers};
+use super::{
+    LONG,
+    part::{Key, Part, same_headers},
+};
 use crate::{
     Frame, Pool, TAILROOM,
     offload::{
@@ -51,11 +54,23 @@ pub(super) struct Train {
     pushed: bool,
     /// Known from the second segment on.
     common: Option<Common>,
+    /// Something joined since this was last asked.
+    grew: bool,
 }
 
 impl Train {
     pub(super) fn new(frame: Frame, key: Key, first: Part) -> Self {
-        Self { key, frame, first, count: 1, end: first.layout.end, pushed: false, common: None }
+        Self { key, frame, first, count: 1, end: first.layout.end, pushed: false, common: None, grew: true }
+    }
+
+    /// Whether it is worth keeping open for more.
+    pub(super) const fn is_long(&self) -> bool {
+        self.count >= LONG
+    }
+
+    /// Whether anything joined since this was last asked.
+    pub(super) const fn grew(&mut self) -> bool {
+        core::mem::replace(&mut self.grew, false)
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -77,6 +92,7 @@ impl Train {
         self.count += 1;
         self.end += part.layout.data_len();
         self.pushed = part.is_last();
+        self.grew = true;
         let short = part.layout.data_len() < self.size();
         if short || self.pushed { Joined::Complete } else { Joined::Open }
     }

@@ -319,6 +319,11 @@ impl Port for UdpPort {
         Some(self.socket.as_fd())
     }
 
+    /// A train may hold segments of several super-frames: one of 64 KiB makes one train and a bit, and the bit costs as much as a train.
+    fn gathers(&self) -> bool {
+        !self.single
+    }
+
     fn caps(&self) -> PortCaps {
         PortCaps { flows: true, ..PortCaps::default() }
     }
