@@ -20,6 +20,7 @@ mod site;
 mod small;
 mod testpmd;
 mod traffic;
+mod vpp;
 
 use std::{
     env,
@@ -37,6 +38,7 @@ use site::{Gateways, Io, Kernel, Plan, Underlay};
 use small::{Role, Search};
 use support::{ending, lab::Lab};
 use testpmd::Testpmd;
+use vpp::Vpp;
 
 /// iperf3 through two gateways and through the kernel, in turns.
 #[derive(Debug, Parser)]
@@ -104,6 +106,15 @@ struct Options {
     /// Leave out rivals that are installed
     #[arg(long)]
     no_rivals: bool,
+    /// VPP's program: it takes part with IPsec over packet sockets
+    #[arg(long)]
+    vpp: Option<PathBuf>,
+    /// Where VPP's plugins are. Without it, where VPP looks by itself: the library folder beside its program's
+    #[arg(long, requires = "vpp")]
+    vpp_plugins: Option<PathBuf>,
+    /// Hosts send trains of TCP data to VPP, too. VPP has to be mended for that (see `benches/README.md`)
+    #[arg(long, requires = "vpp")]
+    vpp_trains: bool,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -139,6 +150,10 @@ fn measure(options: &Options) -> Result<Report> {
     ending::clean_up_on_signals()?;
     let programs = if options.gateway.is_empty() { vec![build()?] } else { options.gateway.clone() };
     let mut report = Report::default();
+    let vpp = options.vpp.as_deref();
+    let vpp = vpp
+        .map(|path| vpp::Program::new(path, options.vpp_plugins.as_deref(), options.vpp_trains))
+        .transpose()?;
     let rivals = if options.no_rivals { Vec::new() } else { rival::installed() };
     for &mtu in &options.mtu {
         let lab = Lab::build(mtu)?;
@@ -171,6 +186,9 @@ fn measure(options: &Options) -> Result<Report> {
                     turn(options, &lab, &plain, Contender::Rival(rival), &mut report)?;
                 }
             }
+            if let Some(program) = &vpp {
+                turn(options, &lab, &plain, Contender::Vpp(program), &mut report)?;
+            }
             if !options.no_kernel {
                 turn(options, &lab, &plain, Contender::Kernel, &mut report)?;
             }
@@ -184,6 +202,7 @@ fn measure(options: &Options) -> Result<Report> {
 enum Contender<'a> {
     Quadspan(&'a Path),
     Rival(&'static str),
+    Vpp(&'a vpp::Program),
     Kernel,
 }
 
@@ -192,6 +211,7 @@ enum Between<'a> {
     Quadspan(Gateways<'a>),
     Rival(Tunnels<'a>),
     Testpmd(Testpmd<'a>),
+    Vpp(Vpp<'a>),
     Kernel { _kernel: Kernel<'a> },
 }
 
@@ -202,6 +222,7 @@ impl Between<'_> {
             Self::Quadspan(gateways) => gateways.cpu_seconds().map(Some),
             Self::Rival(tunnels) => tunnels.cpu_seconds().map(Some),
             Self::Testpmd(both) => both.cpu_seconds().map(Some),
+            Self::Vpp(both) => both.cpu_seconds().map(Some),
             Self::Kernel { .. } => Ok(None),
         }
     }
@@ -215,6 +236,9 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
         }
         Contender::Rival(testpmd::NAME) => (testpmd::NAME.to_owned(), Between::Testpmd(Testpmd::start(lab)?)),
         Contender::Rival(rival) => (rival.to_owned(), Between::Rival(Tunnels::start(lab, rival)?)),
+        Contender::Vpp(program) => {
+            (program.name().to_owned(), Between::Vpp(Vpp::start(lab, plan.mtu, program)?))
+        }
         Contender::Kernel => ("kernel".to_owned(), Between::Kernel { _kernel: Kernel::start(lab)? }),
     };
     let mut add = |what: String, sample| report.add(&name, &what, sample);

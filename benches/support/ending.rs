@@ -28,6 +28,8 @@ pub enum Made {
     Namespace(String),
     /// A folder of ours.
     Folder(PathBuf),
+    /// A file of ours that is in nobody's folder.
+    File(PathBuf),
 }
 
 /// Exit code: broken off, as a shell has it for SIGINT.
@@ -79,6 +81,9 @@ impl Made {
             }
             Self::Folder(folder) => {
                 let _removed = fs::remove_dir_all(folder);
+            }
+            Self::File(file) => {
+                let _removed = fs::remove_file(file);
             }
         }
     }
