@@ -130,7 +130,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "port.host_pair",
         "The host's stack has an interface by a veth pair, since /dev/net/tun cannot be opened.",
     ),
-    ("port.io", "A port's frames move in another way than the configuration asks for."),
+    ("port.io", "A port's frames move in another way than the configuration asks for, or than before."),
     (
         "port.kernel_address",
         "The kernel has an address on the device of a port, which lets packets past the gateway.",

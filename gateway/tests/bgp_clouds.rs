@@ -68,12 +68,12 @@ fn aws_never_sees_the_prefix_that_would_end_the_session_and_a_silent_path_ends_i
     });
     ping(&edge.lab, "host", 2, "203.0.113.1");
     let before = edge.sessions("r1");
-    let downs = edge.gateway.events("bgp.down").len();
+    let downs = edge.gateway.bgp_ends().len();
 
     // Silence: TCP would wait for 90 s.
     peer.signal("bfdd", Signal::SIGSTOP);
-    until("BFD ends the session", PATIENCE, || (edge.gateway.events("bgp.down").len() > downs).then_some(()));
-    let down = edge.gateway.events("bgp.down").pop().unwrap();
+    until("BFD ends the session", PATIENCE, || (edge.gateway.bgp_ends().len() > downs).then_some(()));
+    let down = edge.gateway.bgp_ends().pop().unwrap();
     assert!(down["why"].as_str().unwrap().contains("BFD down"), "RFC 9384: {down}");
     assert!(!edge.uses("203.0.113.0/24"), "its routes went at once");
     peer.signal("bfdd", Signal::SIGCONT);
@@ -169,7 +169,8 @@ fn azure_moves_traffic_by_prepending_and_back() {
     ping(&edge.lab, "host", 2, "203.0.113.1");
     maintain("no");
     edge.await_that("both again", || hops(&edge, "203.0.113.0/24") == both);
-    assert_eq!(edge.gateway.events("bgp.down").len(), 0);
+    let ended = edge.gateway.bgp_ends();
+    assert!(ended.is_empty(), "{ended:?}");
     edge.end();
 }
 

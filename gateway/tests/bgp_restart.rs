@@ -213,7 +213,7 @@ fn a_gateway_helps_another_one_that_restarts() {
     edge.await_that("routes cross", || edge.uses(THEIRS) && learned(&far) && up(&far));
     await_noted(&edge);
     let sessions = |far: &Gateway| far.api("bgp")["items"][0]["sessions"].as_u64().unwrap();
-    let (before, told) = (sessions(&far), far.events("bgp.down").len());
+    let (before, told) = (sessions(&far), far.bgp_ends().len());
     edge.gateway.kill();
     edge.gateway.start(&edge.lab);
     assert!(edge.uses(THEIRS), "{}", edge.gateway.log());
@@ -223,7 +223,7 @@ fn a_gateway_helps_another_one_that_restarts() {
     });
     edge.await_that("BFD is up again", || up(&far));
     assert!(learned(&far) && edge.uses(THEIRS));
-    let down = &far.events("bgp.down")[told];
+    let down = &far.bgp_ends()[told];
     assert_eq!(down["routes_kept"], true, "{down}");
     // Whichever was sooner: 300 ms of silence, or a call from the next life.
     let why = down["why"].as_str().unwrap();

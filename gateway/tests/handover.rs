@@ -15,13 +15,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::traffic::{
     tcp::TcpStreamRun,
     udp::{UdpFlow, UdpOptions, UdpReport, UdpRun},
 };
+use net::Instant;
 use serde_json::Value;
 use support::gateway::Gateway;
-use support::shell::{ping, until};
+use support::shell::{overruns, ping, until};
 use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,17 +87,42 @@ fn let_pass(gateway: &Gateway) {
 fn restart_both(sites: &mut Sites, what: &str) -> [UdpReport; 2] {
     let traffic = Traffic::start(sites);
     let_pass(&sites.b);
+    let mut restarts = Vec::new();
     for round in 0..3 {
         let one = if round == 1 { &mut sites.b } else { &mut sites.a };
+        let asked = clock::now();
         let told = one.restart();
+        restarts.push((asked, clock::now()));
         println!("{what}: {} ms still, {} ms in all", told["still_ms"], told["took_ms"]);
         let_pass(&sites.a);
         let_pass(&sites.b);
     }
     let reports = traffic.stop(what);
     let lost: u64 = reports.iter().map(|report| report.totals().lost).sum();
-    assert!(!kept_up(&reports) || lost == 0, "{what}: {lost}; {} | {}", sites.a.drops(), sites.b.drops());
+    assert!(
+        !kept_up(&reports) || lost == 0,
+        "{what}: {lost}; {} | {}\n{}",
+        sites.a.drops(),
+        sites.b.drops(),
+        where_lost(sites, &reports, &restarts)
+    );
     reports
+}
+
+/// When what was lost had been sent, and between what; what the hosts' sockets, and all processors' queues, lost since they began.
+fn where_lost(sites: &Sites, reports: &[UdpReport], restarts: &[(Instant, Instant)]) -> String {
+    let begin = reports[0].started;
+    let restarts = restarts.iter().map(|(from, to)| (from.since(begin), to.since(begin))).collect::<Vec<_>>();
+    let lost = |report: &UdpReport| {
+        let each = report.flows.iter().enumerate().filter(|(_, flow)| !flow.lost.is_empty());
+        each.map(|(at, flow)| (at, flow.lost.iter().map(|at| at.since(begin)).collect::<Vec<_>>())).collect()
+    };
+    let lost = reports.iter().map(lost).collect::<Vec<Vec<_>>>();
+    let sockets = ["h-a", "h-b"].map(|node| overruns(&sites.lab, node));
+    let queues = fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    format!(
+        "restarts at {restarts:?}; lost, by flow, at {lost:?}; by sockets {sockets:?}; by queues:\n{queues}"
+    )
 }
 
 /// Whether the machine let everybody work all the time: what else is seen means something only then.

@@ -17,11 +17,12 @@ use gateway::lab::traffic::tcp::TcpStreamRun;
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::{Lab, Node, Stop, Topology};
 use net::{EtherType, IpNet};
-use support::able;
+use parking_lot::MutexGuard;
+use support::{TURN, able};
 
 #[test]
 fn ping_tcp_and_udp_cross_a_forwarding_kernel_in_both_families_and_directions() {
-    let Some(lab) = routed_sites(2) else { return };
+    let Some((_turn, lab)) = routed_sites(2) else { return };
     let (a, b) = (lab.namespace("h-a").unwrap(), lab.namespace("h-b").unwrap());
     for (from, target) in [(a, H_B4), (a, H_B6), (b, H_A4), (b, H_A6)] {
         let report = ping(from, &PingOptions { count: 5, ..PingOptions::new(ip(target)) }).unwrap();
@@ -30,13 +31,13 @@ fn ping_tcp_and_udp_cross_a_forwarding_kernel_in_both_families_and_directions() 
     }
     let there = TcpStreamRun::start(a, b, ip(H_B4), None, PATIENCE).unwrap();
     let back = TcpStreamRun::start(b, a, ip(H_A6), Some(8_000_000), PATIENCE).unwrap();
-    wait(300);
+    wait(1000);
     let (there, back) = (there.stop().unwrap(), back.stop().unwrap());
     assert!(there.is_complete(), "{there:?}");
     assert!(back.is_complete(), "{back:?}");
-    assert!(back.sent >= 200_000, "8 Mbit/s for 0.3 s: {back:?}");
+    assert!(back.sent >= 200_000, "8 Mbit/s for a second: {back:?}");
     let run = UdpRun::start(a, b, &flows(16, 1600)).unwrap();
-    wait(500);
+    wait(1000);
     let report = run.stop().unwrap();
     let totals = report.totals();
     assert!(totals.sent > 500, "{totals:?}");
@@ -47,7 +48,7 @@ fn ping_tcp_and_udp_cross_a_forwarding_kernel_in_both_families_and_directions() 
 
 #[test]
 fn a_capture_sees_clear_text_where_there_is_some_and_tells_flows_apart_by_length() {
-    let Some(lab) = routed_sites(2) else { return };
+    let Some((_turn, lab)) = routed_sites(2) else { return };
     let (a, b) = (lab.namespace("h-a").unwrap(), lab.namespace("h-b").unwrap());
     let file = std::env::temp_dir().join(format!("quadspan-lab-{}.pcapng", std::process::id()));
     let options = CaptureOptions { file: Some(file.clone()), ..CaptureOptions::new(["ch1", "ch2"]) };
@@ -78,7 +79,7 @@ fn a_capture_sees_clear_text_where_there_is_some_and_tells_flows_apart_by_length
 
 #[test]
 fn a_cut_is_seen_as_loss_and_gap_and_heals() {
-    let Some(lab) = routed_sites(1) else { return };
+    let Some((_turn, lab)) = routed_sites(1) else { return };
     let (a, b) = (lab.namespace("h-a").unwrap(), lab.namespace("h-b").unwrap());
     let carrier = |node: &str| lab.in_node(node, || sys::interface::carrier("ch1").unwrap()).unwrap();
     let run = UdpRun::start(a, b, &flows(8, 1600)).unwrap();
@@ -147,7 +148,9 @@ fn programs_run_in_their_node_and_end_with_the_lab() {
 }
 
 /// Two sites whose gateways are plain kernel routers, with `channels` links to share the flows over.
-fn routed_sites(channels: u8) -> Option<Lab> {
+/// Their turn ends behind them: take both in this order.
+fn routed_sites(channels: u8) -> Option<(MutexGuard<'static, ()>, Lab)> {
+    let turn = TURN.lock();
     let mut topology = Topology::two_sites(channels, 1500);
     let between = |channel: u8, site: u8| -> [IpNet; 2] {
         [
@@ -176,7 +179,7 @@ fn routed_sites(channels: u8) -> Option<Lab> {
     }
     let lab = build(&topology)?;
     wait_reachable(&lab);
-    Some(lab)
+    Some((turn, lab))
 }
 
 /// Waits until all kernels know each other's hardware addresses, which takes seconds when one asked too early.

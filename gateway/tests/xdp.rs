@@ -12,6 +12,7 @@ mod support;
 
 use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::{End, Link, Stop, Topology};
 use serde_json::Value;
 use support::gateway::Gateway;
@@ -220,13 +221,23 @@ fn a_worker_without_frames_sleeps_unless_it_is_told_to_look_all_the_time() {
             return;
         };
         tcp_crosses(&sites);
-        let before = sites.a.cpu_seconds();
-        Stop::new().wait(Duration::from_secs(2));
-        used.push((sites.a.cpu_seconds() - before) / 2.0);
+        used.push([0; 3].map(|_| share_of_a_processor(&sites.a)));
         sites.end();
     }
+    println!("shares of a processor: {used:?}");
+    // Of three looks the one that saw what it wants most clearly: whoever is disturbed in one is not in all.
+    let least = |at: usize| used[at].iter().copied().fold(f64::MAX, f64::min);
+    let most = |at: usize| used[at].iter().copied().fold(0.0, f64::max);
     // A clock tick is a hundredth of a second; the far gateway's neighbour checks and the link monitor are in it.
-    assert!(used[0] < 0.03 && used[1] < 0.03, "{used:?}");
+    assert!(least(0) < 0.03 && least(1) < 0.03, "{used:?}");
     // As much as others leave.
-    assert!(used[2] > 4.0 * used[0].max(0.01), "{used:?}");
+    assert!(most(2) > 4.0 * least(0).max(0.01), "{used:?}");
+}
+
+/// What a gateway uses of a processor, seen for two seconds.
+fn share_of_a_processor(gateway: &Gateway) -> f64 {
+    let (before, began) = (gateway.cpu_seconds(), clock::now());
+    Stop::new().wait(Duration::from_secs(2));
+    let used = gateway.cpu_seconds() - before;
+    used / clock::now().since(began).as_secs_f64()
 }

@@ -8,7 +8,7 @@ use net::Instant;
 use serde::Serialize;
 
 use super::{
-    memory::{Road, roads},
+    memory::{Road, Wish, roads},
     stopwatch::per_item,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn measure(sizes: &[usize]) -> Result<Vec<ForwardFigures>> {
 }
 
 fn one(octets: usize) -> Result<ForwardFigures> {
-    let mut road: Road = roads(1, octets, None, NOW)?.pop().context("no worker")?;
+    let mut road: Road = roads(1, Wish::of(octets), NOW)?.pop().context("no worker")?;
     road.pass(NOW);
     let once = road.arrived;
     ensure!(once == BATCH, "{once} of {BATCH} frames came through in memory");

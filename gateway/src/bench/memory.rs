@@ -33,13 +33,30 @@ pub(crate) struct Road {
     pub(super) arrived: usize,
 }
 
-/// A road for each of so many workers, with frames of so many octets; the workers know their neighbours. With `rate`, connections have
-/// that many Mbit/s.
-pub(crate) fn roads(workers: u8, octets: usize, rate: Option<u32>, now: Instant) -> Result<Vec<Road>> {
-    let [near, far] = [1, 2].map(|site| workers_of(site, workers, octets, rate, now));
+/// What roads are for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// Of each frame.
+    pub(crate) octets: usize,
+    /// Of each connection, in Mbit/s.
+    pub(crate) rate: Option<u32>,
+    /// LANs take super-frames.
+    pub(crate) offload: bool,
+}
+
+impl Wish {
+    /// Frames of so many octets, and nothing else.
+    pub(crate) const fn of(octets: usize) -> Self {
+        Self { octets, rate: None, offload: false }
+    }
+}
+
+/// A road for each of so many workers; the workers know their neighbours.
+pub(crate) fn roads(workers: u8, wish: Wish, now: Instant) -> Result<Vec<Road>> {
+    let [near, far] = [1, 2].map(|site| workers_of(site, workers, wish, now));
     let mut roads = Vec::new();
     for (lane, pair) in (0..).zip(near?.into_iter().zip(far?)) {
-        roads.push(Road::new(lane, pair.into(), octets)?);
+        roads.push(Road::new(lane, pair.into(), wish.octets)?);
     }
     ensure!(roads.len() == usize::from(workers), "{} roads for {workers} workers", roads.len());
     meet(&mut roads, now)?;
@@ -125,6 +142,25 @@ impl Road {
         (near, lan, wans, frames, arp(1, u8::try_from(worker.0).unwrap_or(0)))
     }
 
+    /// The far gateway's worker, its LAN's port, and that of a channel with so many frames of one flow that come in by it.
+    #[cfg(test)]
+    pub(crate) fn into_far(self, count: usize, now: Instant) -> (Dataplane, PortId, PortId, Vec<Vec<u8>>) {
+        let Self { workers: [mut near, far], lan, wans, frames, .. } = self;
+        let frame = with_checksum(frames.into_iter().next().unwrap_or_default());
+        for _ in 0..count {
+            let mut batch = Batch::new();
+            push(&mut near, &mut batch, &frame);
+            near.handle_batch(lan, &mut batch, now);
+        }
+        let mut take = |port: &PortId| {
+            let (frames, _) = near.transmit(*port)?;
+            let octets: Vec<_> = frames.drain(..).map(|frame| frame.buf.to_vec()).collect();
+            (!octets.is_empty()).then_some((*port, octets))
+        };
+        let (wan, octets) = wans.iter().find_map(&mut take).unwrap_or((lan, Vec::new()));
+        (far, lan, wan, octets)
+    }
+
     /// The workers of both gateways.
     #[cfg(test)]
     pub(super) const fn workers(&self) -> &[Dataplane; 2] {
@@ -175,15 +211,9 @@ fn push(into: &mut Dataplane, batch: &mut Batch, octets: &[u8]) {
 }
 
 /// A gateway as `run` would make it of [`text`], with keys, routes and carriers.
-fn workers_of(
-    site: u8,
-    workers: u8,
-    octets: usize,
-    rate: Option<u32>,
-    now: Instant,
-) -> Result<Vec<Dataplane>> {
-    let mtu = octets.saturating_sub(Ethernet::LEN).max(1500);
-    let plan = plan(site, workers, mtu)?;
+fn workers_of(site: u8, workers: u8, wish: Wish, now: Instant) -> Result<Vec<Dataplane>> {
+    let mtu = wish.octets.saturating_sub(Ethernet::LEN).max(1500);
+    let plan = plan(site, workers, mtu, wish.offload)?;
     let setup = Arc::new(plan.setup);
     let board = Board::new(setup.interfaces.len());
     let count = usize::from(workers) * BUFFERS;
@@ -194,7 +224,7 @@ fn workers_of(
     tables.generation = 1;
     let tables = Arc::new(tables);
     let meters: Vec<_> = setup.connections.iter().map(|_| Arc::<Meters>::default()).collect();
-    meters.iter().for_each(|meters| meters.set(rate));
+    meters.iter().for_each(|meters| meters.set(wish.rate));
     let mut all = Vec::new();
     for at in 0..setup.workers {
         let pool = Pool::new(depot.clone());
@@ -210,14 +240,14 @@ fn workers_of(
     Ok(all)
 }
 
-fn plan(site: u8, workers: u8, mtu: usize) -> Result<Plan> {
-    let loaded = config::load("bench", &text(site, workers, mtu), &Keys);
+fn plan(site: u8, workers: u8, mtu: usize, offload: bool) -> Result<Plan> {
+    let loaded = config::load("bench", &text(site, workers, mtu, offload), &Keys);
     let config = loaded.map_err(|_| anyhow!("the bench's own configuration is refused"))?.config;
     let device = |mac| Device {
         mac,
         mtu: u16::try_from(mtu + 100).unwrap_or(u16::MAX),
         shared: true,
-        udp_segments: false,
+        udp_segments: offload,
     };
     let mut devices = BTreeMap::new();
     for lane in 0..workers {
@@ -265,7 +295,7 @@ fn numbers(lane: u8) -> impl Iterator<Item = u8> {
     (1..=CHANNELS).map(move |at| lane * CHANNELS + at)
 }
 
-fn text(site: u8, workers: u8, mtu: usize) -> String {
+fn text(site: u8, workers: u8, mtu: usize, offload: bool) -> String {
     let mut text = format!(
         "schema = 1\n[site]\nname = \"bench-{site}\"\n[runtime]\nworkers = {workers}\n[[interconnect]]\nname = \"x\"\n"
     );
@@ -275,13 +305,13 @@ fn text(site: u8, workers: u8, mtu: usize) -> String {
             text += &format!("[[port]]\nname = \"wan{number}\"\ndevice = \"d{number}\"\n");
         }
     }
-    (0..workers).for_each(|lane| text += &connection(site, lane, mtu));
+    (0..workers).for_each(|lane| text += &connection(site, lane, mtu, offload));
     text
 }
 
-fn connection(site: u8, lane: u8, mtu: usize) -> String {
+fn connection(site: u8, lane: u8, mtu: usize, offload: bool) -> String {
     let (far, wide) = (3 - site, mtu + 60);
-    let mut text = format!("[[port]]\nname = \"lan{lane}\"\ndevice = \"l{lane}\"\noffload = false\n");
+    let mut text = format!("[[port]]\nname = \"lan{lane}\"\ndevice = \"l{lane}\"\noffload = {offload}\n");
     for at in numbers(lane) {
         let (salt, sci) = (format!("{at:024x}"), channel_mac(far, at).to_string().replace(':', ""));
         let key = |site: u8| format!("{:02x}", site * 0x40 + at);
@@ -336,6 +366,16 @@ fn datagram(lane: u8, flow: u16, octets: usize) -> Vec<u8> {
     framed(lan_mac(1, lane), host_mac(1, lane), EtherType::IPV4, &packet)
 }
 
+/// With the checksum that [`datagram`] leaves out (RFC 768).
+#[cfg(test)]
+fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+    let udp = Ethernet::LEN + Ipv4::LEN;
+    let length = u16::try_from(frame.len() - udp).unwrap_or(u16::MAX).to_be_bytes();
+    let sum = [&frame[udp - 8..udp], &[0, 17], &length, &frame[udp..]].concat();
+    frame[udp + 6..udp + 8].copy_from_slice(&net::checksum::checksum(&sum).to_be_bytes());
+    frame
+}
+
 fn framed(to: MacAddr, from: MacAddr, ethertype: EtherType, payload: &[u8]) -> Vec<u8> {
     [&to.0[..], &from.0, &ethertype.get().to_be_bytes(), payload].concat()
 }
@@ -351,7 +391,7 @@ mod tests {
     #[test]
     fn frames_of_every_size_cross_both_gateways_encrypted() {
         for octets in [64, 1460, 8960] {
-            let mut road = roads(1, octets, None, NOW).unwrap().pop().unwrap();
+            let mut road = roads(1, Wish::of(octets), NOW).unwrap().pop().unwrap();
             for _ in 0..100 {
                 road.arrived = 0;
                 road.pass(NOW);
@@ -379,7 +419,7 @@ mod tests {
     #[test]
     fn each_worker_carries_a_connection_by_channels_of_its_own() {
         for workers in [2, 3, 8] {
-            let mut roads = roads(workers, 64, Some(400_000), NOW).unwrap();
+            let mut roads = roads(workers, Wish { rate: Some(400_000), ..Wish::of(64) }, NOW).unwrap();
             for road in &mut roads {
                 (0..50).for_each(|_| road.pass(NOW));
                 assert_eq!((road.arrived, road.crossings()), (50 * BATCH, 0));

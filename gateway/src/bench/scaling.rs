@@ -13,7 +13,7 @@ use dataplane::BATCH;
 use serde::Serialize;
 
 use super::{
-    memory::{Road, roads},
+    memory::{Road, Wish, roads},
     stopwatch::real,
 };
 use crate::{clock, policer, runtime::Schedule};
@@ -107,7 +107,8 @@ fn place(siblings: &str, cpu: usize) -> usize {
 
 fn one(octets: usize, counts: &[usize], processors: &[usize], turn: Duration) -> Result<Vec<ScalingFigures>> {
     let most = u8::try_from(counts.iter().copied().max().unwrap_or(1))?;
-    let mut roads = roads(most, octets, Some(policer::HIGHEST), clock::now())?;
+    let wish = Wish { rate: Some(policer::HIGHEST), ..Wish::of(octets) };
+    let mut roads = roads(most, wish, clock::now())?;
     let (mut alone, mut together) = (Vec::new(), vec![Vec::new(); counts.len()]);
     for _ in 0..TURNS {
         alone.push(at_once(&mut roads, 1, processors, turn)?);
@@ -268,7 +269,7 @@ mod tests {
     #[test]
     fn two_on_one_processor_wait_for_each_other() {
         let cpu = sys::process::processors().unwrap()[0];
-        let mut roads = roads(2, 64, None, clock::now()).unwrap();
+        let mut roads = roads(2, Wish::of(64), clock::now()).unwrap();
         let turn = at_once(&mut roads, 2, &[cpu, cpu], Duration::from_millis(200)).unwrap();
         assert!(turn.waited > 0.2, "{turn:?}");
     }
@@ -290,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_processor_that_is_not_there_is_an_error_and_no_figure() {
-        let mut roads = roads(2, 64, None, clock::now()).unwrap();
+        let mut roads = roads(2, Wish::of(64), clock::now()).unwrap();
         let error = at_once(&mut roads, 2, &[100_000, 100_001], Duration::ZERO).unwrap_err();
         assert!(format!("{error:#}").contains("processor 100000"), "{error:#}");
     }

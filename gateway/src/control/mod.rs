@@ -6,6 +6,7 @@
 mod ciphers;
 mod giving_way;
 mod hear;
+mod kinds;
 mod links;
 mod start;
 mod workers;
@@ -71,6 +72,7 @@ pub struct Gateway {
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
     pub(crate) agreements: KeyAgreements,
     ciphers: Ciphers,
+    kinds: kinds::Kinds,
     pub(crate) reloads: Reloads,
     links: Vec<Option<Link>>,
     monitor: Arc<link_monitor::Health>,
@@ -202,6 +204,7 @@ impl Gateway {
                     let reports = self.workers().reports().await;
                     self.agreements.look(&self.config, &reports);
                     self.ciphers.look(&self.config, &reports);
+                    self.kinds.look(&self.config, &reports);
                 }
             }
             if self.bgp.as_ref().is_some_and(Bgp::is_finished) {

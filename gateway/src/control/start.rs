@@ -9,7 +9,7 @@ use dataplane::{Board, Depot, InterfaceId, PortId, Setup, WorkerId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Gateway, Workers, ciphers, giving_way::called, make_workers, spawn};
+use super::{Gateway, Workers, ciphers, giving_way::called, kinds, make_workers, spawn};
 use crate::{
     assemble::{self, Device, Plan},
     bgp,
@@ -159,6 +159,7 @@ impl Gateway {
             received: Arc::new(parts.keys.received),
             agreements: parts.agreements,
             ciphers: ciphers::Ciphers::default(),
+            kinds: kinds::Kinds::default(),
             reloads,
             links: vec![None; config.ports.len()],
             monitor: Arc::<link_monitor::Health>::default(),

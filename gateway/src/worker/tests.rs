@@ -6,12 +6,12 @@ use std::{
 };
 
 use dataplane::{
-    Frame, Pool,
+    BATCH, Frame, Pool,
     port::{PortCaps, WORTH_GATHERING},
 };
 
 use super::*;
-use crate::bench::memory::roads;
+use crate::bench::memory::{Wish, roads};
 
 /// What a port was asked to do, and with how many frames; or what was told of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,12 +34,15 @@ struct Scribe {
     gone: bool,
     /// What it is going to receive, the last one first.
     coming: Vec<Vec<u8>>,
+    /// Frames that it hands over at a time.
+    at_once: usize,
 }
 
 impl Port for Scribe {
     fn receive(&mut self, batch: &mut Batch, pool: &mut Pool) -> Result<usize, PortError> {
         let before = batch.len();
         while !batch.is_full()
+            && batch.len() - before < self.at_once
             && let Some(octets) = self.coming.pop()
         {
             let mut buf = pool.for_len(octets.len()).unwrap();
@@ -87,9 +90,13 @@ impl Port for Scribe {
     }
 }
 
+fn scribe(id: PortId, asks: Asks, gathers: bool) -> Scribe {
+    Scribe { id, asks, gathers, changed_its_mind: false, gone: false, coming: vec![], at_once: BATCH }
+}
+
 /// A worker with a LAN and four channels, whose ports gather unless changed; so many frames come on the LAN, and it works once.
 fn work(frames: usize, change: impl Fn(usize, &mut Scribe, &[u8])) -> Vec<(PortId, Asked)> {
-    let road = roads(1, 64, None, clock::now()).unwrap().pop().unwrap();
+    let road = roads(1, Wish::of(64), clock::now()).unwrap().pop().unwrap();
     let (dataplane, lan, wans, all, question) = road.into_near();
     let asks = Asks::default();
     let told = asks.clone();
@@ -105,7 +112,7 @@ fn work(frames: usize, change: impl Fn(usize, &mut Scribe, &[u8])) -> Vec<(PortI
     for (at, id) in [lan].into_iter().chain(wans).enumerate() {
         let coming = if id == lan { all.iter().cycle().take(frames).cloned().collect() } else { Vec::new() };
         let (asks, gathers) = (asks.clone(), true);
-        let mut port = Scribe { id, asks, gathers, changed_its_mind: false, gone: false, coming };
+        let mut port = Scribe { coming, ..scribe(id, asks, gathers) };
         change(at, &mut port, &question);
         worker.set_port(id, Box::new(port)).unwrap();
     }
@@ -218,4 +225,39 @@ fn what_a_port_does_not_gather_in_the_end_it_sends_behind_the_others() {
     assert!(count(&asks, sent) > 0, "{asks:?}");
     assert!(sent(asks.last().unwrap().1).is_some(), "{asks:?}");
     assert!(count(&asks, calls) > 1, "those that gathered send, whatever the first one can: {asks:?}");
+}
+
+/// How many frames leave by the LAN, each time, when so many of one flow come by a channel, `at_once` with each look.
+fn joined(coming: usize, at_once: usize) -> Vec<usize> {
+    let wish = Wish { offload: true, ..Wish::of(1000) };
+    let road = roads(1, wish, clock::now()).unwrap().pop().unwrap();
+    let (dataplane, lan, wan, mut coming) = road.into_far(coming, clock::now());
+    let count = coming.len();
+    coming.reverse();
+    let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(|_| {})).unwrap();
+    worker.settle();
+    let asks = Asks::default();
+    worker.set_port(lan, Box::new(scribe(lan, asks.clone(), false))).unwrap();
+    let port = Scribe { coming, at_once, ..scribe(wan, Asks::default(), false) };
+    worker.set_port(wan, Box::new(port)).unwrap();
+    let token = u64::from(wan.0);
+    worker.work(&mut vec![Ready { token, readable: true, writable: false, failed: false }]);
+    // Without another verb: next it may sleep.
+    assert!(worker.dataplane.poll_transmit().is_none() && !worker.dataplane.close_trains());
+    let received: u64 =
+        worker.dataplane.snapshot(clock::now()).interfaces.iter().map(|one| one.counters.rx_transit).sum();
+    assert!(received >= u64::try_from(count).unwrap(), "{received}");
+    let asks = asks.lock().unwrap();
+    asks.iter().filter_map(|(_, asked)| sent(*asked)).collect()
+}
+
+#[test]
+fn what_comes_in_rounds_leaves_as_one_train_when_nothing_more_comes() {
+    assert_eq!(joined(60, 20), [1]);
+    assert_eq!(joined(60, BATCH), [1]);
+    // 64 datagrams are a whole train.
+    assert_eq!(joined(80, 20), [1, 1]);
+    // A train that is short after a round waits for no other.
+    assert_eq!(joined(24, 8), [1, 1, 1]);
+    assert_eq!(joined(1, BATCH), [1]);
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use gateway::lab::{End, Lab, Node, Topology};
 use net::MacAddr;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use serde_json::Value;
 
 use super::gateway::{Folder, Gateway};
 use super::peers::{Daemon, PROGRAMS, Peer, Peering};
 use super::shell::{must, until};
-use super::{able, skipped};
+use super::{TURN, able, skipped};
 
-static TURN: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The gateway, its lab, and what is needed to keep them.
@@ -111,10 +110,31 @@ impl Edge {
         self.await_that(&format!("{name} is up"), || self.neighbor(name)["state"] == "established");
     }
 
-    /// How many sessions there were with a neighbour. Both ends call: the first one may have been one half of a collision, so
-    /// count from what it is when routes have crossed.
+    /// How many sessions there were with a neighbour. Both ends call: any that was up for a moment only may have been one half of a
+    /// collision, so this may have grown without an end ([`Edge::ends`]).
     pub(crate) fn sessions(&self, name: &str) -> u64 {
         self.neighbor(name)["sessions"].as_u64().unwrap()
+    }
+
+    /// How often a session with a neighbour ended, other than as one half of a collision.
+    pub(crate) fn ends(&self, name: &str) -> usize {
+        let neighbor = format!("blue/{name}");
+        self.gateway.bgp_ends().iter().filter(|line| line["neighbor"] == neighbor.as_str()).count()
+    }
+
+    /// How many sessions there were with a neighbour, and how many of them ended, for [`Edge::await_again`].
+    pub(crate) fn past(&self, name: &str) -> (u64, usize) {
+        (self.sessions(name), self.ends(name))
+    }
+
+    /// Waits until the session of then has ended and another one is up.
+    pub(crate) fn await_again(&self, what: &str, name: &str, (sessions, ends): (u64, usize)) {
+        self.await_that(what, || {
+            let now = self.neighbor(name);
+            self.ends(name) > ends
+                && now["state"] == "established"
+                && now["sessions"].as_u64() > Some(sessions)
+        });
     }
 
     /// Waits until `done`; what everybody says stands in the message otherwise.

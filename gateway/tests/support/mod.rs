@@ -22,6 +22,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 
 use ::gateway::lab::missing_privilege;
+use parking_lot::Mutex;
+
+/// Held while a network of a test runs, so that what is measured on two cores is not the other tests of the same file. The last
+/// field of whoever holds it, and never twice by one test: it would wait for itself.
+pub(crate) static TURN: Mutex<()> = Mutex::new(());
 
 /// Says loudly that `test` could not run here and `why`: on standard error past the test harness's capture, and in
 /// the file that `./test` names in `QUADSPAN_SKIPPED`, which it prints at the end.

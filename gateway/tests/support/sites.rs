@@ -4,15 +4,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use gateway::clock;
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::wire::{Ends, Wire};
 use gateway::lab::{Lab, Node, Topology};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use serde_json::Value;
 
 use super::gateway::{Folder, Gateway};
 use super::shell::{must, sh, until};
-use super::{able, skipped, vlan};
+use super::{TURN, able, skipped, vlan};
 
 /// What the two sites agree on.
 #[derive(Clone, Copy, Debug)]
@@ -102,10 +103,10 @@ pub(crate) struct Sites {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// One pair of sites at a time: what is measured on two cores should not be the other tests.
-static TURN: Mutex<()> = Mutex::new(());
 const TOOLS: [&str; 9] = ["ip", "ss", "tc", "ping", "iperf3", "traceroute", "tcpdump", "ethtool", "timeout"];
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Sessions that were what they are for so long stay so.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// How often the BFD and BGP sessions of a gateway were up and down so far, of those that `of` picks.
 pub(crate) fn sessions(gateway: &Gateway, of: impl Fn(&Value) -> bool) -> Vec<String> {
@@ -120,7 +121,7 @@ pub(crate) fn sessions(gateway: &Gateway, of: impl Fn(&Value) -> bool) -> Vec<St
 }
 
 impl Sites {
-    /// Waits until so many sessions of BFD, and as many of BGP, are up at each site.
+    /// Waits until so many sessions of BFD, and as many of BGP, are up at each site, and stay so.
     pub(crate) fn wait_sessions(&self, count: usize) {
         for gateway in [&self.a, &self.b] {
             let up = |what: &str, state: &str| {
@@ -131,6 +132,15 @@ impl Sites {
                 (up("bfd", "up") == count && up("bgp", "established") == count).then_some(())
             });
         }
+        // Both ends call: one session of two may still be given up for the other.
+        let mut last = (Vec::new(), clock::now());
+        until("sessions stay as they are", Duration::from_secs(30), || {
+            let seen = [&self.a, &self.b].map(|one| sessions(one, |_| true)).concat();
+            if seen != last.0 {
+                last = (seen, clock::now());
+            }
+            (clock::now().since(last.1) >= SETTLED).then_some(())
+        });
     }
 
     /// Builds and starts both sites and waits until their hosts reach each other; `None` when this machine cannot,

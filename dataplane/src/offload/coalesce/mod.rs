@@ -178,4 +178,6 @@ impl Coalescer {
 }
 
 #[cfg(test)]
+mod batch_tests;
+#[cfg(test)]
 mod tests;

@@ -14,9 +14,9 @@ use crate::{
     },
 };
 
-const ALL: PortCaps = PortCaps { offload: true, udp_segments: true, flows: false };
+pub(super) const ALL: PortCaps = PortCaps { offload: true, udp_segments: true, flows: false };
 const SMALL: usize = 400;
-const BIG: usize = 12;
+pub(super) const BIG: usize = 12;
 
 /// Runs one batch and returns copies of what came out. Every buffer is back in the pool at the end.
 fn run(caps: PortCaps, big: usize, wires: &[Vec<u8>]) -> Vec<Frame> {
@@ -24,7 +24,7 @@ fn run(caps: PortCaps, big: usize, wires: &[Vec<u8>]) -> Vec<Frame> {
 }
 
 /// As [`run`], with `then` called behind each frame, by its number.
-fn run_with(
+pub(super) fn run_with(
     caps: PortCaps,
     big: usize,
     wires: &[Vec<u8>],
@@ -70,11 +70,11 @@ fn restored(frames: &[Frame]) -> Vec<Vec<u8>> {
 }
 
 /// How many segments each frame that came out stands for.
-fn shape(frames: &[Frame]) -> Vec<usize> {
+pub(super) fn shape(frames: &[Frame]) -> Vec<usize> {
     frames.iter().map(|frame| restored(core::slice::from_ref(frame)).len()).collect()
 }
 
-fn wires(specs: &[Spec]) -> Vec<Vec<u8>> {
+pub(super) fn wires(specs: &[Spec]) -> Vec<Vec<u8>> {
     specs.iter().map(Spec::wire).collect()
 }
 
@@ -239,7 +239,7 @@ fn wrong<'a>(wires: impl Iterator<Item = &'a Vec<u8>>) -> Vec<&'a Vec<u8>> {
     wrong
 }
 
-fn port_of(wire: &[u8]) -> Option<u16> {
+pub(super) fn port_of(wire: &[u8]) -> Option<u16> {
     let l4 = if wire[12] == 0x86 { 54 } else { 34 };
     Some(u16::from_be_bytes([*wire.get(l4)?, *wire.get(l4 + 1)?]))
 }
@@ -520,52 +520,6 @@ fn a_super_frame_is_at_most_what_its_length_fields_hold() {
     assert_eq!(frames[0].buf.len(), 14 + 65_212);
     let datagrams = Spec::udp(100 * 100).segments(100);
     assert_eq!(shape(&run(ALL, BIG, &wires(&datagrams))), [64, 36]);
-}
-
-#[test]
-fn a_long_train_goes_on_in_the_next_batch_and_a_short_one_does_not() {
-    let sent = wires(&Spec::tcp(1448 * 45).segments(1448));
-    let in_batches = |ends: &[usize], keep| {
-        let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| {
-            if ends.contains(&(at + 1)) {
-                coalescer.flush_short(keep, out);
-            }
-        });
-        shape(&frames)
-    };
-    assert_eq!(in_batches(&[16, 20, 42], 1), [45]);
-    assert_eq!(in_batches(&[15], 1), [15, 30]);
-    assert_eq!(in_batches(&[15, 31], 1), [15, 30]);
-    assert_eq!(in_batches(&[16, 20, 42], 0), [16, 4, 22, 3]);
-}
-
-#[test]
-fn of_long_trains_the_oldest_stay() {
-    let flow = |port| Spec { source_port: port, ..Spec::tcp(1600) }.segments(100);
-    let sent: Vec<_> = (1..=3).flat_map(|port| wires(&flow(port))).collect();
-    let mut stayed = 0;
-    let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| {
-        if at == 47 {
-            stayed = coalescer.flush_short(2, out);
-            assert_eq!(out.iter().map(|frame| port_of(&frame.buf)).collect::<Vec<_>>(), [Some(3)]);
-        }
-    });
-    assert_eq!((stayed, shape(&frames)), (2, vec![16; 3]));
-}
-
-#[test]
-fn a_train_that_nothing_joins_any_more_leaves() {
-    let sent = wires(&Spec::tcp(100 * 40).segments(100));
-    let mut stayed = vec![];
-    let frames = run_with(ALL, BIG, &sent, |at, coalescer, out| match at {
-        // It is new, it grew, it did not, it is gone.
-        19 => stayed.push(coalescer.flush_idle(out)),
-        29 => {
-            stayed.extend([coalescer.flush_idle(out), coalescer.flush_idle(out), coalescer.flush_idle(out)])
-        }
-        _ => {}
-    });
-    assert_eq!((stayed, shape(&frames)), (vec![1, 1, 0, 0], vec![30, 10]));
 }
 
 #[test]

@@ -414,10 +414,12 @@ fn outage_budget(usual: Duration, then: Duration) -> Duration {
 }
 
 /// How long after the files are written the first key starts that comes later: once the gateways run, routes are learnt,
-/// pings were answered, streams have run, and the flows do. A machine with late timers needs longer for all of that.
+/// pings were answered, streams have run, and the flows do. A machine with late timers needs longer for all of that, and so do
+/// gateways that were built without optimisation.
 fn keys_start_after(total: Duration, lateness: Duration) -> Duration {
     let slow = lateness.saturating_mul(100).min(Duration::from_secs(10));
-    Duration::from_secs(5).saturating_add(total / 6).saturating_add(slow)
+    let start = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 5 });
+    start.saturating_add(total / 6).saturating_add(slow)
 }
 
 /// What rolling the SAKs and starting the flows takes.

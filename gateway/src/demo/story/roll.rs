@@ -61,7 +61,7 @@ impl Story {
         Ok(Rolled { began, ended: clock::now(), lost_in_queues })
     }
 
-    fn lost_in_queues(&self) -> anyhow::Result<u64> {
+    pub(super) fn lost_in_queues(&self) -> anyhow::Result<u64> {
         let lost = |gateway: &Gateway| api::lost_in_queues(&gateway.site().socket);
         self.gateways.iter().map(lost).sum::<io::Result<u64>>().context("asking the gateways for their ports")
     }

@@ -24,10 +24,14 @@ impl Story {
         let (wall, broke_at) = (clock::wall(), clock::now());
         self.sites.impair(&name, Way::Both, |impairment| impairment.blackhole = true)?;
         self.talk.step(format_args!("SILENT CUT: {name} swallows every frame, and its link stays up"));
-        self.pause(SETTLE.saturating_add(BFD_DETECTION))?;
+        let attachment = format!("{CONNECTION}/{name}");
+        self.wait_noticed(|gateway| {
+            detect::noticed(&gateway.site().log, wall).iter().any(|one| one.attachment == attachment)
+        });
+        self.pause(SETTLE)?;
         let settled_at = clock::now();
         watch.begin_period(Period::Silent);
-        self.look_at_silence(&name, wall, outcome)?;
+        self.look_at_silence(&attachment, wall, outcome)?;
         self.pause(self.options.total() / 12)?;
         watch.begin_period(Period::Between);
         let mended_at = clock::now();
@@ -52,15 +56,19 @@ impl Story {
     }
 
     /// What the gateways say while the channel is silent: who found it when and why, and what their links look like.
-    fn look_at_silence(&self, name: &str, since: SystemTime, outcome: &mut Outcome) -> anyhow::Result<()> {
-        let attachment = format!("{CONNECTION}/{name}");
+    fn look_at_silence(
+        &self,
+        attachment: &str,
+        since: SystemTime,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<()> {
         let mut carriers = 0;
         for gateway in &self.gateways {
             let site = gateway.site();
             carriers += gateway.channels()?.iter().filter(|channel| channel.carrier).count();
             let noticed = detect::noticed(&site.log, since);
             let found = noticed.into_iter().find(|one| one.attachment == attachment);
-            outcome.found.push(FoundLine::new(site.letter, &attachment, found.as_ref()));
+            outcome.found.push(FoundLine::new(site.letter, attachment, found.as_ref()));
             self.tell_found(site.letter, found.as_ref());
         }
         let links = self.channels.len() * self.gateways.len();
@@ -73,7 +81,7 @@ impl Story {
         let [first, ..] = self.gateways.as_slice() else { return Ok(()) };
         let socket = &first.site().socket;
         let bgp = bgp_screen(socket).context("asking for the BGP neighbours")?;
-        let bfd = bfd_screen(socket, &attachment).context("asking for the BFD sessions")?;
+        let bfd = bfd_screen(socket, attachment).context("asking for the BFD sessions")?;
         self.talk.block(format_args!(
             "\n$ quadspan show bgp                  (site a, in the silent cut)\n{bgp}\n\
              $ quadspan show bfd {attachment}\n{bfd}"

@@ -133,11 +133,8 @@ impl<C: Contender> Stage<C> {
         self.pause(AFTER)?;
         let there = (there, there_run.stop().context("flows from h-a")?);
         let back = (back, back_run.stop().context("flows from h-b")?);
-        if let Err(error) = well {
-            // A machine that cannot carry the flows loses some everywhere, which a measurement finds bad, and rightly.
-            if !act.is_measured() {
-                return Err(error);
-            }
+        if well.is_err() {
+            // A machine that cannot carry the flows loses BFD packets too, and attachments come and go until the flows end.
             self.contender.wait_well(self.mode, self.sites.lab(), &self.stop)?;
             took = clock::now().since(mended);
         }
@@ -322,8 +319,9 @@ fn since(now: Passed, begin: &Passed) -> Passed {
 pub const CHANNELS: u8 = 4;
 /// Octets of payload in a frame on them; as in the demo.
 pub const CHANNEL_MTU: u32 = 1600;
-/// How long anything may take to become well.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take to become well: longer than an attachment that came and went is held back at most.
+pub const PATIENCE: Duration = Duration::from_secs(75);
+const _: () = assert!(PATIENCE.as_secs() > dataplane::damping::LONGEST.as_secs());
 /// Flows each way; enough that every channel has some.
 const FLOWS: u16 = 24;
 /// Datagrams per second each way: a datagram of each flow every 3 ms.
