@@ -28,6 +28,7 @@ pub(crate) struct XdpFeatures {
     family: u16,
     device: u32,
     sends_in_bulk: bool,
+    zero_copy: bool,
 }
 
 impl XdpFeatures {
@@ -43,7 +44,8 @@ impl XdpFeatures {
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         let (family, group) = family(socket.as_fd())?;
         socket_option::set(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, &group)?;
-        let mut this = Self { name: name.to_owned(), socket, family, device, sends_in_bulk: false };
+        let mut this =
+            Self { name: name.to_owned(), socket, family, device, sends_in_bulk: false, zero_copy: false };
         this.ask()?;
         Ok(this)
     }
@@ -51,6 +53,11 @@ impl XdpFeatures {
     /// Whether it sends frames in bulk now, as far as was heard.
     pub(crate) const fn sends_in_bulk(&self) -> bool {
         self.sends_in_bulk
+    }
+
+    /// Whether its driver knows how to read and write a socket's memory itself. Whether it does is seen once a socket is bound.
+    pub(crate) const fn has_zero_copy(&self) -> bool {
+        self.zero_copy
     }
 
     /// Takes what the kernel has told since. [`Self::as_fd`] is readable when there is something.
@@ -95,11 +102,12 @@ impl XdpFeatures {
             return;
         }
         let features = value(message, NETDEV_A_DEV_XDP_FEATURES).and_then(|value| value.first_chunk());
+        let features = features.map_or(0, |bits| u64::from_ne_bytes(*bits));
         let gone = message.get(HEADER) == Some(&NETDEV_CMD_DEV_DEL_NTF);
-        let takes = |bits: &[u8; 8]| u64::from_ne_bytes(*bits) & NETDEV_XDP_ACT_NDO_XMIT != 0;
+        self.zero_copy = features & NETDEV_XDP_ACT_XSK_ZEROCOPY != 0;
         // The kernel tells of the one and then turns off the other, and answers nobody in between.
         self.sends_in_bulk = !gone
-            && features.is_some_and(takes)
+            && features & NETDEV_XDP_ACT_NDO_XMIT != 0
             && interface::leaves_tcp_whole(&self.name).is_ok_and(|on| !on);
     }
 }
@@ -203,6 +211,7 @@ const NETDEV_CMD_DEV_DEL_NTF: u8 = 3;
 const NETDEV_A_DEV_IFINDEX: u16 = 1;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_XDP_ACT_NDO_XMIT: u64 = 4;
+const NETDEV_XDP_ACT_XSK_ZEROCOPY: u64 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,8 @@ pub struct XdpDevice {
     index: u32,
     queues: u32,
     mode: XdpMode,
+    /// Its driver may read and write a socket's memory itself.
+    zero_copy: bool,
     watch: PacketSocket,
 }
 
@@ -73,7 +75,8 @@ impl XdpDevice {
         if let (Some((sender, _)), Ok(program)) = (&bulk, program.program()) {
             sender.runs(program);
         }
-        Ok(Self { program, index, queues, mode, watch, bulk })
+        let zero_copy = mode == XdpMode::Native && has_zero_copy(name, index);
+        Ok(Self { program, index, queues, mode, zero_copy, watch, bulk })
     }
 
     /// What sends frames in bulk, where the driver can at the moment: on veth, while the other end takes them so.
@@ -173,7 +176,7 @@ impl XdpSocket {
     /// `EINVAL` when there is no such queue, `EBUSY` when somebody else has it, `ENOBUFS` when so much memory may not be
     /// locked (`CAP_IPC_LOCK`, `RLIMIT_MEMLOCK`), `EPERM` without `CAP_NET_RAW`, `EAFNOSUPPORT` without AF_XDP in the kernel.
     pub fn open(device: &XdpDevice, queue: u32, options: &XdpOptions) -> io::Result<Self> {
-        let layout = Layout::of(options);
+        let layout = Layout::of(options, device.zero_copy);
         let memory = Mapping::own(layout.octets())?;
         let socket = new_socket()?;
         let fd = socket.as_fd();
@@ -454,6 +457,14 @@ impl XdpFrame<'_> {
 fn prepare_bulk(name: &str, index: u32, bulk: &Bulk) -> Option<(BulkSender, XdpFeatures)> {
     let driver = interface::driver(name).ok().filter(|driver| driver == "veth");
     driver.and_then(|_| Some((BulkSender::new(bulk, index).ok()?, XdpFeatures::watch(name, index).ok()?)))
+}
+
+/// Where the kernel cannot be asked (before 6.3), a driver is taken for one that has it: what is then too much is memory.
+fn has_zero_copy(name: &str, index: u32) -> bool {
+    XdpFeatures::watch(name, index).map_or_else(
+        |_| interface::driver(name).is_ok_and(|driver| driver != "veth"),
+        |features| features.has_zero_copy(),
+    )
 }
 
 /// Tries again for a little while what another socket or program stands in the way of: the kernel lets both go a little later than

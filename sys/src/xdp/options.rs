@@ -28,12 +28,19 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(options: &XdpOptions) -> Self {
+    /// For a device that may read and write the memory itself (`zero_copy`), or whose frames the kernel copies.
+    ///
+    /// A device counts what a chunk holds in units of its own, and some (Intel's `igb`, `igc` and 82599) in KiB: of the 1792 octets that are left of a
+    /// small chunk they use 1024, of a large one's 3840 they use 3072. What is longer goes on in the next chunk, as if it were a frame of its own,
+    /// and nobody says so. So chunks are large there, and what does not fit 3072 is asked for in pieces; a device that knows none is then left
+    /// to the kernel, which copies.
+    pub(super) fn of(options: &XdpOptions, zero_copy: bool) -> Self {
         // The kernel keeps 256 octets in front of each frame (`XDP_PACKET_HEADROOM`), and drivers something behind it.
-        let chunk = if options.max_frame <= SMALL - RESERVED { SMALL } else { LARGE };
+        let (small, large) = if zero_copy { (0, LARGE_IN_KIB) } else { (SMALL - RESERVED, LARGE - RESERVED) };
+        let chunk = if options.max_frame <= small { SMALL } else { LARGE };
         let fits = u32::try_from(options.octets / chunk).unwrap_or(u32::MAX).clamp(LEAST, MOST);
         let receive = 1 << fits.ilog2();
-        Self { chunk, receive, send: (receive / 4).max(LEAST), pieces: options.max_frame > LARGE - RESERVED }
+        Self { chunk, receive, send: (receive / 4).max(LEAST), pieces: options.max_frame > large }
     }
 
     pub(super) fn octets(&self) -> usize {
@@ -92,6 +99,46 @@ const SMALL: usize = 2048;
 const LARGE: usize = 4096;
 /// In front of a frame, and behind it what a driver may want.
 const RESERVED: usize = 256 + 64;
+/// What a device that counts in KiB uses of a large chunk, but for a time stamp of 16 octets (82580 and later) and the checksum at the end of a frame.
+const LARGE_IN_KIB: usize = 3072 - 16 - 4;
 /// Chunks to receive or send, at least and at most.
 const LEAST: u32 = 256;
 const MOST: u32 = 32_768;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(max_frame: usize, zero_copy: bool) -> (usize, bool) {
+        let layout = Layout::of(&XdpOptions { max_frame, octets: 4 << 20 }, zero_copy);
+        assert!(layout.octets() >= 4 << 20 && layout.octets() <= 5 << 20, "{layout:?}");
+        (layout.chunk, layout.pieces)
+    }
+
+    // An 82576 cut frames of more than 1024 octets off while chunks were of 2048: 1792 of them, in whole KiB.
+    #[test]
+    fn a_device_that_counts_in_kib_has_room_for_the_longest_frame_or_is_asked_for_pieces() {
+        for max_frame in (60..12_000).step_by(4) {
+            let (chunk, pieces) = layout(max_frame, true);
+            let used = (chunk - 256) / 1024 * 1024;
+            assert!(pieces || used >= 16 + max_frame + 4, "{max_frame} in {chunk}");
+        }
+    }
+
+    //  longest    copied         by the device
+    #[test]
+    fn chunks_are_as_small_as_the_frames_allow() {
+        for (max_frame, copied, itself) in [
+            (1518, (2048, false), (4096, false)),
+            (1728, (2048, false), (4096, false)),
+            (1729, (4096, false), (4096, false)),
+            (3052, (4096, false), (4096, false)),
+            (3053, (4096, false), (4096, true)),
+            (3776, (4096, false), (4096, true)),
+            (3777, (4096, true), (4096, true)),
+            (9022, (4096, true), (4096, true)),
+        ] {
+            assert_eq!((layout(max_frame, false), layout(max_frame, true)), (copied, itself), "{max_frame}");
+        }
+    }
+}

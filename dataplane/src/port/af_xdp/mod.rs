@@ -48,7 +48,9 @@ pub struct AfXdpPort {
     first: usize,
     /// All of them, and the device itself.
     ready: Poller,
-    /// Octets of the longest untagged frame that the device sends.
+    /// The device's name.
+    name: String,
+    /// Octets of the longest untagged frame that the device sends, as far as is known.
     longest: usize,
     kind: PortKind,
     why_generic: Option<io::Error>,
@@ -80,7 +82,7 @@ impl AfXdpPort {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_as(options: &Options, mode: XdpMode, bulk: Option<&Bulk>) -> io::Result<Self> {
-        let mtu = usize::try_from(sys::interface::mtu(&options.device)?).map_err(io::Error::other)?;
+        let longest = longest(&options.device)?;
         let bulk = bulk.filter(|_| options.largest_frame <= BulkSender::LONGEST);
         let device = XdpDevice::attach(&options.device, &options.claim, mode, bulk)?;
         let memory = XdpOptions { max_frame: options.largest_frame, octets: options.ring_octets };
@@ -95,16 +97,16 @@ impl AfXdpPort {
             XdpMode::Native if queues.iter().all(XdpSocket::is_zero_copy) => PortKind::XdpZeroCopy,
             XdpMode::Native => PortKind::XdpCopy,
         };
-        let (longest, counters) = (mtu + ETHERNET, PortCounters::default());
         Ok(Self {
             device,
             queues,
             first: 0,
             ready,
+            name: options.device.clone(),
             longest,
             kind,
             why_generic: None,
-            counters,
+            counters: PortCounters::default(),
             idle: true,
             down: false,
         })
@@ -117,12 +119,12 @@ impl AfXdpPort {
 
     /// What must not leave: work that nobody would do, and what the device does not carry.
     fn refuse(&mut self, frames: &mut Vec<Frame>, pool: &mut Pool) {
+        if frames.iter().any(|frame| is_longer(frame, self.longest)) {
+            // The device may have another MTU by now: a new one of an old name gets its own after it was found. Asked once for all frames.
+            self.longest = longest(&self.name).unwrap_or(self.longest);
+        }
         let longest = self.longest;
-        let fits = |frame: &Frame| {
-            let tag = if VlanTag::outermost(&frame.buf).is_some() { VlanTag::LEN } else { 0 };
-            !frame.offload.is_pending() && frame.buf.len() <= longest + tag
-        };
-        for frame in frames.extract_if(.., |frame| !fits(frame)) {
+        for frame in frames.extract_if(.., |frame| frame.offload.is_pending() || is_longer(frame, longest)) {
             self.counters.tx_refused += 1;
             pool.recycle(frame);
         }
@@ -274,6 +276,18 @@ impl Port for AfXdpPort {
             ..sum
         })
     }
+}
+
+/// Octets of the longest untagged frame that a device sends.
+fn longest(device: &str) -> io::Result<usize> {
+    let mtu = usize::try_from(sys::interface::mtu(device)?).map_err(io::Error::other)?;
+    Ok(mtu.saturating_add(ETHERNET))
+}
+
+/// Whether a frame is longer than that; a tag in it is not counted.
+fn is_longer(frame: &Frame, longest: usize) -> bool {
+    let tag = |frame: &Frame| if VlanTag::outermost(&frame.buf).is_some() { VlanTag::LEN } else { 0 };
+    frame.buf.len() > longest && frame.buf.len() > longest.saturating_add(tag(frame))
 }
 
 /// Copies a frame into a buffer with room around it. `None`, and counted, when that cannot be.

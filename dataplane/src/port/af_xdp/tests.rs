@@ -53,6 +53,26 @@ fn frames_cross_whole_to_and_from_a_packet_port_and_both_sides_count_them() {
     });
 }
 
+// A card that was plugged in is found before it has the MTU of the one that it replaces.
+#[test]
+fn long_frames_leave_once_the_device_has_the_mtu_for_them() {
+    in_new_namespace(|| {
+        for mode in MODES {
+            ["a", "b"].into_iter().for_each(|name| sys::interface::set_mtu(name, 1500).unwrap());
+            let mut pool = pool();
+            let mut xdp = open("a", mode);
+            let mut packet = open_packet("b", af_packet::Ring::V2, false);
+            let long = [plain(1600, 1)];
+            send(&mut xdp, &mut pool, &long, Offload::default()).unwrap();
+            assert_eq!((xdp.counters().tx_frames, xdp.counters().tx_refused), (0, 1));
+            ["a", "b"].into_iter().for_each(|name| sys::interface::set_mtu(name, 1600).unwrap());
+            send(&mut xdp, &mut pool, &long, Offload::default()).unwrap();
+            assert_eq!(octets(&receive(&mut packet, &mut pool, 1)), long, "{mode:?}");
+            assert_eq!((xdp.counters().tx_frames, xdp.counters().tx_refused), (1, 1));
+        }
+    });
+}
+
 // Both ends take frames in bulk as soon as each has heard of the other, and some leave so and some by the sockets, in order.
 #[test]
 fn what_leaves_in_bulk_and_what_does_not_arrive_in_order_and_the_port_says_how_it_sends() {
