@@ -229,8 +229,19 @@ try_lives() {
     check "no frame is lost then" ping_all h-a 10.2.0.2 30 0.1 1472
 }
 
-pid_a() { for pid in $(ip netns pids gw-a); do grep -q quadspan "/proc/$pid/comm" && echo "$pid"; done; }
-kill_a() { kill -9 "$(pid_a)" && until_true 10 no_program; }
+# stop SIGNAL NODE...: ends their gateways; one that has cards to let go of takes some seconds.
+stop() {
+    local signal=$1 node pid
+    shift
+    for node in "$@"; do
+        for pid in $(ip netns pids "$node"); do
+            grep -q quadspan "/proc/$pid/comm" && kill "-$signal" "$pid" && until_true 60 ended "$pid"
+        done
+    done
+}
+
+ended() { ! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null; }
+kill_a() { stop KILL gw-a && until_true 10 no_program; }
 no_program() { ! ip -n gw-a link show dev ch1 | grep -q xdp; }
 
 pull() {
@@ -247,11 +258,7 @@ is_back() { grep -q "^02:00:00:00:02:01$" /sys/class/net/*/address; }
 
 # Which way is left for frames that do not fit a chunk is the driver's; they must cross.
 try_jumbo() {
-    for site in 1 2; do timeout 60 "$quadspan" status -s /run/q/$site.sock >/dev/null; done
-    for node in gw-a gw-b; do
-        for pid in $(ip netns pids $node); do grep -q quadspan "/proc/$pid/comm" && kill "$pid"; done
-    done
-    until_true 20 no_program
+    stop TERM gw-a gw-b
     for mtu in 3000 9000; do
         for end in h-a:eth0 gw-a:lan1 gw-b:lan1 h-b:eth0; do ip -n ${end%:*} link set ${end#*:} mtu $mtu; done
         for end in gw-a:ch1 gw-a:ch2 gw-b:ch1 gw-b:ch2; do ip -n ${end%:*} link set ${end#*:} mtu "$(channel_mtu $mtu)"; done
@@ -261,10 +268,7 @@ try_jumbo() {
         say "ports: $(rings)"
         for octets in 56 1472 2000 $((mtu - 28)); do check "MTU $mtu, $octets octets" ping_all h-a 10.2.0.2 10 0.1 $octets; done
         check "MTU $mtu, TCP" flow ""
-        for node in gw-a gw-b; do
-            for pid in $(ip netns pids $node); do grep -q quadspan "/proc/$pid/comm" && kill "$pid"; done
-        done
-        until_true 20 no_program
+        stop TERM gw-a gw-b
     done
 }
 
