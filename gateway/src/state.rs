@@ -12,15 +12,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use macsec::{An, Sci};
 use serde::{Deserialize, Serialize};
+
+use crate::clock;
 
 /// Packet numbers reserved at a time. Below 2^30, so that a receiver of extended packet numbers recovers the jump
 /// (802.1AE §10.6.2); 256 restarts use up a 32-bit number space.
@@ -30,6 +33,10 @@ pub const LOW: u64 = CHUNK / 2;
 
 const FILE: &str = "packet-numbers.json";
 const LOCK: &str = "lock";
+/// How long a killed gateway may keep its lock: cards whose drivers reset them take a second or two each.
+const LET_GO: Duration = Duration::from_secs(5);
+/// Between two looks whether it did.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Which SA: its SCI, its AN, and the fingerprint of its SAK.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -207,17 +214,22 @@ pub fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Waits a little for one that was killed and is still being taken down: the kernel closes its files only when its devices are let go of.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    let due = clock::now().after(LET_GO);
     // flock(2): it belongs to the open file, so a successor that is given this descriptor has it too, and closing ours does not let go.
-    file.try_lock().map_err(|why| {
-        anyhow::anyhow!(
-            "cannot lock {} ({why}): another gateway uses this state folder; give each its own runtime.state_dir",
-            path.display()
-        )
-    })?;
+    while let Err(why) = file.try_lock() {
+        if !matches!(why, TryLockError::WouldBlock) || clock::now() >= due {
+            bail!(
+                "cannot lock {} ({why}): another gateway uses this state folder; give each its own runtime.state_dir",
+                path.display()
+            );
+        }
+        std::thread::park_timeout(LOOK);
+    }
     Ok(file)
 }
 
@@ -317,6 +329,26 @@ mod tests {
         assert!(!store.note_receive([(name(0), 400)]).unwrap());
         drop(store);
         assert_eq!(PnStore::open(&folder).unwrap().start_receive(&name(0)), 500);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    // A supervisor starts it again at once, while the kernel takes the killed one down.
+    #[test]
+    fn a_lock_that_is_let_go_of_soon_is_waited_for() {
+        let folder = folder("soon");
+        let store = PnStore::open(&folder).unwrap();
+        let (waits, begun) = std::sync::mpsc::channel();
+        let again = std::thread::spawn({
+            let folder = folder.clone();
+            move || {
+                waits.send(()).unwrap();
+                PnStore::open(&folder).map(drop)
+            }
+        });
+        begun.recv().unwrap();
+        std::thread::park_timeout(5 * LOOK);
+        drop(store);
+        again.join().unwrap().unwrap();
         fs::remove_dir_all(folder).unwrap();
     }
 
