@@ -45,11 +45,8 @@ fn cross(world: &mut World, flow: u16, count: usize) {
 fn checksum(frame: &[u8]) -> u16 {
     let packet = &frame[Ethernet::LEN..];
     let (addresses, datagram) = (&packet[12..20], &packet[20..]);
-    let words = [addresses, datagram].into_iter().flat_map(|part| part.chunks(2));
-    let sum: u32 = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
-    let sum = sum + 17 + u32::try_from(datagram.len()).unwrap();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap()
+    let length = u16::try_from(datagram.len()).unwrap().to_be_bytes();
+    net::checksum::checksum(&[addresses, &[0, 17], &length, datagram].concat())
 }
 
 /// How many datagrams there are in each frame that is about to leave by the LAN on the right.

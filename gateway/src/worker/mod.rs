@@ -372,7 +372,8 @@ impl Worker {
                 break;
             }
         }
-        self.settle();
+        // Trains that are still open leave with what else this wake left: `run` settles before it sleeps.
+        self.flush();
         ready.clear();
         worked
     }
