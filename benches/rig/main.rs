@@ -13,6 +13,7 @@
 //! Needs root, `ip`, `iperf3` and `ping`.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod report;
 mod rival;
 mod sink;
@@ -31,6 +32,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
+use bare::Bare;
 use report::{Report, Sample};
 use rival::Tunnels;
 use sink::{Sink, Way};
@@ -106,6 +108,9 @@ struct Options {
     /// Leave out rivals that are installed
     #[arg(long)]
     no_rivals: bool,
+    /// Gateways that only move octets take part, for TCP: how fast user space could be at best
+    #[arg(long)]
+    bare: bool,
     /// VPP's program: it takes part with IPsec over packet sockets
     #[arg(long)]
     vpp: Option<PathBuf>,
@@ -121,6 +126,9 @@ struct Options {
     #[command(subcommand)]
     role: Option<Role>,
 }
+
+/// The longest packets that leave in bulk.
+const LONGEST_IN_BULK: u32 = 2000;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -189,6 +197,15 @@ fn measure(options: &Options) -> Result<Report> {
             if let Some(program) = &vpp {
                 turn(options, &lab, &plain, Contender::Vpp(program), &mut report)?;
             }
+            for &underlay in options.underlay.iter().filter(|_| options.bare) {
+                if underlay == Underlay::Ethernet && mtu > LONGEST_IN_BULK {
+                    eprintln!(
+                        "rig: frames of {mtu} octets do not leave in bulk: no bare gateways over Ethernet"
+                    );
+                } else {
+                    turn(options, &lab, &plain, Contender::Bare(underlay), &mut report)?;
+                }
+            }
             if !options.no_kernel {
                 turn(options, &lab, &plain, Contender::Kernel, &mut report)?;
             }
@@ -203,6 +220,7 @@ enum Contender<'a> {
     Quadspan(&'a Path),
     Rival(&'static str),
     Vpp(&'a vpp::Program),
+    Bare(Underlay),
     Kernel,
 }
 
@@ -212,6 +230,7 @@ enum Between<'a> {
     Rival(Tunnels<'a>),
     Testpmd(Testpmd<'a>),
     Vpp(Vpp<'a>),
+    Bare(Bare<'a>),
     Kernel { _kernel: Kernel<'a> },
 }
 
@@ -223,6 +242,7 @@ impl Between<'_> {
             Self::Rival(tunnels) => tunnels.cpu_seconds().map(Some),
             Self::Testpmd(both) => both.cpu_seconds().map(Some),
             Self::Vpp(both) => both.cpu_seconds().map(Some),
+            Self::Bare(both) => both.cpu_seconds().map(Some),
             Self::Kernel { .. } => Ok(None),
         }
     }
@@ -238,6 +258,9 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
         Contender::Rival(rival) => (rival.to_owned(), Between::Rival(Tunnels::start(lab, rival)?)),
         Contender::Vpp(program) => {
             (program.name().to_owned(), Between::Vpp(Vpp::start(lab, plan.mtu, program)?))
+        }
+        Contender::Bare(underlay) => {
+            (format!("bare {underlay}"), Between::Bare(Bare::start(lab, underlay, plan.mtu)?))
         }
         Contender::Kernel => ("kernel".to_owned(), Between::Kernel { _kernel: Kernel::start(lab)? }),
     };
@@ -264,7 +287,7 @@ fn turn(options: &Options, lab: &Lab, plan: &Plan, who: Contender<'_>, report: &
             }
         }
     }
-    if measures_small(options, plan.mtu) {
+    if measures_small(options, plan.mtu) && !matches!(between, Between::Bare(_)) {
         small_frames(options, lab, &between, plan.io == Io::XdpLan, &mut add)
     } else {
         Ok(())

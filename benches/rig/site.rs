@@ -143,10 +143,10 @@ impl<'a> Gateways<'a> {
 
 /// Addresses of the channel links, for what travels in UDP. Dropping it takes them away again.
 #[derive(Debug)]
-struct Addresses<'a>(&'a Lab);
+pub(crate) struct Addresses<'a>(&'a Lab);
 
 impl<'a> Addresses<'a> {
-    fn give(lab: &'a Lab) -> Result<Self> {
+    pub(crate) fn give(lab: &'a Lab) -> Result<Self> {
         let this = Self(lab);
         for (node, site) in SIDES {
             for channel in 1..=CHANNELS {

@@ -16,7 +16,9 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::{
+    bare,
     sink::{self, Sink, Way},
+    site::Underlay,
     traffic,
 };
 use support::{
@@ -48,6 +50,17 @@ pub(crate) enum Role {
         #[arg(long)]
         bulk: bool,
     },
+    /// A gateway that moves octets and does nothing else
+    #[command(hide = true)]
+    Bare {
+        /// 1 or 2
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
+        site: u8,
+        underlay: Underlay,
+        /// The hosts' MTU
+        #[arg(value_parser = clap::value_parser!(u32).range(68..=9000))]
+        mtu: u32,
+    },
 }
 
 impl Role {
@@ -58,6 +71,7 @@ impl Role {
                 Ok(())
             }
             Self::Sink { bulk } => sink::run(way(bulk)),
+            Self::Bare { site, underlay, mtu } => bare::run(site, underlay, mtu),
         }
     }
 }

@@ -98,10 +98,10 @@ fn prefix(site: u8) -> String {
 
 /// What the hosts were told of the gateways.
 #[derive(Debug)]
-struct Neighbours<'a>(&'a Lab);
+pub(crate) struct Neighbours<'a>(&'a Lab);
 
 impl<'a> Neighbours<'a> {
-    fn tell(lab: &'a Lab) -> Result<Self> {
+    pub(crate) fn tell(lab: &'a Lab) -> Result<Self> {
         let this = Self(lab);
         for (_, host, site) in SIDES {
             lab.ip(host, &format!("neigh replace 10.{site}.0.1 lladdr {} dev eth0", lan_mac(site)))?;
