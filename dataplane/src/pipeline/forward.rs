@@ -76,7 +76,11 @@ impl Dataplane {
         if let Some(reason) = self.refuse_source(facts, source) {
             return self.drop(blame, reason, frame);
         }
-        match self.way(facts.connection, destination, frame.buf.get(Ethernet::LEN..).unwrap_or_default()) {
+        let [_, recent] = &self.recent;
+        let next =
+            recent.next_hop(facts.connection, destination, || self.lookup(facts.connection, destination));
+        let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
+        match self.way(next, facts.connection, destination, l3) {
             Way::Local(interface) => self.deliver(facts, interface, blame, frame, now),
             Way::Out(_) if self.pressed => self.drop(blame, DropReason::Overload, frame),
             Way::Out(exit) => self.forward(facts, blame, frame, exit, now),
@@ -93,8 +97,9 @@ impl Dataplane {
         self.tables.connections.get(connection.index())?.lookup(destination)
     }
 
-    fn way(&self, connection: ConnectionId, destination: IpAddr, l3: &[u8]) -> Way {
-        match self.lookup(connection, destination) {
+    /// What the route to `destination`, which leads to `next`, means for a packet now.
+    fn way(&self, next: Option<NextHop>, connection: ConnectionId, destination: IpAddr, l3: &[u8]) -> Way {
+        match next {
             None => Way::Refused(DropReason::NoRoute, Some(IcmpError::NoRoute)),
             Some(NextHop::Blackhole) => Way::Refused(DropReason::Blackhole, None),
             Some(NextHop::Unreachable) => Way::Refused(DropReason::Blackhole, Some(IcmpError::NoRoute)),
@@ -114,7 +119,7 @@ impl Dataplane {
         destination: IpAddr,
         l3: &[u8],
     ) -> Option<(InterfaceId, IpAddr)> {
-        match self.way(connection, destination, l3) {
+        match self.way(self.lookup(connection, destination), connection, destination, l3) {
             Way::Out(exit) => Some(exit.first()),
             Way::Local(_) | Way::Refused(..) => None,
         }
@@ -138,7 +143,8 @@ impl Dataplane {
             return None;
         }
         let attachment = matches!(facts.place, Place::Attachment { .. });
-        let sane = match self.lookup(facts.connection, source) {
+        let [recent, _] = &self.recent;
+        let sane = match recent.next_hop(facts.connection, source, || self.lookup(facts.connection, source)) {
             Some(NextHop::Local(_)) => return Some(DropReason::MartianSource),
             Some(NextHop::OnLink(back)) => back == facts.id,
             Some(NextHop::Group(group)) => self.group_leaves_by(facts, group, attachment),

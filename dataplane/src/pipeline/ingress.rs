@@ -6,7 +6,7 @@
 use macsec::{RxDrop, RxVerdict};
 use net::{EtherType, Ethernet, Instant};
 
-use super::{Blame, Dataplane, Facts, blame_of};
+use super::{Blame, Dataplane, Facts, blame_of, recent::Recent};
 use crate::{
     BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId,
     demux::Owner,
@@ -18,6 +18,7 @@ impl Dataplane {
     /// Forwards `batch`, which was received on `port`. Empties it.
     pub fn handle_batch(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
         self.refresh_liveness(now);
+        self.recent.iter().for_each(Recent::forget);
         if let Some(interface) = self.ports.get(port.index()).and_then(|port| port.host_of) {
             for mut frame in batch.drain(..) {
                 frame.control = is_marked(&frame.buf);
@@ -41,6 +42,7 @@ impl Dataplane {
     /// Goes on with what other workers handed over. Empties it.
     pub fn handle_crossings(&mut self, crossings: &mut Vec<Crossing>, now: Instant) {
         self.refresh_liveness(now);
+        self.recent.iter().for_each(Recent::forget);
         for crossing in crossings.drain(..) {
             match crossing {
                 Crossing::Route { interface, gateway, frame } => self.send_to(interface, gateway, frame, now),

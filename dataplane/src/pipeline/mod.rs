@@ -16,6 +16,7 @@
 //! | `quality` | probes out and in, and their verdict |
 //! | `rehearsal` | drills |
 //! | `judge` | which attachments are live |
+//! | `recent` | which routes were looked up last |
 //! | `waiting` | which ports have frames to be sent |
 //! | `underlay` | what tunnels need: flows for their ports, and what their paths carry |
 //! | `build` | from a setup to all this |
@@ -38,6 +39,7 @@ mod mka;
 mod ports;
 mod protection;
 mod quality;
+mod recent;
 mod redundancy;
 mod rehearsal;
 mod snapshot;
@@ -195,6 +197,8 @@ pub struct Dataplane {
     pressed: bool,
     /// Until when an attachment is held back, the next of them.
     damped: Option<Instant>,
+    /// The last source and the last destination of this batch.
+    recent: [recent::Recent; 2],
     /// Ports that have frames to be sent.
     waiting: waiting::Waiting,
     /// What the steps of a batch take, while a clock is lent.
@@ -355,6 +359,7 @@ impl Dataplane {
             meet: false,
             pressed: false,
             damped: None,
+            recent: Default::default(),
             waiting: waiting::Waiting::none_of(setup.ports.len()),
             stages: stages::Stages::default(),
             board,
