@@ -97,6 +97,8 @@ pub enum Event {
     AttachmentUp(InterfaceId),
     /// The attachment must not carry traffic, for this reason.
     AttachmentDown(InterfaceId, Fault),
+    /// Frames can leave by it again, or no more, but this speaks against it still.
+    AttachmentStays(InterfaceId, Fault),
     /// What [`AttachmentUp`](Self::AttachmentUp) and [`AttachmentDown`](Self::AttachmentDown) mean for traffic; follows each of them.
     Moved(Moved),
     /// The packet numbers reserved for the transmit SA with this AN run low.

@@ -96,6 +96,10 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
+            Event::AttachmentStays(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
+                info!(event = "attachment.stays_down", attachment = self.attachment(id), why = why.label());
+            }
             Event::Flapping(id, losses, hold) => self.log_flapping(id, losses, hold),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
             Event::PnExhaustionPending(channel, an) => {
