@@ -266,6 +266,12 @@ impl Peers {
         self.live.iter().find(|peer| peer.sci == sci)
     }
 
+    /// The last message number of a member that is, or lately was, known.
+    pub(super) fn last_message(&self, member: MemberId) -> Option<u32> {
+        let mut known = self.live.iter().chain(&self.potential).chain(&self.lapsed);
+        known.find(|peer| peer.member == member).map(|peer| peer.message)
+    }
+
     /// SCI of a member, live or not.
     pub(super) fn sci_of(&self, member: MemberId) -> Option<Sci> {
         self.live.iter().chain(&self.potential).find(|peer| peer.member == member).map(|peer| peer.sci)
