@@ -64,7 +64,7 @@ fn hear(kay: &mut Kay, frame: &[u8], now: Instant) {
     let refused = |kay: &Kay| kay.status(now).counters.faults.values().sum::<u64>();
     let (standing, before) = (kay.standing(frame, now), refused(kay));
     kay.handle_mkpdu(frame, now);
-    assert!(refused(kay) > before || standing != Standing::Idle, "{:?}", kay.status(now));
+    assert!(refused(kay) > before || standing != Standing::Idle, "{frame:02x?} {:?}", kay.status(now));
 }
 
 /// An MKPDU with a right ICV, whose contents are the fuzzer's; it may list the KaY as live.

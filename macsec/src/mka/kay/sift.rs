@@ -43,12 +43,14 @@ impl Kay {
             let message = message_listed(envelope.sets, participant.identity.member())?;
             Some(participant.identity.recency(message, now, self.params.life))
         };
-        Ok(match participant.peers.last_message(basic.member) {
+        let peers = &participant.peers;
+        let returns = || peers.lapsed_message(basic.member).is_some_and(|last| basic.message > last);
+        Ok(match peers.last_message(basic.member) {
             Some(last) if basic.message > last => Standing::Member,
             // What we never said was said by somebody else who has our identifier, and then another is needed.
             Some(_) if names_us() == Some(Recency::Future) => Standing::Stranger,
             Some(_) => Standing::Idle,
-            None if names_us() == Some(Recency::Recent) => Standing::Member,
+            None if returns() || names_us() == Some(Recency::Recent) => Standing::Member,
             None => Standing::Stranger,
         })
     }
