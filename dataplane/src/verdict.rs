@@ -78,7 +78,7 @@ closed_list! {
         LacpRefused = "lacp_refused",
         /// No attachment of the group is live.
         NoLiveAttachment = "no_live_attachment",
-        /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
+        /// The neighbour did not answer ARP or ND, or too many frames already wait for it, or for others on this and other interfaces.
         NeighborUnresolved = "neighbor_unresolved",
         /// A drill lasts on the channel: `quadspan drill` makes it behave as if its carrier was lost.
         Rehearsal = "rehearsal",

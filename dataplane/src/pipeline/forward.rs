@@ -248,8 +248,11 @@ impl Dataplane {
             }
             Resolve::Unknown => {
                 self.stirred.push(interface);
-                if let Err(frame) = one.neighbors.hold(gateway, frame, now) {
-                    self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
+                match one.neighbors.hold(gateway, frame, now) {
+                    Ok(()) => self.hold_no_more_than_share(interface),
+                    Err(frame) => {
+                        self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
+                    }
                 }
             }
         }

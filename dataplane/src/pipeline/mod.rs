@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `ingress` | port to channel or interface; MACsec validation; MAC filter |
 //! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
+//! | `held` | how many frames wait for neighbours |
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
 //! | `protection` | which live attachments carry a connection |
@@ -31,6 +32,7 @@ mod build;
 mod egress;
 mod forward;
 mod handover;
+mod held;
 mod ingress;
 mod judge;
 mod lag;
@@ -176,6 +178,8 @@ pub struct Dataplane {
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     conflict_limit: RateLimiter,
+    /// Frames that wait for neighbours.
+    held: held::Held,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
@@ -323,12 +327,9 @@ impl Dataplane {
             let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
             channels.push(mine.map(|secy| build::channel(&setup, (ChannelId::at(at), channel), secy)));
         }
-        let interfaces = setup
-            .interfaces
-            .iter()
-            .enumerate()
-            .map(|(at, one)| build::interface(&setup, at, one, seed))
-            .collect();
+        let each = setup.interfaces.iter().enumerate();
+        let interfaces = each.map(|(at, one)| build::interface(&setup, at, one, seed)).collect();
+        let share = pool.small_count() / usize::from(setup.workers.max(1));
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
@@ -348,6 +349,7 @@ impl Dataplane {
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
+            held: held::Held::none_of(setup.interfaces.len(), share),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             keeps_trains: false,
