@@ -90,7 +90,7 @@ closed_list! {
         ProbeRefused = "probe_refused",
         /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
         BadNeighborMessage = "bad_neighbor_message",
-        /// A super-frame whose headers do not fit together.
+        /// A super-frame whose headers do not fit together, or a begun checksum that is to be written where no transport header has one.
         BadOffload = "bad_offload",
         /// The port's transmit queue was full, or the kernel refused the frame.
         PortRefused = "port_refused",
