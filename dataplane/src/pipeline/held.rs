@@ -6,7 +6,7 @@
 //! when that is used up the interface that holds most gives up its oldest frame.
 
 use super::{Dataplane, blame_of};
-use crate::{DropReason, InterfaceId};
+use crate::{DropReason, InterfaceId, Pool, Setup};
 
 /// Of a worker's share of the small buffers, one in so many may be held.
 const SHARE: usize = 8;
@@ -20,8 +20,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Nothing yet, of so many interfaces; `buffers` is the worker's share of the small ones.
-    pub(super) fn none_of(interfaces: usize, buffers: usize) -> Self {
+    /// Nothing yet; each worker has the same share of the buffers.
+    pub(super) fn of(setup: &Setup, pool: &Pool) -> Self {
+        let share = pool.small_count() / usize::from(setup.workers.max(1));
+        Self::none_of(setup.interfaces.len(), share)
+    }
+
+    fn none_of(interfaces: usize, buffers: usize) -> Self {
         Self { each: vec![0; interfaces], all: 0, most: (buffers / SHARE).max(1) }
     }
 

@@ -199,6 +199,8 @@ pub struct Dataplane {
     meet: bool,
     /// More comes than can be carried: of this batch only control goes on.
     pressed: bool,
+    /// What a tunnel's path carries is new: its attachments are to be judged by it.
+    path_moved: bool,
     /// Until when an attachment is held back, the next of them.
     damped: Option<Instant>,
     /// The last source and the last destination of this batch.
@@ -329,12 +331,12 @@ impl Dataplane {
         }
         let each = setup.interfaces.iter().enumerate();
         let interfaces = each.map(|(at, one)| build::interface(&setup, at, one, seed)).collect();
-        let share = pool.small_count() / usize::from(setup.workers.max(1));
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
             bfd: Sessions::new(&setup, me, seed),
             epoch: 0,
+            held: held::Held::of(&setup, &pool),
             pool,
             ports: build::ports(&setup),
             channels,
@@ -349,7 +351,6 @@ impl Dataplane {
             crossings: Vec::with_capacity(TRANSMIT_QUEUE),
             events: VecDeque::with_capacity(EVENTS),
             conflict_limit: RateLimiter::new(CONFLICTS_PER_SECOND, CONFLICTS_BURST),
-            held: held::Held::none_of(setup.interfaces.len(), share),
             stirred: Vec::with_capacity(setup.interfaces.len()),
             coalescing: Vec::with_capacity(setup.ports.len()),
             keeps_trains: false,
@@ -360,6 +361,7 @@ impl Dataplane {
             neighbor_deadline: None,
             meet: false,
             pressed: false,
+            path_moved: false,
             damped: None,
             recent: Default::default(),
             waiting: waiting::Waiting::none_of(setup.ports.len()),
@@ -398,7 +400,7 @@ impl Dataplane {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
         let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
         let held = earliest(self.protection_deadline(), self.damping_deadline());
-        earliest(earliest(self.neighbor_deadline, held), control)
+        earliest(earliest(control, held), earliest(self.neighbor_deadline, self.path_deadline()))
     }
 
     /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -414,6 +416,7 @@ impl Dataplane {
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_paths(now);
         self.tend_damping(now);
         self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
