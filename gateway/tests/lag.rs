@@ -178,6 +178,13 @@ fn a_drill_on_a_member_has_both_ends_move_its_flows() {
         let hurt = report.flows.iter().filter(|flow| !flow.lost.is_empty()).count();
         assert!(hurt <= usize::from(FLOWS) * 2 / 3, "{way}: {hurt} flows lost something");
     }
+    // A connection on a LAG: its members and the other channel, each in its turn.
+    let told = sites.a.cli(&["--json", "drill", "blue", "--for", "1s"]);
+    let end = told.text.rfind(']').map_or(0, |at| at + 1);
+    let all: Value =
+        serde_json::from_str(&told.text[..end]).unwrap_or_else(|why| panic!("{why}: {}", told.text));
+    let channels: Vec<_> = all.as_array().unwrap().iter().map(|one| one["channel"].clone()).collect();
+    assert_eq!(channels, ["ch1", "ch2", "ch3"], "{}", told.text);
     sites.end();
 }
 
@@ -206,7 +213,7 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
             ("drain ch1", "drained with all members"),
             ("undrain ch2", "`quadspan undrain bundle`"),
             ("drain ch3", "drained already"),
-            ("drill bundle", "`bundle` is a LAG: a drill is on one of its members, `ch1` or `ch2`"),
+            ("drill bundle", "ch1: silent for 5 s"),
         ],
     );
     let drained = sites.a.events("channel.drained");

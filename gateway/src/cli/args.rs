@@ -333,8 +333,8 @@ pub(super) struct DrainArgs {
 /// Options of `drill`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct DrillArgs {
-    /// The channel, or a connection: its channels one after the other
-    #[arg(value_name = "CHANNEL|CONNECTION")]
+    /// The channel, or a LAG or a connection: its channels one after the other
+    #[arg(value_name = "CHANNEL|LAG|CONNECTION")]
     pub(super) name: String,
     /// How long the channel is silent, up to 30s
     #[arg(long = "for", value_parser = lasting, default_value = "5s", value_name = "TIME")]

@@ -22,6 +22,8 @@ use crate::{
 
 /// How often the gateway is asked how far it has come.
 const LOOK: Duration = Duration::from_millis(250);
+/// Looks, after one drill of several, whether all is as before: 15 s.
+const BACK_LOOKS: u32 = 60;
 
 /// `drain CHANNEL [--for TIME] [--force] [--no-wait]`.
 pub(super) fn drain(global: &Global, options: &DrainArgs) -> Result<Exit, Failure> {
@@ -107,43 +109,90 @@ pub(super) fn undrain(global: &Global, options: &ChannelArgs) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-/// `drill CHANNEL|CONNECTION [--for TIME] [--force]`.
+/// `drill CHANNEL|LAG|CONNECTION [--for TIME] [--force]`.
 pub(super) fn drill(global: &Global, options: &DrillArgs) -> Result<Exit, Failure> {
-    let lasts = options.lasts.min(LONGEST);
+    let before = Live::ask(global)?;
     let mut all = Vec::new();
-    let mut exit = Exit::Done;
-    for channel in meant(global, &options.name)? {
-        terminal::tell(&format!("{channel}: silent for {} s\n", lasts.as_secs().max(1)));
-        let path = format!(
-            "/v1/channels/{}/drill?for={}&force={}",
-            escaped(&channel),
-            lasts.as_secs().max(1),
-            options.force
-        );
-        let body = talk(client::post_patiently(&global.socket, &path, LONGEST * 2))?;
-        let done: Document<DrillDone> = parse(&body)?;
-        if done.content.far_end_stayed || done.content.back_after_us.is_none() {
-            exit = Exit::Failed;
+    let ended = meant(&options.name, &before.connections, &before.lags).into_iter().try_for_each(|channel| {
+        if !all.is_empty() {
+            before.wait(global)?;
         }
-        if !global.json {
-            terminal::print(show::drill(&done.content).as_bytes())?;
-        }
-        all.push(done.content);
-    }
-    if global.json {
+        all.push(drill_one(global, options, &channel)?);
+        Ok(())
+    });
+    // What was rehearsed before something failed is told all the same.
+    if global.json && (ended.is_ok() || !all.is_empty()) {
         terminal::print_json(&all)?;
     }
-    Ok(exit)
+    ended?;
+    let failed = all.iter().any(|done| done.far_end_stayed || done.back_after_us.is_none());
+    Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-/// The channels that a name stands for.
-fn meant(global: &Global, name: &str) -> Result<Vec<String>, Failure> {
-    let list: List<Connection> = parse(&get(&global.socket, "/v1/connections")?)?;
-    let connection = list.content.items.into_iter().find(|one| one.name == name);
-    Ok(connection.map_or_else(
-        || vec![name.to_owned()],
-        |one| one.attachments.into_iter().map(|attachment| attachment.channel).collect(),
-    ))
+fn drill_one(global: &Global, options: &DrillArgs, channel: &str) -> Result<DrillDone, Failure> {
+    let seconds = options.lasts.min(LONGEST).as_secs().max(1);
+    terminal::tell(&format!("{channel}: silent for {seconds} s\n"));
+    let path = format!("/v1/channels/{}/drill?for={seconds}&force={}", escaped(channel), options.force);
+    let body = talk(client::post_patiently(&global.socket, &path, LONGEST * 2))?;
+    let done: Document<DrillDone> = parse(&body)?;
+    if !global.json {
+        terminal::print(show::drill(&done.content).as_bytes())?;
+    }
+    Ok(done.content)
+}
+
+/// What is live.
+struct Live {
+    connections: Vec<Connection>,
+    lags: Vec<Lag>,
+}
+
+impl Live {
+    fn ask(global: &Global) -> Result<Self, Failure> {
+        let connections: List<Connection> = parse(&get(&global.socket, "/v1/connections")?)?;
+        let lags: List<Lag> = parse(&get(&global.socket, "/v1/lags")?)?;
+        Ok(Self { connections: connections.content.items, lags: lags.content.items })
+    }
+
+    /// Waits until as much is live again: what one drill leaves behind must not be in the way of the next. When it takes too long, the
+    /// gateway says what is missing.
+    fn wait(&self, global: &Global) -> Result<(), Failure> {
+        for _ in 0..BACK_LOOKS {
+            let now = Self::ask(global)?;
+            let connections =
+                now.connections.iter().zip(&self.connections).all(|(now, then)| now.live >= then.live);
+            let lags =
+                now.lags.iter().zip(&self.lags).all(|(now, then)| now.distributing >= then.distributing);
+            if connections && lags {
+                break;
+            }
+            pause();
+        }
+        Ok(())
+    }
+}
+
+/// The channels that a name stands for, each once: those of a connection, and of a LAG its members.
+fn meant(name: &str, connections: &[Connection], lags: &[Lag]) -> Vec<String> {
+    let attached = connections.iter().find(|one| one.name == name).map(|one| &one.attachments);
+    let named = attached.map_or_else(
+        || vec![name],
+        |attachments| attachments.iter().map(|attachment| attachment.channel.as_str()).collect(),
+    );
+    let mut channels: Vec<String> = Vec::new();
+    for name in named {
+        let members = lags.iter().find(|lag| lag.name == name).map(|lag| &lag.members);
+        let here = members.map_or_else(
+            || vec![name],
+            |members| members.iter().map(|member| member.channel.as_str()).collect(),
+        );
+        for channel in here {
+            if !channels.iter().any(|other| other == channel) {
+                channels.push(channel.to_owned());
+            }
+        }
+    }
+    channels
 }
 
 /// `rate CONNECTION MBPS|off`.
