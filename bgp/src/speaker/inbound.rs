@@ -1,4 +1,4 @@
-//! From the peer into the tables: UPDATEs, limits, sessions that come and go, stale routes, refreshes.
+//! From the peer into the tables: UPDATEs, limits, sessions that come and go, stale routes.
 
 use super::{
     Event, LimitDirection, LimitLevel, Speaker,
@@ -17,9 +17,7 @@ use crate::{
         attributes::Attributes,
         capability::Role,
         fault::Fault,
-        header::{self, MessageType},
         notification::{Cause, Cease, Notification},
-        refresh::{RefreshKind, RouteRefresh},
         update::{Announced, Group, Update},
     },
 };
@@ -119,12 +117,12 @@ impl Speaker {
         }
     }
 
-    fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut super::neighbor::Inbound> {
+    pub(super) fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut super::neighbor::Inbound> {
         self.neighbors.get_mut(&peer).map(|neighbor| neighbor.inbound.of_mut(family))
     }
 
     /// Drops the stale routes of a family and reports how many there were.
-    fn sweep_stale(&mut self, peer: PeerId, family: Family) {
+    pub(super) fn sweep_stale(&mut self, peer: PeerId, family: Family) {
         let Some(inbound) = self.inbound(peer, family) else { return };
         inbound.stale_until = None;
         let (epoch, before) = (inbound.epoch, inbound.count);
@@ -206,7 +204,7 @@ impl Speaker {
         inbound.exceeded &= inbound.count >= limit.max;
         if inbound.count < limit.max && core::mem::take(&mut inbound.overflowed) {
             // There is room again for what was left out.
-            self.request_refresh(peer, family, now);
+            self.request_refresh(peer, family);
         }
     }
 
@@ -366,44 +364,6 @@ impl Speaker {
         }
     }
 
-    pub(super) fn request_refresh(&mut self, peer: PeerId, family: Family, now: Instant) -> bool {
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
-        let able = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.refresh) && neighbor.carries(family);
-        if able {
-            send_refresh(neighbor, family, RefreshKind::Request, now);
-        }
-        able
-    }
-
-    pub(super) fn take_refresh(&mut self, peer: PeerId, refresh: RouteRefresh, now: Instant) {
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
-        // RFC 2918 section 4: families that were not agreed on are ignored.
-        let Some(family) = refresh.family.family().filter(|family| neighbor.carries(*family)) else { return };
-        let enhanced = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
-        let longest = neighbor.config.stale_time;
-        let inbound = neighbor.inbound.of_mut(family);
-        match refresh.kind {
-            RefreshKind::Request => {
-                if enhanced {
-                    send_refresh(neighbor, family, RefreshKind::Begin, now);
-                    neighbor.outbound.of_mut(family).end_of_refresh_due = true;
-                }
-                let again: Vec<_> = neighbor.told.of(family).map(|(prefix, _)| prefix).collect();
-                again.into_iter().for_each(|prefix| {
-                    neighbor.pending.insert(prefix, true);
-                });
-            }
-            // RFC 7313 section 4: what does not come again until the end is gone. Routes that are stale
-            // from a restart wait for their End-of-RIB instead.
-            RefreshKind::Begin if enhanced && inbound.stale_until.is_none() => {
-                inbound.epoch = inbound.epoch.wrapping_add(1);
-                inbound.stale_until = Some(now.after(longest));
-            }
-            RefreshKind::End if enhanced && inbound.stale_until.is_some() => self.sweep_stale(peer, family),
-            RefreshKind::Begin | RefreshKind::End | RefreshKind::Other(_) => {}
-        }
-    }
-
     /// Policy or treatment of a peer changed: everything from it is imported again, everything to it is
     /// looked at again.
     pub(super) fn look_again(&mut self, peer: PeerId) {
@@ -440,10 +400,4 @@ impl Speaker {
 pub(super) fn peer_role(neighbor: &Neighbor) -> Option<Role> {
     let external = neighbor.local_asn != neighbor.config.asn;
     neighbor.config.role.filter(|_| external).map(Role::counterpart)
-}
-
-pub(super) fn send_refresh(neighbor: &mut Neighbor, family: Family, kind: RefreshKind, now: Instant) {
-    let body = RouteRefresh { family: family.code(), kind }.emit();
-    let message = header::emit(MessageType::RouteRefresh, &body);
-    neighbor.peer.send(MessageType::RouteRefresh, &message, now);
 }

@@ -18,7 +18,8 @@
 //! | --- | --- |
 //! | `config` | what it is told |
 //! | `neighbor` | what it keeps for each peer |
-//! | `inbound` | UPDATEs to tables, limits, stale routes, refresh |
+//! | `inbound` | UPDATEs to tables, limits, stale routes |
+//! | `refresh` | routes told again, when we or the peer ask for that |
 //! | `import`, `export` | the checks and changes on the way in and out, with reasons |
 //! | `outbound` | tables to UPDATEs |
 //! | `status` | what it shows, and why each route is where it is |
@@ -30,6 +31,7 @@ mod import;
 mod inbound;
 mod neighbor;
 mod outbound;
+mod refresh;
 mod status;
 
 pub use config::{
@@ -215,8 +217,8 @@ impl Speaker {
     }
 
     /// Asks a peer for all its routes of `family` again (RFC 2918). False when it cannot do that.
-    pub fn ask_again(&mut self, peer: PeerId, family: Family, now: Instant) -> bool {
-        self.request_refresh(peer, family, now)
+    pub fn ask_again(&mut self, peer: PeerId, family: Family) -> bool {
+        self.request_refresh(peer, family)
     }
 
     /// Announces a route of our own, in place of an earlier one to the same prefix.

@@ -36,8 +36,12 @@ pub(super) struct Inbound {
 pub(super) struct Outbound {
     /// End-of-RIB is to be sent when nothing is pending.
     pub(super) end_of_rib_due: bool,
-    /// So is the end of a refresh (RFC 7313).
-    pub(super) end_of_refresh_due: bool,
+    /// We have to ask for its routes again.
+    pub(super) request_due: bool,
+    /// It has asked for ours again, and the answer has not begun.
+    pub(super) answer_due: bool,
+    /// The answer to an earlier request is under way; its end is said when nothing is pending.
+    pub(super) answering: bool,
     /// The warning level was reported.
     pub(super) warned: bool,
     /// The limit was reported.
@@ -95,7 +99,7 @@ impl Neighbor {
 
     /// There is something to say apart from what is queued on the session.
     pub(super) fn has_news(&self) -> bool {
-        let due = |out: &Outbound| out.end_of_rib_due || out.end_of_refresh_due;
+        let due = |out: &Outbound| out.end_of_rib_due || out.request_due || out.answer_due || out.answering;
         self.agreed.is_some()
             && (!self.pending.is_empty() || due(&self.outbound.ipv4) || due(&self.outbound.ipv6))
     }

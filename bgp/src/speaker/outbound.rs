@@ -5,8 +5,11 @@
 //! at, End-of-RIB and the end of a refresh follow.
 
 use super::{
-    Event, LimitDirection, LimitLevel, NotSent, Speaker, config::share, export::ExportContext,
-    inbound::send_refresh, neighbor::Neighbor,
+    Event, LimitDirection, LimitLevel, NotSent, Speaker,
+    config::share,
+    export::ExportContext,
+    neighbor::Neighbor,
+    refresh::{begin_refreshes, end_refresh},
 };
 use crate::{
     policy::Ruling,
@@ -16,7 +19,6 @@ use crate::{
         attributes::Attributes,
         emit::{self, EmitContext},
         header::MessageType,
-        refresh::RefreshKind,
     },
 };
 use net::{Instant, IpNet};
@@ -64,6 +66,7 @@ impl Speaker {
     pub(super) fn tell(&mut self, peer: PeerId, now: Instant) {
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         let Some(agreed) = neighbor.agreed.clone() else { return };
+        begin_refreshes(neighbor, now);
         let config = Arc::clone(&neighbor.config);
         let facts = self.rib.facts().to_vec();
         let (mut batch, mut made) = (Batch::default(), Made::new());
@@ -211,14 +214,9 @@ fn finish(neighbor: &mut Neighbor, now: Instant) {
         if neighbor.pending.len(family) > 0 {
             continue;
         }
-        let outbound = neighbor.outbound.of_mut(family);
-        let end_of_rib = core::mem::take(&mut outbound.end_of_rib_due);
-        let end_of_refresh = core::mem::take(&mut outbound.end_of_refresh_due);
-        if end_of_rib {
+        if core::mem::take(&mut neighbor.outbound.of_mut(family).end_of_rib_due) {
             neighbor.peer.send(MessageType::Update, &emit::end_of_rib(family), now);
         }
-        if end_of_refresh {
-            send_refresh(neighbor, family, RefreshKind::End, now);
-        }
+        end_refresh(neighbor, family, now);
     }
 }

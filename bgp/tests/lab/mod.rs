@@ -20,6 +20,7 @@ use bgp::{
         capability::Capability,
         header::{self, MessageType},
         open::Open,
+        refresh::RouteRefresh,
     },
 };
 use net::{Instant, IpNet};
@@ -99,10 +100,22 @@ impl Lab {
         self.listen();
     }
 
-    fn listen(&mut self) {
-        while let Some(octets) = self.speaker.poll_transmit(self.connection, self.now) {
-            self.heard.extend(octets);
-        }
+    /// Says it all at once, and takes nothing that the speaker has to say.
+    pub fn shove(&mut self, octets: &[u8]) {
+        self.speaker.handle_bytes(self.connection, octets, self.now);
+    }
+
+    /// Takes one piece of what the speaker has to say.
+    pub fn hear_some(&mut self) -> bool {
+        let octets = self.speaker.poll_transmit(self.connection, self.now);
+        let some = octets.is_some();
+        self.heard.extend(octets.unwrap_or_default());
+        some
+    }
+
+    /// Takes all that the speaker has to say.
+    pub fn listen(&mut self) {
+        while self.hear_some() {}
         while let Some(io) = self.speaker.poll_io() {
             if let Io::Close(connection, last_words) = io
                 && connection == self.connection
@@ -122,6 +135,23 @@ impl Lab {
             rest = rest.get(frame.len()..).unwrap_or_default();
         }
         all
+    }
+
+    /// The ROUTE-REFRESH messages that were heard, in order.
+    pub fn refreshes(&self) -> Vec<RouteRefresh> {
+        let (mut rest, mut all) = (&self.heard[..], Vec::new());
+        while let Some(frame) = header::split(rest, header::MAX_LEN).expect("we send good headers") {
+            if frame.kind == MessageType::RouteRefresh {
+                all.push(RouteRefresh::parse(frame.body, true).expect("we send good refreshes"));
+            }
+            rest = rest.get(frame.len()..).unwrap_or_default();
+        }
+        all
+    }
+
+    /// Forgets what was heard.
+    pub fn forget(&mut self) {
+        self.heard.clear();
     }
 
     pub fn reset(&self) -> Option<String> {
