@@ -12,11 +12,13 @@
 mod lab;
 
 use bgp::{
-    Asn, Family, FamilyConfig, PeerConfig, own_route,
+    Asn, Family, FamilyConfig, PeerConfig, PerFamily, RestartMode, own_route,
     policy::Policy,
     wire::{
-        attributes::NextHop,
-        capability::Capability,
+        as_path::AsPath,
+        attributes::{Attributes, NextHop},
+        capability::{Capability, GracefulRestart},
+        emit::{self, EmitContext},
         header::{self, MessageType},
         refresh::{RefreshKind, RouteRefresh},
     },
@@ -86,13 +88,97 @@ fn a_flood_of_requests_is_answered_once() {
 #[test]
 fn requests_while_one_is_answered_are_answered_once_more_behind_it() {
     let mut lab = told(true, 10_000);
+    use RefreshKind::{Begin, End};
     let request = message(Family::Ipv4, RefreshKind::Request);
     lab.shove(&request);
     assert!(lab.hear_some(), "the answer begins");
-    assert_eq!(kinds(&lab, Family::Ipv4), [RefreshKind::Begin]);
+    assert_eq!(kinds(&lab, Family::Ipv4), [Begin]);
     lab.shove(&request.repeat(10_000));
     lab.listen();
-    use RefreshKind::{Begin, End};
     let heard = kinds(&lab, Family::Ipv4);
     assert!(heard == [Begin, End, Begin, End], "{} marks", heard.len());
+}
+
+const ONE: &str = "10.1.0.0/16";
+const TWO: &str = "10.2.0.0/16";
+
+fn update(prefixes: &[&str]) -> Vec<u8> {
+    let prefixes: Vec<IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let mut attributes = Attributes::local(NextHop::V4(Ipv4Addr::new(10, 255, 0, 1)));
+    attributes.as_path = AsPath::sequence(&[Asn(65001)]);
+    let context = EmitContext { four_octet_as: true, max_len: 4096 };
+    emit::announce(Family::Ipv4, &attributes, &prefixes, context).unwrap().concat()
+}
+
+fn end_of_rib() -> Vec<u8> {
+    emit::end_of_rib(Family::Ipv4)
+}
+
+fn begin() -> Vec<u8> {
+    message(Family::Ipv4, RefreshKind::Begin)
+}
+
+fn end() -> Vec<u8> {
+    message(Family::Ipv4, RefreshKind::End)
+}
+
+/// The tester keeps forwarding while it restarts.
+fn restarts() -> Vec<Capability> {
+    let families = PerFamily { ipv4: Some(true), ipv6: None };
+    let restart = GracefulRestart { restarting: false, notification: false, restart_time: 120, families };
+    let mut all = capabilities(true);
+    all.push(Capability::GracefulRestart(restart));
+    all
+}
+
+fn used(lab: &Lab) -> [bool; 2] {
+    [lab.uses(ONE), lab.uses(TWO)]
+}
+
+// RFC 7313 section 4.
+#[test]
+fn what_does_not_come_again_until_the_end_is_gone() {
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    lab.say(&[update(&[ONE, TWO]), end_of_rib(), begin(), update(&[ONE])].concat());
+    assert_eq!(used(&lab), [true, true]);
+    lab.say(&end());
+    assert_eq!(used(&lab), [true, false]);
+}
+
+// RFC 4724 section 4.2: what was there when the session was lost is kept, told again a moment before or not.
+#[test]
+fn a_session_lost_in_the_middle_of_a_refresh_loses_no_route() {
+    let mut lab = Lab::established(65001, restarts(), |config| config.restart = RestartMode::Helper);
+    lab.say(&[update(&[ONE, TWO]), end_of_rib(), begin(), update(&[ONE])].concat());
+    lab.hang_up();
+    assert_eq!(used(&lab), [true, true]);
+    lab.come_back(65001, restarts());
+    lab.say(&update(&[TWO]));
+    assert_eq!(used(&lab), [true, true]);
+    lab.say(&end_of_rib());
+    assert_eq!(used(&lab), [false, true]);
+}
+
+// RFC 7313 section 4: marks that come before the End-of-RIB of a restart mean nothing.
+#[test]
+fn the_end_of_a_refresh_does_not_end_a_restart() {
+    let mut lab = Lab::established(65001, restarts(), |config| config.restart = RestartMode::Helper);
+    lab.say(&[update(&[ONE, TWO]), end_of_rib()].concat());
+    lab.hang_up();
+    lab.come_back(65001, restarts());
+    lab.say(&[begin(), update(&[ONE]), end()].concat());
+    assert_eq!(used(&lab), [true, true]);
+    // A begin before the End-of-RIB is none behind it either.
+    lab.say(&[begin(), update(&[TWO]), end_of_rib(), end()].concat());
+    assert_eq!(used(&lab), [true, true]);
+}
+
+// RFC 7313 section 4: only its own end ends a refresh.
+#[test]
+fn an_end_of_rib_does_not_end_a_refresh() {
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    lab.say(&[update(&[ONE, TWO]), begin(), update(&[ONE]), end_of_rib()].concat());
+    assert_eq!(used(&lab), [true, true]);
+    lab.say(&end());
+    assert_eq!(used(&lab), [true, false]);
 }

@@ -4,7 +4,7 @@ use super::{
     Event, LimitDirection, LimitLevel, Speaker,
     config::{InLimitAction, share},
     import::ImportContext,
-    neighbor::Neighbor,
+    neighbor::{Neighbor, Stale},
     seconds,
 };
 use crate::{
@@ -78,7 +78,10 @@ impl Speaker {
                         let time = Duration::from_secs(u64::from(restart.restart_time));
                         routes_kept |= self.keep_as_stale(peer, family, now.after(time));
                     }
-                    None => self.drop_routes(peer, family, |_| true),
+                    None => {
+                        self.drop_routes(peer, family, |_| true);
+                        self.inbound(peer, family).into_iter().for_each(|inbound| inbound.stale = None);
+                    }
                 }
             }
         }
@@ -86,18 +89,19 @@ impl Speaker {
         self.check_deferral();
     }
 
-    /// RFC 4724 section 4.2: routes that were stale already go, the others become stale.
+    /// RFC 4724 section 4.2: routes that were stale from an earlier loss go, the others become stale: those too that a
+    /// refresh, which is over now, had not told again yet.
     fn keep_as_stale(&mut self, peer: PeerId, family: Family, until: Instant) -> bool {
         let Some(inbound) = self.inbound(peer, family) else { return false };
         let epoch = inbound.epoch;
-        self.drop_routes(peer, family, |path| path.epoch != epoch);
-        let Some(inbound) = self.inbound(peer, family) else { return false };
-        if inbound.count == 0 {
-            return false;
+        if matches!(inbound.stale, Some(Stale::Restart(_))) {
+            self.drop_routes(peer, family, |path| path.epoch != epoch);
         }
+        let Some(inbound) = self.inbound(peer, family) else { return false };
+        let any = inbound.count > 0;
         inbound.epoch = inbound.epoch.wrapping_add(1);
-        inbound.stale_until = Some(until);
-        true
+        inbound.stale = any.then_some(Stale::Restart(until));
+        any
     }
 
     /// RFC 4724 section 4.2: the session is back. Stale routes stay only if the peer says that it kept on
@@ -106,12 +110,12 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         let longest = neighbor.config.stale_time;
         let inbound = neighbor.inbound.of_mut(family);
-        if inbound.stale_until.is_none() {
+        if inbound.stale.is_none() {
             return;
         }
         let forwarded = agreed.graceful_restart.and_then(|restart| *restart.families.of(family));
         if forwarded == Some(true) && *agreed.families.of(family) {
-            inbound.stale_until = Some(now.after(longest));
+            inbound.stale = Some(Stale::Restart(now.after(longest)));
         } else {
             self.sweep_stale(peer, family);
         }
@@ -124,7 +128,7 @@ impl Speaker {
     /// Drops the stale routes of a family and reports how many there were.
     pub(super) fn sweep_stale(&mut self, peer: PeerId, family: Family) {
         let Some(inbound) = self.inbound(peer, family) else { return };
-        inbound.stale_until = None;
+        inbound.stale = None;
         let (epoch, before) = (inbound.epoch, inbound.count);
         self.drop_routes(peer, family, |path| path.epoch != epoch);
         let after = self.inbound(peer, family).map_or(0, |inbound| inbound.count);
@@ -136,7 +140,7 @@ impl Speaker {
 
     pub(super) fn drop_stale(&mut self, peer: PeerId, now: Instant) {
         for family in Family::ALL {
-            let due = self.inbound(peer, family).and_then(|inbound| inbound.stale_until);
+            let due = self.inbound(peer, family).and_then(|inbound| inbound.stale_until());
             if due.is_some_and(|until| until <= now) {
                 self.sweep_stale(peer, family);
             }
@@ -153,7 +157,7 @@ impl Speaker {
         if let Some(inbound) = self.inbound(peer, family) {
             inbound.count = inbound.count.saturating_sub(u32::try_from(swept.len()).unwrap_or(u32::MAX));
             if inbound.count == 0 {
-                inbound.stale_until = None;
+                inbound.stale = None;
             }
         }
         swept.into_iter().filter(|(_, changed)| *changed).for_each(|(prefix, _)| self.spread(prefix));
@@ -173,11 +177,11 @@ impl Speaker {
     pub(super) fn take_update(&mut self, peer: PeerId, update: Update, now: Instant) {
         self.note_faults(peer, &update.faults);
         for prefix in &update.withdrawn {
-            self.withdraw(peer, prefix, now);
+            self.withdraw(peer, prefix);
         }
         match update.announced {
             Announced::TreatAsWithdraw(prefixes) => {
-                prefixes.iter().for_each(|prefix| self.withdraw(peer, prefix, now));
+                prefixes.iter().for_each(|prefix| self.withdraw(peer, prefix));
             }
             Announced::Routes(groups) => groups.into_iter().for_each(|group| self.learn(peer, group, now)),
         }
@@ -186,7 +190,7 @@ impl Speaker {
         }
     }
 
-    fn withdraw(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) {
+    fn withdraw(&mut self, peer: PeerId, prefix: &IpNet) {
         let effect = self.rib.remove(prefix, peer);
         if effect.added == 0 {
             return;
@@ -327,7 +331,8 @@ impl Speaker {
         if !core::mem::replace(&mut inbound.end_of_rib, true) {
             self.events.push_back(Event::EndOfRib { peer, family });
         }
-        if self.inbound(peer, family).is_some_and(|inbound| inbound.stale_until.is_some()) {
+        if self.inbound(peer, family).is_some_and(|inbound| matches!(inbound.stale, Some(Stale::Restart(_))))
+        {
             self.sweep_stale(peer, family);
         }
         self.check_deferral();

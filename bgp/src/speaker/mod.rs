@@ -377,7 +377,7 @@ impl Speaker {
     /// When [`Speaker::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let stale = |neighbor: &Neighbor| {
-            earliest(neighbor.inbound.ipv4.stale_until, neighbor.inbound.ipv6.stale_until)
+            earliest(neighbor.inbound.ipv4.stale_until(), neighbor.inbound.ipv6.stale_until())
         };
         self.neighbors.values().fold(self.deferred_until, |soonest, neighbor| {
             earliest(soonest, earliest(neighbor.peer.poll_timeout(), stale(neighbor)))

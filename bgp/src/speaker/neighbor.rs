@@ -12,6 +12,23 @@ use crate::{
 use net::{Instant, IpNet};
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Why there are stale paths: each waits for an end of its own, at the latest for this time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stale {
+    /// The session was lost (RFC 4724): until the End-of-RIB.
+    Restart(Instant),
+    /// The peer tells everything again (RFC 7313): until it says that this was everything.
+    Refresh(Instant),
+}
+
+impl Stale {
+    pub(super) const fn until(self) -> Instant {
+        match self {
+            Self::Restart(until) | Self::Refresh(until) => until,
+        }
+    }
+}
+
 /// Routes of one family from the peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Inbound {
@@ -19,8 +36,8 @@ pub(super) struct Inbound {
     pub(super) count: u32,
     /// Paths of an earlier epoch are stale.
     pub(super) epoch: u8,
-    /// Stale paths go then, if nothing refreshes them before.
-    pub(super) stale_until: Option<Instant>,
+    /// What becomes of stale paths that nothing refreshes.
+    pub(super) stale: Option<Stale>,
     /// All routes of this session have come.
     pub(super) end_of_rib: bool,
     /// The warning level was reported.
@@ -76,6 +93,13 @@ pub(super) struct Neighbor {
     pub(super) faults: BTreeMap<FaultKind, u64>,
     pub(super) last_end: Option<(Instant, SessionEnd)>,
     pub(super) sessions: u64,
+}
+
+impl Inbound {
+    /// When stale paths go.
+    pub(super) fn stale_until(&self) -> Option<Instant> {
+        self.stale.map(Stale::until)
+    }
 }
 
 impl Neighbor {

@@ -4,7 +4,10 @@
 //! the peer has taken everything that was said before. So a peer that asks without end, or does not read, costs
 //! nothing but its own octets.
 
-use super::{Speaker, neighbor::Neighbor};
+use super::{
+    Speaker,
+    neighbor::{Neighbor, Stale},
+};
 use crate::{
     rib::PeerId,
     types::Family,
@@ -28,18 +31,22 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         // RFC 2918 section 4: families that were not agreed on are ignored.
         let Some(family) = refresh.family.family().filter(|family| neighbor.carries(*family)) else { return };
-        let enhanced = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
+        let Some(agreed) = &neighbor.agreed else { return };
+        let (enhanced, restarts) = (agreed.enhanced_refresh, agreed.graceful_restart.is_some());
         let longest = neighbor.config.stale_time;
         let inbound = neighbor.inbound.of_mut(family);
         match refresh.kind {
             RefreshKind::Request => neighbor.outbound.of_mut(family).answer_due = true,
-            // RFC 7313 section 4: what does not come again until the end is gone. Routes that are stale
-            // from a restart wait for their End-of-RIB instead.
-            RefreshKind::Begin if enhanced && inbound.stale_until.is_none() => {
+            // RFC 7313 section 4: a begin before the End-of-RIB that a graceful restart waits for is ignored, and so
+            // is an end without a begin. Between both, what does not come again is stale.
+            RefreshKind::Begin if enhanced && restarts && !inbound.end_of_rib => {}
+            RefreshKind::Begin if enhanced && inbound.stale.is_none() => {
                 inbound.epoch = inbound.epoch.wrapping_add(1);
-                inbound.stale_until = Some(now.after(longest));
+                inbound.stale = Some(Stale::Refresh(now.after(longest)));
             }
-            RefreshKind::End if enhanced && inbound.stale_until.is_some() => self.sweep_stale(peer, family),
+            RefreshKind::End if matches!(inbound.stale, Some(Stale::Refresh(_))) => {
+                self.sweep_stale(peer, family);
+            }
             RefreshKind::Begin | RefreshKind::End | RefreshKind::Other(_) => {}
         }
     }

@@ -259,7 +259,7 @@ impl Speaker {
             accepted: self.rib.accepted(peer, family),
             received_max: config.in_limit.map(|limit| limit.max),
             overflowed: inbound.overflowed,
-            stale_until: inbound.stale_until,
+            stale_until: inbound.stale_until(),
             end_of_rib: inbound.end_of_rib,
             announced: neighbor.told.len(family),
             announced_max: config.out_limit.map(|limit| limit.max),

@@ -84,12 +84,28 @@ impl Lab {
         change: impl FnOnce(&mut PeerConfig),
     ) -> Self {
         let mut lab = Self::connect_as(asn, change);
+        lab.greet(asn, capabilities);
+        lab
+    }
+
+    fn greet(&mut self, asn: u32, capabilities: Vec<Capability>) {
         let router_id = RouterId::new(Ipv4Addr::new(192, 0, 2, 1)).expect("not zero");
         let open = Open { asn: Asn(asn), hold_time: 90, router_id, capabilities };
-        lab.say(&header::emit(MessageType::Open, &open.emit()));
-        lab.say(&keepalive());
-        assert_eq!(lab.state(), State::Established);
-        lab
+        self.say(&header::emit(MessageType::Open, &open.emit()));
+        self.say(&keepalive());
+        assert_eq!(self.state(), State::Established);
+    }
+
+    /// The connection is lost.
+    pub fn hang_up(&mut self) {
+        self.speaker.handle_closed(self.connection, self.now);
+        self.listen();
+    }
+
+    /// Another connection, with a session on it.
+    pub fn come_back(&mut self, asn: u32, capabilities: Vec<Capability>) {
+        self.connection = self.speaker.accept(self.peer, self.now).expect("welcome");
+        self.greet(asn, capabilities);
     }
 
     pub fn say(&mut self, octets: &[u8]) {
