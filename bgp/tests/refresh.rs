@@ -12,35 +12,17 @@
 mod lab;
 
 use bgp::{
-    Asn, Family, FamilyConfig, PeerConfig, PerFamily, RestartMode, own_route,
+    Family, FamilyConfig, PeerConfig, RestartMode, own_route,
     policy::Policy,
     wire::{
-        as_path::AsPath,
-        attributes::{Attributes, NextHop},
-        capability::{Capability, GracefulRestart},
-        emit::{self, EmitContext},
-        header::{self, MessageType},
+        attributes::NextHop,
+        header::MessageType,
         refresh::{RefreshKind, RouteRefresh},
     },
 };
-use lab::Lab;
+use lab::{Lab, capabilities, end_of_rib, refresh as message, restarts, update};
 use net::{Instant, IpNet, Ipv4Net};
 use std::net::Ipv4Addr;
-
-fn capabilities(enhanced: bool) -> Vec<Capability> {
-    let mut all = vec![
-        Capability::Multiprotocol(Family::Ipv4.code()),
-        Capability::Multiprotocol(Family::Ipv6.code()),
-        Capability::RouteRefresh,
-        Capability::FourOctetAs(Asn(65001)),
-    ];
-    all.extend(enhanced.then_some(Capability::EnhancedRouteRefresh));
-    all
-}
-
-fn message(family: Family, kind: RefreshKind) -> Vec<u8> {
-    header::emit(MessageType::RouteRefresh, &RouteRefresh { family: family.code(), kind }.emit())
-}
 
 fn tells(config: &mut PeerConfig) {
     config.export = Some(Policy::accept_all());
@@ -102,33 +84,12 @@ fn requests_while_one_is_answered_are_answered_once_more_behind_it() {
 const ONE: &str = "10.1.0.0/16";
 const TWO: &str = "10.2.0.0/16";
 
-fn update(prefixes: &[&str]) -> Vec<u8> {
-    let prefixes: Vec<IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
-    let mut attributes = Attributes::local(NextHop::V4(Ipv4Addr::new(10, 255, 0, 1)));
-    attributes.as_path = AsPath::sequence(&[Asn(65001)]);
-    let context = EmitContext { four_octet_as: true, max_len: 4096 };
-    emit::announce(Family::Ipv4, &attributes, &prefixes, context).unwrap().concat()
-}
-
-fn end_of_rib() -> Vec<u8> {
-    emit::end_of_rib(Family::Ipv4)
-}
-
 fn begin() -> Vec<u8> {
     message(Family::Ipv4, RefreshKind::Begin)
 }
 
 fn end() -> Vec<u8> {
     message(Family::Ipv4, RefreshKind::End)
-}
-
-/// The tester keeps forwarding while it restarts.
-fn restarts() -> Vec<Capability> {
-    let families = PerFamily { ipv4: Some(true), ipv6: None };
-    let restart = GracefulRestart { restarting: false, notification: false, restart_time: 120, families };
-    let mut all = capabilities(true);
-    all.push(Capability::GracefulRestart(restart));
-    all
 }
 
 fn used(lab: &Lab) -> [bool; 2] {

@@ -114,6 +114,54 @@ fn an_in_limit_warns_and_goes_on_or_holds_the_rest_back() {
     assert_eq!(world.status(0, ab).sessions, 1);
 }
 
+#[test]
+fn a_raised_in_limit_brings_what_the_lower_one_left_out() {
+    let limited = |max, action| {
+        move |peer: &mut PeerConfig| {
+            let limit = InLimit { max, warn_percent: 80, action };
+            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
+        }
+    };
+    let more: [&dyn Fn(&mut PeerConfig); 3] =
+        [&limited(20, InLimitAction::Hold), &limited(10, InLimitAction::Warn), &|peer| {
+            peer.families.ipv4.as_mut().unwrap().in_limit = None
+        }];
+    for (change, seed) in more.into_iter().zip(30..) {
+        let (mut world, ab, _) = pair(seed, 15, |node, peer| {
+            if node == 0 {
+                limited(10, InLimitAction::Hold)(peer);
+            }
+        });
+        assert_eq!(world.nodes[0].fib.len(), 10);
+        let mut config = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+        change(&mut config);
+        world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
+        world.run(secs(1));
+        let status = world.status(0, ab);
+        assert_eq!((status.families.ipv4.received, status.families.ipv4.overflowed), (15, false));
+        assert_eq!((world.nodes[0].fib.len(), status.sessions), (15, 1));
+    }
+}
+
+#[test]
+fn each_session_that_exceeds_its_limit_is_reported() {
+    let (mut world, ab, _) = pair(33, 15, |node, peer| {
+        if node == 0 {
+            let limit = InLimit { max: 10, warn_percent: 80, action: InLimitAction::Hold };
+            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
+        }
+    });
+    use {LimitDirection::In, LimitLevel::*};
+    let once = [(In, Near, 8, 10), (In, Exceeded, 11, 10)];
+    assert_eq!(limits(&world, 0), once);
+    world.act(0, |speaker, now| speaker.reset_peer(ab, "", now));
+    let status = world.status(0, ab).families.ipv4;
+    assert_eq!((status.received, status.overflowed), (0, false));
+    assert!(world.run_until(secs(30), World::all_up));
+    world.run(secs(1));
+    assert_eq!(limits(&world, 0), [once, once].concat());
+}
+
 // RFC 4486 section 4.
 #[test]
 fn an_in_limit_can_shut_the_session_and_open_it_again_later() {

@@ -1,10 +1,9 @@
-//! From the peer into the tables: UPDATEs, limits, sessions that come and go, stale routes.
+//! From the peer into the tables: UPDATEs, sessions that come and go, stale routes.
 
 use super::{
-    Event, LimitDirection, LimitLevel, Speaker,
-    config::{InLimitAction, share},
+    Event, Speaker,
     import::ImportContext,
-    neighbor::{Neighbor, Stale},
+    neighbor::{Inbound, Neighbor, Stale},
     seconds,
 };
 use crate::{
@@ -17,7 +16,6 @@ use crate::{
         attributes::Attributes,
         capability::Role,
         fault::Fault,
-        notification::{Cause, Cease, Notification},
         update::{Announced, Group, Update},
     },
 };
@@ -83,6 +81,7 @@ impl Speaker {
                         self.inbound(peer, family).into_iter().for_each(|inbound| inbound.stale = None);
                     }
                 }
+                self.inbound(peer, family).into_iter().for_each(Inbound::forget_limit);
             }
         }
         self.events.push_back(Event::Down { peer, end, was_up: was_up.is_some(), routes_kept });
@@ -99,6 +98,7 @@ impl Speaker {
         }
         let Some(inbound) = self.inbound(peer, family) else { return false };
         let any = inbound.count > 0;
+        inbound.left_over = inbound.count;
         inbound.epoch = inbound.epoch.wrapping_add(1);
         inbound.stale = any.then_some(Stale::Restart(until));
         any
@@ -121,7 +121,7 @@ impl Speaker {
         }
     }
 
-    pub(super) fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut super::neighbor::Inbound> {
+    pub(super) fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut Inbound> {
         self.neighbors.get_mut(&peer).map(|neighbor| neighbor.inbound.of_mut(family))
     }
 
@@ -156,10 +156,13 @@ impl Speaker {
         let swept = self.rib.sweep(family, peer, condemned);
         if let Some(inbound) = self.inbound(peer, family) {
             inbound.count = inbound.count.saturating_sub(u32::try_from(swept.len()).unwrap_or(u32::MAX));
+            // Either all went, or all that were stale.
+            inbound.left_over = 0;
             if inbound.count == 0 {
                 inbound.stale = None;
             }
         }
+        self.make_room(peer, family);
         swept.into_iter().filter(|(_, changed)| *changed).for_each(|(prefix, _)| self.spread(prefix));
     }
 
@@ -191,6 +194,8 @@ impl Speaker {
     }
 
     fn withdraw(&mut self, peer: PeerId, prefix: &IpNet) {
+        let family = Family::of(prefix);
+        let left_over = self.is_left_over(peer, prefix);
         let effect = self.rib.remove(prefix, peer);
         if effect.added == 0 {
             return;
@@ -198,18 +203,11 @@ impl Speaker {
         if effect.changed {
             self.spread(*prefix);
         }
-        let family = Family::of(prefix);
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
-        let limit = neighbor.config.family(family).in_limit;
-        let inbound = neighbor.inbound.of_mut(family);
-        inbound.count = inbound.count.saturating_sub(1);
-        let Some(limit) = limit else { return };
-        inbound.warned &= inbound.count >= share(limit.max, limit.warn_percent);
-        inbound.exceeded &= inbound.count >= limit.max;
-        if inbound.count < limit.max && core::mem::take(&mut inbound.overflowed) {
-            // There is room again for what was left out.
-            self.request_refresh(peer, family);
+        if let Some(inbound) = self.inbound(peer, family) {
+            inbound.count = inbound.count.saturating_sub(1);
+            inbound.left_over = inbound.left_over.saturating_sub(u32::from(left_over));
         }
+        self.make_room(peer, family);
     }
 
     fn learn(&mut self, peer: PeerId, group: Group, now: Instant) {
@@ -263,66 +261,15 @@ impl Speaker {
     ) {
         let family = Family::of(&prefix);
         let Some(epoch) = self.inbound(peer, family).map(|inbound| inbound.epoch) else { return };
+        let left_over = self.is_left_over(peer, &prefix);
         let path = Path { received: Arc::clone(received), accepted, since: seconds(now), peer, epoch };
         let effect = self.rib.insert(prefix, path);
-        if effect.added > 0
-            && let Some(inbound) = self.inbound(peer, family)
-        {
-            inbound.count = inbound.count.saturating_add(1);
+        if let Some(inbound) = self.inbound(peer, family) {
+            inbound.count = inbound.count.saturating_add(u32::from(effect.added > 0));
+            inbound.left_over = inbound.left_over.saturating_sub(u32::from(left_over));
         }
         if effect.changed {
             self.spread(prefix);
-        }
-    }
-
-    /// Whether the limit lets another prefix in. Prefixes that are there already may always change.
-    fn admit(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) -> bool {
-        let family = Family::of(prefix);
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
-        if neighbor.agreed.is_none() {
-            return false; // an earlier prefix of this message has ended the session
-        }
-        let Some(limit) = neighbor.config.family(family).in_limit else { return true };
-        let inbound = neighbor.inbound.of_mut(family);
-        let used = inbound.count.saturating_add(1);
-        if used < share(limit.max, limit.warn_percent) {
-            return true;
-        }
-        if self.rib.get(prefix).is_some_and(|destination| destination.of(peer).is_some()) {
-            return true;
-        }
-        let exceeded = used > limit.max;
-        let reported = if exceeded { &mut inbound.exceeded } else { &mut inbound.warned };
-        if !core::mem::replace(reported, true) {
-            let level = if exceeded { LimitLevel::Exceeded } else { LimitLevel::Near };
-            let direction = LimitDirection::In;
-            self.events.push_back(Event::Limit { peer, family, direction, level, used, max: limit.max });
-        }
-        inbound.overflowed |= exceeded && limit.action == InLimitAction::Hold;
-        match limit.action {
-            _ if !exceeded => true,
-            InLimitAction::Warn => true,
-            InLimitAction::Hold => false,
-            InLimitAction::Shut(restart) => {
-                self.shut(peer, family, limit.max, restart, now);
-                false
-            }
-        }
-    }
-
-    /// RFC 4486 section 4: the data names the family and the limit.
-    fn shut(&mut self, peer: PeerId, family: Family, max: u32, restart: Option<Duration>, now: Instant) {
-        let code = family.code();
-        let data = [&code.afi.to_be_bytes()[..], &[code.safi], &max.to_be_bytes()].concat();
-        let note = Notification::with_data(Cause::Cease(Cease::MaxPrefixes), &data);
-        if let Some(neighbor) = self.neighbors.get_mut(&peer) {
-            // The rest of what was read is not looked at; the end of the session follows as an event.
-            neighbor.drop_routes = true;
-            neighbor.agreed = None;
-            match restart {
-                Some(delay) => neighbor.peer.hold(note, now.after(delay), now),
-                None => neighbor.peer.stop(note, now),
-            }
         }
     }
 

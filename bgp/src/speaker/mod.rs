@@ -18,7 +18,8 @@
 //! | --- | --- |
 //! | `config` | what it is told |
 //! | `neighbor` | what it keeps for each peer |
-//! | `inbound` | UPDATEs to tables, limits, stale routes |
+//! | `inbound` | UPDATEs to tables, stale routes |
+//! | `limits` | how many prefixes a peer may send |
 //! | `refresh` | routes told again, when we or the peer ask for that |
 //! | `import`, `export` | the checks and changes on the way in and out, with reasons |
 //! | `outbound` | tables to UPDATEs |
@@ -29,6 +30,7 @@ mod event;
 mod export;
 mod import;
 mod inbound;
+mod limits;
 mod neighbor;
 mod outbound;
 mod refresh;
@@ -192,6 +194,7 @@ impl Speaker {
         }
         self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
+        Family::ALL.into_iter().for_each(|family| self.make_room(peer, family));
         impact
     }
 

@@ -34,6 +34,9 @@ impl Stale {
 pub(super) struct Inbound {
     /// Prefixes in the table.
     pub(super) count: u32,
+    /// Those among them that were announced on a session that was lost, and not again since: they go soon, and do
+    /// not count for the limit.
+    pub(super) left_over: u32,
     /// Paths of an earlier epoch are stale.
     pub(super) epoch: u8,
     /// What becomes of stale paths that nothing refreshes.
@@ -96,6 +99,16 @@ pub(super) struct Neighbor {
 }
 
 impl Inbound {
+    /// Prefixes that count for the limit.
+    pub(super) const fn used(&self) -> u32 {
+        self.count.saturating_sub(self.left_over)
+    }
+
+    /// Forgets what the limit has done: the session is over.
+    pub(super) const fn forget_limit(&mut self) {
+        (self.warned, self.exceeded, self.overflowed) = (false, false, false);
+    }
+
     /// When stale paths go.
     pub(super) fn stale_until(&self) -> Option<Instant> {
         self.stale.map(Stale::until)

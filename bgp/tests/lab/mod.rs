@@ -12,15 +12,19 @@
 )]
 
 use bgp::{
-    Asn, ConnectionId, Io, PeerConfig, PeerId, RouterId, Speaker, SpeakerConfig,
+    Asn, ConnectionId, Event, Family, FamilyStatus, Io, PeerConfig, PeerId, PerFamily, RouterId, Speaker,
+    SpeakerConfig,
     decision::DecisionRules,
     fsm::State,
     policy::Policy,
     wire::{
-        capability::Capability,
+        as_path::AsPath,
+        attributes::{Attributes, NextHop},
+        capability::{Capability, GracefulRestart},
+        emit::{self, EmitContext},
         header::{self, MessageType},
         open::Open,
-        refresh::RouteRefresh,
+        refresh::{RefreshKind, RouteRefresh},
     },
 };
 use net::{Instant, IpNet};
@@ -35,6 +39,44 @@ pub fn unhex(text: &str) -> Vec<u8> {
 
 pub fn keepalive() -> Vec<u8> {
     header::emit(MessageType::Keepalive, &[])
+}
+
+/// What the tester can do.
+pub fn capabilities(enhanced: bool) -> Vec<Capability> {
+    let mut all = vec![
+        Capability::Multiprotocol(Family::Ipv4.code()),
+        Capability::Multiprotocol(Family::Ipv6.code()),
+        Capability::RouteRefresh,
+        Capability::FourOctetAs(Asn(65001)),
+    ];
+    all.extend(enhanced.then_some(Capability::EnhancedRouteRefresh));
+    all
+}
+
+pub fn refresh(family: Family, kind: RefreshKind) -> Vec<u8> {
+    header::emit(MessageType::RouteRefresh, &RouteRefresh { family: family.code(), kind }.emit())
+}
+
+/// UPDATEs that announce these.
+pub fn update(prefixes: &[&str]) -> Vec<u8> {
+    let prefixes: Vec<IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let mut attributes = Attributes::local(NextHop::V4(Ipv4Addr::new(10, 255, 0, 1)));
+    attributes.as_path = AsPath::sequence(&[Asn(65001)]);
+    let context = EmitContext { four_octet_as: true, max_len: 4096 };
+    emit::announce(Family::Ipv4, &attributes, &prefixes, context).unwrap().concat()
+}
+
+pub fn end_of_rib() -> Vec<u8> {
+    emit::end_of_rib(Family::Ipv4)
+}
+
+/// The tester keeps forwarding while it restarts.
+pub fn restarts() -> Vec<Capability> {
+    let families = PerFamily { ipv4: Some(true), ipv6: None };
+    let restart = GracefulRestart { restarting: false, notification: false, restart_time: 120, families };
+    let mut all = capabilities(true);
+    all.push(Capability::GracefulRestart(restart));
+    all
 }
 
 /// The tester's side of the session, with nothing but octets.
@@ -177,6 +219,16 @@ impl Lab {
             Some([code, subcode, ..]) => Some(format!("reset {code}/{subcode}")),
             _ => self.closed.then(|| "reset -".to_owned()),
         }
+    }
+
+    /// How IPv4 stands.
+    pub fn ipv4(&self) -> FamilyStatus {
+        self.speaker.status(self.peer).expect("the peer is there").families.ipv4
+    }
+
+    /// What the speaker has to tell an operator.
+    pub fn events(&mut self) -> Vec<Event> {
+        core::iter::from_fn(|| self.speaker.poll_event()).collect()
     }
 
     pub fn state(&self) -> State {
