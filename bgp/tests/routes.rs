@@ -215,6 +215,54 @@ fn an_out_limit_holds_back_what_would_end_the_session() {
 }
 
 #[test]
+fn a_lowered_out_limit_takes_the_excess_back() {
+    let limited = |peer: &mut PeerConfig, max| {
+        peer.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max, warn_percent: 100 });
+    };
+    let (mut world, ab, ba) = pair(34, 15, |node, peer| {
+        if node == 1 {
+            limited(peer, 20);
+        }
+    });
+    let announced = |world: &World| {
+        let status = world.status(1, ba).families.ipv4;
+        (world.nodes[0].fib.len(), status.announced, status.held_back)
+    };
+    assert_eq!(announced(&world), (15, 15, 0));
+    let mut config = world.nodes[1].speaker.peer_config(ba).unwrap().clone();
+    for (max, expected) in [(10, (10, 10, 5)), (3, (3, 3, 12)), (12, (12, 12, 3)), (20, (15, 15, 0))] {
+        limited(&mut config, max);
+        world.act(1, |speaker, now| speaker.change_peer(ba, config.clone(), now));
+        world.run(secs(1));
+        assert_eq!(announced(&world), expected, "limit {max}");
+        // The last ones go: the default route and what was told first stay.
+        assert!(world.nodes[0].fib.contains_key(&net("10.0.0.0/24")));
+    }
+    use {LimitDirection::Out, LimitLevel::*};
+    let said =
+        [(Out, Exceeded, 15, 10), (Out, Exceeded, 10, 3), (Out, Near, 12, 12), (Out, Exceeded, 13, 12)];
+    assert_eq!(limits(&world, 1), said);
+    assert_eq!((world.status(0, ab).sessions, world.is_up(0, ab)), (1, true));
+}
+
+#[test]
+fn a_lowered_out_limit_lets_nothing_new_in_before_the_excess_is_gone() {
+    let (mut world, _, ba) = pair(35, 15, |_, _| {});
+    let mut config = world.nodes[1].speaker.peer_config(ba).unwrap().clone();
+    config.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max: 14, warn_percent: 100 });
+    let now = world.now;
+    let speaker = &mut world.nodes[1].speaker;
+    speaker.change_peer(ba, config, now);
+    speaker.announce(net("10.0.0.0/16"), own_route(), now);
+    speaker.retract(&net("10.0.3.0/24"));
+    world.act(1, |_, _| {});
+    world.run(secs(1));
+    let status = world.status(1, ba).families.ipv4;
+    assert_eq!((world.nodes[0].fib.len(), status.announced, status.held_back), (14, 14, 1));
+    assert!(world.nodes[0].fib.contains_key(&net("10.0.14.0/24")), "told already, and fits again");
+}
+
+#[test]
 fn policy_is_changed_without_a_reset_and_says_which_line_decided() {
     let (mut world, ab, ba) = pair(6, 3, |_, _| {});
     let only = Conditions {

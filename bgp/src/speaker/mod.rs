@@ -59,6 +59,7 @@ use crate::{
 use core::net::Ipv4Addr;
 use neighbor::Neighbor;
 use net::{Instant, IpNet, earliest};
+use outbound::hold_excess;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -187,7 +188,10 @@ impl Speaker {
         neighbor.local_asn = neighbor.peer.params().local_asn;
         let router_id = self.rib.facts().get(peer.index()).map_or(0, |facts| facts.router_id);
         self.rib.know(peer, PeerFacts { router_id, ..facts_of(&config, neighbor.local_asn) });
+        let changed = |family| neighbor.config.family(family).out_limit != config.family(family).out_limit;
+        let limits = Family::ALL.into_iter().filter(|family| changed(*family)).collect::<Vec<_>>();
         neighbor.config = Arc::new(config);
+        limits.into_iter().for_each(|family| hold_excess(neighbor, family));
         if impact == Impact::Reset {
             let note = Notification::cease(Cease::ConfigurationChange);
             self.with_peer(peer, now, |neighbor| neighbor.peer.reset(note, now));

@@ -130,8 +130,15 @@ fn decide(
         }
         return;
     };
+    if is_excess(neighbor, &prefix) {
+        neighbor.told.remove(&prefix);
+        batch.withdrawn.of_mut(family).push(prefix);
+        has_room(peer, neighbor, family, events);
+        return;
+    }
     let told = neighbor.told.get(&prefix);
     if !again && told.is_some_and(|told| Arc::ptr_eq(told, &attributes)) {
+        neighbor.held.remove(&prefix);
         return;
     }
     if told.is_none() && !has_room(peer, neighbor, family, events) {
@@ -185,6 +192,26 @@ fn emit_batch(
             }
         }
     }
+}
+
+/// The limit may be another one: marks what was announced beyond it to be taken back. Prefixes go from the end of the
+/// order, so that a default route stays.
+pub(super) fn hold_excess(neighbor: &mut Neighbor, family: Family) {
+    let outbound = neighbor.outbound.of_mut(family);
+    (outbound.warned, outbound.exceeded) = (false, false);
+    let Some(limit) = neighbor.config.family(family).out_limit else { return };
+    let Neighbor { told, held, .. } = neighbor;
+    for (prefix, _) in told.of(family).skip(usize::try_from(limit.max).unwrap_or(usize::MAX)) {
+        held.insert(prefix, ());
+    }
+}
+
+/// Announced, held, and still too much.
+fn is_excess(neighbor: &Neighbor, prefix: &IpNet) -> bool {
+    let family = Family::of(prefix);
+    let limit = neighbor.config.family(family).out_limit;
+    let max = limit.map_or(usize::MAX, |limit| usize::try_from(limit.max).unwrap_or(usize::MAX));
+    neighbor.told.len(family) > max && neighbor.held.contains(prefix) && neighbor.told.contains(prefix)
 }
 
 fn send_all(neighbor: &mut Neighbor, messages: &[Vec<u8>], now: Instant) {
