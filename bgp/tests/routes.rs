@@ -1,4 +1,4 @@
-//! Stories about routes: policy, limits, communities, multipath, and what the speaker says about them.
+//! Stories about routes: policy, communities, multipath, and what the speaker says about them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,11 +12,9 @@
 mod world;
 
 use bgp::{
-    Asn, Event, Impact, InLimit, InLimitAction, LimitDirection, LimitLevel, NotSent, OutLimit, PeerConfig,
-    PeerId, Refusal, SessionEnd,
+    Asn, Impact, NotSent, PeerConfig, PeerId, Refusal, SessionEnd,
     decision::{Outcome, Rule},
     own_route,
-    peer::Standing,
     policy::{Changes, Conditions, MedChange, PathCondition, Policy, PrefixRule, Source, Statement},
     wire::{
         capability::Role,
@@ -24,7 +22,7 @@ use bgp::{
         notification::{Cause, Cease},
     },
 };
-use world::{World, ms, net, secs};
+use world::{World, ms, net, pair, secs};
 
 fn line(name: &str, when: Conditions, set: Changes, accept: bool) -> Statement {
     Statement { name: name.to_owned(), when, set, accept }
@@ -36,31 +34,6 @@ fn change(set: Changes) -> Option<Policy> {
         statements: vec![line("change", Conditions::default(), set, true)],
         accept_otherwise: false,
     })
-}
-
-/// Two nodes, joined and up; the second announces `count` prefixes 10.0.`n`.0/24.
-fn pair(seed: u64, count: usize, config: impl Fn(usize, &mut PeerConfig)) -> (World, PeerId, PeerId) {
-    let mut world = World::new(seed);
-    let (a, b) = (world.node(65001, 1), world.node(65002, 2));
-    let (ab, ba) = world.join(a, b, |node, peer| {
-        peer.timers.passive = node != 0;
-        config(node, peer);
-    });
-    for n in 0..count {
-        world.announce(b, &format!("10.0.{n}.0/24"));
-    }
-    world.start();
-    world.run(secs(2));
-    (world, ab, ba)
-}
-
-fn limits(world: &World, node: usize) -> Vec<(LimitDirection, LimitLevel, u32, u32)> {
-    let events = world.nodes[node].events.iter();
-    let limit = |event: &Event| match event {
-        Event::Limit { direction, level, used, max, .. } => Some((*direction, *level, *used, *max)),
-        _ => None,
-    };
-    events.filter_map(|(_, event)| limit(event)).collect()
 }
 
 // RFC 8212.
@@ -84,182 +57,6 @@ fn an_external_peer_without_policy_gives_and_gets_nothing() {
     let story = world.nodes[1].speaker.explain(&net("10.0.0.0/24"));
     assert_eq!((story.exports[0].peer, story.exports[0].export), (ba, Err(NotSent::NoPolicy)));
     assert!(story.exports[0].text.contains("RFC 8212"), "{}", story.exports[0].text);
-}
-
-#[test]
-fn an_in_limit_warns_and_goes_on_or_holds_the_rest_back() {
-    let limit = |action| {
-        move |node: usize, peer: &mut PeerConfig| {
-            if node == 0 {
-                let limit = InLimit { max: 10, warn_percent: 80, action };
-                peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-            }
-        }
-    };
-    use {LimitDirection::In, LimitLevel::*};
-    let (world, ab, _) = pair(2, 15, limit(InLimitAction::Warn));
-    assert_eq!(world.status(0, ab).families.ipv4.received, 15);
-    assert_eq!(limits(&world, 0), [(In, Near, 8, 10), (In, Exceeded, 11, 10)]);
-
-    let (mut world, ab, _) = pair(3, 15, limit(InLimitAction::Hold));
-    assert_eq!(world.status(0, ab).families.ipv4.received, 10);
-    assert!(world.is_up(0, ab) && world.status(0, ab).families.ipv4.overflowed);
-    // Room again: the rest is asked for, without a reset.
-    for n in 0..6 {
-        world.retract(1, &format!("10.0.{n}.0/24"));
-    }
-    world.run(secs(1));
-    let now: Vec<_> = world.nodes[0].fib.keys().map(ToString::to_string).collect();
-    assert_eq!(now.len(), 9, "{now:?}");
-    assert_eq!(world.status(0, ab).sessions, 1);
-}
-
-#[test]
-fn a_raised_in_limit_brings_what_the_lower_one_left_out() {
-    let limited = |max, action| {
-        move |peer: &mut PeerConfig| {
-            let limit = InLimit { max, warn_percent: 80, action };
-            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-        }
-    };
-    let more: [&dyn Fn(&mut PeerConfig); 3] =
-        [&limited(20, InLimitAction::Hold), &limited(10, InLimitAction::Warn), &|peer| {
-            peer.families.ipv4.as_mut().unwrap().in_limit = None
-        }];
-    for (change, seed) in more.into_iter().zip(30..) {
-        let (mut world, ab, _) = pair(seed, 15, |node, peer| {
-            if node == 0 {
-                limited(10, InLimitAction::Hold)(peer);
-            }
-        });
-        assert_eq!(world.nodes[0].fib.len(), 10);
-        let mut config = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
-        change(&mut config);
-        world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
-        world.run(secs(1));
-        let status = world.status(0, ab);
-        assert_eq!((status.families.ipv4.received, status.families.ipv4.overflowed), (15, false));
-        assert_eq!((world.nodes[0].fib.len(), status.sessions), (15, 1));
-    }
-}
-
-#[test]
-fn each_session_that_exceeds_its_limit_is_reported() {
-    let (mut world, ab, _) = pair(33, 15, |node, peer| {
-        if node == 0 {
-            let limit = InLimit { max: 10, warn_percent: 80, action: InLimitAction::Hold };
-            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-        }
-    });
-    use {LimitDirection::In, LimitLevel::*};
-    let once = [(In, Near, 8, 10), (In, Exceeded, 11, 10)];
-    assert_eq!(limits(&world, 0), once);
-    world.act(0, |speaker, now| speaker.reset_peer(ab, "", now));
-    let status = world.status(0, ab).families.ipv4;
-    assert_eq!((status.received, status.overflowed), (0, false));
-    assert!(world.run_until(secs(30), World::all_up));
-    world.run(secs(1));
-    assert_eq!(limits(&world, 0), [once, once].concat());
-}
-
-// RFC 4486 section 4.
-#[test]
-fn an_in_limit_can_shut_the_session_and_open_it_again_later() {
-    let (mut world, ab, ba) = pair(4, 15, |node, peer| {
-        if node == 0 {
-            let action = InLimitAction::Shut(Some(secs(30)));
-            let limit = InLimit { max: 10, warn_percent: 80, action };
-            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-        }
-    });
-    assert!(!world.is_up(0, ab) && world.nodes[0].fib.is_empty());
-    let SessionEnd::PeerSaid(said) = &world.ends(1, ba)[0] else { panic!("{:?}", world.ends(1, ba)) };
-    assert_eq!(said.cause, Cause::Cease(Cease::MaxPrefixes));
-    assert_eq!(said.data, [0, 1, 1, 0, 0, 0, 10]);
-    assert!(matches!(world.status(0, ab).standing, Standing::HeldUntil(_)));
-    for n in 0..8 {
-        world.retract(1, &format!("10.0.{n}.0/24"));
-    }
-    world.run(secs(60));
-    assert!(world.is_up(0, ab));
-    assert_eq!(world.nodes[0].fib.len(), 7);
-}
-
-// The clouds end the session at one prefix more than they allow: that one is never sent.
-#[test]
-fn an_out_limit_holds_back_what_would_end_the_session() {
-    let (mut world, _, ba) = pair(5, 15, |node, peer| {
-        if node == 1 {
-            peer.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max: 10, warn_percent: 80 });
-        }
-    });
-    let status = world.status(1, ba).families.ipv4;
-    assert_eq!((status.announced, status.held_back), (10, 5));
-    assert_eq!(world.nodes[0].fib.len(), 10);
-    use {LimitDirection::Out, LimitLevel::*};
-    assert_eq!(limits(&world, 1), [(Out, Near, 8, 10), (Out, Exceeded, 11, 10)]);
-    let held = world.nodes[1].speaker.explain(&net("10.0.14.0/24"));
-    assert_eq!(held.exports[0].export, Err(NotSent::OutLimit));
-    // What is announced may change although the table is full; what is withdrawn makes room.
-    let mut changed = own_route();
-    changed.med = Some(7);
-    world.act(1, |speaker, now| speaker.announce(net("10.0.1.0/24"), changed, now));
-    world.retract(1, "10.0.0.0/24");
-    world.retract(1, "10.0.13.0/24");
-    world.run(secs(1));
-    let status = world.status(1, ba).families.ipv4;
-    assert_eq!((status.announced, status.held_back), (10, 3));
-    let med = world.nodes[0].speaker.rib().get(&net("10.0.1.0/24")).and_then(|d| d.best()).unwrap();
-    assert_eq!(med.received.med, Some(7));
-    assert!(world.nodes[0].fib.contains_key(&net("10.0.10.0/24")));
-}
-
-#[test]
-fn a_lowered_out_limit_takes_the_excess_back() {
-    let limited = |peer: &mut PeerConfig, max| {
-        peer.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max, warn_percent: 100 });
-    };
-    let (mut world, ab, ba) = pair(34, 15, |node, peer| {
-        if node == 1 {
-            limited(peer, 20);
-        }
-    });
-    let announced = |world: &World| {
-        let status = world.status(1, ba).families.ipv4;
-        (world.nodes[0].fib.len(), status.announced, status.held_back)
-    };
-    assert_eq!(announced(&world), (15, 15, 0));
-    let mut config = world.nodes[1].speaker.peer_config(ba).unwrap().clone();
-    for (max, expected) in [(10, (10, 10, 5)), (3, (3, 3, 12)), (12, (12, 12, 3)), (20, (15, 15, 0))] {
-        limited(&mut config, max);
-        world.act(1, |speaker, now| speaker.change_peer(ba, config.clone(), now));
-        world.run(secs(1));
-        assert_eq!(announced(&world), expected, "limit {max}");
-        // The last ones go: the default route and what was told first stay.
-        assert!(world.nodes[0].fib.contains_key(&net("10.0.0.0/24")));
-    }
-    use {LimitDirection::Out, LimitLevel::*};
-    let said =
-        [(Out, Exceeded, 15, 10), (Out, Exceeded, 10, 3), (Out, Near, 12, 12), (Out, Exceeded, 13, 12)];
-    assert_eq!(limits(&world, 1), said);
-    assert_eq!((world.status(0, ab).sessions, world.is_up(0, ab)), (1, true));
-}
-
-#[test]
-fn a_lowered_out_limit_lets_nothing_new_in_before_the_excess_is_gone() {
-    let (mut world, _, ba) = pair(35, 15, |_, _| {});
-    let mut config = world.nodes[1].speaker.peer_config(ba).unwrap().clone();
-    config.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max: 14, warn_percent: 100 });
-    let now = world.now;
-    let speaker = &mut world.nodes[1].speaker;
-    speaker.change_peer(ba, config, now);
-    speaker.announce(net("10.0.0.0/16"), own_route(), now);
-    speaker.retract(&net("10.0.3.0/24"));
-    world.act(1, |_, _| {});
-    world.run(secs(1));
-    let status = world.status(1, ba).families.ipv4;
-    assert_eq!((world.nodes[0].fib.len(), status.announced, status.held_back), (14, 14, 1));
-    assert!(world.nodes[0].fib.contains_key(&net("10.0.14.0/24")), "told already, and fits again");
 }
 
 #[test]

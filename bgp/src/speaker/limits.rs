@@ -2,7 +2,7 @@
 
 use super::{
     Event, LimitDirection, LimitLevel, Speaker,
-    config::{InLimitAction, share},
+    config::{InLimitAction, calm_below, share},
 };
 use crate::{
     rib::PeerId,
@@ -72,8 +72,8 @@ impl Speaker {
         let limit = neighbor.config.family(family).in_limit;
         let inbound = neighbor.inbound.of_mut(family);
         let used = inbound.used();
-        inbound.warned &= limit.is_some_and(|limit| used >= share(limit.max, limit.warn_percent));
-        inbound.exceeded &= limit.is_some_and(|limit| used >= limit.max);
+        inbound.warned &= limit.is_some_and(|limit| used >= calm_below(share(limit.max, limit.warn_percent)));
+        inbound.exceeded &= limit.is_some_and(|limit| used >= calm_below(limit.max));
         let room = limit.is_none_or(|limit| used < limit.max || limit.action == InLimitAction::Warn);
         if inbound.overflowed && room && self.request_refresh(peer, family) {
             self.inbound(peer, family).into_iter().for_each(|inbound| inbound.overflowed = false);

@@ -57,7 +57,7 @@ use crate::{
     },
 };
 use core::net::Ipv4Addr;
-use neighbor::Neighbor;
+use neighbor::{Neighbor, Refused};
 use net::{Instant, IpNet, earliest};
 use outbound::hold_excess;
 use std::{
@@ -127,6 +127,7 @@ impl Speaker {
                 pending: PrefixMap::default(),
                 held: PrefixMap::default(),
                 too_large: PrefixMap::default(),
+                refused: Refused::default(),
                 draining: false,
                 drop_routes: false,
                 has_been_up: false,
@@ -321,6 +322,8 @@ impl Speaker {
         for peer in self.peer_ids() {
             self.with_peer(peer, now, |neighbor| neighbor.peer.handle_timeout(now));
             self.drop_stale(peer, now);
+            let refused = self.neighbors.get_mut(&peer).and_then(|neighbor| neighbor.refused.take(now));
+            self.events.extend(refused.map(|(prefix, routes)| Event::TooLarge { peer, prefix, routes }));
         }
         if self.deferred_until.is_some_and(|until| until <= now) {
             self.end_deferral();
@@ -383,11 +386,13 @@ impl Speaker {
 
     /// When [`Speaker::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let stale = |neighbor: &Neighbor| {
-            earliest(neighbor.inbound.ipv4.stale_until(), neighbor.inbound.ipv6.stale_until())
+        let own = |neighbor: &Neighbor| {
+            let inbound = &neighbor.inbound;
+            let stale = earliest(inbound.ipv4.stale_until(), inbound.ipv6.stale_until());
+            earliest(stale, neighbor.refused.due)
         };
         self.neighbors.values().fold(self.deferred_until, |soonest, neighbor| {
-            earliest(soonest, earliest(neighbor.peer.poll_timeout(), stale(neighbor)))
+            earliest(soonest, earliest(neighbor.peer.poll_timeout(), own(neighbor)))
         })
     }
 

@@ -9,6 +9,7 @@ use crate::{
     types::{Asn, Family, PerFamily},
     wire::{attributes::Attributes, fault::FaultKind},
 };
+use core::time::Duration;
 use net::{Instant, IpNet};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -68,6 +69,35 @@ pub(super) struct Outbound {
     pub(super) exceeded: bool,
 }
 
+/// Routes that are not announced because their attributes are too large: collected for a moment, then told once.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    news: Option<(IpNet, u64)>,
+    /// When they are told; no news are told before.
+    pub(super) due: Option<Instant>,
+    quiet_until: Instant,
+}
+
+impl Refused {
+    /// From the first one to the telling.
+    const COLLECT: Duration = Duration::from_secs(1);
+    /// Between two tellings.
+    const QUIET: Duration = Duration::from_secs(60);
+
+    pub(super) fn note(&mut self, prefix: IpNet, now: Instant) {
+        let (_, routes) = self.news.get_or_insert((prefix, 0));
+        *routes = routes.saturating_add(1);
+        self.due.get_or_insert(now.after(Self::COLLECT).max(self.quiet_until));
+    }
+
+    /// One of them, and how many there were since the last telling, when it is time to tell.
+    pub(super) fn take(&mut self, now: Instant) -> Option<(IpNet, u64)> {
+        self.due.take_if(|due| *due <= now)?;
+        self.quiet_until = now.after(Self::QUIET);
+        self.news.take()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Neighbor {
     pub(super) config: Arc<PeerConfig>,
@@ -85,6 +115,8 @@ pub(super) struct Neighbor {
     pub(super) held: PrefixMap<()>,
     /// Prefixes whose attributes are too large.
     pub(super) too_large: PrefixMap<()>,
+    /// Those that an operator has not been told of.
+    pub(super) refused: Refused,
     /// Traffic is being moved away.
     pub(super) draining: bool,
     /// The next end of session drops the routes whatever was agreed on.

@@ -6,7 +6,7 @@
 
 use super::{
     Event, LimitDirection, LimitLevel, NotSent, Speaker,
-    config::share,
+    config::{calm_below, share},
     export::ExportContext,
     neighbor::Neighbor,
     refresh::{begin_refreshes, end_refresh},
@@ -84,7 +84,7 @@ impl Speaker {
             let form = form(&mut self.rib, &context, &prefix, &mut made);
             decide(peer, neighbor, prefix, form, again, &mut batch, &mut self.events);
         }
-        emit_batch(peer, neighbor, batch, agreed.emit_context(), now, &mut self.events);
+        emit_batch(neighbor, batch, agreed.emit_context(), now);
         release_held(neighbor);
         finish(neighbor, now);
     }
@@ -167,14 +167,7 @@ fn has_room(peer: PeerId, neighbor: &mut Neighbor, family: Family, events: &mut 
     !exceeded
 }
 
-fn emit_batch(
-    peer: PeerId,
-    neighbor: &mut Neighbor,
-    batch: Batch,
-    context: EmitContext,
-    now: Instant,
-    events: &mut VecDeque<Event>,
-) {
+fn emit_batch(neighbor: &mut Neighbor, batch: Batch, context: EmitContext, now: Instant) {
     for (family, prefixes) in batch.withdrawn.iter() {
         send_all(neighbor, &emit::withdraw(family, prefixes, context), now);
     }
@@ -187,7 +180,7 @@ fn emit_batch(
                 for prefix in bundle.prefixes {
                     neighbor.told.remove(&prefix);
                     neighbor.too_large.insert(prefix, ());
-                    events.push_back(Event::TooLarge { peer, prefix });
+                    neighbor.refused.note(prefix, now);
                 }
             }
         }
@@ -227,8 +220,9 @@ fn release_held(neighbor: &mut Neighbor) {
         let room = max.saturating_sub(used);
         let freed: Vec<_> = neighbor.held.of(family).take(room).map(|(prefix, ())| prefix).collect();
         let outbound = neighbor.outbound.of_mut(family);
-        outbound.exceeded &= neighbor.held.len(family) > freed.len();
-        outbound.warned &= u32::try_from(used).unwrap_or(u32::MAX) >= share(limit.max, limit.warn_percent);
+        let used = u32::try_from(used).unwrap_or(u32::MAX);
+        outbound.exceeded &= neighbor.held.len(family) > freed.len() || used >= calm_below(limit.max);
+        outbound.warned &= used >= calm_below(share(limit.max, limit.warn_percent));
         for prefix in freed {
             neighbor.held.remove(&prefix);
             neighbor.mark(prefix);
