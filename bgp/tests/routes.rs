@@ -218,6 +218,43 @@ fn sites_of_one_as_need_allow_own_as_or_replace_as() {
     assert_eq!(story.paths[0].received.as_path.to_string(), "64512");
 }
 
+// RFC 4271 clause 9.1.2: our AS is ours under whatever number a neighbour knows us.
+#[test]
+fn another_number_towards_a_neighbour_does_not_hide_our_own_as_in_a_path() {
+    let through_a_cloud = |seed, config: &dyn Fn(&mut PeerConfig)| {
+        let mut world = World::new(seed);
+        let (left, cloud, right) = (world.node(65001, 1), world.node(64512, 2), world.node(65001, 3));
+        world.join(left, cloud, |_, _| {});
+        let (us, _) = world.join(right, cloud, |node, peer| {
+            if node == right {
+                peer.local_asn = Some(Asn(65010));
+                config(peer);
+            } else {
+                peer.asn = Asn(65010);
+            }
+        });
+        world.announce(left, "10.1.0.0/16");
+        world.start();
+        world.run(secs(10));
+        assert!(world.is_up(right, us));
+        let story = world.nodes[right].speaker.explain(&net("10.1.0.0/16"));
+        story.paths[0].import
+    };
+    assert_eq!(through_a_cloud(38, &|_| {}), Err(Refusal::OwnAs(Asn(65001))));
+    assert!(through_a_cloud(39, &|peer| peer.allow_own_as = 1).is_ok());
+    // A neighbour in that AS itself, to which we are external by the other number: it is in every path of its.
+    let mut world = World::new(40);
+    let (a, b) = (world.node(65001, 1), world.node(65001, 2));
+    world.join(a, b, |node, peer| match node == a {
+        true => peer.local_asn = Some(Asn(65010)),
+        false => peer.asn = Asn(65010),
+    });
+    world.announce(b, "10.2.0.0/16");
+    world.start();
+    world.run(secs(10));
+    assert_eq!(world.fib(a, "10.2.0.0/16").len(), 1);
+}
+
 // RFC 4271 clause 5.1.4 and 5.1.5: a MED goes to the next AS and no further, a preference not even there.
 #[test]
 fn med_and_preference_stay_where_they_belong() {

@@ -217,6 +217,7 @@ impl Speaker {
         let context = ImportContext {
             config: &config,
             local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: peer_role(neighbor),
             draining,
@@ -324,6 +325,7 @@ impl Speaker {
         let context = ImportContext {
             config: &config,
             local_asn: neighbor.local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: role,
             draining: neighbor.draining,

@@ -87,7 +87,8 @@ impl Refused {
     pub(super) fn note(&mut self, prefix: IpNet, now: Instant) {
         let (_, routes) = self.news.get_or_insert((prefix, 0));
         *routes = routes.saturating_add(1);
-        self.due.get_or_insert(now.after(Self::COLLECT).max(self.quiet_until));
+        let due = now.after(Self::COLLECT).max(self.quiet_until);
+        self.due.get_or_insert(due);
     }
 
     /// One of them, and how many there were since the last telling, when it is time to tell.

@@ -199,6 +199,7 @@ impl Speaker {
         ImportContext {
             config: &neighbor.config,
             local_asn: neighbor.local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: peer_role(neighbor),
             draining: neighbor.draining,
