@@ -12,15 +12,16 @@
 mod lab;
 
 use bgp::{
-    Family, FamilyConfig, PeerConfig, RestartMode, own_route,
+    Asn, Family, FamilyConfig, Impact, PeerConfig, RestartMode, own_route,
     policy::Policy,
     wire::{
+        as_path::AsPath,
         attributes::NextHop,
         header::MessageType,
         refresh::{RefreshKind, RouteRefresh},
     },
 };
-use lab::{Lab, capabilities, end_of_rib, refresh as message, restarts, update};
+use lab::{Lab, capabilities, end_of_rib, refresh as message, restarts, update, update_by};
 use net::{Instant, IpNet, Ipv4Net};
 use std::net::Ipv4Addr;
 
@@ -142,4 +143,33 @@ fn an_end_of_rib_does_not_end_a_refresh() {
     assert_eq!(used(&lab), [true, true]);
     lab.say(&end());
     assert_eq!(used(&lab), [true, false]);
+}
+
+// RFC 4271 clause 6.3, RFC 9774: what is done with what comes in is ours alone, and needs no other session.
+#[test]
+fn routes_are_asked_for_again_when_they_are_to_be_read_otherwise() {
+    let foreign = || update_by(AsPath::sequence(&[Asn(65009)]), &[ONE]);
+    // A sequence of one, and a set of two.
+    let set = || {
+        update_by(AsPath::parse(&lab::unhex("0201 0000fde9 0102 00000001 00000002"), true).unwrap(), &[ONE])
+    };
+    let cases: [(&dyn Fn() -> Vec<u8>, fn(&mut PeerConfig, bool)); 2] = [
+        (&foreign, |config, lax| config.enforce_first_as = !lax),
+        (&set, |config, lax| config.accept_as_sets = lax),
+    ];
+    for (route, change) in cases {
+        let mut lab = Lab::established(65001, capabilities(false), |_| {});
+        lab.say(&route());
+        for lax in [true, false] {
+            assert_eq!(lab.uses(ONE), !lax);
+            lab.forget();
+            assert_eq!(lab.change(|config| change(config, lax)), Impact::Soft);
+            for family in Family::ALL {
+                assert_eq!(kinds(&lab, family), [RefreshKind::Request]);
+            }
+            lab.say(&route());
+            assert_eq!(lab.uses(ONE), lax);
+        }
+        assert_eq!(lab.reset(), None);
+    }
 }

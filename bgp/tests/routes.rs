@@ -116,6 +116,33 @@ fn a_configuration_says_what_it_will_do_to_the_session() {
     assert_eq!(world.status(0, ab).agreed.unwrap().hold_time, secs(30));
 }
 
+// What the other end is never told needs no other session.
+#[test]
+fn timers_of_our_own_change_without_a_reset() {
+    let (mut world, ab, _) = pair(41, 3, |_, _| {});
+    let old = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+    let changes: [fn(&mut PeerConfig); 4] = [
+        |config| config.connect_retry = secs(7),
+        |config| config.open_wait = secs(7),
+        |config| config.send_hold = Some(secs(700)),
+        |config| config.keepalive = Some(secs(2)),
+    ];
+    let mut new = old;
+    for change in changes {
+        change(&mut new);
+        let new = new.clone();
+        assert_eq!(world.act(0, |speaker, now| speaker.change_peer(ab, new, now)), Impact::Soft);
+    }
+    assert_eq!(world.status(0, ab).agreed.unwrap().keepalive, secs(2));
+    // A third of the hold time passes at most before the new time counts.
+    world.run(secs(30));
+    let before = world.status(0, ab).messages_out.keepalive;
+    world.run(secs(20));
+    let more = world.status(0, ab).messages_out.keepalive - before;
+    assert!((9..=15).contains(&more), "{more} KEEPALIVEs in 20 s");
+    assert_eq!((world.status(0, ab).sessions, world.is_up(0, ab)), (1, true));
+}
+
 /// Four attachments between the same two sites.
 fn four_channels(seed: u64, config: impl Fn(usize, usize, &mut PeerConfig)) -> (World, Vec<PeerId>) {
     let mut world = World::new(seed);

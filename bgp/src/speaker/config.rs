@@ -219,7 +219,8 @@ impl PeerConfig {
         if self == new {
             return Impact::None;
         }
-        let same_session = self.session(speaker, false, false) == new.session(speaker, false, false);
+        let (old, other) = (self.session(speaker, false, false), new.session(speaker, false, false));
+        let same_session = old.with_own_ways_of(&other) == other;
         if same_session && self.address == new.address { Impact::Soft } else { Impact::Reset }
     }
 

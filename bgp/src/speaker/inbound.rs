@@ -65,7 +65,7 @@ impl Speaker {
             neighbor.agreed = None;
             neighbor.forget_told();
             // From now on we restart without having lost our forwarding state.
-            *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
+            neighbor.peer.set_params(neighbor.config.session(&self.config, restarting, forwarding));
             let keep = end.keeps_routes(agreed.restart_over_notification) && !neighbor.drop_routes;
             neighbor.drop_routes = false;
             let restart = agreed.graceful_restart.filter(|_| keep);
@@ -311,7 +311,7 @@ impl Speaker {
             let (restarting, preserved) = self.restart_bits(false);
             for neighbor in self.neighbors.values_mut() {
                 let forwarding = preserved || neighbor.has_been_up;
-                *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
+                neighbor.peer.set_params(neighbor.config.session(&self.config, restarting, forwarding));
             }
             self.events.push_back(Event::SelectionDone);
         }

@@ -184,8 +184,9 @@ impl Speaker {
         }
         *neighbor.peer.timers_mut() = config.timers;
         let (restarting, forwarding) = bits;
-        *neighbor.peer.params_mut() =
-            config.session(&speaker, restarting, forwarding || neighbor.has_been_up);
+        let params = config.session(&speaker, restarting, forwarding || neighbor.has_been_up);
+        let read_otherwise = !params.reads_like(neighbor.peer.params());
+        neighbor.set_params(params);
         neighbor.local_asn = neighbor.peer.params().local_asn;
         let router_id = self.rib.facts().get(peer.index()).map_or(0, |facts| facts.router_id);
         self.rib.know(peer, PeerFacts { router_id, ..facts_of(&config, neighbor.local_asn) });
@@ -199,7 +200,13 @@ impl Speaker {
         }
         self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
-        Family::ALL.into_iter().for_each(|family| self.make_room(peer, family));
+        for family in Family::ALL {
+            self.make_room(peer, family);
+            if read_otherwise {
+                // What was not taken is not kept anywhere. Without the capability it counts for what comes from now on.
+                self.request_refresh(peer, family);
+            }
+        }
         impact
     }
 

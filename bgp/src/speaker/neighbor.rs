@@ -3,7 +3,7 @@
 use super::config::PeerConfig;
 use crate::{
     error::SessionEnd,
-    negotiate::Negotiated,
+    negotiate::{Negotiated, SessionParams},
     peer::Peer,
     rib::PrefixMap,
     types::{Asn, Family, PerFamily},
@@ -151,6 +151,14 @@ impl Inbound {
 impl Neighbor {
     pub(super) fn carries(&self, family: Family) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| *agreed.families.of(family))
+    }
+
+    /// What its sessions are made with from now on, and the one that is up as far as it can.
+    pub(super) fn set_params(&mut self, params: SessionParams) {
+        self.peer.set_params(params);
+        if let (Some(agreed), Some(now)) = (&mut self.agreed, self.peer.negotiated()) {
+            agreed.keepalive = now.keepalive;
+        }
     }
 
     /// Looks at `prefix` again before the next writing.

@@ -12,8 +12,8 @@
 )]
 
 use bgp::{
-    Asn, ConnectionId, Event, Family, FamilyStatus, Io, PeerConfig, PeerId, PerFamily, RouterId, Speaker,
-    SpeakerConfig,
+    Asn, ConnectionId, Event, Family, FamilyStatus, Impact, Io, PeerConfig, PeerId, PerFamily, RouterId,
+    Speaker, SpeakerConfig,
     decision::DecisionRules,
     fsm::State,
     policy::Policy,
@@ -59,9 +59,14 @@ pub fn refresh(family: Family, kind: RefreshKind) -> Vec<u8> {
 
 /// UPDATEs that announce these.
 pub fn update(prefixes: &[&str]) -> Vec<u8> {
+    update_by(AsPath::sequence(&[Asn(65001)]), prefixes)
+}
+
+/// The same with this path.
+pub fn update_by(path: AsPath, prefixes: &[&str]) -> Vec<u8> {
     let prefixes: Vec<IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
     let mut attributes = Attributes::local(NextHop::V4(Ipv4Addr::new(10, 255, 0, 1)));
-    attributes.as_path = AsPath::sequence(&[Asn(65001)]);
+    attributes.as_path = path;
     let context = EmitContext { four_octet_as: true, max_len: 4096 };
     emit::announce(Family::Ipv4, &attributes, &prefixes, context).unwrap().concat()
 }
@@ -219,6 +224,15 @@ impl Lab {
             Some([code, subcode, ..]) => Some(format!("reset {code}/{subcode}")),
             _ => self.closed.then(|| "reset -".to_owned()),
         }
+    }
+
+    /// Changes how the tester is configured.
+    pub fn change(&mut self, change: impl FnOnce(&mut PeerConfig)) -> Impact {
+        let mut config = self.speaker.peer_config(self.peer).expect("the peer is there").clone();
+        change(&mut config);
+        let impact = self.speaker.change_peer(self.peer, config, self.now);
+        self.listen();
+        impact
     }
 
     /// How IPv4 stands.
