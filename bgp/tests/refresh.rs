@@ -148,18 +148,17 @@ fn an_end_of_rib_does_not_end_a_refresh() {
 // RFC 4271 clause 6.3, RFC 9774: what is done with what comes in is ours alone, and needs no other session.
 #[test]
 fn routes_are_asked_for_again_when_they_are_to_be_read_otherwise() {
-    let foreign = || update_by(AsPath::sequence(&[Asn(65009)]), &[ONE]);
+    let foreign = update_by(AsPath::sequence(&[Asn(65009)]), &[ONE]);
     // A sequence of one, and a set of two.
-    let set = || {
-        update_by(AsPath::parse(&lab::unhex("0201 0000fde9 0102 00000001 00000002"), true).unwrap(), &[ONE])
-    };
-    let cases: [(&dyn Fn() -> Vec<u8>, fn(&mut PeerConfig, bool)); 2] = [
-        (&foreign, |config, lax| config.enforce_first_as = !lax),
-        (&set, |config, lax| config.accept_as_sets = lax),
+    let path = AsPath::parse(&lab::unhex("0201 0000fde9 0102 00000001 00000002"), true);
+    let set = update_by(path.unwrap(), &[ONE]);
+    let cases: [(Vec<u8>, fn(&mut PeerConfig, bool)); 2] = [
+        (foreign, |config, lax| config.enforce_first_as = !lax),
+        (set, |config, lax| config.accept_as_sets = lax),
     ];
     for (route, change) in cases {
         let mut lab = Lab::established(65001, capabilities(false), |_| {});
-        lab.say(&route());
+        lab.say(&route);
         for lax in [true, false] {
             assert_eq!(lab.uses(ONE), !lax);
             lab.forget();
@@ -167,7 +166,7 @@ fn routes_are_asked_for_again_when_they_are_to_be_read_otherwise() {
             for family in Family::ALL {
                 assert_eq!(kinds(&lab, family), [RefreshKind::Request]);
             }
-            lab.say(&route());
+            lab.say(&route);
             assert_eq!(lab.uses(ONE), lax);
         }
         assert_eq!(lab.reset(), None);
