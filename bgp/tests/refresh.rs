@@ -152,11 +152,9 @@ fn routes_are_asked_for_again_when_they_are_to_be_read_otherwise() {
     // A sequence of one, and a set of two.
     let path = AsPath::parse(&lab::unhex("0201 0000fde9 0102 00000001 00000002"), true);
     let set = update_by(path.unwrap(), &[ONE]);
-    let cases: [(Vec<u8>, fn(&mut PeerConfig, bool)); 2] = [
-        (foreign, |config, lax| config.enforce_first_as = !lax),
-        (set, |config, lax| config.accept_as_sets = lax),
-    ];
-    for (route, change) in cases {
+    let changes: [fn(&mut PeerConfig, bool); 2] =
+        [|config, lax| config.enforce_first_as = !lax, |config, lax| config.accept_as_sets = lax];
+    for (route, change) in [foreign, set].into_iter().zip(changes) {
         let mut lab = Lab::established(65001, capabilities(false), |_| {});
         lab.say(&route);
         for lax in [true, false] {
