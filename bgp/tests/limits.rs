@@ -189,6 +189,27 @@ fn a_raised_in_limit_brings_what_the_lower_one_left_out() {
 }
 
 #[test]
+fn another_in_limit_is_reported_anew() {
+    let limited = |peer: &mut PeerConfig, max| {
+        let limit = InLimit { max, warn_percent: 80, action: InLimitAction::Hold };
+        peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
+    };
+    let (mut world, ab, _) = pair(42, 15, |node, peer| {
+        if node == 0 {
+            limited(peer, 10);
+        }
+    });
+    let mut config = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+    limited(&mut config, 12);
+    world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
+    world.run(secs(1));
+    use {LimitDirection::In, LimitLevel::*};
+    let said = [(In, Near, 8, 10), (In, Exceeded, 11, 10), (In, Near, 11, 12), (In, Exceeded, 13, 12)];
+    assert_eq!(limits(&world, 0), said);
+    assert_eq!(world.status(0, ab).families.ipv4.received, 12);
+}
+
+#[test]
 fn each_session_that_exceeds_its_limit_is_reported() {
     let (mut world, ab, _) = pair(33, 15, |node, peer| {
         if node == 0 {

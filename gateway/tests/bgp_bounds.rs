@@ -2,8 +2,6 @@
 //!
 //! Needs root and the Debian packages that `./test` installs; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
-
 mod support;
 
 use support::edge::{Edge, ONE_SESSION, Setting};

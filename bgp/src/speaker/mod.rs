@@ -59,7 +59,6 @@ use crate::{
 use core::net::Ipv4Addr;
 use neighbor::{Neighbor, Refused};
 use net::{Instant, IpNet, earliest};
-use outbound::hold_excess;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -190,10 +189,8 @@ impl Speaker {
         neighbor.local_asn = neighbor.peer.params().local_asn;
         let router_id = self.rib.facts().get(peer.index()).map_or(0, |facts| facts.router_id);
         self.rib.know(peer, PeerFacts { router_id, ..facts_of(&config, neighbor.local_asn) });
-        let changed = |family| neighbor.config.family(family).out_limit != config.family(family).out_limit;
-        let limits = Family::ALL.into_iter().filter(|family| changed(*family)).collect::<Vec<_>>();
-        neighbor.config = Arc::new(config);
-        limits.into_iter().for_each(|family| hold_excess(neighbor, family));
+        let before = core::mem::replace(&mut neighbor.config, Arc::new(config));
+        Family::ALL.into_iter().for_each(|family| change_limits(neighbor, family, before.family(family)));
         if impact == Impact::Reset {
             let note = Notification::cease(Cease::ConfigurationChange);
             self.with_peer(peer, now, |neighbor| neighbor.peer.reset(note, now));
@@ -494,6 +491,18 @@ impl Speaker {
 /// each peer.
 pub fn own_route() -> Attributes {
     Attributes::local(NextHop::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// What was reported of a limit that is another one now is over; what is too much by it goes.
+fn change_limits(neighbor: &mut Neighbor, family: Family, before: FamilyConfig) {
+    let now = neighbor.config.family(family);
+    if now.in_limit != before.in_limit {
+        let inbound = neighbor.inbound.of_mut(family);
+        (inbound.warned, inbound.exceeded) = (false, false);
+    }
+    if now.out_limit != before.out_limit {
+        outbound::hold_excess(neighbor, family);
+    }
 }
 
 fn facts_of(config: &PeerConfig, local_asn: Asn) -> PeerFacts {
