@@ -47,6 +47,20 @@ pub(crate) const BGP: &[Case] = &[
         "add router_id",
     ),
     (Code::DuplicateNeighbor, &[(SECOND, "address = ‸\"169.254.10.2\"")], "a second neighbour 169.254.10.2"),
+    // The only LAN of a port is the same with and without its VLAN, and a VLAN says nothing of an attachment.
+    (
+        Code::DuplicateNeighbor,
+        &[
+            (FIRST, "on = \"lan1\"\naddress = \"10.1.0.9\"\nasn = 64513\n"),
+            ("on = \"ch1\"\naddress = \"fd00:10::2\"", "on = \"lan1\"\nvlan = 20\naddress = ‸\"10.1.0.9\""),
+        ],
+        "a second neighbour 10.1.0.9",
+    ),
+    (
+        Code::DuplicateNeighbor,
+        &[(SECOND, "vlan = 7\naddress = ‸\"169.254.10.2\"")],
+        "a second neighbour 169.254.10.2",
+    ),
     (
         Code::DuplicateName,
         &[

@@ -40,7 +40,7 @@ pub(super) fn check(
 
 #[derive(Default)]
 struct Seen {
-    places: BTreeMap<(String, IpAddr), Span>,
+    places: BTreeMap<(Interface, IpAddr), Span>,
     names: BTreeMap<String, Span>,
 }
 
@@ -132,7 +132,7 @@ impl Context<'_> {
         let (import, export) = self.filters(report);
         let place = place?;
         let address = self.address(&place, report);
-        let name = address.map(|address| self.name(address, seen, report));
+        let name = address.map(|address| self.name(address, place.on, seen, report));
         let (ipv4, ipv6) = self.families(address, &place, report);
         let bfd = self.bfd(address, &place, report);
         self.role(report);
@@ -298,19 +298,18 @@ impl Context<'_> {
         place.peers.first().copied()
     }
 
-    fn name(&self, address: IpAddr, seen: &mut Seen, report: &mut Report) -> String {
+    fn name(&self, address: IpAddr, place: Interface, seen: &mut Seen, report: &mut Report) -> String {
         let neighbor = self.neighbor;
         let on = neighbor.on.as_ref().map_or("", |at| at.value.as_str());
         let vlan = neighbor.vlan.as_ref().map_or_else(String::new, |at| format!(".{}", at.value));
-        let place = (format!("{on}{vlan}"), address);
         let span = span_of(neighbor.address.as_ref(), neighbor.here);
-        if let Some(first) = seen.places.insert(place.clone(), span) {
+        if let Some(first) = seen.places.insert((place, address), span) {
             report
                 .add(Code::DuplicateNeighbor, span, format!("a second neighbour {address} on `{on}`"))
                 .also(first, "the first one")
                 .help("one session per address and interface: remove one");
         }
-        let name = given(neighbor.name.as_ref()).unwrap_or_else(|| format!("{address}%{}", place.0));
+        let name = given(neighbor.name.as_ref()).unwrap_or_else(|| format!("{address}%{on}{vlan}"));
         let span = span_of(neighbor.name.as_ref(), neighbor.here);
         if let Some(first) = neighbor.name.as_ref().and_then(|_| seen.names.insert(name.clone(), span)) {
             report
