@@ -127,7 +127,8 @@ pub struct Start {
     pub tables: Arc<Tables>,
     /// Hands new tables to all workers; must not wait.
     pub publish: Box<dyn Fn(Arc<Tables>) + Send>,
-    /// Until the other end of it is gone a predecessor has BGP's ports, and nobody is spoken to.
+    /// Until something comes out of it a predecessor has BGP's ports, and nobody is spoken to. When it closes instead, the
+    /// predecessor goes on, and the thread ends without having touched anything.
     pub gate: Option<Receiver<()>>,
     /// Decides all jitter.
     pub seed: u64,

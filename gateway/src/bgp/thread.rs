@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::{
     Command, Start, WAKE,
-    memory::{Keeper, Lives},
+    memory::{self, Keeper, Lives},
     refusals::Refusals,
     reload::{Places, listen, sign},
     report::{Answer, Question, RoutesReport},
@@ -107,8 +107,13 @@ impl Loop {
     pub(super) fn run(mut self) {
         if let Some(gate) = self.gate.take() {
             self.renew_tables();
-            // It only ever closes.
-            let _closed = gate.recv();
+            // One that closes without a word: the predecessor goes on, and its ports and its memory are its own.
+            if gate.recv().is_err() {
+                return;
+            }
+        }
+        if self.keeper.is_none() {
+            memory::forget(&self.folder);
         }
         listen(&mut self.wires, &self.poller, &self.speaking);
         sign(&self.wires, &self.speaking);
