@@ -42,7 +42,7 @@ use std::{
 };
 
 use config::Secret;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender};
 use dataplane::{ConnectionTables, InterfaceId, Tables};
 use sys::{Poller, Waker};
 
@@ -50,7 +50,7 @@ pub use memory::{Keeper, Past};
 pub use start::start;
 
 use crate::{assemble::Domain, clock};
-use report::{Answer, Question};
+use report::{Answer, Asked, Question};
 use thread::Loop;
 
 /// How long the API waits for an answer.
@@ -70,7 +70,7 @@ pub(crate) enum Command {
     /// Move traffic away from the neighbours of an interface, or back.
     Drain(InterfaceId, bool),
     /// Somebody wants to know, or to have done, something.
-    Ask(Question, Sender<Answer>),
+    Ask(Asked),
     /// Sign with this password from now on, live connections included.
     Password { connection: usize, neighbor: usize, password: Option<Secret> },
     /// Run as these say from now on, with the names of their neighbours and the tables of all other connections.
@@ -202,11 +202,11 @@ impl Handle {
         self.send(Command::Reload(domains, names, others));
     }
 
-    /// Asks, and waits a while for the answer.
+    /// Asks, and waits a while for the answer. Without one, nothing was done, and nothing will be.
     pub async fn ask(&self, question: Question) -> Option<Answer> {
-        let (reply, answer) = bounded(1);
-        self.send(Command::Ask(question, reply));
-        tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER_WITHIN).ok()).await.ok().flatten()
+        let (asked, awaited) = Asked::new(question);
+        self.send(Command::Ask(asked));
+        tokio::task::spawn_blocking(move || awaited.wait(ANSWER_WITHIN)).await.ok().flatten()
     }
 
     fn send(&self, command: Command) {

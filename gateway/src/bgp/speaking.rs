@@ -297,12 +297,12 @@ impl Speaking {
         }
     }
 
-    pub(super) fn learned(&self, limit: usize) -> LearnedRoutes {
-        LearnedRoutes {
-            connection: self.connection,
-            total: self.routes.learned(),
-            routes: self.routes.iter().take(limit).map(|(prefix, target)| (prefix, target.clone())).collect(),
-        }
+    /// At most `limit` routes that were learnt, behind `after`.
+    pub(super) fn learned(&self, after: Option<IpNet>, limit: usize) -> LearnedRoutes {
+        let mut behind =
+            self.routes.iter().skip_while(|(prefix, _)| after.is_some_and(|after| *prefix <= after));
+        let routes = behind.by_ref().take(limit).map(|(prefix, target)| (prefix, target.clone())).collect();
+        LearnedRoutes { connection: self.connection, rest: behind.count(), routes }
     }
 }
 

@@ -418,9 +418,11 @@ impl Loop {
                         one.drain(interface, draining);
                     }
                 }
-                Command::Ask(question, reply) => {
-                    // Whoever asked may have given up.
-                    let _sent = reply.send(self.answer(question, now));
+                Command::Ask(asked) => {
+                    if let Some((question, reply)) = asked.begin() {
+                        // Whoever asked may be gone.
+                        let _sent = reply.send(self.answer(question, now));
+                    }
                 }
                 Command::Password { connection, neighbor, password } => {
                     self.set_password(connection, neighbor, password);
@@ -450,9 +452,16 @@ impl Loop {
             Question::Neighbors => {
                 Answer::Neighbors(self.speaking.iter().flat_map(Speaking::reports).collect())
             }
-            Question::Routes(limit) => {
-                let connections = self.speaking.iter().map(|one| one.learned(limit)).collect();
-                Answer::Routes(RoutesReport { generation, connections })
+            Question::Routes(from, limit) => {
+                let mut left = limit;
+                let page = |one: &Speaking| {
+                    let after = from.after.filter(|_| one.connection == from.connection);
+                    let page = one.learned(after, left);
+                    left -= page.routes.len();
+                    page
+                };
+                let asked = self.speaking.iter().filter(|one| one.connection >= from.connection);
+                Answer::Routes(RoutesReport { generation, connections: asked.map(page).collect() })
             }
             Question::Explain(connection, wanted) => match self.of(connection) {
                 Some((_, one)) => Answer::Explained(Box::new(one.explain(wanted, generation))),
