@@ -290,6 +290,22 @@ fn too_many_prefixes_are_held_or_end_the_session_as_configured() {
     let said = peer.ask(&edge.lab, "show protocols all peer");
     assert!(said.contains("Maximum number of prefixes reached"), "{said}");
     edge.end();
+
+    // Without `restart` it stays down until somebody lets it run, and is told how.
+    let for_good = format!("{ONE_SESSION}max_in = {{ ipv4 = 5, action = \"shut\" }}\n");
+    let Some(edge) = Edge::start("bgp_peers::too_many_prefixes", &for_good) else { return };
+    let peer = edge.peer(Daemon::Bird, &peering);
+    edge.await_that("it is shut down", || edge.neighbor("r1")["reason"] == "max_prefixes");
+    let screen = edge.gateway.says("show bgp");
+    assert!(
+        screen.contains("more than 5 ipv4 prefixes") && screen.contains("bgp enable blue/r1"),
+        "{screen}"
+    );
+    drop(peer);
+    let _fewer = edge.peer(Daemon::Bird, &Peering { prefixes: many(2), ..Peering::default() });
+    edge.gateway.says("bgp enable blue/r1");
+    edge.await_up("r1");
+    edge.end();
 }
 
 #[test]

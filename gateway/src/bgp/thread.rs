@@ -5,6 +5,7 @@ use std::{net::TcpStream, path::PathBuf, sync::Arc, time::Duration};
 use bgp::{
     Event, Family, Io, Speaker,
     fsm::State,
+    peer::Standing,
     wire::notification::{Cease, Notification},
 };
 use config::Secret;
@@ -247,6 +248,7 @@ impl Loop {
             }
             let Some(one) = self.speaking.get_mut(at) else { continue };
             one.wait_no_longer(now);
+            one.tell_rest(now);
             one.settle_restored(now);
             let mut taken = 0;
             while let Some(change) = one.speaker.poll_route_change() {
@@ -497,7 +499,12 @@ impl Loop {
             }
             Question::Enable(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    peer.shut.take().ok_or("it is not shut down")?;
+                    // By an operator, or by `max_in`.
+                    let stopped =
+                        speaker.status(peer.id).is_some_and(|status| status.standing == Standing::Stopped);
+                    if peer.shut.take().is_none() && !stopped {
+                        return Err("it is not shut down");
+                    }
                     speaker.start_peer(peer.id, now);
                     Ok(())
                 }))
