@@ -107,6 +107,37 @@ fn traffic_leaves_a_silently_cut_attachment_within_the_detection_time() {
     }
 }
 
+/// BGP may be what BFD waits for at the other end: that frames can leave again is told, although BFD still keeps traffic away.
+#[test]
+fn a_link_that_comes_back_is_told_although_bfd_is_still_down() {
+    let mut world = watched(plan(2));
+    let told = |world: &mut World| -> Vec<Event> {
+        let all = core::mem::take(&mut world.told);
+        let of_left = all.into_iter().filter(|(_, side, _)| *side == Left).map(|(_, _, event)| event);
+        let link = |event: &Event| {
+            use Event::{AttachmentDown, AttachmentStays, AttachmentUp};
+            matches!(event, AttachmentUp(_) | AttachmentDown(..) | AttachmentStays(..))
+        };
+        of_left.filter(link).collect()
+    };
+    let id = InterfaceId(0);
+    world.carrier(0, false);
+    world.run(secs(5));
+    assert_eq!(told(&mut world), [Event::AttachmentDown(id, Fault::NoCarrier)]);
+    assert!(faults(&mut world, Left, 0).has(Fault::BfdDown));
+    world.carrier(0, true);
+    world.cut[0] = true;
+    world.run(secs(1));
+    assert_eq!(told(&mut world), [Event::AttachmentStays(id, Fault::BfdDown)]);
+    // And the other way round.
+    world.carrier(0, false);
+    world.run(secs(1));
+    assert_eq!(told(&mut world), [Event::AttachmentStays(id, Fault::NoCarrier)]);
+    world.carrier(0, true);
+    world.run(secs(5));
+    assert_eq!(told(&mut world), [Event::AttachmentStays(id, Fault::BfdDown), Event::AttachmentUp(id)]);
+}
+
 /// RFC 5882 §4.2: with a peer that does not speak BFD an attachment works; unless BFD is required.
 #[test]
 fn a_peer_without_bfd_is_no_fault_unless_it_is_required() {

@@ -22,6 +22,10 @@ pub const EVENTS: &[(&str, &str)] = &[
         "attachment.flapping",
         "An attachment is up again, but was lost so often that it waits before it carries traffic.",
     ),
+    (
+        "attachment.stays_down",
+        "The link below an attachment came back or was lost, while something else speaks against it still.",
+    ),
     ("attachment.up", "An attachment may carry traffic."),
     ("bfd.down", "A BFD session is not up any more, for the reason given."),
     ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),
@@ -115,7 +119,11 @@ pub const EVENTS: &[(&str, &str)] = &[
         "macsec.pn_exhaustion_pending",
         "Three quarters of a SAK's packet numbers are used. With MKA a fresh SAK follows by itself.",
     ),
-    ("macsec.reservation_failed", "Packet numbers could not be reserved on disk."),
+    (
+        "macsec.reservation_failed",
+        "Packet numbers could not be reserved on disk. It is tried again each second.",
+    ),
+    ("macsec.reserved_again", "Packet numbers could be reserved on disk again."),
     ("metrics.listening", "Metrics are served at the address of `runtime.metrics`."),
     (
         "mka.clear_text",

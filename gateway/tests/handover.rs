@@ -328,7 +328,7 @@ fn what_the_file_says_otherwise_by_now_takes_effect_and_the_rest_goes_on() {
     let member = members(&sites.a);
     let traffic = Traffic::start(&sites);
     let_pass(&sites.b);
-    // Another channel name is another channel; another ring is opened anew; two workers instead of one.
+    // Another channel name is another channel; another ring is opened anew; two workers instead of one, and three instead of two.
     sites.a.rewrite("workers = 1", "workers = 2");
     sites.a.restart();
     let_pass(&sites.a);
@@ -337,6 +337,18 @@ fn what_the_file_says_otherwise_by_now_takes_effect_and_the_rest_goes_on() {
     let lost: u64 = reports.iter().map(|report| report.totals().lost).sum();
     assert!(!kept_up(&reports) || lost < 100, "{lost}: {}", sites.a.log());
     assert_eq!(members(&sites.a), member);
+    for workers in ["three", "two"] {
+        let [from, to] = if workers == "three" { ["2", "3"] } else { ["3", "2"] };
+        sites.a.rewrite(&format!("workers = {from}"), &format!("workers = {to}"));
+        let traffic = Traffic::start(&sites);
+        let_pass(&sites.b);
+        sites.a.restart();
+        let_pass(&sites.a);
+        // Who shares a device's frames with others shares all of them: none comes twice.
+        let reports = traffic.stop(&format!("{workers} workers from now on"));
+        let totals: Vec<_> = reports.iter().map(|report| report.totals()).collect();
+        assert!(totals.iter().all(|one| one.received > 0 && one.duplicated == 0), "{totals:?}");
+    }
     sites.assert_clean();
     sites.end();
 }

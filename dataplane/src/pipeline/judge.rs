@@ -99,12 +99,16 @@ impl Dataplane {
         let faults = self.faults_of(interface);
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
-        let opens = self.opens(interface, faults);
+        let opened = self.turn(interface, faults);
         let moves = self.board.put(interface, faults);
-        if opens || moves && faults.is_live() {
+        if opened == Some(true) || moves && faults.is_live() {
             self.greet_peers(interface, now);
         }
         if !moves {
+            // Whoever follows the link, as BGP does, must not wait for one that is back.
+            if let (Some(_), Some(fault)) = (opened, faults.first()) {
+                self.tell(Event::AttachmentStays(interface, fault));
+            }
             return;
         }
         if let Some(one) = self.interfaces.get_mut(interface.index()) {
@@ -118,12 +122,12 @@ impl Dataplane {
         self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
     }
 
-    /// True when frames can leave that could not: who waits for BFD must be met before.
-    fn opens(&mut self, interface: InterfaceId, faults: Faults) -> bool {
+    /// Whether frames can leave, when that is news. True: who waits for BFD must be met before.
+    fn turn(&mut self, interface: InterfaceId, faults: Faults) -> Option<bool> {
         let open = !faults.is_cut();
-        let Some(one) = self.interfaces.get_mut(interface.index()) else { return false };
+        let one = self.interfaces.get_mut(interface.index())?;
         let was_open = core::mem::replace(&mut one.open, open);
-        open && !was_open
+        (open != was_open).then_some(open)
     }
 
     /// An attachment that was lost again and again is held back when it returns.

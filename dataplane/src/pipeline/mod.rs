@@ -87,8 +87,10 @@ const ICMP_BURST: u32 = 100;
 /// Address conflicts told per second, and in a burst: anybody on a LAN can make as many as frames fit on it.
 const CONFLICTS_PER_SECOND: u32 = 1;
 const CONFLICTS_BURST: u32 = 5;
-/// Events that wait for the control plane; older ones are dropped beyond it, state is in the snapshot anyway.
+/// Events that wait for the control plane, and for each interface more; older ones are dropped beyond. The loss of one port may be news of
+/// all interfaces, and BGP learns of links by nothing else.
 const EVENTS: usize = 1024;
+const EVENTS_EACH: usize = 16;
 
 /// Something that the control plane should know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,6 +99,8 @@ pub enum Event {
     AttachmentUp(InterfaceId),
     /// The attachment must not carry traffic, for this reason.
     AttachmentDown(InterfaceId, Fault),
+    /// Frames can leave by it again, or no more, but this speaks against it still.
+    AttachmentStays(InterfaceId, Fault),
     /// What [`AttachmentUp`](Self::AttachmentUp) and [`AttachmentDown`](Self::AttachmentDown) mean for traffic; follows each of them.
     Moved(Moved),
     /// The packet numbers reserved for the transmit SA with this AN run low.
@@ -509,7 +513,7 @@ impl Dataplane {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.events.len() == EVENTS {
+        if self.events.len() >= EVENTS + EVENTS_EACH * self.interfaces.len() {
             self.events.pop_front();
         }
         self.events.push_back(event);

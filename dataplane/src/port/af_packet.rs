@@ -58,8 +58,17 @@ pub struct Options {
     pub qdisc_bypass: bool,
     /// The largest frame that is not a super-frame, in octets from the destination address on, tags included.
     pub largest_frame: usize,
-    /// Share the interface's frames by flow with the other ports that give the same number.
-    pub fanout: Option<u16>,
+    /// Share the interface's frames by flow with other ports.
+    pub fanout: Option<Share>,
+}
+
+/// Ports that share an interface's frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// A number that they all give.
+    pub group: u16,
+    /// How many they are.
+    pub members: u16,
 }
 
 /// A network interface by AF_PACKET.
@@ -252,10 +261,10 @@ impl Port for AfPacketPort {
 type Place = ((usize, usize), Option<(u32, usize)>);
 
 /// What must be the same for a socket to be gone on with: all options but the number of its group, which is made anew by each
-/// process.
+/// process. With another number of members some would stay in the old group and others be in a new one, and each group gets every frame.
 fn facts(options: &Options) -> String {
-    let shared = options.fanout.is_some();
-    format!("{:?} {shared}", Options { fanout: None, ..options.clone() })
+    let members = options.fanout.map_or(1, |share| share.members);
+    format!("{:?} {members}", Options { fanout: None, ..options.clone() })
 }
 
 fn packet_options(options: &Options) -> PacketOptions {
@@ -268,7 +277,7 @@ fn packet_options(options: &Options) -> PacketOptions {
         overflow: Some(OVERFLOW),
         ring_octets: options.ring_octets,
         vnet_header: true,
-        fanout: options.fanout.map(|group| Fanout { group, mode: FanoutMode::Hash }),
+        fanout: options.fanout.map(|share| Fanout { group: share.group, mode: FanoutMode::Hash }),
         qdisc_bypass: options.qdisc_bypass && !options.offload,
         ..PacketOptions::new(options.device.as_str())
     }

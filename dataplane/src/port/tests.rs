@@ -12,7 +12,7 @@ use sys::{Poller, netns::NetNs};
 
 use super::{
     Port, PortError,
-    af_packet::{AfPacketPort, Options, Ring},
+    af_packet::{AfPacketPort, Options, Ring, Share},
     tap::TapPort,
 };
 use crate::{Batch, Depot, Frame, HEADROOM, Pool, PoolSizes, TAILROOM};
@@ -406,7 +406,8 @@ fn ports_of_one_fanout_group_share_the_frames() {
     in_new_namespace(|| {
         let mut pool = pool();
         let mut a = open("a", Ring::Auto, false);
-        let shared = Options { fanout: Some(9), ..options("b", Ring::Auto, false) };
+        let shared =
+            Options { fanout: Some(Share { group: 9, members: 2 }), ..options("b", Ring::Auto, false) };
         let mut group = [AfPacketPort::open(&shared).unwrap(), AfPacketPort::open(&shared).unwrap()];
         let flow = |port: u16| {
             let mut frame = Vec::new();

@@ -107,8 +107,16 @@ fn domain(
         let profile = config.interconnects.get(connection.interconnect.index()).map(|one| one.profile);
         peer(connection, neighbor, interface, (profile, interfaces.get(interface.index())?))
     };
-    let peers = connection.neighbors.iter().filter_map(peer).collect();
     let own = interfaces.iter().enumerate().filter(|(_, one)| one.connection == ConnectionId::at(at));
+    let mut peers: Vec<_> = connection.neighbors.iter().filter_map(peer).collect();
+    for peer in &mut peers {
+        // What an internal neighbour names as next hop may stand on any of our interfaces; link-local addresses on its own only.
+        let all = own.clone().flat_map(|(_, one)| one.addresses.iter().map(IpNet::addr));
+        let known = &mut peer.config.own_addresses;
+        known.extend(all.filter(|address| !is_link_local(*address)));
+        known.sort_unstable();
+        known.dedup();
+    }
     let subnets =
         own.flat_map(|(id, one)| one.addresses.iter().map(move |net| (net.trunc(), InterfaceId::at(id))));
     let subnets = subnets.filter(|(net, _)| !is_link_local(net.addr())).collect();
@@ -376,5 +384,26 @@ const fn origin(origin: RouteOrigin) -> Origin {
         RouteOrigin::Igp => Origin::Igp,
         RouteOrigin::Egp => Origin::Egp,
         RouteOrigin::Incomplete => Origin::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        api::testbed::{config_with_bgp, devices},
+        assemble,
+    };
+
+    // RFC 4271 §6.3: a next hop must not be an address of the one who is told. The packets would be for ourselves.
+    #[test]
+    fn a_next_hop_is_ours_on_whichever_interface_of_the_connection_it_stands() {
+        let config = config_with_bgp();
+        let plan = assemble::plan(&config, &devices(&config)).unwrap();
+        let own = &plan.domains[0].peers[0].config.own_addresses;
+        let connection = &config.connections[0];
+        let lans = connection.lans.iter().flat_map(|lan| &lan.addresses);
+        let all = lans.chain(connection.attachments.iter().flat_map(|one| &one.addresses));
+        let all: Vec<_> = all.map(super::IpNet::addr).collect();
+        assert!(all.len() > 2 && all.iter().all(|address| own.contains(address)), "{all:?}: {own:?}");
     }
 }

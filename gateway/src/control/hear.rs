@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use dataplane::{ChannelId, Event, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError};
+use macsec::An;
 use tracing::{info, warn};
 
 use super::Gateway;
@@ -86,6 +87,20 @@ impl Gateway {
         }
     }
 
+    fn hear_exhaustion(&self, channel: ChannelId, an: An) {
+        let (name, an) = (self.channel_name(channel), an.get());
+        if self.config.channels.get(channel.index()).is_some_and(|one| one.macsec.mka.is_some()) {
+            info!(event = "macsec.pn_exhaustion_pending", channel = name, an, "a fresh SAK is due");
+            return;
+        }
+        warn!(
+            event = "macsec.pn_exhaustion_pending",
+            channel = name,
+            an,
+            "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
+        );
+    }
+
     fn hear_dataplane(&mut self, event: Event) {
         match event {
             Event::AttachmentUp(id) => {
@@ -96,21 +111,13 @@ impl Gateway {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
+            Event::AttachmentStays(id, why) => {
+                self.with_bgp(|bgp| bgp.attachment_down(id, why));
+                info!(event = "attachment.stays_down", attachment = self.attachment(id), why = why.label());
+            }
             Event::Flapping(id, losses, hold) => self.log_flapping(id, losses, hold),
             Event::PnReservationLow(channel, an) => self.extend(channel, an),
-            Event::PnExhaustionPending(channel, an) => {
-                let (name, an) = (self.channel_name(channel), an.get());
-                if self.config.channels.get(channel.index()).is_some_and(|one| one.macsec.mka.is_some()) {
-                    info!(event = "macsec.pn_exhaustion_pending", channel = name, an, "a fresh SAK is due");
-                    return;
-                }
-                warn!(
-                    event = "macsec.pn_exhaustion_pending",
-                    channel = name,
-                    an,
-                    "three quarters of the SAK's packet numbers are used; configure a new SAK before they end, traffic stops then"
-                );
-            }
+            Event::PnExhaustionPending(channel, an) => self.hear_exhaustion(channel, an),
             Event::Bfd(id, peer, event) => {
                 crate::bfd::log(&self.attachment(id), peer, event);
                 self.chronicle.bfd(id, peer, event, clock::now());

@@ -8,6 +8,7 @@ mod giving_way;
 mod hear;
 mod kinds;
 mod links;
+mod numbers;
 mod start;
 mod workers;
 
@@ -36,7 +37,7 @@ use crate::{
     quality,
     received::Notes,
     reload::{Reloader, Reloads, Shared},
-    state::{LOW, PnStore, SaName},
+    state::{PnStore, SaName},
     worker::{Command, News, STOP_WITHIN},
 };
 
@@ -69,6 +70,7 @@ pub struct Gateway {
     pub(crate) workers: Vec<RunningWorker>,
     /// Transmit SAs whose numbers are extended while they run: by channel and AN, with the suite's last number.
     reserved: BTreeMap<(ChannelId, An), (SaName, u64)>,
+    overdue: numbers::Overdue,
     received: Arc<BTreeMap<(ChannelId, macsec::Sci, An), SaName>>,
     pub(crate) agreements: KeyAgreements,
     ciphers: Ciphers,
@@ -198,6 +200,7 @@ impl Gateway {
                     self.remake_taps();
                     self.tell_quiet_links();
                     self.follow_clock();
+                    self.extend_overdue();
                 }
                 _ = look_again.tick() => {
                     self.look_again();
@@ -247,23 +250,6 @@ impl Gateway {
 
     fn connection_name(&self, connection: ConnectionId) -> &str {
         self.config.connections.get(connection.index()).map_or("?", |one| &one.name)
-    }
-
-    fn extend(&mut self, channel: ChannelId, an: An) {
-        let Some((name, max)) = self.reserved.get(&(channel, an)) else { return };
-        match self.store.lock().extend_transmit(name, *max) {
-            Ok(limit) => {
-                if let Some(worker) = self.owner(channel) {
-                    worker.mailbox.send(Command::PnLimit { channel, an, limit, low: LOW });
-                }
-            }
-            Err(why) => error!(
-                event = "macsec.reservation_failed",
-                channel = self.channel_name(channel),
-                why = format!("{why:#}"),
-                "the channel stops sending when its reserved packet numbers are used up: make room in the state folder and restart"
-            ),
-        }
     }
 
     fn with_bgp(&self, act: impl FnOnce(&bgp::Handle)) {

@@ -161,6 +161,7 @@ impl Gateway {
             agreements: parts.agreements,
             ciphers: ciphers::Ciphers::default(),
             kinds: kinds::Kinds::default(),
+            overdue: Default::default(),
             reloads,
             links: vec![None; config.ports.len()],
             monitor: Arc::<link_monitor::Health>::default(),

@@ -109,7 +109,8 @@ fn packet_options(port: &PortConfig, offload: bool, workers: u16, pool: PoolSize
         offload,
         qdisc_bypass: port.qdisc_bypass,
         largest_frame: pool.small_frame,
-        fanout: (workers > 1).then(|| fanout_group(&port.device)),
+        fanout: (workers > 1)
+            .then(|| af_packet::Share { group: fanout_group(&port.device), members: workers }),
     }
 }
 

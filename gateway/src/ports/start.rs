@@ -46,11 +46,22 @@ pub fn open_all(
     (supplies, mut heir): (&mut Supplies, Option<&mut Inheritance>),
 ) -> Result<()> {
     for (at, (port, plan)) in config.ports.iter().zip(&setup.ports).enumerate() {
+        let key = handover::port_key(&port.name);
+        let everybody =
+            (0..workers.len()).map(WorkerId::at).filter(|id| plan.owner.is_none_or(|it| it == *id));
+        let mut all: Vec<_> = everybody
+            .map(|id| heir.as_mut().and_then(|heir| heir.port(&key, id.0)).map(|(left, _)| left))
+            .collect();
+        // Sockets that share a device's frames are gone on with together or not at all: new ones would be a group of their own beside
+        // the old group, and both would get every frame.
+        if all.iter().any(Option::is_none) && port.io != Io::Tap {
+            all.fill_with(|| None);
+        }
+        let mut all = all.into_iter();
         for (worker_at, worker) in workers.iter_mut().enumerate() {
             let id = WorkerId::at(worker_at);
             if plan.owner.is_none_or(|owner| owner == id) {
-                let key = handover::port_key(&port.name);
-                let left = heir.as_mut().and_then(|heir| heir.port(&key, id.0)).map(|(left, _)| left);
+                let left = all.next().flatten();
                 let (opened, adopted) =
                     open(config, port, plan.caps.offload, id, setup.workers, pool, (&mut *supplies, left))?;
                 if let Some(heir) = heir.as_mut().filter(|_| adopted) {

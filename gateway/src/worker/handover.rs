@@ -137,3 +137,121 @@ impl Worker {
         port.is_some_and(|port| port.resume(&mut Opened::new(left)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::{net::Ipv4Addr, num::NonZeroU32, time::Duration};
+    use std::sync::Arc;
+
+    use dataplane::{
+        Batch, Board, ConnectionId, ConnectionKind, ConnectionSetup, ConnectionTables, Dataplane, Depot,
+        Frame, InterfaceSetup, MssClamp, Place, Pool, PoolSizes, PortSetup, Protection, Setup, Tables,
+        Target, WorkerId,
+        bfd::{
+            BfdMode, BfdParams, BfdState, BfdStatus, BfdTimers, Control, Diagnostic, Hops, write_datagram,
+        },
+        port::{Port as _, PortCaps, memory},
+    };
+    use net::{EtherType, Ethernet, Instant, MacAddr};
+
+    use super::*;
+
+    const OWN: (Ipv4Addr, MacAddr) = (Ipv4Addr::new(10, 1, 0, 1), MacAddr([2, 0, 0, 0, 0, 1]));
+    const PEER: (Ipv4Addr, MacAddr) = (Ipv4Addr::new(10, 1, 0, 2), MacAddr([2, 0, 0, 0, 0, 2]));
+
+    /// A LAN with a router that speaks BFD.
+    fn dataplane() -> Dataplane {
+        let ms = Duration::from_millis;
+        let timers = BfdTimers::new(ms(50), ms(50), 3).unwrap();
+        let bfd = BfdParams {
+            peer: PEER.0.into(),
+            timers,
+            mode: BfdMode::Follow,
+            hops: Hops::One,
+            independent: true,
+        };
+        let setup = Setup {
+            lags: vec![],
+            workers: 1,
+            ports: vec![PortSetup { owner: None, caps: PortCaps::default() }],
+            channels: vec![],
+            interfaces: vec![InterfaceSetup {
+                connection: ConnectionId(0),
+                place: Place::Lan { port: PortId(0), vlan: None },
+                mac: OWN.1,
+                mtu: 1500,
+                addresses: vec!["10.1.0.1/24".parse().unwrap()],
+                mss_clamp: MssClamp::Off,
+                host: None,
+                bfd: vec![bfd],
+            }],
+            connections: vec![ConnectionSetup::new(ConnectionKind::Routed, Protection::Ecmp)],
+        };
+        let depot = Depot::new(PoolSizes { small_count: 256, big_count: 1, ..PoolSizes::default() });
+        let mut one =
+            Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(1), Pool::new(depot), 1).unwrap();
+        let routes = vec![
+            ("10.1.0.0/24".parse().unwrap(), Target::OnLink(InterfaceId(0))),
+            ("10.1.0.1/32".parse().unwrap(), Target::Local(InterfaceId(0))),
+        ];
+        let connections = vec![ConnectionTables::build(routes).into()];
+        drop(one.set_tables(Arc::new(Tables { generation: 1, connections })));
+        one
+    }
+
+    fn status(worker: &Worker) -> BfdStatus {
+        worker.dataplane.snapshot(clock::now()).interfaces[0].bfd[0].clone()
+    }
+
+    /// What the router says, as a frame.
+    fn said(worker: &mut Worker, state: BfdState) -> Frame {
+        let control = Control {
+            diagnostic: Diagnostic::None,
+            state,
+            poll: false,
+            is_final: false,
+            control_plane_independent: false,
+            demand: false,
+            multiplier: 3.try_into().unwrap(),
+            my_discriminator: NonZeroU32::new(9).unwrap(),
+            your_discriminator: NonZeroU32::new(status(worker).discriminator),
+            desired_min_tx: Duration::from_millis(50),
+            required_min_rx: Duration::from_millis(50),
+            required_min_echo_rx: Duration::ZERO,
+        };
+        let mut frame = Frame::new(worker.dataplane.pool().small().unwrap());
+        write_datagram(&mut frame.buf, (PEER.0.into(), 50_000), (OWN.0.into(), 3784), &control).unwrap();
+        let header = Ethernet { destination: OWN.1, source: PEER.1, ethertype: EtherType::IPV4 };
+        let room = frame.buf.push_front(Ethernet::LEN).unwrap();
+        room.copy_from_slice(&[&header.destination.0[..], &header.source.0, &[8, 0]].concat());
+        frame
+    }
+
+    /// A peer's packets wait where a worker that rests does not look: it must not take them for silence.
+    #[test]
+    fn a_worker_that_rests_declares_nobody_dead() {
+        let (mut worker, _mailbox) = Worker::new(dataplane(), Box::new(|_| {})).unwrap();
+        let (port, mut far) = memory::pair(8, PortCaps::default());
+        worker.set_port(PortId(0), Box::new(port)).unwrap();
+        for state in [BfdState::Down, BfdState::Init, BfdState::Up] {
+            let mut batch = Batch::new();
+            batch.push(said(&mut worker, state));
+            worker.dataplane.handle_batch(PortId(0), &mut batch, Instant::ZERO);
+        }
+        assert_eq!(status(&worker).state, BfdState::Up);
+        let packet = said(&mut worker, BfdState::Up);
+        far.send(&mut vec![packet], worker.dataplane.pool()).unwrap();
+        // Nothing was heard for longer than 150 ms; but what is heard now is good for as long.
+        let later = core::iter::repeat_with(|| clock::now().after(Duration::from_millis(149)))
+            .find(|later| worker.dataplane.is_judgement_due(*later))
+            .unwrap();
+        worker.resting = true;
+        worker.pass_time(later);
+        assert_eq!(status(&worker).state, BfdState::Up, "nobody looked");
+        worker.resting = false;
+        worker.pass_time(later);
+        assert_eq!(status(&worker).state, BfdState::Up, "it had spoken");
+        worker.pass_time(clock::now().after(Duration::from_secs(1)));
+        assert_eq!(status(&worker).state, BfdState::Down);
+    }
+}

@@ -293,15 +293,25 @@ impl Worker {
             if worked {
                 self.awake_until = now.after(LINGER);
             }
-            if self.dataplane.is_judgement_due(now) {
-                self.look_everywhere();
-            }
-            self.dataplane.handle_timeout(now);
+            self.pass_time(now);
             self.settle();
             self.pulse.beat(self.dataplane.bfd_deadline());
             self.keeper.rests(worked, clock::now());
         }
         self
+    }
+
+    /// Does what is due, and judges whoever was silent for too long. While it rests it cannot look for what they said, and judges
+    /// nobody: whoever takes over looks first, and so does this one when it goes on.
+    fn pass_time(&mut self, now: Instant) {
+        let judges = self.dataplane.is_judgement_due(now);
+        if judges && self.resting {
+            return;
+        }
+        if judges {
+            self.look_everywhere();
+        }
+        self.dataplane.handle_timeout(now);
     }
 
     /// How long it may sleep now; `None`: until something comes.
@@ -315,6 +325,8 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let due = self.dataplane.poll_timeout().map(|due| due.since(now));
+        // What is due may be what a worker that rests leaves alone.
+        let due = if self.resting { due.map(|due| due.max(RETRY)) } else { due };
         if !self.held.is_empty() { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
     }
 

@@ -14,6 +14,7 @@
 //! A frame that does not fit the path is dropped and counted (`tx_too_long`); [`Port::path_news`] then says what fits.
 //! Without a route the port is [`PortError::NoRoute`] and tries again with every frame that it is given.
 
+mod alone;
 mod inbox;
 
 use std::{
@@ -26,8 +27,8 @@ use net::PacketBuf;
 use sys::udp::{TrainsSent, UdpFault, UdpSocket, UdpTrains};
 use zerocopy::IntoBytes;
 
-use self::inbox::Inbox;
 pub use self::inbox::KEPT;
+use self::{alone::Alone, inbox::Inbox};
 use super::{Heirloom, Port, PortCaps, PortCounters, PortError, PortKind, kernel};
 use crate::{
     Batch, Frame, Pool,
@@ -59,8 +60,8 @@ pub struct UdpPort {
     marking: Marking,
     paths: Vec<Path>,
     trains: UdpTrains,
-    /// The kernel (or the device) takes no trains: each frame is a call's own datagram.
-    single: bool,
+    /// The kernel (or the device) may take no trains: then each frame is a datagram of its own for a while.
+    alone: Alone,
     inbox: Inbox,
     counters: PortCounters,
     facts: String,
@@ -138,7 +139,7 @@ impl UdpPort {
             marking: options.marking,
             paths,
             trains: UdpTrains::new(),
-            single: false,
+            alone: Alone::default(),
             inbox: Inbox::new(),
             counters: PortCounters::default(),
             facts: facts(options),
@@ -169,7 +170,7 @@ impl UdpPort {
         // Attempts at the first of `frames`, and how many of them must not be a train.
         let (mut attempts, mut alone) = (0, 0_usize);
         while !frames.is_empty() {
-            let trains = !self.single && alone == 0;
+            let trains = self.alone.is_over() && alone == 0;
             let now = if alone > 0 { frames.get(..alone).unwrap_or(frames) } else { frames };
             let TrainsSent { sent, stopped } = self.hand_over(path, now, trains);
             if sent > 0 {
@@ -221,7 +222,10 @@ impl UdpPort {
     fn judge(&mut self, error: &io::Error, train: bool, attempts: u32) -> Remedy {
         match UdpFault::of(error) {
             UdpFault::Train if train => {
-                self.single = true;
+                // A route over another device may take them again, and so may a path that carries less by now: kernels before 6.14
+                // refuse a train whose segments are too long as if it were none.
+                self.alone.begin();
+                self.look_at_path();
                 Remedy::Again
             }
             UdpFault::TooLong => {
@@ -304,6 +308,7 @@ impl Port for UdpPort {
         }
         frames.drain(..done).for_each(|frame| pool.recycle(frame));
         self.put_back(frames, pool);
+        self.alone.sent();
         self.look = self.look.saturating_sub(1);
         if self.look == 0 {
             self.look_at_path();
@@ -321,7 +326,7 @@ impl Port for UdpPort {
 
     /// A train may hold segments of several super-frames: one of 64 KiB makes one train and a bit, and the bit costs as much as a train.
     fn gathers(&self) -> bool {
-        !self.single
+        self.alone.is_over()
     }
 
     fn caps(&self) -> PortCaps {
