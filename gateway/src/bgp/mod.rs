@@ -215,3 +215,55 @@ impl Handle {
         self.waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BGP that starts behind a gate, without a neighbour that keeps our routes, in a folder where a predecessor has its memory.
+    fn behind_a_gate(folder: &std::path::Path) -> (Bgp, Sender<()>) {
+        std::fs::write(folder.join("bgp-routes.json"), "{}").unwrap();
+        let (open, gate) = crossbeam::channel::bounded(1);
+        let start = Start {
+            domains: vec![],
+            names: vec![],
+            interfaces: vec![],
+            past: vec![],
+            keeper: None,
+            folder: folder.to_owned(),
+            devices: BTreeMap::new(),
+            tables: Arc::default(),
+            publish: Box::new(drop),
+            gate: Some(gate),
+            seed: 1,
+        };
+        (Bgp::start(start).unwrap(), open)
+    }
+
+    fn until(is: impl Fn() -> bool) {
+        let due = clock::now().after(Duration::from_secs(60));
+        while !is() {
+            assert!(clock::now() < due, "it does not come about");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    // Invariant 2 of a handover: whoever has not heard `Go` has touched nothing.
+    #[test]
+    fn what_a_predecessor_remembers_is_its_own_until_it_gave_way() {
+        let folder = std::env::temp_dir().join(format!("quadspan-bgp-gate-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let memory = folder.join("bgp-routes.json");
+        let (bgp, open) = behind_a_gate(&folder);
+        drop(open);
+        until(|| bgp.is_finished());
+        assert!(memory.exists(), "the handover failed");
+        let (bgp, open) = behind_a_gate(&folder);
+        assert!(memory.exists());
+        open.send(()).unwrap();
+        until(|| !memory.exists());
+        assert!(!bgp.is_finished());
+        bgp.stop();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
