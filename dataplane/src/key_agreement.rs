@@ -8,23 +8,33 @@
 //! key. Once there is one everything is sent protected at once, and what is in clear is refused as soon as all peers say
 //! that they send protected, after [`UPGRADE`] at the latest, so that no frame is lost when a channel becomes secured.
 //!
-//! Whoever can send to the port can make us check ICVs. The work is bounded: [`KeyAgreement::admits`] takes so many
-//! MKPDUs per second from the addresses of live peers, and so many, fewer, from all others together.
+//! Whoever can send to the port can make us check ICVs. The work is bounded, and what bounds it must not keep us from hearing
+//! peers: [`KeyAgreement::admits`] asks the KaY what a frame is worth ([`Standing`]). Members have a way of their own, which nobody
+//! can use up who does not see their MKPDUs. All others share one, wide enough that a flood has to be a large one to fill it: of F
+//! strangers' MKPDUs in a second, [`STRANGERS`] are heard, each as likely as any other. A new peer needs to be heard so but once, by
+//! either side; then both name each other, and are members. It says five hellos within 1.5 s and then one each hello time, so that with
+//! p = STRANGERS / F one side, if the other hears it, knows it after n hello times but for a chance of (1 - p)^(5 + n); and p is 1
+//! up to that rate. Where the peer hears us, no luck is needed at any rate: it names us.
 
 use macsec::{
     SecY, SecyPolicy, ValidateFrames,
-    mka::{Kay, KeyAction, KeyEntry},
+    mka::{Kay, KeyAction, KeyEntry, Standing},
 };
-use net::{Instant, MacAddr, earliest};
+use net::{Instant, earliest};
 
 use core::time::Duration;
 
 use crate::icmp::RateLimiter;
 
-/// MKPDUs taken from live peers, per second and at once: 32 peers with two CAKs at bounded hellos, and then some.
-const KNOWN: (u32, u32) = (1000, 256);
-/// MKPDUs taken from everybody else: a group that starts at once, each member with two CAKs.
-const STRANGERS: (u32, u32) = (200, 64);
+/// MKPDUs taken from members, per second and at once: 32 peers with two CAKs at bounded hellos, and then some. Beyond that they
+/// are strangers.
+const MEMBERS: (u32, u32) = (1000, 256);
+/// MKPDUs with our CKN taken from everybody else: as many as less than a tenth of a processor can check (figures in `SECURITY.md`).
+const STRANGERS: (u32, u32) = (100_000, 2048);
+/// MKPDUs that change nothing, looked at to say what is wrong.
+const IDLE: (u32, u32) = (200, 64);
+/// Octets that one MKPDU has checked for one event of [`STRANGERS`].
+const SHARE: usize = 256;
 /// Each asks all neighbours on the channel anew: no peer may have us ask as often as it speaks.
 const TURNS: (u32, u32) = (2, 8);
 /// How long frames in clear are still accepted after a should-secure channel got its key, at most.
@@ -36,8 +46,9 @@ pub(crate) struct KeyAgreement {
     pub(crate) kay: Kay,
     /// The SecY's policy under a key.
     policy: SecyPolicy,
-    known: RateLimiter,
+    members: RateLimiter,
     strangers: RateLimiter,
+    idle: RateLimiter,
     /// Turns of peers that are told.
     turns: RateLimiter,
     /// Until when frames in clear are accepted beside a key.
@@ -66,9 +77,18 @@ impl KeyAgreement {
     /// Around a KaY that goes on where its predecessor's process ended.
     pub(crate) fn resume(kay: Kay, policy: SecyPolicy) -> Self {
         let limiter = |(per_second, burst)| RateLimiter::new(per_second, burst);
-        let (known, strangers, turns) = (limiter(KNOWN), limiter(STRANGERS), limiter(TURNS));
         let awaits = kay.awaits_transmission();
-        let mut this = Self { kay, policy, known, strangers, turns, upgrade: None, awaits, next: None };
+        let mut this = Self {
+            kay,
+            policy,
+            members: limiter(MEMBERS),
+            strangers: limiter(STRANGERS),
+            idle: limiter(IDLE),
+            turns: limiter(TURNS),
+            upgrade: None,
+            awaits,
+            next: None,
+        };
         this.settle();
         this
     }
@@ -78,9 +98,14 @@ impl KeyAgreement {
         self.kay.is_secured() || self.kay.params().plain
     }
 
-    /// Whether one more MKPDU from this address is worth its ICV check.
-    pub(crate) fn admits(&mut self, source: MacAddr, now: Instant) -> bool {
-        if self.kay.is_live_source(source) { self.known.allow(now) } else { self.strangers.allow(now) }
+    /// Whether one more MKPDU is worth its ICV check.
+    pub(crate) fn admits(&mut self, frame: &[u8], now: Instant) -> bool {
+        let shares = u32::try_from(frame.len().div_ceil(SHARE)).unwrap_or(u32::MAX);
+        match self.kay.standing(frame, now) {
+            Standing::Member => self.members.allow(now) || self.strangers.allow_one_of(shares, now),
+            Standing::Stranger => self.strangers.allow_one_of(shares, now),
+            Standing::Idle => self.idle.allow(now),
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

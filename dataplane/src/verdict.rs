@@ -21,7 +21,7 @@ closed_list! {
         UnknownEtherType = "unknown_ethertype",
         /// A channel got a frame that is neither MACsec, MKA nor allowed in clear.
         NotProtected = "not_protected",
-        /// More MKPDUs came in than a channel takes: somebody floods it, or there is a loop.
+        /// More MKPDUs came in than a channel takes: somebody forges them, or there is a loop. Those of its peers go on being heard.
         MkaFlood = "mka_flood",
         /// MACsec (802.1AE §10.6): no SecTAG although validateFrames is Strict (InPktsNoTag).
         MacsecNoTag = "macsec_no_tag",

@@ -25,11 +25,16 @@ impl RateLimiter {
 
     /// Whether one more event may happen at `now`; if so it is counted.
     pub fn allow(&mut self, now: Instant) -> bool {
+        self.allow_one_of(1, now)
+    }
+
+    /// The same for one that counts as `weight` events: once one may happen, it may, and what it is more is paid back after.
+    pub fn allow_one_of(&mut self, weight: u32, now: Instant) -> bool {
         let Some(interval) = self.interval else { return false };
         let full_at = self.full_at.max(now);
         let allowed = full_at.since(now) <= self.slack;
         if allowed {
-            self.full_at = full_at.after(interval);
+            self.full_at = full_at.after(interval.saturating_mul(weight));
         }
         allowed
     }
@@ -60,6 +65,14 @@ mod tests {
         let step = |i: u64| Instant::from_nanos(i * 10_000);
         let count = (0..1_000_000).filter(|&i| limiter.allow(step(i))).count(); // ten seconds
         assert_eq!(count, 10_000);
+    }
+
+    #[test]
+    fn what_weighs_more_is_paid_back_for_longer() {
+        let mut limiter = RateLimiter::new(1000, 4);
+        let step = |i: u64| Instant::from_nanos(i * 10_000);
+        let count = (0..1_000_000).filter(|&i| limiter.allow_one_of(5, step(i))).count(); // ten seconds
+        assert!((2000..=2001).contains(&count), "{count}");
     }
 
     #[test]

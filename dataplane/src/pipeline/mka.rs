@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use macsec::mka::{Kay, KeyEntry, RekeyAnswer, Rng, SuspendAnswer};
-use net::{Ethernet, Instant, PacketBuf, earliest};
+use net::{Instant, PacketBuf, earliest};
 
 use super::{Blame, Dataplane, Event, Facts};
 use crate::{
@@ -64,11 +64,13 @@ impl Dataplane {
         let Some(mka) = &mut channel.mka else {
             return self.drop(Blame::Channel(id), DropReason::NotProtected, frame);
         };
-        let admitted = Ethernet::split(&frame.buf).is_some_and(|(header, _)| mka.admits(header.source, now));
-        if !admitted {
+        if !mka.admits(&frame.buf, now) {
             return self.drop(Blame::Channel(id), DropReason::MkaFlood, frame);
         }
-        self.with_kay(id, now, |kay| kay.handle_mkpdu(&frame.buf, now));
+        mka.kay.note_pns(channel.secy.next_pn(), now);
+        if mka.kay.handle_mkpdu(&frame.buf, now) {
+            self.settle_mka(id, now);
+        }
         self.pool.recycle(frame);
     }
 

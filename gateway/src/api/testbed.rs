@@ -371,8 +371,11 @@ fn agreement(params: [KayParams; 2], keys: [Vec<KeyEntry>; 2], end: Instant) -> 
             }
         }
         let [first, second] = &mut kays;
-        sent[1].iter().for_each(|frame| first.handle_mkpdu(frame, now));
-        sent[0].iter().for_each(|frame| second.handle_mkpdu(frame, now));
+        for (kay, frames) in [(first, &sent[1]), (second, &sent[0])] {
+            for frame in frames {
+                kay.handle_mkpdu(frame, now);
+            }
+        }
         while kays.iter_mut().any(|kay| kay.poll_action().is_some() || kay.poll_event().is_some()) {}
     }
     kays[0].status(end)

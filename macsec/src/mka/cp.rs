@@ -16,7 +16,8 @@
 //! - the key server waits for all to receive also with the first key, so that what comes up is up on both sides;
 //! - another key server or another cipher suite is a rollover like any other, not a new beginning.
 //!
-//! Waiting always has an end: a key server that does not hear that all receive transmits after a life time.
+//! Waiting always has an end: a key server that does not hear that all receive transmits after a life time, which begins when
+//! a suspension ends, if there is one.
 
 use core::time::Duration;
 
@@ -139,7 +140,7 @@ impl Cp {
     pub(super) fn step(
         &mut self,
         roster: &Roster,
-        (now, life): (Instant, Duration),
+        (now, patience): (Instant, Duration),
         server: Option<(Sci, MemberId)>,
         to: &mut Installer,
     ) -> Option<Progress> {
@@ -147,7 +148,7 @@ impl Cp {
         match self.state {
             CpState::Down | CpState::Retired => {
                 let key = self.pending.take()?;
-                Some(self.receive(key, roster, (now, life), to))
+                Some(self.receive(key, roster, (now, patience), to))
             }
             CpState::Receiving | CpState::Ready
                 if self.pending.is_some() || self.orphaned(roster, server) =>
@@ -157,7 +158,7 @@ impl Cp {
             }
             CpState::Receiving | CpState::Ready => {
                 if self.may_transmit(roster, now) {
-                    self.transmit((now, life), to)
+                    self.transmit((now, patience), to)
                 } else {
                     None
                 }
@@ -181,7 +182,7 @@ impl Cp {
         &mut self,
         mut key: HeldKey,
         roster: &Roster,
-        (now, life): (Instant, Duration),
+        (now, patience): (Instant, Duration),
         to: &mut Installer,
     ) -> Progress {
         // A key server that restarted does not know which association numbers are taken.
@@ -193,7 +194,7 @@ impl Cp {
         key.install(roster, to);
         self.state = if key.mine { CpState::Receiving } else { CpState::Ready };
         self.latest = Some(key);
-        self.patience = now.after(life);
+        self.patience = now.after(patience);
         if overwritten { Progress::Overwritten } else { Progress::Receives }
     }
 
@@ -215,12 +216,12 @@ impl Cp {
     }
 
     /// TRANSMIT, TRANSMITTING.
-    fn transmit(&mut self, (now, life): (Instant, Duration), to: &mut Installer) -> Option<Progress> {
+    fn transmit(&mut self, (now, patience): (Instant, Duration), to: &mut Installer) -> Option<Progress> {
         let latest = self.latest.as_ref()?;
         let key = latest.key_id();
         to.actions.push_back(KeyAction::EnableTransmit { an: latest.data.an });
         self.state = CpState::Transmitting;
-        self.patience = now.after(life);
+        self.patience = now.after(patience);
         self.retire_at = if self.old.is_some() { now.after(SAK_RETIRE) } else { now };
         Some(Progress::Transmits { key, first: self.old.is_none() })
     }

@@ -199,30 +199,45 @@ fn suite_name(id: &u64) -> String {
 /// How many different incidents are remembered; the oldest goes first.
 const MAX_INCIDENTS: usize = 32;
 
+/// How long the newest incident at least stays before another takes the place of the oldest: at the rate at which forgeries come,
+/// remembering them would be most of their cost.
+const TURNOVER: Duration = Duration::from_millis(50);
+
 /// Incidents that were seen lately.
 #[derive(Debug, Default)]
-pub(super) struct Incidents(BTreeMap<Diagnosis, Instant>);
+pub(super) struct Incidents {
+    seen: BTreeMap<Diagnosis, Instant>,
+    /// When one last took the place of another.
+    turned: Option<Instant>,
+}
 
 impl Incidents {
     /// Notes one. True when it is news, and there is not so much news that somebody must be making it up: a CKN costs
     /// nothing to invent.
     pub(super) fn note(&mut self, diagnosis: Diagnosis, now: Instant) -> bool {
-        let news = self.0.insert(diagnosis, now).is_none();
-        let flood = self.0.len() > MAX_INCIDENTS;
-        while self.0.len() > MAX_INCIDENTS {
-            let oldest = self.0.iter().min_by_key(|(_, seen)| **seen).map(|(oldest, _)| oldest.clone());
-            let Some(oldest) = oldest else { break };
-            self.0.remove(&oldest);
+        if let Some(seen) = self.seen.get_mut(&diagnosis) {
+            *seen = now;
+            return false;
         }
-        news && !flood
+        let flood = self.seen.len() >= MAX_INCIDENTS;
+        if flood {
+            if self.turned.is_some_and(|turned| now.since(turned) < TURNOVER) {
+                return false;
+            }
+            self.turned = Some(now);
+            let oldest = self.seen.iter().min_by_key(|(_, seen)| **seen).map(|(oldest, _)| oldest.clone());
+            oldest.and_then(|oldest| self.seen.remove(&oldest));
+        }
+        self.seen.insert(diagnosis, now);
+        !flood
     }
 
     /// Forgets those not seen for `memory`.
     pub(super) fn forget(&mut self, now: Instant, memory: Duration) {
-        self.0.retain(|_, seen| now.since(*seen) <= memory);
+        self.seen.retain(|_, seen| now.since(*seen) <= memory);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Diagnosis> {
-        self.0.keys()
+        self.seen.keys()
     }
 }

@@ -47,7 +47,7 @@ pub use diagnosis::Diagnosis;
 pub use election::{Candidate, elect};
 pub use event::{LostWhy, MkaEvent, RekeyWhy};
 pub use identity::Rng;
-pub use kay::{Kay, RekeyAnswer, SuspendAnswer};
+pub use kay::{Kay, RekeyAnswer, Standing, SuspendAnswer};
 pub use params::{
     BOUNDED_HELLO, DEFAULT_PRIORITY, HELLO, IcvIndicator, KayParams, KeyEntry, KeyStart, LIFE,
     NEVER_KEY_SERVER, SAK_RETIRE, SUSPENSION_LIMIT,

@@ -266,6 +266,17 @@ impl Peers {
         self.live.iter().find(|peer| peer.sci == sci)
     }
 
+    /// The last message number of a member, live or not.
+    pub(super) fn last_message(&self, member: MemberId) -> Option<u32> {
+        let mut known = self.live.iter().chain(&self.potential);
+        known.find(|peer| peer.member == member).map(|peer| peer.message)
+    }
+
+    /// The last message number of one that was potential a short while ago.
+    pub(super) fn lapsed_message(&self, member: MemberId) -> Option<u32> {
+        self.lapsed.iter().find(|peer| peer.member == member).map(|peer| peer.message)
+    }
+
     /// SCI of a member, live or not.
     pub(super) fn sci_of(&self, member: MemberId) -> Option<Sci> {
         self.live.iter().chain(&self.potential).find(|peer| peer.member == member).map(|peer| peer.sci)

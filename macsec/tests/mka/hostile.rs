@@ -4,7 +4,7 @@
 use macsec::{
     CipherSuite,
     mka::{
-        MAX_PEERS, MemberId, MkpduFault,
+        MAX_PEERS, MemberId, MkpduFault, Standing,
         wire::{OtherSet, frame::MAX_FRAME},
     },
 };
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::{
     puppet::{Puppet, Solo, in_use},
-    world::{key, ms, params, sci, secs},
+    world::{cak, ckn, key, ms, params, sci, secs},
 };
 
 /// One thing that a hostile or broken member does.
@@ -200,4 +200,31 @@ fn frames_that_are_no_mkpdus_are_counted_by_reason() {
     }
     assert!(solo.status().participants[0].potential.is_empty());
     assert_eq!(MkpduFault::ALL.len(), 13);
+}
+
+// §9.4.2, §9.4.3: who is known, or knows us, is a member before any ICV is checked; who repeats itself or has another CKN is idle.
+#[test]
+fn what_an_mkpdu_is_worth_is_told_before_its_icv_is_checked() {
+    let (mut solo, mut peer) = (Solo::new(), Puppet::new());
+    let worth = |solo: &Solo, frame: &[u8]| solo.kay.standing(frame, solo.now);
+    let hello = peer.hello();
+    assert_eq!(worth(&solo, &hello), Standing::Stranger);
+    let naming = peer.greeting(&solo);
+    assert_eq!(worth(&solo, &peer.seal(&naming)), Standing::Member, "it names us");
+    let mut wrong = naming;
+    wrong.live.as_mut().unwrap().peers[0].message += 1;
+    assert_eq!(worth(&solo, &peer.seal(&wrong)), Standing::Stranger, "a message that we have not sent");
+    wrong.live.as_mut().unwrap().peers[0].member.0[11] ^= 1;
+    assert_eq!(worth(&solo, &peer.seal(&wrong)), Standing::Stranger, "somebody else");
+    solo.hear(&hello);
+    assert_eq!(worth(&solo, &hello), Standing::Idle, "said before");
+    let mut next = peer.hello();
+    *next.last_mut().unwrap() ^= 1;
+    assert_eq!(worth(&solo, &next), Standing::Member, "known, as far as can be told");
+    let (mut other, ours) = (Puppet::with(&ckn(2), &cak(1)), solo.frames[0].clone());
+    assert_eq!([worth(&solo, &other.hello()), worth(&solo, &ours)], [Standing::Idle; 2]);
+    assert_eq!(worth(&solo, &hello[..40]), Standing::Idle);
+    // What it was listed with is too old to prove anything after a life time, and it is forgotten after two.
+    solo.pass(secs(20));
+    assert_eq!(worth(&solo, &next), Standing::Stranger);
 }

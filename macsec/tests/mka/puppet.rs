@@ -17,7 +17,7 @@ use macsec::{
 };
 use net::{EtherType, Instant, MacAddr, PacketBuf};
 
-use crate::world::{Dice, at, cak, ckn, key, ms, params, sci};
+use crate::world::{Dice, at, cak, ckn, hear, key, ms, params, sci};
 
 /// The KaY under test: node 0, and what it did.
 pub(crate) struct Solo {
@@ -76,7 +76,7 @@ impl Solo {
     }
 
     pub(crate) fn hear(&mut self, frame: &[u8]) {
-        self.kay.handle_mkpdu(frame, self.now);
+        hear(&mut self.kay, frame, self.now);
         self.drain();
         // Answers come at most a gap later.
         self.pass(ms(25));

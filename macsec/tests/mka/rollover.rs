@@ -3,7 +3,7 @@
 
 use macsec::{
     An,
-    mka::{KeyEntry, KeyStart, MkaEvent, RekeyAnswer, RekeyWhy, SAK_RETIRE},
+    mka::{KeyEntry, KeyStart, MkaEvent, RekeyAnswer, RekeyWhy, SAK_RETIRE, SuspendAnswer},
 };
 
 use crate::world::{World, at, ckn, key, ms, params, sci, secs};
@@ -133,6 +133,35 @@ fn packet_numbers_that_run_out_bring_a_fresh_sak() {
             assert_ne!(world.status(1).key.unwrap().key_id, before.key_id);
             assert_lossless(&mut world, 1_000);
         }
+    }
+}
+
+// §9.18: what a suspension is for is that traffic goes on, and without packet numbers it does not. Whoever runs out, whether
+// MKPDUs pass meanwhile or not: the old key is used until all have the new one.
+#[test]
+fn packet_numbers_that_run_out_while_mka_is_suspended_bring_a_fresh_sak_and_no_loss() {
+    for (node, silent) in [(0, false), (1, false), (0, true)] {
+        let mut world = World::with(2, |_, params| params.suites = vec![macsec::CipherSuite::GcmAes128]);
+        world.settle(secs(1));
+        world.run(secs(7));
+        world.start_traffic(ms(10));
+        let before = world.status(0).key.unwrap();
+        assert_eq!(world.tell(0, |kay, now| kay.suspend(secs(60), now)), SuspendAnswer::Started);
+        world.run(secs(1));
+        if silent {
+            world.cut.extend([(0, 1), (1, 0)]);
+        }
+        let limit = macsec::CipherSuite::GcmAes128.pending_exhaustion_pn();
+        world.nodes[node].secy.raise_next_pn(before.an, limit).unwrap();
+        world.run(secs(40));
+        assert!(world.status(1).suspended.is_some(), "it goes on");
+        assert_eq!(made(&world, 0, RekeyWhy::PacketNumbers), 1, "{node} {silent}");
+        let waits = [0, 1].map(|node| world.status(node).key.unwrap().key_id == before.key_id);
+        assert_eq!(waits, [silent; 2]);
+        world.cut.clear();
+        world.run(secs(10));
+        assert!(world.agreed() && world.status(1).key.unwrap().key_id != before.key_id);
+        assert_lossless(&mut world, 9_000);
     }
 }
 

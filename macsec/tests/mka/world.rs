@@ -11,7 +11,7 @@ use std::{
 
 use macsec::{
     An, Cak, CipherSuite, Ckn, Fingerprint, RxVerdict, Sci, SecY, SecyNumbers, SecyPolicy, Ssci,
-    mka::{Kay, KayParams, KeyAction, KeyEntry, MkaEvent, MkaStatus},
+    mka::{Kay, KayParams, KeyAction, KeyEntry, MkaEvent, MkaStatus, Standing},
 };
 use net::{
     Instant, MacAddr, PacketBuf,
@@ -298,7 +298,7 @@ impl World {
 
     /// A frame arrives at `node` out of nowhere.
     pub(crate) fn inject(&mut self, node: usize, frame: &[u8]) {
-        self.tell(node, |kay, now| kay.handle_mkpdu(frame, now));
+        self.tell(node, |kay, now| hear(kay, frame, now));
     }
 
     pub(crate) fn status(&self, node: usize) -> MkaStatus {
@@ -542,7 +542,7 @@ impl World {
             return;
         }
         match parcel {
-            Parcel::Mkpdu(octets) => self.tell(to, |kay, now| kay.handle_mkpdu(&octets, now)),
+            Parcel::Mkpdu(octets) => self.tell(to, |kay, now| hear(kay, &octets, now)),
             Parcel::Data { from, number, counts, octets } => self.receive(to, from, number, counts, &octets),
         }
     }
@@ -566,4 +566,13 @@ fn data_frame(from: usize, number: u64) -> PacketBuf {
     octets.extend_from_slice(&number.to_be_bytes());
     octets.resize(80, from as u8);
     PacketBuf::copy_of(&octets, 32, 32)
+}
+
+/// Gives a KaY a frame. What was said of it before its ICV was checked must have been right: who is heard under load depends on it.
+pub(crate) fn hear(kay: &mut Kay, frame: &[u8], now: Instant) {
+    let refused = |kay: &Kay| kay.status(now).counters.faults.values().sum::<u64>();
+    let (standing, before) = (kay.standing(frame, now), refused(kay));
+    kay.handle_mkpdu(frame, now);
+    let taken = refused(kay) == before;
+    assert!(!taken || standing != Standing::Idle, "{:?}", kay.status(now));
 }

@@ -253,6 +253,7 @@ impl XdpSocket {
         self.refill();
         loop {
             let count = self.gather()?;
+            self.give_up_beyond(count);
             self.rx.advance(u32::try_from(count).unwrap_or(u32::MAX));
             self.held = count.min(PIECES);
             if count <= PIECES {
@@ -284,7 +285,8 @@ impl XdpSocket {
         usize::try_from(self.rx.filling().1).unwrap_or(usize::MAX)
     }
 
-    /// Looks for a whole frame, and how many pieces it has. What does not fit `pieces` goes back at once.
+    /// Looks for a whole frame, and how many pieces it has, of which `pieces` takes the first. Takes nothing: one whose end is not there
+    /// yet is looked at again.
     fn gather(&mut self) -> Option<usize> {
         let mut waiting = self.rx.waiting();
         let mut count = 0;
@@ -297,13 +299,22 @@ impl XdpSocket {
                 }
             }
             let piece = self.rx.peek(ahead)?;
-            match self.pieces.get_mut(count) {
-                Some(place) => *place = piece,
-                None => self.fill.write(self.chunk_of(piece.addr)),
+            if let Some(place) = self.pieces.get_mut(count) {
+                *place = piece;
             }
             count += 1;
             if piece.options & libc::XDP_PKT_CONTD == 0 {
                 return Some(count);
+            }
+        }
+    }
+
+    /// Of the `count` pieces of a whole frame, the chunks of those that do not fit `pieces` go back to the kernel.
+    fn give_up_beyond(&mut self, count: usize) {
+        for ahead in PIECES..count {
+            let piece = u32::try_from(ahead).ok().and_then(|ahead| self.rx.peek(ahead));
+            if let Some(piece) = piece {
+                self.fill.write(self.chunk_of(piece.addr));
             }
         }
     }
@@ -525,5 +536,7 @@ const PATIENCE: u32 = 64;
 
 #[cfg(test)]
 mod bulk_tests;
+#[cfg(test)]
+mod pieces_tests;
 #[cfg(test)]
 mod tests;

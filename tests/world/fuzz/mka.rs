@@ -5,7 +5,7 @@ use std::time::Duration;
 use macsec::{
     Cak, Ckn, Sci, SecY, SecyPolicy,
     mka::{
-        Kay, KayParams, KeyEntry,
+        Kay, KayParams, KeyEntry, Standing,
         kdf::CakKeys,
         wire::{Basic, Envelope, Mkpdu, PeerId, frame},
     },
@@ -43,10 +43,10 @@ pub fn kay(octets: &[u8]) {
     let mut heard: Option<PeerId> = None;
     while !choices.is_empty() {
         match choices.below(5) {
-            0 => kay.handle_mkpdu(choices.piece(), now),
+            0 => hear(&mut kay, choices.piece(), now),
             1 | 2 => {
                 if let Some(frame) = lie(&mut choices, heard) {
-                    kay.handle_mkpdu(&frame, now);
+                    hear(&mut kay, &frame, now);
                 }
             }
             3 => {
@@ -57,6 +57,14 @@ pub fn kay(octets: &[u8]) {
         }
         drain(&mut kay, &mut secy, &mut heard, now);
     }
+}
+
+/// What is taken was not said to be idle before.
+fn hear(kay: &mut Kay, frame: &[u8], now: Instant) {
+    let refused = |kay: &Kay| kay.status(now).counters.faults.values().sum::<u64>();
+    let (standing, before) = (kay.standing(frame, now), refused(kay));
+    kay.handle_mkpdu(frame, now);
+    assert!(refused(kay) > before || standing != Standing::Idle, "{frame:02x?} {:?}", kay.status(now));
 }
 
 /// An MKPDU with a right ICV, whose contents are the fuzzer's; it may list the KaY as live.

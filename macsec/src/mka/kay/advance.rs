@@ -1,5 +1,7 @@
 //! After every change: who is still there, who is key server, which key is due, what the SecY has to do.
 
+use core::time::Duration;
+
 use super::Kay;
 use crate::{
     key::Ckn,
@@ -112,7 +114,7 @@ impl Kay {
 
     /// Runs the controlled port machine until it waits.
     fn step(&mut self) {
-        let times = (self.now, self.params.life);
+        let times = (self.now, self.patience());
         let server = self.key_server_self();
         while let Some(progress) = self.cp.step(&self.roster, times, server, &mut self.installer) {
             self.urge_principal();
@@ -122,6 +124,12 @@ impl Kay {
                 Progress::Transmits { .. } => self.note_transmission(),
             }
         }
+    }
+
+    /// How long a rollover waits for peers that say nothing: a life time, and before that until they are expected to speak again.
+    fn patience(&self) -> Duration {
+        let silent = self.suspended.map_or(Duration::ZERO, |until| until.since(self.now));
+        silent.saturating_add(self.params.life)
     }
 
     /// The key server by SCI and present member identifier.

@@ -20,11 +20,14 @@ mod receive;
 mod report;
 mod send;
 mod server;
+mod sift;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use core::time::Duration;
 use net::{Instant, PacketBuf, earliest};
+
+pub use sift::Standing;
 
 use super::{
     action::KeyAction,
@@ -157,13 +160,18 @@ impl Kay {
     }
 
     /// Takes in a received frame, given from its destination address on, without FCS and without VLAN tags in clear.
-    /// Frames that are no MKPDUs, or not for us, are counted and dropped.
-    pub fn handle_mkpdu(&mut self, frame: &[u8], now: Instant) {
+    /// Frames that are no MKPDUs, or not for us, are counted and dropped. False when there is nothing to drain: forgeries shall
+    /// cost no more than their check.
+    pub fn handle_mkpdu(&mut self, frame: &[u8], now: Instant) -> bool {
         self.now = self.now.max(now);
-        if let Err(fault) = self.receive(frame) {
-            *self.faults.entry(fault).or_default() += 1;
+        match self.receive(frame) {
+            Ok(()) => self.advance(),
+            Err(fault) => {
+                *self.faults.entry(fault).or_default() += 1;
+                return !self.events.is_empty();
+            }
         }
-        self.advance();
+        true
     }
 
     /// Does what is due.

@@ -28,10 +28,7 @@ type Sharers = (Ssci, BTreeMap<MemberId, Ssci>);
 
 impl Kay {
     pub(super) fn receive(&mut self, frame: &[u8]) -> Result<(), MkpduFault> {
-        let envelope = Envelope::open(frame, self.params.ethertype)?;
-        if !envelope.destination.is_group() && envelope.destination != self.params.destination {
-            return Err(MkpduFault::IndividualDestination);
-        }
+        let envelope = self.open(frame)?;
         let (ckn, agility) = envelope.ckn()?;
         let Some(at) = self.participants.iter().position(|p| p.answers_to(&ckn)) else {
             self.diagnose_ckn(ckn, &envelope);

@@ -1,6 +1,6 @@
 //! Status and diagnosis: what there is to see, and what is wrong, computed when asked.
 
-use net::{Instant, MacAddr};
+use net::Instant;
 
 use super::Kay;
 use crate::{
@@ -57,11 +57,6 @@ impl Kay {
         let Some(key) = self.cp.in_use() else { return false };
         let transmits = |alive: &Alive| alive.sak_use.is_some_and(|used| used.transmits(key.key_id()));
         key.shared_by(&self.roster).any(|(_, alive)| !transmits(alive))
-    }
-
-    /// A peer that is alive sends from this address. Costs no cryptography: for deciding whom to hear first under load.
-    pub fn is_live_source(&self, source: MacAddr) -> bool {
-        self.participants.iter().flat_map(|p| &p.peers.live).any(|peer| peer.source == source)
     }
 
     fn candidate(&self) -> Candidate {

@@ -95,12 +95,13 @@ impl Kay {
             return Some(RekeyWhy::Refused);
         }
         if self.suspended.is_some() {
-            return None;
+            // The suspension is there for traffic to go on, and without packet numbers it does not.
+            return self.exhausting(key).then_some(RekeyWhy::PacketNumbers);
         }
         self.due_in_time(key, principal)
     }
 
-    /// What can wait while MKA is suspended.
+    /// What can wait while MKA is suspended, but for packet numbers.
     fn due_in_time(&self, key: &HeldKey, principal: &Participant) -> Option<RekeyWhy> {
         let left = principal.peers.live.len() < key.sharers.len();
         // Who lacks the key could not tell who shared it any more.

@@ -91,10 +91,9 @@ impl Basic {
     /// Octets of the body before the CKN.
     const FIXED_LEN: usize = 28;
 
-    /// The CKN of an MKPDU, without looking at anything else.
-    pub fn peek_ckn(sets: &[u8]) -> Result<(Ckn, u32), Malformed> {
-        let basic = Self::parse(&RawSet::read(&mut Reader::new(sets))?)?;
-        Ok((basic.ckn, basic.agility))
+    /// That of an MKPDU, without looking at anything else.
+    pub(super) fn peek(sets: &[u8]) -> Result<Self, Malformed> {
+        Self::parse(&RawSet::read(&mut Reader::new(sets))?)
     }
 
     pub(super) fn parse(set: &RawSet<'_>) -> Result<Self, Malformed> {

@@ -10,7 +10,7 @@
 
 use net::{EtherType, MacAddr, PacketBuf, Reader, Writer};
 
-use super::{ICV_LEN, Mkpdu};
+use super::{Basic, ICV_LEN, Mkpdu};
 use crate::{key::Ckn, mka::kdf::CakKeys};
 
 macro_rules! mkpdu_faults {
@@ -128,7 +128,15 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`MkpduFault::Basic`].
     pub fn ckn(&self) -> Result<(Ckn, u32), MkpduFault> {
-        super::Basic::peek_ckn(self.sets).map_err(|_| MkpduFault::Basic)
+        self.basic().map(|basic| (basic.ckn, basic.agility))
+    }
+
+    /// The basic parameter set, which says who speaks, if the ICV is right.
+    ///
+    /// # Errors
+    /// [`MkpduFault::Basic`].
+    pub fn basic(&self) -> Result<Basic, MkpduFault> {
+        Basic::peek(self.sets).map_err(|_| MkpduFault::Basic)
     }
 
     /// The parameter sets, parsed.

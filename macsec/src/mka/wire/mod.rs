@@ -210,6 +210,20 @@ impl Mkpdu {
     }
 }
 
+/// How many sets are looked through for a peer list: more than there are types. Anybody can send thousands of empty ones.
+const LOOKED_THROUGH: usize = 16;
+
+/// The message number with which a peer list names `member`, where that must cost next to nothing: of the other sets, and of what
+/// is wrong with this one, [`Mkpdu::parse`] tells.
+pub(super) fn message_listed(sets: &[u8], member: MemberId) -> Option<u32> {
+    let mut rest = Reader::new(sets);
+    // The basic set has a version for a type.
+    RawSet::read(&mut rest).ok()?;
+    let sets = core::iter::from_fn(|| RawSet::read(&mut rest).ok()).take(LOOKED_THROUGH);
+    let mut lists = sets.filter(|set| matches!(set.kind, kind::LIVE | kind::POTENTIAL));
+    lists.find_map(|set| PeerList::message_in(set.body, member))
+}
+
 fn first<T>(place: &mut Option<T>, value: T) {
     if place.is_none() {
         *place = Some(value);

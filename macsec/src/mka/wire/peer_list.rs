@@ -35,6 +35,13 @@ impl PeerList {
         self.peers.iter().find(|peer| peer.member == member).map(|peer| peer.message)
     }
 
+    /// As [`message_of`](Self::message_of), of a list as it stands on the wire.
+    pub(super) fn message_in(body: &[u8], member: MemberId) -> Option<u32> {
+        let (entries, _) = body.as_chunks::<ENTRY_LEN>();
+        let message = entries.iter().find_map(|entry| entry.strip_prefix(&member.0))?;
+        Some(u32::from_be_bytes(*message.first_chunk()?))
+    }
+
     pub(super) fn parse(set: &RawSet<'_>) -> Result<Self, Malformed> {
         if !set.body.len().is_multiple_of(ENTRY_LEN) {
             return Err(Malformed);
