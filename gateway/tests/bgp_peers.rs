@@ -309,6 +309,26 @@ fn too_many_prefixes_are_held_or_end_the_session_as_configured() {
 }
 
 #[test]
+fn more_routes_than_one_answer_of_the_api_has_are_all_shown() {
+    let Some(edge) = Edge::start("bgp_peers::pages", ONE_SESSION) else { return };
+    let prefixes = (0..12_000u32).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
+    let _peer = edge.peer(Daemon::Bird, &Peering { prefixes, ..Peering::default() });
+    edge.await_up("r1");
+    edge.await_that("all are there", || edge.neighbor("r1")["families"][0]["received"] == 12_000);
+    edge.await_that("all are used", || edge.gateway.api("routes")["unlisted"] == 2_000);
+    let first = edge.gateway.api("routes?limit=1000000");
+    let learnt =
+        |list: &Value| list["items"].as_array().unwrap().iter().filter(|one| one["origin"] == "bgp").count();
+    assert_eq!((learnt(&first), &first["unlisted"]), (10_000, &serde_json::json!(2_000)));
+    let shown = edge.gateway.says("show routes");
+    let lines = shown.lines().filter(|line| line.contains(" 20.") || line.starts_with("20.")).count();
+    assert_eq!(lines, 12_000);
+    let whole: Value = serde_json::from_str(&edge.gateway.says("--json show routes")).unwrap();
+    assert_eq!((learnt(&whole), whole.get("next")), (12_000, None));
+    edge.end();
+}
+
+#[test]
 fn what_a_neighbour_would_end_the_session_for_is_never_sent() {
     let statics: String = (0..12)
         .map(|at| format!("[[connection.route]]\nprefix = \"10.64.{at}.0/24\"\nvia = \"unreachable\"\n"))
