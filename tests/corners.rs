@@ -122,6 +122,42 @@ fn a_packet_whose_checksum_its_host_left_open_is_fragmented_as_any_other() {
 }
 
 #[test]
+fn a_checksum_begun_in_the_headers_changes_no_address_and_no_tag() {
+    // VIRTIO 1.2 §5.1.6.2: a guest says where its checksum goes, and this gateway writes it, behind the reverse-path check and
+    // inside the attachment's tag.
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    let (from, to): (Ipv6Addr, Ipv6Addr) = ("fd00:1::10".parse().unwrap(), "fd00:2::10".parse().unwrap());
+    let v6 = v6_frame(Left.lan_mac(), (from, to), 64, vec![128, 0, 0, 0, 0, 1, 0, 1]);
+    let v4 = udp(Left, Right.host(), 1, b"x");
+    let attacks = [(&v6, 20, 2), (&v6, 22, 30), (&v4, 0, 10), (&v4, 0, 0), (&v4, 26, 4), (&v4, 34, 0)];
+    for (octets, start, offset) in attacks {
+        assert!(begun(&mut world, octets, start, offset).is_empty(), "{start} + {offset}");
+    }
+    assert_eq!(world.drops(Left, DropReason::BadOffload), 6);
+    // Begun where it belongs, it leaves.
+    assert_eq!(begun(&mut world, &v4, 34, 6).len(), 1);
+    assert_eq!(begun(&mut world, &v6, 54, 2).len(), 1);
+    assert_eq!(world.drops(Left, DropReason::BadOffload), 6);
+}
+
+/// A frame of Left's LAN with its checksum begun there; what leaves by the channel.
+fn begun(world: &mut World, octets: &[u8], start: u16, offset: u16) -> Vec<Vec<u8>> {
+    let (lan, now) = (world.lan(), world.now);
+    let gateway = world.at(Left);
+    let mut frame = Frame::new(gateway.pool().for_len(octets.len()).unwrap());
+    assert!(frame.buf.extend_from_slice(octets));
+    frame.offload.checksum = Checksum::Partial { start, offset };
+    let mut batch = Batch::new();
+    batch.push(frame);
+    gateway.handle_batch(lan, &mut batch, now);
+    let (frames, pool) = gateway.transmit(PortId(0)).unwrap();
+    let sent = frames.iter().map(|frame| frame.buf.to_vec()).collect();
+    frames.drain(..).for_each(|frame| pool.recycle(frame));
+    sent
+}
+
+#[test]
 fn a_frame_that_finds_the_ring_to_another_worker_full_is_counted() {
     let (me, other) = (WorkerId(0), WorkerId(1));
     let depot = Depot::new(PoolSizes { small_count: 4, big_count: 1, ..PoolSizes::default() });

@@ -445,7 +445,7 @@ fn a_link_that_comes_back_is_spoken_on_at_once() {
 #[test]
 fn without_buffers_time_does_not_stand_still() {
     let mut world = secured(plan());
-    let mut taken: Vec<_> = core::iter::from_fn(|| world.at(Left).pool().small()).collect();
+    let mut taken: Vec<_> = core::iter::from_fn(|| world.at(Left).pool().for_link()).collect();
     for _ in 0..1000 {
         let Some(due) = world.at(Left).poll_timeout() else { break };
         world.now = world.now.max(due);
@@ -458,6 +458,26 @@ fn without_buffers_time_does_not_stand_still() {
     world.kill(Right);
     world.restart(Right);
     world.run_until(secs(1), both_live);
+}
+
+#[test]
+fn data_that_has_every_buffer_in_flight_does_not_silence_key_agreement() {
+    let mut world = secured(plan());
+    let taken: Vec<_> = core::iter::from_fn(|| world.at(Left).pool().small()).collect();
+    let (start, mut said) = (world.now, 0);
+    while world.now < start.after(secs(30)) {
+        let due = world.at(Left).poll_timeout().unwrap();
+        world.now = world.now.max(due);
+        let now = world.now;
+        world.at(Left).handle_timeout(now);
+        let (frames, pool) = world.at(Left).transmit(PortId(0)).unwrap();
+        for frame in frames.drain(..) {
+            said += u32::from(frame.buf[12..14] == [0x88, 0x8e]);
+            pool.recycle(frame);
+        }
+    }
+    let unsent = status(&mut world, Left).counters.unsent;
+    assert!(said >= 15 && unsent == 0, "{said} sent, {unsent} not, with {} in flight", taken.len());
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Packets longer than the way on: cut when they may be (RFC 791 §3.2, RFC 1812 §4.2.2.7), told of when not (RFC 1191).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc, time::Duration};
 
-use dataplane::{Batch, DropReason, Frame, PortId};
+use dataplane::{
+    Batch, Board, Dataplane, Depot, DropReason, Event, Fault, Frame, InterfaceId, Pool, PortId, WorkerId,
+};
 use net::{
+    Instant, IpNet,
     checksum::{self, Sum},
     icmp::v4,
     ipv4::Ipv4,
     virtio::{Checksum, Gso, GsoKind},
 };
 use world::{
+    Plan,
     Side::{Left, Right},
     World, udp,
 };
@@ -133,4 +137,85 @@ fn a_super_frame_that_must_not_be_fragmented_is_told_of() {
     world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
     assert!(send_train(&mut world, &train(true)).is_empty());
     assert_eq!(world.drops(Left, DropReason::TooBig), 1);
+}
+
+/// A datagram over IPv6 from Left's host to Right's, of so many octets with its IP header.
+fn v6(source_port: u8, octets: usize) -> Vec<u8> {
+    let (from, to): (Ipv6Addr, Ipv6Addr) = ("fd00:1::10".parse().unwrap(), "fd00:2::10".parse().unwrap());
+    let len = u16::try_from(octets - 40).unwrap().to_be_bytes();
+    let link = [&Left.lan_mac().0[..], &Left.host_mac().0, &[0x86, 0xdd]].concat();
+    let ip = [&[0x60, 0, 0, 0, len[0], len[1], 17, 64][..], &from.octets(), &to.octets()].concat();
+    let udp = [&[0xc0, source_port, 0, 9, len[0], len[1], 0, 0][..], &vec![0x5a; octets - 48]].concat();
+    [link, ip, udp].concat()
+}
+
+/// How many frames leave by each channel when Left's host sends these.
+fn by_channel(world: &mut World, frames: impl Iterator<Item = Vec<u8>>) -> [usize; 2] {
+    let (lan, now) = (world.lan(), world.now);
+    let left = world.at(Left);
+    for octets in frames {
+        let mut frame = Frame::new(left.pool().for_len(octets.len()).unwrap());
+        assert!(frame.buf.extend_from_slice(&octets));
+        let mut batch = Batch::new();
+        batch.push(frame);
+        left.handle_batch(lan, &mut batch, now);
+    }
+    [0, 1].map(|port| {
+        let (frames, pool) = left.transmit(PortId(port)).unwrap();
+        let count = frames.len();
+        frames.drain(..).for_each(|frame| pool.recycle(frame));
+        count
+    })
+}
+
+fn faults(world: &mut World, attachment: usize) -> dataplane::Faults {
+    let now = world.now;
+    world.at(Left).snapshot(now).interfaces[attachment].faults
+}
+
+#[test]
+fn rfc_8200_5_a_path_too_narrow_for_ipv6_is_left_while_a_wider_one_lives() {
+    let mut world = World::routed(2);
+    world.pass(Duration::from_millis(1));
+    let flows = || (0..50).map(|port| v6(port, 1280));
+    let [first, second] = by_channel(&mut world, flows());
+    assert!(first > 0 && second > 0 && first + second == 50, "{first} {second}");
+    while world.at(Left).poll_event().is_some() {}
+    // 1244 octets are left behind the attachment's tag, SecTAG and ICV.
+    world.at(Left).set_path(PortId(0), 1280);
+    assert!(world.at(Left).poll_timeout().is_some_and(|due| due <= world.now), "it is judged at once");
+    world.pass(Duration::from_millis(1));
+    let now = faults(&mut world, 0);
+    assert!(now.has(Fault::NarrowPath) && now.is_reserve() && faults(&mut world, 1).is_live());
+    let told = world.at(Left).poll_event();
+    assert_eq!(told, Some(Event::AttachmentDown(InterfaceId(0), Fault::NarrowPath)));
+    assert_eq!(by_channel(&mut world, flows()), [0, 50]);
+    assert_eq!(world.drops(Left, DropReason::TooBig), 0);
+    // Where nothing better is left it carries what it can.
+    world.carrier(1, false);
+    let small = (0..50).map(|port| udp(Left, Right.host(), port, b"x"));
+    assert_eq!(by_channel(&mut world, small), [50, 0]);
+    assert_eq!((by_channel(&mut world, flows()), world.drops(Left, DropReason::TooBig)), ([0, 0], 50));
+    // It carries enough again.
+    world.at(Left).set_path(PortId(0), 1280 + 4 + 32);
+    world.pass(Duration::from_millis(1));
+    assert!(faults(&mut world, 0).is_live());
+    assert_eq!(by_channel(&mut world, flows()), [50, 0]);
+}
+
+#[test]
+fn a_narrow_path_is_no_fault_of_an_attachment_without_ipv6() {
+    let plan = Plan { keys: false, ..Plan::default() };
+    let mut setup = world::setup(Left, &plan);
+    setup.channels[0].secy.protect_frames = false;
+    setup.channels[0].secy.validate = macsec::ValidateFrames::Disabled;
+    for one in &mut setup.interfaces {
+        one.addresses.retain(|net| matches!(net, IpNet::V4(_)));
+    }
+    let pool = Pool::new(Depot::new(plan.buffers));
+    let mut worker = Dataplane::new(WorkerId(0), Arc::new(setup), Board::new(2), pool, 1).unwrap();
+    worker.set_port_fault(PortId(0), None, Instant::ZERO);
+    worker.set_path(PortId(0), 1000);
+    worker.handle_timeout(Instant::ZERO);
+    assert!(worker.snapshot(Instant::ZERO).interfaces[0].faults.is_live());
 }

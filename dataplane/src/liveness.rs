@@ -5,7 +5,7 @@
 //! owns the channel decides that from its [`Faults`] and writes one bit to the [`Board`]; all workers look
 //! at the board's epoch once per batch and choose again when it moved.
 //!
-//! A drain, a bad quality or a history of losses does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
+//! A drain, a path too narrow for IPv6, a bad quality or a history of losses does not make a path useless: an attachment with nothing worse than these is a *reserve*, which carries
 //! what no live one can. So neither a planned work nor a measurement takes the last path away.
 
 use std::sync::{
@@ -34,6 +34,8 @@ pub enum Fault {
     LacpDown,
     /// BFD says the path is gone.
     BfdDown,
+    /// The tunnel's path carries less than IPv6 needs, and the attachment has IPv6 addresses.
+    NarrowPath,
     /// The path is up but too bad to use.
     Quality,
     /// It is up again, but was lost again and again: it waits ([`crate::damping`]).
@@ -53,6 +55,7 @@ impl Fault {
         Self::NotSecured,
         Self::LacpDown,
         Self::BfdDown,
+        Self::NarrowPath,
         Self::Quality,
         Self::Flapping,
         Self::Drained,
@@ -69,6 +72,7 @@ impl Fault {
             Self::NotSecured => "not_secured",
             Self::LacpDown => "lacp_down",
             Self::BfdDown => "bfd_down",
+            Self::NarrowPath => "narrow_path",
             Self::Quality => "quality",
             Self::Flapping => "flapping",
             Self::Drained => "drained",
@@ -88,6 +92,7 @@ impl Fault {
             Self::Drill => 256,
             Self::LacpDown => 512,
             Self::Flapping => 1024,
+            Self::NarrowPath => 2048,
         }
     }
 }
@@ -129,9 +134,10 @@ impl Faults {
             .any(|fault| self.has(*fault))
     }
 
-    /// True when it carries what nothing live can: at worst it is drained, of bad quality, or waits.
+    /// True when it carries what nothing live can: at worst it is drained, too narrow for IPv6, of bad quality, or waits.
     pub const fn is_reserve(self) -> bool {
-        self.0 & !(Fault::Drained.bit() | Fault::Quality.bit() | Fault::Flapping.bit()) == 0
+        use Fault::{Drained, Flapping, NarrowPath, Quality};
+        self.0 & !(Drained.bit() | NarrowPath.bit() | Quality.bit() | Flapping.bit()) == 0
     }
 
     /// True when something broke, and nobody meant it to.
@@ -250,7 +256,7 @@ mod tests {
         for &fault in Fault::ALL {
             let mut faults = Faults::NONE;
             faults.set(fault, true);
-            let soft = matches!(fault, Fault::Drained | Fault::Quality | Fault::Flapping);
+            let soft = matches!(fault, Fault::Drained | Fault::NarrowPath | Fault::Quality | Fault::Flapping);
             assert_eq!((faults.is_live(), faults.is_reserve()), (false, soft), "{fault:?}");
             let board = Board::new(1);
             assert!(board.set(InterfaceId(0), true) && board.put(InterfaceId(0), faults));

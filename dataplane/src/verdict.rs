@@ -78,7 +78,7 @@ closed_list! {
         LacpRefused = "lacp_refused",
         /// No attachment of the group is live.
         NoLiveAttachment = "no_live_attachment",
-        /// The neighbour did not answer ARP or ND, or too many frames already wait for it.
+        /// The neighbour did not answer ARP or ND, or too many frames already wait for it, or for others on this and other interfaces.
         NeighborUnresolved = "neighbor_unresolved",
         /// A drill lasts on the channel: `quadspan drill` makes it behave as if its carrier was lost.
         Rehearsal = "rehearsal",
@@ -90,7 +90,7 @@ closed_list! {
         ProbeRefused = "probe_refused",
         /// An ARP or ND message that contradicts itself, or comes from outside the subnet.
         BadNeighborMessage = "bad_neighbor_message",
-        /// A super-frame whose headers do not fit together.
+        /// A super-frame whose headers do not fit together, or a begun checksum that is to be written where no transport header has one.
         BadOffload = "bad_offload",
         /// The port's transmit queue was full, or the kernel refused the frame.
         PortRefused = "port_refused",

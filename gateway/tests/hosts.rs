@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use gateway::lab::traffic::udp::{UdpFlow, UdpOptions, UdpRun};
 use gateway::lab::{Lab, Process};
+use support::able;
 use support::gateway::Gateway;
 use support::shell::{background, iperf, must, overruns, ping, sh, until};
 use support::sites::{Plan, Sites};
@@ -497,4 +498,36 @@ fn packet_numbers(file: &[u8], from: &[u8]) -> Vec<u32> {
         rest = more;
     }
     numbers
+}
+
+#[test]
+fn a_checksum_begun_in_the_headers_is_refused_where_it_comes_in() {
+    // VIRTIO 1.2 §5.1.6.2, by a sender that shares no line with ours and a kernel that checks what arrives.
+    if !able("hosts::a_checksum_begun_in_the_headers", &["python3"]) {
+        return;
+    }
+    for lan_vlan in [None, Some(7)] {
+        let plan = Plan { lan_vlan, ..Plan::DEFAULT };
+        let Some(sites) = Sites::start("hosts::a_checksum_begun_in_the_headers", plan) else { return };
+        let script = sites.folder.path().join("begun.py");
+        std::fs::write(&script, include_str!("support/begun.py")).unwrap();
+        let known = must(&sites.lab, "h-a", "ip -6 neigh show fd00:1::1");
+        let words: Vec<_> = known.split_whitespace().collect();
+        let after = |word: &str| words[words.iter().position(|one| *one == word).unwrap() + 1];
+        let (device, mac) = (after("dev"), after("lladdr"));
+        let begun = |start: u8, offset: u8| {
+            let ends = "fd00:1::2 fd00:2::2";
+            let run = format!("python3 {} {device} {mac} {ends} {start} {offset}", script.display());
+            must(&sites.lab, "h-a", &run).trim().to_owned()
+        };
+        assert_eq!(begun(54, 2), "answered", "where ICMPv6 has it");
+        // Source and destination, the attachment's tag to be, a MAC address.
+        let bad = [(20, 2), (22, 30), (0, 10), (0, 0)].map(|(start, offset)| begun(start, offset));
+        let taken = bad.iter().filter(|said| *said == "silent").count();
+        assert!(taken > 0 && !bad.contains(&"answered".to_owned()), "{bad:?}");
+        let counted = || sites.a.drops().contains(&format!("\"bad_offload\" {taken};")).then_some(());
+        until(&format!("{taken} are counted: {}", sites.a.drops()), PATIENCE, counted);
+        ping(&sites.lab, "h-a", 3, "fd00:2::2");
+        sites.end();
+    }
 }

@@ -204,6 +204,45 @@ fn a_narrow_network_between_is_found_out_and_senders_are_told() {
 }
 
 #[test]
+fn a_path_too_narrow_for_ipv6_makes_a_reserve_of_the_attachment_and_says_why() {
+    for family in Family::BOTH {
+        let Some(sites) = Sites::start("vxlan::a_path_too_narrow_for_ipv6", family) else { return };
+        let routers = |mtu: u32| {
+            for router in ["r1", "r2"] {
+                must(&sites.lab, router, &format!("ip link set dev m mtu {mtu}"));
+            }
+        };
+        let attachment = || {
+            let connections = sites.a.api("connections");
+            let one = &connections["items"][0]["attachments"][0];
+            (one["state"].clone(), one["reason"].clone())
+        };
+        assert_eq!(attachment(), ("live".into(), serde_json::Value::Null));
+        // What a router said is believed for ten minutes otherwise.
+        for version in ["ipv4", "ipv6"] {
+            must(&sites.lab, "gw-a", &format!("sysctl -w net.{version}.route.mtu_expires=10"));
+        }
+        routers(1300);
+        let most = 1300 - family.outer() - 32;
+        let long = format!("ping -n -c 1 -W 1 -M do -s {} 10.2.0.2", most - 28 + 20);
+        until("the attachment is a reserve", PATIENCE, || {
+            sh(&sites.lab, "h-a", &long);
+            (attachment() == ("reserve".into(), "narrow_path".into())).then_some(())
+        });
+        assert!(sites.a.log().contains("1280 octets that IPv6 needs"), "{}", sites.a.log());
+        // It has nothing better, so what fits still crosses, of both versions.
+        ping(&sites.lab, "h-a", 3, &format!("-M do -s {} 10.2.0.2", most - 28));
+        ping(&sites.lab, "h-a", 3, "fd00:2::2");
+        routers(1500);
+        until("it is live again", PATIENCE, || {
+            sh(&sites.lab, "h-a", "ping -n -q -c 600 -i 0.002 10.2.0.2");
+            (attachment().0 == "live").then_some(())
+        });
+        ping(&sites.lab, "h-a", 2, &format!("-M do -s {} fd00:2::2", 1280 - 48));
+    }
+}
+
+#[test]
 fn a_killed_gateway_comes_back_and_a_lost_route_takes_the_channel_down() {
     for family in Family::BOTH {
         let Some(mut sites) = Sites::start("vxlan::a_killed_gateway", family) else { return };

@@ -166,6 +166,10 @@ codes! {
     KeyGap = "QS0320", Warning;
     /// A CAK of 128 bits guards a cipher suite of 256: the shorter one counts.
     ShortCak = "QS0321", Warning;
+    /// A name (CKN) is a CAK as well: names travel in clear in every MKPDU, so whoever listens has the key.
+    CknIsCak = "QS0322", Error;
+    /// By its file's name a CKN is read from where a CAK is, or the other way round: names travel in clear, keys must not.
+    CknCakFiles = "QS0323", Warning;
 
     /// A connection has no attachment.
     NoAttachment = "QS0401", Error;

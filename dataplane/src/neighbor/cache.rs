@@ -186,6 +186,11 @@ impl Neighbors {
         self.failed.pop_front()
     }
 
+    /// The frame that waits longest, taken out to be dropped: others need its buffer. Its neighbour is asked all the same.
+    pub fn give_up_oldest(&mut self) -> Option<Frame> {
+        self.waiting.pop_front().map(|(_, frame)| frame)
+    }
+
     /// What other workers with a cache for the same interface should [`learn`](Self::learn).
     pub fn poll_learned(&mut self) -> Option<(IpAddr, MacAddr)> {
         self.learned.pop_front()

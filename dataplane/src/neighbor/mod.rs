@@ -45,7 +45,7 @@ pub struct NeighborLimits {
     pub unresolved: usize,
     /// Frames that wait for one neighbour; a further one replaces the oldest (RFC 4861 §7.2.2).
     pub waiting_per_entry: usize,
-    /// Frames that wait for any neighbour, or were not fetched since.
+    /// Frames that wait for any neighbour, or were not fetched since. A worker bounds all its interfaces together, too.
     pub waiting: usize,
     /// New entries per second for frames that wait, and as many again for neighbours that ask for us.
     pub new_per_second: u32,

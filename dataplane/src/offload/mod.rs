@@ -3,10 +3,11 @@
 //! # What
 //! A host with offloads hands over segment trains of up to 64 KiB with their headers once, and transport
 //! checksums that are only begun. On a wire every segment needs its own headers and its whole checksum.
-//! [`segment`] cuts a train, [`finish_checksum`] ends a begun checksum, [`largest_l3`] says what an MTU is
-//! compared with. In the other direction [`Coalescer`] joins consecutive segments of a flow to a train again,
-//! so that the receiving host pays for its stack once per train (what Linux calls GRO). [`clamp_mss`] is the
-//! one place that reads TCP options, for the MSS clamp of a tunnel.
+//! [`check_begun`] looks whether a begun checksum is where one can be. [`segment`] cuts a train,
+//! [`finish_checksum`] ends a begun checksum, [`largest_l3`] says what an MTU is compared with. In the other
+//! direction [`Coalescer`] joins consecutive segments of a flow to a train again, so that the receiving host pays
+//! for its stack once per train (what Linux calls GRO). [`clamp_mss`] is the one place that reads TCP options,
+//! for the MSS clamp of a tunnel.
 //!
 //! # Why
 //! The cost of a packet in a host's stack is per packet, not per octet: with trains on both sides of a
@@ -17,14 +18,17 @@
 //!    with DF aside, which mean nothing: RFC 6864 §4.1).
 //! 2. A wrong checksum is never made right: a segment joins only after its checksum was verified, and a train
 //!    is cut only when its checksum is begun ([`Checksum::Partial`]) or known to be right.
-//! 3. The frames of one flow leave in the order in which they came.
-//! 4. No buffer is lost: each one that comes in goes out or back to the pool. Nothing here allocates.
-//! 5. Each octet of data is read and written at most once, and summed on the way.
+//! 3. What was decided by a frame's headers stays true: nothing in front of its transport header is written
+//!    because its sender said so.
+//! 4. The frames of one flow leave in the order in which they came.
+//! 5. No buffer is lost: each one that comes in goes out or back to the pool. Nothing here allocates.
+//! 6. Each octet of data is read and written at most once, and summed on the way.
 //!
 //! # Clauses
 //! VIRTIO 1.2 §5.1.6 (what a virtio-net header asks for), RFC 9293 §3.1 and §3.7.1 (TCP header, MSS),
 //! RFC 768, RFC 791, RFC 8200, RFC 3168 §6.1.2 (CWR), RFC 6864 (identification), RFC 1624 (checksum update).
 
+mod begun;
 mod coalesce;
 mod layout;
 mod mss;
@@ -37,6 +41,7 @@ use net::virtio::{Checksum, Offload};
 
 use crate::Frame;
 
+pub use begun::check_begun;
 pub use coalesce::Coalescer;
 pub use layout::{Family, Layout, Transport};
 pub use mss::clamp_mss;
@@ -49,6 +54,8 @@ pub struct BadOffload;
 
 /// Ends a begun checksum in place, so that `frame` can go on a wire: [`Checksum::Partial`] becomes
 /// [`Checksum::Valid`]. A frame without begun checksum stays as it is.
+///
+/// Where it is written is what the frame's sender said: [`check_begun`] was asked when the frame came in.
 ///
 /// A checksum field 6 octets into its header is UDP's: there a checksum of 0 is sent as 0xffff (RFC 768).
 ///

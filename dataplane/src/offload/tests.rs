@@ -1,4 +1,7 @@
-use net::virtio::{Gso, GsoKind};
+use net::{
+    Ethernet,
+    virtio::{Gso, GsoKind},
+};
 use proptest::prelude::*;
 
 use super::{testing::*, *};
@@ -29,6 +32,99 @@ proptest! {
         let touched = frame.buf.iter().filter(|octet| **octet != 0xa5).count();
         let allowed = if fits { 2 } else { 0 };
         prop_assert!(touched <= allowed);
+    }
+}
+
+/// What becomes of a frame whose sender says that its checksum was begun there: refused, or finished.
+fn ended(octets: &[u8], start: usize, offset: usize) -> Result<Vec<u8>, BadOffload> {
+    let mut frame = Frame::new(net::PacketBuf::copy_of(octets, 0, 0));
+    let at = |place: usize| u16::try_from(place).unwrap();
+    frame.offload.checksum = Checksum::Partial { start: at(start), offset: at(offset) };
+    check_begun(&frame)?;
+    finish_checksum(&mut frame)?;
+    Ok(frame.buf.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn nothing_in_front_of_the_transport_header_ever_changes(
+        spec in any_spec(0..200),
+        start in prop_oneof![0_usize..120, 0_usize..65_536],
+        offset in prop_oneof![0_usize..40, 0_usize..65_536],
+    ) {
+        let wire = spec.wire();
+        if let Ok(ended) = ended(&wire, start, offset) {
+            prop_assert!(start >= spec.l4() && start + offset + 2 <= wire.len());
+            prop_assert_eq!(&ended[..spec.l4()], &wire[..spec.l4()]);
+            prop_assert_eq!(ended.len(), wire.len());
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_a_host_began_is_never_refused(spec in any_spec(0..1500)) {
+        prop_assert_eq!(check_begun(&begun(&spec)), Ok(()));
+        prop_assert_eq!(check_begun(&spec.train(100)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_frame_at_all_is_refused_or_stays_in_front(
+        octets in prop::collection::vec(any::<u8>(), 0..100),
+        start in 0_usize..120,
+        offset in 0_usize..40,
+    ) {
+        if let Ok(ended) = ended(&octets, start, offset) {
+            prop_assert_eq!(&ended[..Ethernet::LEN], &octets[..Ethernet::LEN]);
+        }
+    }
+}
+
+#[test]
+fn virtio_5_1_6_2_a_begun_checksum_is_where_its_protocol_has_one_or_behind_all_headers() {
+    let (tcp, udp) = (Spec::tcp(64), Spec::udp(64));
+    let tagged = Spec { vlans: vec![1, 2, 3], ..Spec::udp(64) };
+    let options = Spec { ip_options: vec![1; 8], ..Spec::tcp(64) };
+    // An IPv6 packet with hop-by-hop options in front of UDP.
+    let hop_by_hop = {
+        let mut octets = Spec::udp(64).v6().wire();
+        octets[20] = 0;
+        octets.splice(54..54, [17, 0, 1, 4, 0, 0, 0, 0]);
+        octets
+    };
+    let other = |number: u8| {
+        let mut octets = Spec::udp(64).v6().wire();
+        octets[20] = number;
+        octets
+    };
+    let no_ip = [&[2; 12][..], &[0x88, 0x47], &[0; 60]].concat();
+    //  what, frame, start, offset, taken
+    for (what, octets, start, offset, taken) in [
+        ("TCP", tcp.wire(), 34, 16, true),
+        ("TCP, as if it was UDP", tcp.wire(), 34, 6, false),
+        ("TCP, its data", tcp.wire(), 70, 6, false),
+        ("UDP", udp.wire(), 34, 6, true),
+        ("UDP, its ports", udp.wire(), 34, 0, false),
+        ("UDP, as if it was TCP", udp.wire(), 34, 16, false),
+        ("VXLAN: the UDP header inside", udp.wire(), 34 + 8 + 8 + 34, 6, true),
+        ("UDP, no more than a header", udp.wire(), 34 + 7, 6, false),
+        ("behind the frame", udp.wire(), 34 + 8 + 60, 3, false),
+        ("IPv6 addresses", udp.clone().v6().wire(), 20, 2, false),
+        ("IPv4 addresses", udp.wire(), 26, 0, false),
+        ("the VLAN identifier to be", udp.wire(), 0, 10, false),
+        ("MAC addresses", udp.wire(), 0, 0, false),
+        ("three tags", tagged.wire(), 46, 6, true),
+        ("of three tags the last", tagged.wire(), 24, 0, false),
+        ("IPv4 options", options.wire(), 42, 16, true),
+        ("IPv4 options, written", options.wire(), 34, 2, false),
+        ("an extension header", hop_by_hop.clone(), 62, 6, true),
+        ("an extension header, written", hop_by_hop, 54, 2, false),
+        ("ICMPv6", other(58), 54, 2, true),
+        ("GRE", other(47), 54 + 4 + 20, 16, true),
+        ("another protocol, its addresses", other(132), 52, 0, false),
+        ("MPLS", no_ip.clone(), 38, 16, true),
+        ("the EtherType", no_ip, 12, 0, false),
+        ("a runt", vec![0; 10], 0, 0, false),
+    ] {
+        assert_eq!(ended(&octets, start, offset).is_ok(), taken, "{what}");
     }
 }
 

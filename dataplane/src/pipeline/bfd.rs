@@ -141,7 +141,7 @@ impl Dataplane {
     fn send_bfd(&mut self, out: &Outgoing, now: Instant) {
         let Some(facts) = self.facts(out.interface) else { return };
         // Without a buffer the packet is lost, as if on the way.
-        let Some(mut buf) = self.pool.small() else {
+        let Some(mut buf) = self.pool.for_control() else {
             return self.count(blame_of(facts.place), DropReason::NoBuffer);
         };
         let written = write_datagram(&mut buf, out.source, out.destination, &out.control)

@@ -185,6 +185,16 @@ impl Dataplane {
         self.send_by(exit, frame, now);
     }
 
+    /// Whether a frame on its way through, which came in by this interface, is within the bandwidth of its connection.
+    pub(super) fn is_within_rate(&self, facts: &Facts, frame: &Frame, now: Instant) -> bool {
+        let Some(one) = self.connections.get(facts.connection.index()) else { return true };
+        let meter = match facts.place {
+            Place::Lan { .. } => &one.meters.out,
+            Place::Attachment { .. } => &one.meters.back,
+        };
+        meter.allow(frame.buf.len(), now)
+    }
+
     /// A router must fragment what may be fragmented (RFC 1812 §4.2.2.7), and say the MTU to who forbids it.
     fn too_big(&mut self, facts: &Facts, out: &Facts, blame: Blame, frame: Frame, exit: Exit, now: Instant) {
         let l3 = frame.buf.get(Ethernet::LEN..).unwrap_or_default();
@@ -248,8 +258,11 @@ impl Dataplane {
             }
             Resolve::Unknown => {
                 self.stirred.push(interface);
-                if let Err(frame) = one.neighbors.hold(gateway, frame, now) {
-                    self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
+                match one.neighbors.hold(gateway, frame, now) {
+                    Ok(()) => self.hold_no_more_than_share(interface),
+                    Err(frame) => {
+                        self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
+                    }
                 }
             }
         }

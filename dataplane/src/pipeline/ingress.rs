@@ -11,6 +11,7 @@ use crate::{
     BATCH, Batch, ChannelId, ConnectionKind, Crossing, DropReason, Frame, InterfaceId, PortId,
     demux::Owner,
     frer::rtag,
+    offload::check_begun,
     precedence::{is_marked, may_be_control},
 };
 
@@ -21,6 +22,10 @@ impl Dataplane {
         self.recent.iter().for_each(Recent::forget);
         if let Some(interface) = self.ports.get(port.index()).and_then(|port| port.host_of) {
             for mut frame in batch.drain(..) {
+                if check_begun(&frame).is_err() {
+                    self.drop(Blame::Port(port), DropReason::BadOffload, frame);
+                    continue;
+                }
                 frame.control = is_marked(&frame.buf);
                 self.emit(interface, frame);
             }
@@ -75,6 +80,10 @@ impl Dataplane {
     fn sort(&mut self, port: PortId, batch: &mut Batch, now: Instant) {
         let mut current = None;
         for mut frame in batch.drain(..) {
+            if check_begun(&frame).is_err() {
+                self.drop(Blame::Port(port), DropReason::BadOffload, frame);
+                continue;
+            }
             let owner = self.ports.get(port.index()).and_then(|port| port.demux.claim(&mut frame));
             match owner {
                 Some(Owner::Channel(channel)) => {

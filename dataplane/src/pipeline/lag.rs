@@ -264,7 +264,7 @@ impl Dataplane {
     fn send_slow(&mut self, id: LagId, member: usize, pdu: &[u8]) {
         let setup = self.setup.lags.get(id.index()).and_then(|lag| lag.members.get(member)).copied();
         let Some(setup) = setup else { return };
-        let Some(mut buf) = self.pool.small() else {
+        let Some(mut buf) = self.pool.for_link() else {
             return self.count(Blame::Channel(setup.channel), DropReason::NoBuffer);
         };
         let header = Ethernet { destination: SLOW_PROTOCOLS, source: setup.mac, ethertype: EtherType::SLOW };

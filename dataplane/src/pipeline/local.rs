@@ -184,7 +184,7 @@ impl Dataplane {
     }
 
     fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
-        let Some(mut buf) = self.pool.small() else { return };
+        let Some(mut buf) = self.pool.for_control() else { return };
         let written =
             self.interfaces.get(facts.id.index()).is_some_and(|one| write(&one.neighbors, &mut buf));
         let frame = Frame::of_control(buf);
@@ -258,12 +258,13 @@ impl Dataplane {
             self.send_error(&facts, IcmpError::HostUnreachable, &frame, now);
             self.drop(blame_of(facts.place), DropReason::NeighborUnresolved, frame);
         }
+        self.note_held(interface);
         self.spread_neighbors(&facts);
     }
 
     fn send_solicitations(&mut self, interface: InterfaceId) {
         loop {
-            let Some(mut buf) = self.pool.small() else { return };
+            let Some(mut buf) = self.pool.for_control() else { return };
             let wrote = self
                 .interfaces
                 .get_mut(interface.index())

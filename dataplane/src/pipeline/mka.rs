@@ -143,7 +143,7 @@ impl Dataplane {
     fn speak_mka(&mut self, id: ChannelId) {
         loop {
             // Without a buffer what is due is lost, and the KaY counts it; it must not wait, or time would stand still.
-            let mut buf = self.pool.small().unwrap_or_else(|| PacketBuf::with_capacity(0, 0));
+            let mut buf = self.pool.for_link().unwrap_or_else(|| PacketBuf::with_capacity(0, 0));
             let sent = self.channel_mut(id).is_some_and(|channel| {
                 channel.mka.as_mut().is_some_and(|mka| mka.kay.poll_transmit(&mut buf))
             });

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `ingress` | port to channel or interface; MACsec validation; MAC filter |
 //! | `forward` | IP: checks, route, hop limit, MTU, group, neighbour |
+//! | `held` | how many frames wait for neighbours |
 //! | `local` | what the gateway answers itself: ARP, ND, echo, ICMP errors; what goes to the host |
 //! | `wire` | transparent connections |
 //! | `protection` | which live attachments carry a connection |
@@ -31,6 +32,7 @@ mod build;
 mod egress;
 mod forward;
 mod handover;
+mod held;
 mod ingress;
 mod judge;
 mod lag;
@@ -180,6 +182,8 @@ pub struct Dataplane {
     crossings: Vec<(WorkerId, Crossing)>,
     events: VecDeque<Event>,
     conflict_limit: RateLimiter,
+    /// Frames that wait for neighbours.
+    held: held::Held,
     /// Interfaces whose neighbour table has something to say.
     stirred: Vec<InterfaceId>,
     /// Ports that got something in this batch, so that coalescers are flushed.
@@ -199,6 +203,8 @@ pub struct Dataplane {
     meet: bool,
     /// More comes than can be carried: of this batch only control goes on.
     pressed: bool,
+    /// What a tunnel's path carries is new: its attachments are to be judged by it.
+    path_moved: bool,
     /// Until when an attachment is held back, the next of them.
     damped: Option<Instant>,
     /// The last source and the last destination of this batch.
@@ -327,17 +333,14 @@ impl Dataplane {
             let mine = (channel.owner == me).then(|| SecY::new(channel.secy, Instant::ZERO)).transpose()?;
             channels.push(mine.map(|secy| build::channel(&setup, (ChannelId::at(at), channel), secy)));
         }
-        let interfaces = setup
-            .interfaces
-            .iter()
-            .enumerate()
-            .map(|(at, one)| build::interface(&setup, at, one, seed))
-            .collect();
+        let each = setup.interfaces.iter().enumerate();
+        let interfaces = each.map(|(at, one)| build::interface(&setup, at, one, seed)).collect();
         let mut this = Self {
             me,
             tables: Arc::new(Tables::default()),
             bfd: Sessions::new(&setup, me, seed),
             epoch: 0,
+            held: held::Held::of(&setup, &pool),
             pool,
             ports: build::ports(&setup),
             channels,
@@ -362,6 +365,7 @@ impl Dataplane {
             neighbor_deadline: None,
             meet: false,
             pressed: false,
+            path_moved: false,
             damped: None,
             recent: Default::default(),
             waiting: waiting::Waiting::none_of(setup.ports.len()),
@@ -400,7 +404,7 @@ impl Dataplane {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
         let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
         let held = earliest(self.protection_deadline(), self.damping_deadline());
-        earliest(earliest(self.neighbor_deadline, held), control)
+        earliest(earliest(control, held), earliest(self.neighbor_deadline, self.path_deadline()))
     }
 
     /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -416,6 +420,7 @@ impl Dataplane {
         if self.tend_bfd(now) {
             self.finish(now);
         }
+        self.tend_paths(now);
         self.tend_damping(now);
         self.tend_protection(now);
         if self.neighbor_deadline.is_none_or(|due| due > now) {
@@ -536,16 +541,6 @@ impl Dataplane {
         if let Some(one) = self.connections.get_mut(connection.index()) {
             one.meters = meters;
         }
-    }
-
-    /// Whether a frame on its way through, which came in by this interface, is within the bandwidth of its connection.
-    fn is_within_rate(&self, facts: &Facts, frame: &Frame, now: Instant) -> bool {
-        let Some(one) = self.connections.get(facts.connection.index()) else { return true };
-        let meter = match facts.place {
-            Place::Lan { .. } => &one.meters.out,
-            Place::Attachment { .. } => &one.meters.back,
-        };
-        meter.allow(frame.buf.len(), now)
     }
 
     /// Counts a frame under one reason, and takes its buffer back.

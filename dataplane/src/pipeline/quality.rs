@@ -186,7 +186,7 @@ impl Dataplane {
         payload: &[u8],
         now: Instant,
     ) {
-        let Some(mut buf) = self.pool.small() else { return };
+        let Some(mut buf) = self.pool.for_control() else { return };
         let written = crate::bfd::write_udp(&mut buf, from, to, (HOPS, 0), payload)
             .is_some_and(|ethertype| push_header(&mut buf, ethertype));
         // It must not wait here, but measure the way that traffic goes: in the network it is best effort, inside and outside.

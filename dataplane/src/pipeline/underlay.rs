@@ -1,10 +1,13 @@
 //! Tunnels below channels: which flow a frame is of and how urgent, before nobody can see it, and what the path carries.
 
 use macsec::SecyPolicy;
-use net::Dscp;
+use net::{Dscp, Instant, IpNet};
 
 use super::{ChannelId, Dataplane, Frame, Place, PortId};
-use crate::{ChannelSetup, ConnectionSetup, InterfaceSetup, flow::flow_hash_l2, precedence::dscp_of};
+use crate::{
+    ChannelSetup, ConnectionSetup, Fault, InterfaceId, InterfaceSetup, flow::flow_hash_l2,
+    precedence::dscp_of,
+};
 
 impl Dataplane {
     /// Writes beside a frame some bits of the hash of its flow, and its DSCP, when the channel's port asks for them.
@@ -26,6 +29,7 @@ impl Dataplane {
         if let Some(state) = self.ports.get_mut(port.index()) {
             state.path = Some(octets);
         }
+        self.path_moved = true;
         for (interface, setup) in self.interfaces.iter_mut().zip(&self.setup.interfaces) {
             let below = self.setup.channels.iter().enumerate();
             let below = below.filter(|(at, _)| self.setup.is_on(setup.place, ChannelId::at(*at)));
@@ -43,6 +47,34 @@ impl Dataplane {
                 let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;
                 interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];
+            }
+        }
+    }
+}
+
+/// A link of IPv6 carries packets of 1280 octets (RFC 8200 §5), and no sender ever makes them shorter because a router says so
+/// (RFC 8201 §4). Below that, longer ones would be lost for ever: the attachment becomes a reserve, which carries them, and IPv4,
+/// only where nothing better is left, and it says why.
+impl Dataplane {
+    /// Whether attachments are to be judged by new paths.
+    pub(super) fn path_deadline(&self) -> Option<Instant> {
+        self.path_moved.then_some(Instant::ZERO)
+    }
+
+    /// Judges attachments by what their paths carry.
+    pub(super) fn tend_paths(&mut self, now: Instant) {
+        if !core::mem::take(&mut self.path_moved) {
+            return;
+        }
+        for at in 0..self.interfaces.len() {
+            let (Some(one), Some(setup)) = (self.interfaces.get(at), self.setup.interfaces.get(at)) else {
+                continue;
+            };
+            let narrow =
+                one.facts.mtu < IPV6_LEAST && setup.addresses.iter().any(|net| matches!(net, IpNet::V6(_)));
+            let known = one.faults.has(Fault::NarrowPath);
+            if setup.is_attachment() && self.foreign_owner(setup.place).is_none() && narrow != known {
+                self.set_attachment_fault(InterfaceId::at(at), Fault::NarrowPath, narrow, now);
             }
         }
     }
@@ -66,6 +98,8 @@ const fn protection(secy: &SecyPolicy) -> u16 {
     }
 }
 
+/// Octets of a packet that every link of IPv6 carries (RFC 8200 §5).
+const IPV6_LEAST: u16 = 1280;
 /// Octets of a redundancy tag (802.1CB-2017 §7.8).
 const R_TAG: u16 = 6;
 /// Octets of a VLAN tag (802.1Q §9).

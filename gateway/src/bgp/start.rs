@@ -122,7 +122,7 @@ impl Handle {
             | Fault::MkaDown => {
                 self.link(interface, Err(fault.label()));
             }
-            Fault::BfdDown | Fault::Quality | Fault::Flapping | Fault::Drained => {
+            Fault::BfdDown | Fault::NarrowPath | Fault::Quality | Fault::Flapping | Fault::Drained => {
                 self.link(interface, Ok(()))
             }
         }

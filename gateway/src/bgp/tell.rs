@@ -99,8 +99,8 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<
         Event::StaleDropped { peer, family, routes } => {
             info!(event = "bgp.stale_dropped", neighbor = name(*peer), family = %family, routes);
         }
-        Event::TooLarge { peer, prefix } => {
-            warn!(event = "bgp.too_large", neighbor = name(*peer), prefix = %prefix);
+        Event::TooLarge { peer, prefix, routes } => {
+            warn!(event = "bgp.too_large", neighbor = name(*peer), prefix = %prefix, routes);
         }
         Event::State { peer, from, to } => {
             tracing::debug!(event = "bgp.state", neighbor = name(*peer), from = ?from, to = ?to);

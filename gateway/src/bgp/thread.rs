@@ -481,7 +481,7 @@ impl Loop {
             }
             Question::Refresh(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    let asked = Family::ALL.map(|family| speaker.ask_again(peer.id, family, now));
+                    let asked = Family::ALL.map(|family| speaker.ask_again(peer.id, family));
                     if asked.contains(&true) {
                         Ok(())
                     } else {

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use dataplane::{ChannelId, Event, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError};
+use dataplane::{
+    ChannelId, Event, Fault, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError,
+};
 use macsec::An;
 use tracing::{info, warn};
 
@@ -68,6 +70,16 @@ impl Gateway {
         }
     }
 
+    fn log_narrow(&self, id: InterfaceId) {
+        warn!(
+            event = "attachment.down",
+            attachment = self.attachment(id),
+            why = Fault::NarrowPath.label(),
+            "the tunnel's path carries less than the 1280 octets that IPv6 needs inside, so it carries only what has no other way; \
+             raise the MTU on the way (port.path_mtu says what it is), or take the attachment's IPv6 addresses away"
+        );
+    }
+
     fn log_flapping(&self, id: InterfaceId, losses: usize, hold: Duration) {
         warn!(
             event = "attachment.flapping",
@@ -109,6 +121,9 @@ impl Gateway {
             }
             Event::AttachmentDown(id, why) => {
                 self.with_bgp(|bgp| bgp.attachment_down(id, why));
+                if why == Fault::NarrowPath {
+                    return self.log_narrow(id);
+                }
                 warn!(event = "attachment.down", attachment = self.attachment(id), why = why.label());
             }
             Event::AttachmentStays(id, why) => {

@@ -95,7 +95,7 @@ impl Chronicle {
         chain.push(Step { before: Duration::ZERO, what: format!("attachment {name}: {word}") });
         self.left.insert(connection, (moved.at, format!("attachment {name}: {word}")));
         let rate = self.rates.of(moved.interface);
-        let soft = [Fault::Drained, Fault::Quality, Fault::Flapping, Fault::Drill];
+        let soft = [Fault::Drained, Fault::NarrowPath, Fault::Quality, Fault::Flapping, Fault::Drill];
         let failed = fault.filter(|fault| !soft.contains(fault));
         let detected = failed.and(moved.silent);
         let switched = fault.map(|_| told.since(moved.at));
@@ -180,7 +180,9 @@ impl Chronicle {
             Some(Fault::BfdDown) => (false, true, false),
             Some(Fault::Quality) => (false, false, true),
             // The fault says it all.
-            Some(Fault::MkaDown | Fault::NotSecured | Fault::Drained | Fault::Drill) => (false, false, false),
+            Some(Fault::MkaDown | Fault::NotSecured | Fault::NarrowPath | Fault::Drained | Fault::Drill) => {
+                (false, false, false)
+            }
         };
         let by_lacp = lag.and_then(|(id, _)| self.lacp.get(&id)).filter(|_| by_port);
         let seen = [

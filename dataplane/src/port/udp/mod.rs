@@ -89,6 +89,8 @@ enum Remedy {
 struct Path {
     socket: UdpSocket,
     connected: bool,
+    /// Something was sent by it since the last look.
+    used: bool,
 }
 
 impl UdpPort {
@@ -123,7 +125,7 @@ impl UdpPort {
         let socket = sockets.next().ok_or_else(other)??;
         let remote = SocketAddr::new(options.tunnel.remote, options.port);
         let path = |socket: io::Result<UdpSocket>| {
-            let mut path = Path { socket: socket?, connected: false };
+            let mut path = Path { socket: socket?, connected: false, used: false };
             let _connected = path.ready(remote);
             Ok(path)
         };
@@ -211,6 +213,7 @@ impl UdpPort {
         };
         match way.ready(self.remote) {
             Ok(()) => {
+                way.used = true;
                 let marked = frames.iter().map(|frame| (&*frame.buf, self.marking.of(frame).octet()));
                 self.trains.send(&way.socket, marked, trains)
             }
@@ -311,6 +314,7 @@ impl Port for UdpPort {
         self.alone.sent();
         self.look = self.look.saturating_sub(1);
         if self.look == 0 {
+            self.paths.iter_mut().for_each(|path| path.wake(self.remote));
             self.look_at_path();
         }
         failed
@@ -377,7 +381,7 @@ impl Path {
                 Ok(socket) => {
                     socket.refuse_all()?;
                     socket.set_buffers(SMALL_BUFFER, SEND_BUFFER)?;
-                    let mut this = Self { socket, connected: false };
+                    let mut this = Self { socket, connected: false, used: false };
                     // Without a route now, it is tried again with the first frame.
                     let _connected = this.ready(remote);
                     return Ok(this);
@@ -387,6 +391,15 @@ impl Path {
             }
         }
         Err(last)
+    }
+
+    /// A socket looks its route up when it sends, and otherwise believes for ever what a router said once. One that did not send lately
+    /// looks it up now, or the path of all would stay as narrow as it was when that one sent last.
+    fn wake(&mut self, remote: SocketAddr) {
+        if !core::mem::take(&mut self.used) && self.connected {
+            self.connected = false;
+            let _connected = self.ready(remote);
+        }
     }
 
     fn ready(&mut self, remote: SocketAddr) -> io::Result<()> {

@@ -51,7 +51,7 @@ pub struct Channel {
 pub enum ChannelState {
     /// Nothing speaks against it.
     Live,
-    /// It is drained, or its quality is bad: it carries what no live one can.
+    /// It is drained, too narrow for IPv6, or its quality is bad: it carries what no live one can.
     Reserve,
     /// Something does.
     Down,
