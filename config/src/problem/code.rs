@@ -244,6 +244,10 @@ codes! {
     UnusedPolicy = "QS0912", Warning;
     /// It is not clear which LAN the neighbour is on.
     NeighborPlace = "QS0913", Error;
+    /// The session of a neighbour waits for BFD (`strict`), and BFD never runs with it: it is not a peer of its attachment.
+    BfdNever = "QS0914", Error;
+    /// BFD is to watch a neighbour (`follow`), and never runs with it: it is not a peer of its attachment.
+    BfdUnwatched = "QS0915", Warning;
 
     /// A channel that cannot be a member of the LAG: it is used otherwise, on the same port as another member, or leads elsewhere.
     LagMember = "QS1001", Error;
