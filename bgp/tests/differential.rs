@@ -44,7 +44,7 @@ use rustbgpd_wire::{
 };
 
 /// Types that the oracle looks into and that pass through us as they are.
-const PASSED_ON: [u8; 14] = [22, 23, 24, 25, 26, 29, 33, 34, 36, 38, 40, 41, 42, 128];
+const PASSED_ON: [u8; 20] = [22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 36, 37, 38, 39, 40, 41, 42, 128];
 const MP: [u8; 2] = [14, 15];
 
 /// What becomes of a message.
