@@ -27,6 +27,9 @@ fn a_neighbour_is_shut_down_with_a_word_and_stays_down_until_it_is_enabled() {
     let said = peer.ask(&edge.lab, "show protocols all peer");
     assert!(said.contains("new optics, back at 14:00 & sorry"), "{said}");
     assert!(edge.gateway.says("show bgp").contains("shut down by an operator: new optics"));
+    let status = edge.gateway.cli(&["status", "--exit-code"]);
+    let told = "neighbor/blue/r1 no BGP session, as planned: shut down by an operator: new optics";
+    assert!(status.status == Some(8) && status.text.contains(told), "{status:?}");
     // It is not let in, nor started by other wishes.
     let refused = edge.gateway.cli(&["bgp", "clear", "r1"]);
     assert!(refused.status == Some(1) && refused.text.contains("bgp enable"), "{refused:?}");
@@ -35,6 +38,7 @@ fn a_neighbour_is_shut_down_with_a_word_and_stays_down_until_it_is_enabled() {
     edge.gateway.says("bgp enable r1");
     edge.await_up("r1");
     edge.await_that("routes are back", || edge.uses(THEIRS));
+    assert!(!edge.gateway.says("status").contains("neighbor/"));
     assert_eq!(edge.gateway.cli(&["bgp", "enable", "r1"]).status, Some(1), "it runs already");
     edge.end();
 }

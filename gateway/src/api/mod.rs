@@ -23,6 +23,8 @@ mod source;
 #[cfg(test)]
 pub(crate) mod testbed;
 #[cfg(test)]
+pub(crate) mod testbed_bgp;
+#[cfg(test)]
 mod testbed_runtime;
 #[cfg(test)]
 mod tests;

@@ -19,13 +19,13 @@ use super::model::{Reason, Severity};
 use crate::{
     bgp::{
         Handle,
-        report::{Answer, Question},
+        report::{Answer, NeighborReport, Question},
     },
     clock,
     control::Workers,
     drain::{Desk, Drain, NoDrain, Order},
     drill::{Drill, Drilled},
-    events::{Log, Record, Sums},
+    events::{Conflict, Log, Record, Sums},
     handover::{Handed, Restarter},
     link_monitor::{self, Link, Watched},
     names,
@@ -35,6 +35,9 @@ use crate::{
     secrets::Secrets,
     worker::Report,
 };
+
+/// Who asks how the gateway is must not wait for BGP for longer.
+const BGP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where the API gets its facts, and whom it asks to do something.
 pub trait Source: Send + Sync + 'static {
@@ -153,6 +156,8 @@ pub struct Facts {
     pub rates: Vec<Option<u32>>,
     /// Planned work.
     pub drains: Vec<Drain>,
+    /// BGP neighbours; none when no connection has any, `None` when BGP did not answer in time.
+    pub neighbors: Option<Vec<NeighborReport>>,
     /// What else should be known of the gateway as a whole.
     pub alerts: Vec<Reason>,
     /// When the gateway was started.
@@ -239,6 +244,15 @@ impl Running {
         Ok((id, owner))
     }
 
+    /// How all BGP neighbours are.
+    async fn neighbors(&self) -> Option<Vec<NeighborReport>> {
+        let Some(bgp) = &self.bgp else { return Some(Vec::new()) };
+        match tokio::time::timeout(BGP_WITHIN, bgp.ask(Question::Neighbors)).await {
+            Ok(Some(Answer::Neighbors(all))) => Some(all),
+            _ => None,
+        }
+    }
+
     fn config(&self) -> Arc<Config> {
         self.current.lock().config.clone()
     }
@@ -286,6 +300,21 @@ fn reload_alert(current: &Current) -> Option<Reason> {
     })
 }
 
+/// An address that another station has, too.
+pub(super) fn conflict_alert(conflict: &Conflict) -> Reason {
+    let other = conflict.mac.as_deref().unwrap_or("another station");
+    let message = format!(
+        "{} of {other} is ours, too: give one of them another address; if that is the far gateway, both may run the same file",
+        conflict.address
+    );
+    Reason {
+        severity: Severity::Degraded,
+        subject: format!("interface/{}", conflict.interface),
+        reason: "address_conflict".to_owned(),
+        message,
+    }
+}
+
 /// Devices on which the kernel has addresses of its own. A TAP's kernel end, and the device of a tunnel, are meant to.
 fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
     config.ports.iter().filter(|port| port.io != Io::Tap && port.underlay.is_none()).filter_map(|port| {
@@ -301,10 +330,12 @@ fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
 
 impl Source for Running {
     async fn facts(&self) -> Facts {
-        let reports = self.workers.reports().await;
+        let (reports, neighbors) = tokio::join!(self.workers.reports(), self.neighbors());
         let current = self.current.lock().clone();
         let alerts = monitor_alert(&self.links).into_iter().chain(kernel_alerts(&current.config));
-        let alerts = alerts.chain(reload_alert(&current)).collect();
+        let conflicts = self.events.conflicts(clock::now());
+        let alerts =
+            alerts.chain(reload_alert(&current)).chain(conflicts.iter().map(conflict_alert)).collect();
         let devices = current.config.ports.iter().map(DeviceFacts::read).collect();
         let connections = 0..current.config.connections.len();
         let rates = connections.map(|at| self.bandwidths.rate(ConnectionId::at(at))).collect();
@@ -316,6 +347,7 @@ impl Source for Running {
             devices,
             rates,
             drains: self.drains.drains(),
+            neighbors,
             alerts,
             started: self.started,
             wall: wall(),

@@ -180,6 +180,7 @@ pub(crate) fn facts() -> Facts {
         reports,
         rates: vec![None, Some(500)],
         drains: Vec::new(),
+        neighbors: Some(Vec::new()),
         alerts: vec![],
         started: wall - Duration::from_hours(1),
         wall,

@@ -1,17 +1,19 @@
 //! What workers tell unasked, and what is done about it.
 
-use core::time::Duration;
+use core::{net::IpAddr, time::Duration};
 
 use dataplane::{
     ChannelId, Event, Fault, InterfaceId, LagId, PortId, WorkerId, lacp::LacpEvent, port::PortError,
 };
 use macsec::An;
+use net::MacAddr;
 use tracing::{info, warn};
 
 use super::Gateway;
 use crate::{
     api::wall,
     clock,
+    events::Conflict,
     link_monitor::{Link, Watched},
     worker::{Command, News},
 };
@@ -174,10 +176,25 @@ impl Gateway {
                 let what = crate::quality::tell(&self.attachment(interface), bad, &report);
                 self.chronicle.quality(interface, what, clock::now());
             }
-            Event::AddressConflict(id, own, mac) => {
-                let other = mac.map_or_else(|| "unknown".to_owned(), |mac| mac.to_string());
-                warn!(event = "address.conflict", interface = self.attachment(id), address = %own, other_station = other);
-            }
+            Event::AddressConflict(id, own, mac) => self.hear_conflict(id, own, mac),
         }
+    }
+
+    fn hear_conflict(&self, id: InterfaceId, own: IpAddr, mac: Option<MacAddr>) {
+        let (interface, mac) = (self.attachment(id), mac.map(|mac| mac.to_string()));
+        self.events.conflict(Conflict {
+            interface: interface.clone(),
+            address: own,
+            mac: mac.clone(),
+            at: clock::now(),
+        });
+        warn!(
+            event = "address.conflict",
+            interface,
+            address = %own,
+            other_station = mac.as_deref().unwrap_or("unknown"),
+            "another station says that this address is its own: two have it, and packets go to either, or to none; \
+             give one of them another address. If it is the far gateway, both may run the same file"
+        );
     }
 }

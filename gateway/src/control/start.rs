@@ -36,6 +36,7 @@ struct Parts {
     plan: Plan,
     hands_off: Vec<HandsOff>,
     setup: Arc<Setup>,
+    board: Arc<Board>,
     workers: Vec<Worker>,
     mailboxes: Vec<Mailbox>,
     news: mpsc::UnboundedReceiver<(WorkerId, News)>,
@@ -80,6 +81,7 @@ impl Parts {
             plan,
             hands_off,
             setup,
+            board,
             workers,
             mailboxes,
             news,
@@ -147,9 +149,10 @@ impl Gateway {
         let predecessor = heir.map(|heir| parts.take_over(&config, heir, open)).transpose()?;
         // From here on a predecessor drains nothing any more.
         let drains = Desk::open(Arc::new(config.clone()), parts.setup.clone(), way, handle);
-        let workers = spawn(parts.workers, parts.mailboxes, &config.runtime.pin)?;
         let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
-        let chronicle = Chronicle::new(parts.setup.clone(), events.clone(), rates.clone());
+        // Before workers run: what they tell from now on is told to it.
+        let chronicle = Chronicle::new(parts.setup.clone(), (events.clone(), rates.clone()), &parts.board);
+        let workers = spawn(parts.workers, parts.mailboxes, &config.runtime.pin)?;
         let reloads = Reloads::new(file, parts.devices, &config, &parts.setup);
         let (restarter, restarts) = Restarter::new();
         Ok(Self {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use dataplane::{
-    ChannelId, ConnectionId, Fault, InterfaceId, LagId, Moved, Place, PortId, Setup, bfd::BfdEvent,
+    Board, ChannelId, ConnectionId, Fault, InterfaceId, LagId, Moved, Place, PortId, Setup, bfd::BfdEvent,
 };
 use jiff::Timestamp;
 use net::Instant;
@@ -36,9 +36,9 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// Nothing has happened yet, and nothing is live.
-    pub fn new(setup: Arc<Setup>, log: Arc<Log>, rates: Arc<Rates>) -> Self {
-        let live = vec![false; setup.interfaces.len()];
+    /// Nothing has happened yet. What is live on the board was so before: a successor is not told of it again.
+    pub fn new(setup: Arc<Setup>, (log, rates): (Arc<Log>, Arc<Rates>), board: &Board) -> Self {
+        let live = (0..setup.interfaces.len()).map(|at| board.is_live(InterfaceId::at(at))).collect();
         Self {
             setup,
             log,

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `mod` | records, and the ring of the last [`KEPT`] |
 //! | `chronicle` | from what is told to records: pure |
+//! | `conflicts` | addresses that another station has, too, as long as that is fresh |
 //! | `rates` | how much traffic each attachment carries, once a second |
 //!
 //! # What the numbers mean
@@ -21,6 +22,7 @@
 //! The ring and all that is remembered about causes are bounded by constants and the configuration.
 
 mod chronicle;
+mod conflicts;
 mod rates;
 #[cfg(test)]
 mod tests;
@@ -29,9 +31,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use dataplane::{ConnectionId, Fault, InterfaceId};
 use jiff::Timestamp;
+use net::Instant;
 use parking_lot::Mutex;
 
 pub use chronicle::Chronicle;
+pub use conflicts::Conflict;
+use conflicts::Conflicts;
 pub use rates::Rates;
 
 /// Records that are kept; older ones are forgotten.
@@ -143,6 +148,7 @@ struct Kept {
     last: u64,
     failovers: Histogram,
     left: [u64; Fault::ALL.len()],
+    conflicts: Conflicts,
 }
 
 /// The last records, for everybody who asks.
@@ -174,6 +180,16 @@ impl Log {
     pub fn since(&self, after: u64) -> (Vec<Record>, u64) {
         let kept = self.0.lock();
         (kept.records.iter().filter(|one| one.id > after).cloned().collect(), kept.last)
+    }
+
+    /// Another station has an address of ours.
+    pub fn conflict(&self, conflict: Conflict) {
+        self.0.lock().conflicts.add(conflict);
+    }
+
+    /// Addresses that another station was heard to have lately.
+    pub fn conflicts(&self, now: Instant) -> Vec<Conflict> {
+        self.0.lock().conflicts.fresh(now)
     }
 
     /// All changes since the start.

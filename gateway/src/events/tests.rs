@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use dataplane::{
-    Moved, PortId, Setup,
+    Board, Moved, PortId, Setup,
     bfd::{BfdEvent, BfdLoss},
 };
 use net::Instant;
@@ -20,7 +20,8 @@ fn at(millis: u64) -> Instant {
 fn chronicle() -> (Chronicle, Arc<Log>, Arc<Rates>) {
     let setup: Arc<Setup> = facts().setup;
     let (log, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
-    let mut chronicle = Chronicle::new(setup, log.clone(), rates.clone());
+    let board = Board::new(setup.interfaces.len());
+    let mut chronicle = Chronicle::new(setup, (log.clone(), rates.clone()), &board);
     for attachment in [0, 1] {
         chronicle.moved(&moved(attachment, None, 0), "blue/chN", at(0), Timestamp::UNIX_EPOCH);
     }
@@ -50,6 +51,19 @@ fn a_link_that_goes_down_leaves_a_chain_times_and_an_estimate() {
     assert_eq!((histogram.count, histogram.counts[7]), (1, 1), "100 to 250 ms: {histogram:?}");
     assert!((histogram.sum - 0.150).abs() < 1e-9);
     assert!(log.sums().left.contains(&(Fault::NoCarrier, 1)));
+}
+
+#[test]
+fn a_successor_counts_what_was_live_before_it() {
+    let setup = facts().setup;
+    let (log, board) = (Arc::<Log>::default(), Board::new(setup.interfaces.len()));
+    for attachment in [0, 1] {
+        assert!(board.set(InterfaceId(attachment), true));
+    }
+    let mut chronicle = Chronicle::new(setup, (log.clone(), Arc::default()), &board);
+    chronicle.moved(&moved(0, Some(Fault::Drained), 10), "blue/ch1", at(10), Timestamp::UNIX_EPOCH);
+    let (records, _) = log.since(0);
+    assert_eq!(records[0].live, (1, 2), "the other was live all the time");
 }
 
 #[test]
@@ -96,4 +110,26 @@ fn the_ring_forgets_the_oldest_and_numbers_go_on() {
     assert_eq!((records.len(), last), (KEPT, u64::try_from(KEPT).unwrap() + 12));
     assert!(records.iter().map(|one| one.id).eq(13..=last));
     assert_eq!(log.since(last - 1).0.len(), 1);
+}
+
+#[test]
+fn an_address_of_two_stations_is_remembered_while_that_is_fresh() {
+    let (log, seconds) = (Log::default(), |seconds: u64| at(seconds * 1000));
+    let heard = |interface: &str, seconds: u64| Conflict {
+        interface: interface.to_owned(),
+        address: "169.254.1.1".parse().unwrap(),
+        mac: None,
+        at: at(seconds * 1000),
+    };
+    log.conflict(heard("blue/ch1", 10));
+    log.conflict(heard("blue/ch1", 100));
+    log.conflict(heard("blue/ch2", 10));
+    assert_eq!(log.conflicts(seconds(129)).len(), 2);
+    assert_eq!(log.conflicts(seconds(130)), [heard("blue/ch1", 100)]);
+    for one in 0..1000 {
+        log.conflict(heard(&format!("blue/x{one}"), 101));
+    }
+    assert!(log.conflicts(seconds(129)).len() < 100, "what is remembered is bounded");
+    log.conflict(heard("blue/new", 900));
+    assert_eq!(log.conflicts(seconds(901)), [heard("blue/new", 900)], "the old made room");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bgp::{PeerId, PeerStatus, PerFamily, fsm::State, session::MessageCounts};
+use bgp::fsm::State;
 use dataplane::{ChannelId, DropReason, Fault};
 use openmetrics_parser::{MetricNumber, OpenMetricsValue, openmetrics::parse_openmetrics};
 
@@ -10,6 +10,7 @@ use super::*;
 use crate::api::{
     self, model,
     testbed::{bfd_facts, break_channel, facts, mka_facts},
+    testbed_bgp::neighbor_report,
 };
 
 /// Value by sample: `name{label="value",...}`, labels in the order of the catalogue.
@@ -233,40 +234,6 @@ fn bfd_sessions_have_the_numbers_of_the_api() {
         assert!((gap - micros).abs() < 1.0);
     }
     assert!(samples.sum("quadspan_bfd_session_downs_total") >= 1.0);
-}
-
-fn neighbor_report(state: State) -> NeighborReport {
-    let family = bgp::FamilyStatus {
-        received: 1200,
-        accepted: 1100,
-        received_max: Some(1500),
-        announced: 7,
-        held_back: 2,
-        ..bgp::FamilyStatus::default()
-    };
-    let status = PeerStatus {
-        id: PeerId(1),
-        name: "blue/dx".to_owned(),
-        state,
-        standing: bgp::peer::Standing::Runs,
-        up_since: None,
-        agreed: None,
-        last_end: None,
-        sessions: 3,
-        messages_in: MessageCounts { update: 40, keepalive: 2, ..MessageCounts::default() },
-        messages_out: MessageCounts { update: 5, open: 1, ..MessageCounts::default() },
-        faults: BTreeMap::new(),
-        families: PerFamily { ipv4: family, ipv6: bgp::FamilyStatus::default() },
-        draining: false,
-    };
-    NeighborReport {
-        connection: 0,
-        neighbor: 0,
-        status,
-        since: net::Instant::ZERO.after(core::time::Duration::from_mins(5)),
-        reason: None,
-        last_down: Some((net::Instant::ZERO.after(core::time::Duration::from_mins(4)), "silence".to_owned())),
-    }
 }
 
 #[test]

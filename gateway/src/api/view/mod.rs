@@ -11,6 +11,7 @@ mod macsec;
 mod mka;
 mod port;
 mod quality;
+mod reasons;
 mod reload;
 mod restart;
 mod route;

@@ -2,12 +2,9 @@
 
 use dataplane::WorkerId;
 
-use super::{channels, connections, drops, ports};
+use super::{channels, connections, drops, ports, reasons};
 use crate::api::{
-    model::{
-        Channel, ChannelState, Connection, ConnectionState, Health, Port, PortState, Reason, Severity,
-        Status, Worker,
-    },
+    model::{Channel, ChannelState, Health, Port, PortState, Reason, Severity, Status, Worker},
     source::Facts,
 };
 
@@ -23,7 +20,9 @@ pub(crate) fn status(facts: &Facts) -> Status {
     reasons.extend(facts.alerts.iter().cloned());
     reasons.extend(channels.iter().flat_map(channel_reasons));
     reasons.extend(ports.iter().filter_map(port_reason));
-    reasons.extend(connections.iter().filter_map(connection_reason));
+    reasons.extend(reasons::narrow_devices(facts));
+    reasons.extend(connections.iter().filter_map(reasons::connection));
+    reasons.extend(reasons::neighbors(facts));
     let degraded = reasons.iter().any(|reason| reason.severity == Severity::Degraded);
     let uptime = facts.wall.duration_since(facts.started).as_secs();
     Status {
@@ -149,19 +148,5 @@ fn port_reason(port: &Port) -> Option<Reason> {
             reason: port.reason.clone().unwrap_or_default(),
             message: format!("down: its device {} {what}", port.device),
         }
-    })
-}
-
-fn connection_reason(connection: &Connection) -> Option<Reason> {
-    let message = match connection.state {
-        ConnectionState::Up => return None,
-        ConnectionState::Degraded => format!("{} of {} attachments live", connection.live, connection.total),
-        ConnectionState::Down => "no attachment is live: nothing gets through".to_owned(),
-    };
-    Some(Reason {
-        severity: Severity::Degraded,
-        subject: format!("connection/{}", connection.name),
-        reason: connection.reason.clone().unwrap_or_default(),
-        message,
     })
 }
