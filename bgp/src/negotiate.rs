@@ -95,6 +95,32 @@ impl SessionParams {
         self.local_asn == self.peer_asn
     }
 
+    /// These, but as `new` says in all that the peer is never told: our timers, and what is made of what comes in.
+    #[must_use]
+    pub fn with_own_ways_of(&self, new: &Self) -> Self {
+        Self {
+            keepalive: new.keepalive,
+            connect_retry: new.connect_retry,
+            open_wait: new.open_wait,
+            send_hold: new.send_hold,
+            enforce_first_as: new.enforce_first_as,
+            accept_as_sets: new.accept_as_sets,
+            discard: new.discard.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether UPDATEs are read the same way.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        let way = |one: &Self| (one.enforce_first_as, one.accept_as_sets);
+        way(self) == way(other) && self.discard == other.discard
+    }
+
+    /// How often to send KEEPALIVE with this hold time.
+    pub fn keepalive_for(&self, hold_time: Duration) -> Duration {
+        self.keepalive.map_or(hold_time / 3, |ours| ours.min(hold_time / 3))
+    }
+
     /// Our OPEN.
     pub fn open(&self) -> Open {
         Open {
@@ -148,7 +174,7 @@ impl SessionParams {
             peer_asn: open.asn,
             peer_id: open.router_id,
             hold_time,
-            keepalive: self.keepalive.map_or(hold_time / 3, |ours| ours.min(hold_time / 3)),
+            keepalive: self.keepalive_for(hold_time),
             four_octet_as: open.four_octet_as(),
             families,
             ipv4_over_ipv6: self.ipv4_over_ipv6 && capability::ipv4_over_ipv6(&open.capabilities),

@@ -195,9 +195,10 @@ impl Peer {
         self.standing
     }
 
-    /// What its sessions are made with; changes count from the next session on.
-    pub const fn params_mut(&mut self) -> &mut SessionParams {
-        &mut self.params
+    /// What its sessions are made with. What two ends agree on counts from the next session on.
+    pub fn set_params(&mut self, params: SessionParams) {
+        self.links.iter_mut().for_each(|link| link.session.adopt(&params));
+        self.params = params;
     }
 
     /// What its sessions are made with.

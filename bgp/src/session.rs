@@ -190,6 +190,14 @@ impl Session {
         }
     }
 
+    /// Takes over what of new parameters needs no agreement; timers that run go on to their end.
+    pub fn adopt(&mut self, params: &SessionParams) {
+        self.params = self.params.with_own_ways_of(params);
+        for agreed in self.negotiated.iter_mut().chain(&mut self.pending) {
+            agreed.keepalive = self.params.keepalive_for(agreed.hold_time);
+        }
+    }
+
     /// Begins: dials, or waits to be called when `passive`.
     pub fn start(&mut self, passive: bool, now: Instant) {
         self.step(if passive { Event::StartPassive } else { Event::Start }, SessionEnd::Closed, now);

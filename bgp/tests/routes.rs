@@ -1,4 +1,4 @@
-//! Stories about routes: policy, limits, communities, multipath, and what the speaker says about them.
+//! Stories about routes: policy, communities, multipath, and what the speaker says about them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,11 +12,9 @@
 mod world;
 
 use bgp::{
-    Asn, Event, Impact, InLimit, InLimitAction, LimitDirection, LimitLevel, NotSent, OutLimit, PeerConfig,
-    PeerId, Refusal, SessionEnd,
+    Asn, Impact, NotSent, PeerConfig, PeerId, Refusal, SessionEnd,
     decision::{Outcome, Rule},
     own_route,
-    peer::Standing,
     policy::{Changes, Conditions, MedChange, PathCondition, Policy, PrefixRule, Source, Statement},
     wire::{
         capability::Role,
@@ -24,7 +22,7 @@ use bgp::{
         notification::{Cause, Cease},
     },
 };
-use world::{World, ms, net, secs};
+use world::{World, ms, net, pair, secs};
 
 fn line(name: &str, when: Conditions, set: Changes, accept: bool) -> Statement {
     Statement { name: name.to_owned(), when, set, accept }
@@ -36,31 +34,6 @@ fn change(set: Changes) -> Option<Policy> {
         statements: vec![line("change", Conditions::default(), set, true)],
         accept_otherwise: false,
     })
-}
-
-/// Two nodes, joined and up; the second announces `count` prefixes 10.0.`n`.0/24.
-fn pair(seed: u64, count: usize, config: impl Fn(usize, &mut PeerConfig)) -> (World, PeerId, PeerId) {
-    let mut world = World::new(seed);
-    let (a, b) = (world.node(65001, 1), world.node(65002, 2));
-    let (ab, ba) = world.join(a, b, |node, peer| {
-        peer.timers.passive = node != 0;
-        config(node, peer);
-    });
-    for n in 0..count {
-        world.announce(b, &format!("10.0.{n}.0/24"));
-    }
-    world.start();
-    world.run(secs(2));
-    (world, ab, ba)
-}
-
-fn limits(world: &World, node: usize) -> Vec<(LimitDirection, LimitLevel, u32, u32)> {
-    let events = world.nodes[node].events.iter();
-    let limit = |event: &Event| match event {
-        Event::Limit { direction, level, used, max, .. } => Some((*direction, *level, *used, *max)),
-        _ => None,
-    };
-    events.filter_map(|(_, event)| limit(event)).collect()
 }
 
 // RFC 8212.
@@ -84,86 +57,6 @@ fn an_external_peer_without_policy_gives_and_gets_nothing() {
     let story = world.nodes[1].speaker.explain(&net("10.0.0.0/24"));
     assert_eq!((story.exports[0].peer, story.exports[0].export), (ba, Err(NotSent::NoPolicy)));
     assert!(story.exports[0].text.contains("RFC 8212"), "{}", story.exports[0].text);
-}
-
-#[test]
-fn an_in_limit_warns_and_goes_on_or_holds_the_rest_back() {
-    let limit = |action| {
-        move |node: usize, peer: &mut PeerConfig| {
-            if node == 0 {
-                let limit = InLimit { max: 10, warn_percent: 80, action };
-                peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-            }
-        }
-    };
-    use {LimitDirection::In, LimitLevel::*};
-    let (world, ab, _) = pair(2, 15, limit(InLimitAction::Warn));
-    assert_eq!(world.status(0, ab).families.ipv4.received, 15);
-    assert_eq!(limits(&world, 0), [(In, Near, 8, 10), (In, Exceeded, 11, 10)]);
-
-    let (mut world, ab, _) = pair(3, 15, limit(InLimitAction::Hold));
-    assert_eq!(world.status(0, ab).families.ipv4.received, 10);
-    assert!(world.is_up(0, ab) && world.status(0, ab).families.ipv4.overflowed);
-    // Room again: the rest is asked for, without a reset.
-    for n in 0..6 {
-        world.retract(1, &format!("10.0.{n}.0/24"));
-    }
-    world.run(secs(1));
-    let now: Vec<_> = world.nodes[0].fib.keys().map(ToString::to_string).collect();
-    assert_eq!(now.len(), 9, "{now:?}");
-    assert_eq!(world.status(0, ab).sessions, 1);
-}
-
-// RFC 4486 section 4.
-#[test]
-fn an_in_limit_can_shut_the_session_and_open_it_again_later() {
-    let (mut world, ab, ba) = pair(4, 15, |node, peer| {
-        if node == 0 {
-            let action = InLimitAction::Shut(Some(secs(30)));
-            let limit = InLimit { max: 10, warn_percent: 80, action };
-            peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
-        }
-    });
-    assert!(!world.is_up(0, ab) && world.nodes[0].fib.is_empty());
-    let SessionEnd::PeerSaid(said) = &world.ends(1, ba)[0] else { panic!("{:?}", world.ends(1, ba)) };
-    assert_eq!(said.cause, Cause::Cease(Cease::MaxPrefixes));
-    assert_eq!(said.data, [0, 1, 1, 0, 0, 0, 10]);
-    assert!(matches!(world.status(0, ab).standing, Standing::HeldUntil(_)));
-    for n in 0..8 {
-        world.retract(1, &format!("10.0.{n}.0/24"));
-    }
-    world.run(secs(60));
-    assert!(world.is_up(0, ab));
-    assert_eq!(world.nodes[0].fib.len(), 7);
-}
-
-// The clouds end the session at one prefix more than they allow: that one is never sent.
-#[test]
-fn an_out_limit_holds_back_what_would_end_the_session() {
-    let (mut world, _, ba) = pair(5, 15, |node, peer| {
-        if node == 1 {
-            peer.families.ipv4.as_mut().unwrap().out_limit = Some(OutLimit { max: 10, warn_percent: 80 });
-        }
-    });
-    let status = world.status(1, ba).families.ipv4;
-    assert_eq!((status.announced, status.held_back), (10, 5));
-    assert_eq!(world.nodes[0].fib.len(), 10);
-    use {LimitDirection::Out, LimitLevel::*};
-    assert_eq!(limits(&world, 1), [(Out, Near, 8, 10), (Out, Exceeded, 11, 10)]);
-    let held = world.nodes[1].speaker.explain(&net("10.0.14.0/24"));
-    assert_eq!(held.exports[0].export, Err(NotSent::OutLimit));
-    // What is announced may change although the table is full; what is withdrawn makes room.
-    let mut changed = own_route();
-    changed.med = Some(7);
-    world.act(1, |speaker, now| speaker.announce(net("10.0.1.0/24"), changed, now));
-    world.retract(1, "10.0.0.0/24");
-    world.retract(1, "10.0.13.0/24");
-    world.run(secs(1));
-    let status = world.status(1, ba).families.ipv4;
-    assert_eq!((status.announced, status.held_back), (10, 3));
-    let med = world.nodes[0].speaker.rib().get(&net("10.0.1.0/24")).and_then(|d| d.best()).unwrap();
-    assert_eq!(med.received.med, Some(7));
-    assert!(world.nodes[0].fib.contains_key(&net("10.0.10.0/24")));
 }
 
 #[test]
@@ -221,6 +114,33 @@ fn a_configuration_says_what_it_will_do_to_the_session() {
     assert_eq!(world.act(0, |speaker, now| speaker.change_peer(ab, reset, now)), Impact::Reset);
     world.run(secs(20));
     assert_eq!(world.status(0, ab).agreed.unwrap().hold_time, secs(30));
+}
+
+// What the other end is never told needs no other session.
+#[test]
+fn timers_of_our_own_change_without_a_reset() {
+    let (mut world, ab, _) = pair(41, 3, |_, _| {});
+    let old = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+    let changes: [fn(&mut PeerConfig); 4] = [
+        |config| config.connect_retry = secs(7),
+        |config| config.open_wait = secs(7),
+        |config| config.send_hold = Some(secs(700)),
+        |config| config.keepalive = Some(secs(2)),
+    ];
+    let mut new = old;
+    for change in changes {
+        change(&mut new);
+        let new = new.clone();
+        assert_eq!(world.act(0, |speaker, now| speaker.change_peer(ab, new, now)), Impact::Soft);
+    }
+    assert_eq!(world.status(0, ab).agreed.unwrap().keepalive, secs(2));
+    // A third of the hold time passes at most before the new time counts.
+    world.run(secs(30));
+    let before = world.status(0, ab).messages_out.keepalive;
+    world.run(secs(20));
+    let more = world.status(0, ab).messages_out.keepalive - before;
+    assert!((9..=15).contains(&more), "{more} KEEPALIVEs in 20 s");
+    assert_eq!((world.status(0, ab).sessions, world.is_up(0, ab)), (1, true));
 }
 
 /// Four attachments between the same two sites.
@@ -323,6 +243,43 @@ fn sites_of_one_as_need_allow_own_as_or_replace_as() {
     let (world, [_, _, right]) = two_sites(15, |node, peer| peer.remove_private_as = node == 1);
     let story = world.nodes[right].speaker.explain(&net("10.1.0.0/16"));
     assert_eq!(story.paths[0].received.as_path.to_string(), "64512");
+}
+
+// RFC 4271 clause 9.1.2: our AS is ours under whatever number a neighbour knows us.
+#[test]
+fn another_number_towards_a_neighbour_does_not_hide_our_own_as_in_a_path() {
+    let through_a_cloud = |seed, config: &dyn Fn(&mut PeerConfig)| {
+        let mut world = World::new(seed);
+        let (left, cloud, right) = (world.node(65001, 1), world.node(64512, 2), world.node(65001, 3));
+        world.join(left, cloud, |_, _| {});
+        let (us, _) = world.join(right, cloud, |node, peer| {
+            if node == right {
+                peer.local_asn = Some(Asn(65010));
+                config(peer);
+            } else {
+                peer.asn = Asn(65010);
+            }
+        });
+        world.announce(left, "10.1.0.0/16");
+        world.start();
+        world.run(secs(10));
+        assert!(world.is_up(right, us));
+        let story = world.nodes[right].speaker.explain(&net("10.1.0.0/16"));
+        story.paths[0].import
+    };
+    assert_eq!(through_a_cloud(38, &|_| {}), Err(Refusal::OwnAs(Asn(65001))));
+    assert!(through_a_cloud(39, &|peer| peer.allow_own_as = 1).is_ok());
+    // A neighbour in that AS itself, to which we are external by the other number: it is in every path of its.
+    let mut world = World::new(40);
+    let (a, b) = (world.node(65001, 1), world.node(65001, 2));
+    world.join(a, b, |node, peer| match node == a {
+        true => peer.local_asn = Some(Asn(65010)),
+        false => peer.asn = Asn(65010),
+    });
+    world.announce(b, "10.2.0.0/16");
+    world.start();
+    world.run(secs(10));
+    assert_eq!(world.fib(a, "10.2.0.0/16").len(), 1);
 }
 
 // RFC 4271 clause 5.1.4 and 5.1.5: a MED goes to the next AS and no further, a preference not even there.

@@ -519,7 +519,7 @@ fn a_refresh_brings_everything_again_without_a_reset() {
     world.start();
     world.run(secs(2));
     let before = world.status(b, ba).messages_out;
-    assert!(world.act(a, |speaker, now| speaker.ask_again(ab, Family::Ipv4, now)));
+    assert!(world.act(a, |speaker, _| speaker.ask_again(ab, Family::Ipv4)));
     world.run(secs(2));
     let after = world.status(b, ba).messages_out;
     assert_eq!((after.refresh - before.refresh, after.update - before.update), (2, 1));

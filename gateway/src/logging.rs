@@ -31,7 +31,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),
     ("bfd.up", "A BFD session is up."),
     ("bgp.attempt", "An attempt at a BGP session failed without a word from the neighbour."),
-    ("bgp.down", "A BGP session ended, for the reason given."),
+    (
+        "bgp.down",
+        "A BGP session ended, for the reason given; one line stands for so many `changes`, when they come too fast.",
+    ),
     ("bgp.end_of_rib", "A BGP neighbour has sent all its routes of a family."),
     ("bgp.fault", "A BGP neighbour sent an UPDATE with a fault; what was done about it is told."),
     ("bgp.limit", "A BGP neighbour sends, or would get, nearly as many prefixes as the limit, or more."),
@@ -39,7 +42,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.md5", "Segments arrive whose MD5 signature is missing, wrong or not expected."),
     ("bgp.memory", "What the next life of this gateway needs of BGP could not be written, or not be read."),
     ("bgp.password", "A password for TCP-MD5 could not be set."),
-    ("bgp.refused", "A BGP session did not come about: one side told the other why."),
+    (
+        "bgp.refused",
+        "A BGP session did not come about: one side told the other why; one line stands for so many `changes`, when they come too fast.",
+    ),
     (
         "bgp.restarted",
         "BGP goes on where an earlier life of this gateway ended: neighbours may have kept its routes.",
@@ -56,7 +62,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "Segments arrive with a smaller TTL than `ttl_security` takes: the neighbour is likely without it.",
     ),
     ("bgp.unwelcome", "A BGP neighbour connected while it may not."),
-    ("bgp.up", "A BGP session is up."),
+    ("bgp.up", "A BGP session is up; one line stands for so many `changes`, when they come too fast."),
     ("channel.drain", "Somebody drains a channel, or the gateway remembers that it was drained."),
     ("channel.drain_failed", "A drain whose time is over could not be ended."),
     ("channel.drain_forgotten", "What was drained before a restart cannot be read."),

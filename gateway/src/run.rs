@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use config::Config;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -15,6 +18,9 @@ use crate::{
 
 /// How long answers of the API may take to leave a process whose work another one does already.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How long work beside the control loop may go on after its end.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// Starts the gateway that `config`, read from `file`, describes, calls `serve` with it once it runs, and ends on SIGTERM or
 /// SIGINT, or when a successor has taken over. SIGHUP has the file read again. With `heir` it takes over itself.
@@ -31,7 +37,7 @@ where
         .build()
         .context("cannot start the control loop")?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
+    let done = local.block_on(&runtime, async {
         let site = config.site.name.clone();
         let succeeds = heir.is_some();
         let gateway = Gateway::start(config, file, heir).await?;
@@ -54,7 +60,16 @@ where
             Ended::HandedOver => tokio::time::sleep(LAST_WORDS).await,
         }
         Ok(())
-    })
+    });
+    drop(local);
+    end(runtime);
+    done
+}
+
+/// Ends the control loop. Work on threads beside it gets a while to end: some may wait for what this process never has again, as
+/// for the packet numbers that a successor reserves now.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(LET_GO);
 }
 
 /// Done when somebody asks the process to end.
@@ -89,4 +104,35 @@ async fn reload_on_hang_up(reloader: Reloader) {
 pub fn read(path: &Path) -> Result<String> {
     let octets = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     String::from_utf8(octets).with_context(|| format!("{} is not UTF-8 text", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    // Who gave way keeps the numbers locked for good, and a note of what was received may wait for them just then.
+    #[test]
+    fn work_that_waits_for_what_a_successor_has_does_not_keep_the_process() {
+        let store = Arc::new(Mutex::new(()));
+        std::mem::forget(store.lock());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (entered, waits) = std::sync::mpsc::channel();
+        runtime.block_on(async {
+            tokio::task::spawn_blocking(move || {
+                entered.send(()).unwrap();
+                drop(store.lock());
+            });
+        });
+        waits.recv().unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            super::end(runtime);
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(60)).expect("it waits for ever");
+    }
 }

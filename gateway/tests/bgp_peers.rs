@@ -290,6 +290,42 @@ fn too_many_prefixes_are_held_or_end_the_session_as_configured() {
     let said = peer.ask(&edge.lab, "show protocols all peer");
     assert!(said.contains("Maximum number of prefixes reached"), "{said}");
     edge.end();
+
+    // Without `restart` it stays down until somebody lets it run, and is told how.
+    let for_good = format!("{ONE_SESSION}max_in = {{ ipv4 = 5, action = \"shut\" }}\n");
+    let Some(edge) = Edge::start("bgp_peers::too_many_prefixes", &for_good) else { return };
+    let peer = edge.peer(Daemon::Bird, &peering);
+    edge.await_that("it is shut down", || edge.neighbor("r1")["reason"] == "max_prefixes");
+    let screen = edge.gateway.says("show bgp");
+    assert!(
+        screen.contains("more than 5 ipv4 prefixes") && screen.contains("bgp enable blue/r1"),
+        "{screen}"
+    );
+    drop(peer);
+    let _fewer = edge.peer(Daemon::Bird, &Peering { prefixes: many(2), ..Peering::default() });
+    edge.gateway.says("bgp enable blue/r1");
+    edge.await_up("r1");
+    edge.end();
+}
+
+#[test]
+fn more_routes_than_one_answer_of_the_api_has_are_all_shown() {
+    let Some(edge) = Edge::start("bgp_peers::pages", ONE_SESSION) else { return };
+    let prefixes = (0..12_000u32).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
+    let _peer = edge.peer(Daemon::Bird, &Peering { prefixes, ..Peering::default() });
+    edge.await_up("r1");
+    edge.await_that("all are there", || edge.neighbor("r1")["families"][0]["received"] == 12_000);
+    edge.await_that("all are used", || edge.gateway.api("routes")["unlisted"] == 2_000);
+    let first = edge.gateway.api("routes?limit=1000000");
+    let learnt =
+        |list: &Value| list["items"].as_array().unwrap().iter().filter(|one| one["origin"] == "bgp").count();
+    assert_eq!((learnt(&first), &first["unlisted"]), (10_000, &serde_json::json!(2_000)));
+    let shown = edge.gateway.says("show routes");
+    let lines = shown.lines().filter(|line| line.contains(" 20.") || line.starts_with("20.")).count();
+    assert_eq!(lines, 12_000);
+    let whole: Value = serde_json::from_str(&edge.gateway.says("--json show routes")).unwrap();
+    assert_eq!((learnt(&whole), whole.get("next")), (12_000, None));
+    edge.end();
 }
 
 #[test]

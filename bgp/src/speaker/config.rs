@@ -219,7 +219,8 @@ impl PeerConfig {
         if self == new {
             return Impact::None;
         }
-        let same_session = self.session(speaker, false, false) == new.session(speaker, false, false);
+        let (old, other) = (self.session(speaker, false, false), new.session(speaker, false, false));
+        let same_session = old.with_own_ways_of(&other) == other;
         if same_session && self.address == new.address { Impact::Soft } else { Impact::Reset }
     }
 
@@ -282,4 +283,10 @@ impl PeerConfig {
 pub(super) fn share(max: u32, percent: u8) -> u32 {
     let part = u64::from(max).saturating_mul(u64::from(percent)) / 100;
     u32::try_from(part).unwrap_or(u32::MAX)
+}
+
+/// Below this what was reported at `mark` is over: a tenth less, and at least one, so that a prefix that comes and goes
+/// is not reported each time.
+pub(super) fn calm_below(mark: u32) -> u32 {
+    mark.saturating_sub((mark / 10).max(1))
 }

@@ -97,12 +97,15 @@ pub enum Event {
         /// How many.
         routes: usize,
     },
-    /// A route's attributes do not fit into a message to this peer; it was not announced.
+    /// The attributes of routes do not fit into a message to this peer; they were not announced. Told once a minute
+    /// at most.
     TooLarge {
         /// Which peer.
         peer: PeerId,
-        /// Which prefix.
+        /// One of the prefixes.
         prefix: IpNet,
+        /// How often that happened since it was told before.
+        routes: u64,
     },
     /// After a restart of ours, routes are complete: what is in the forwarding table and was not told
     /// since may go.

@@ -50,6 +50,8 @@ impl fmt::Display for Refusal {
 pub(super) struct ImportContext<'a> {
     pub(super) config: &'a PeerConfig,
     pub(super) local_asn: Asn,
+    /// Our AS number towards everybody else.
+    pub(super) speaker_asn: Asn,
     pub(super) router_id: RouterId,
     pub(super) peer_role: Option<Role>,
     /// Traffic is being moved away from this peer.
@@ -100,8 +102,13 @@ impl ImportContext<'_> {
 
     fn check_path(&self, attributes: &Attributes) -> Result<(), Refusal> {
         let allowed = usize::from(self.config.allow_own_as);
-        if attributes.as_path.count(self.local_asn) > allowed {
-            return Err(Refusal::OwnAs(self.local_asn));
+        // We are in our AS under whatever number this peer knows us. A peer that is in it, and external by that other
+        // number, has it in all its paths.
+        let ours = Some(self.speaker_asn).filter(|ours| *ours != self.config.asn);
+        for own in core::iter::once(self.local_asn).chain(ours) {
+            if attributes.as_path.count(own) > allowed {
+                return Err(Refusal::OwnAs(own));
+            }
         }
         let rare = attributes.rare();
         let ours = self.router_id.bits();

@@ -1,10 +1,9 @@
-//! From the peer into the tables: UPDATEs, limits, sessions that come and go, stale routes, refreshes.
+//! From the peer into the tables: UPDATEs, sessions that come and go, stale routes.
 
 use super::{
-    Event, LimitDirection, LimitLevel, Speaker,
-    config::{InLimitAction, share},
+    Event, Speaker,
     import::ImportContext,
-    neighbor::Neighbor,
+    neighbor::{Inbound, Neighbor, Stale},
     seconds,
 };
 use crate::{
@@ -17,9 +16,6 @@ use crate::{
         attributes::Attributes,
         capability::Role,
         fault::Fault,
-        header::{self, MessageType},
-        notification::{Cause, Cease, Notification},
-        refresh::{RefreshKind, RouteRefresh},
         update::{Announced, Group, Update},
     },
 };
@@ -69,7 +65,7 @@ impl Speaker {
             neighbor.agreed = None;
             neighbor.forget_told();
             // From now on we restart without having lost our forwarding state.
-            *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
+            neighbor.peer.set_params(neighbor.config.session(&self.config, restarting, forwarding));
             let keep = end.keeps_routes(agreed.restart_over_notification) && !neighbor.drop_routes;
             neighbor.drop_routes = false;
             let restart = agreed.graceful_restart.filter(|_| keep);
@@ -80,26 +76,32 @@ impl Speaker {
                         let time = Duration::from_secs(u64::from(restart.restart_time));
                         routes_kept |= self.keep_as_stale(peer, family, now.after(time));
                     }
-                    None => self.drop_routes(peer, family, |_| true),
+                    None => {
+                        self.drop_routes(peer, family, |_| true);
+                        self.inbound(peer, family).into_iter().for_each(|inbound| inbound.stale = None);
+                    }
                 }
+                self.inbound(peer, family).into_iter().for_each(Inbound::forget_limit);
             }
         }
         self.events.push_back(Event::Down { peer, end, was_up: was_up.is_some(), routes_kept });
         self.check_deferral();
     }
 
-    /// RFC 4724 section 4.2: routes that were stale already go, the others become stale.
+    /// RFC 4724 section 4.2: routes that were stale from an earlier loss go, the others become stale: those too that a
+    /// refresh, which is over now, had not told again yet.
     fn keep_as_stale(&mut self, peer: PeerId, family: Family, until: Instant) -> bool {
         let Some(inbound) = self.inbound(peer, family) else { return false };
         let epoch = inbound.epoch;
-        self.drop_routes(peer, family, |path| path.epoch != epoch);
-        let Some(inbound) = self.inbound(peer, family) else { return false };
-        if inbound.count == 0 {
-            return false;
+        if matches!(inbound.stale, Some(Stale::Restart(_))) {
+            self.drop_routes(peer, family, |path| path.epoch != epoch);
         }
+        let Some(inbound) = self.inbound(peer, family) else { return false };
+        let any = inbound.count > 0;
+        inbound.left_over = inbound.count;
         inbound.epoch = inbound.epoch.wrapping_add(1);
-        inbound.stale_until = Some(until);
-        true
+        inbound.stale = any.then_some(Stale::Restart(until));
+        any
     }
 
     /// RFC 4724 section 4.2: the session is back. Stale routes stay only if the peer says that it kept on
@@ -108,25 +110,25 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         let longest = neighbor.config.stale_time;
         let inbound = neighbor.inbound.of_mut(family);
-        if inbound.stale_until.is_none() {
+        if inbound.stale.is_none() {
             return;
         }
         let forwarded = agreed.graceful_restart.and_then(|restart| *restart.families.of(family));
         if forwarded == Some(true) && *agreed.families.of(family) {
-            inbound.stale_until = Some(now.after(longest));
+            inbound.stale = Some(Stale::Restart(now.after(longest)));
         } else {
             self.sweep_stale(peer, family);
         }
     }
 
-    fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut super::neighbor::Inbound> {
+    pub(super) fn inbound(&mut self, peer: PeerId, family: Family) -> Option<&mut Inbound> {
         self.neighbors.get_mut(&peer).map(|neighbor| neighbor.inbound.of_mut(family))
     }
 
     /// Drops the stale routes of a family and reports how many there were.
-    fn sweep_stale(&mut self, peer: PeerId, family: Family) {
+    pub(super) fn sweep_stale(&mut self, peer: PeerId, family: Family) {
         let Some(inbound) = self.inbound(peer, family) else { return };
-        inbound.stale_until = None;
+        inbound.stale = None;
         let (epoch, before) = (inbound.epoch, inbound.count);
         self.drop_routes(peer, family, |path| path.epoch != epoch);
         let after = self.inbound(peer, family).map_or(0, |inbound| inbound.count);
@@ -138,7 +140,7 @@ impl Speaker {
 
     pub(super) fn drop_stale(&mut self, peer: PeerId, now: Instant) {
         for family in Family::ALL {
-            let due = self.inbound(peer, family).and_then(|inbound| inbound.stale_until);
+            let due = self.inbound(peer, family).and_then(|inbound| inbound.stale_until());
             if due.is_some_and(|until| until <= now) {
                 self.sweep_stale(peer, family);
             }
@@ -154,10 +156,13 @@ impl Speaker {
         let swept = self.rib.sweep(family, peer, condemned);
         if let Some(inbound) = self.inbound(peer, family) {
             inbound.count = inbound.count.saturating_sub(u32::try_from(swept.len()).unwrap_or(u32::MAX));
+            // Either all went, or all that were stale.
+            inbound.left_over = 0;
             if inbound.count == 0 {
-                inbound.stale_until = None;
+                inbound.stale = None;
             }
         }
+        self.make_room(peer, family);
         swept.into_iter().filter(|(_, changed)| *changed).for_each(|(prefix, _)| self.spread(prefix));
     }
 
@@ -175,11 +180,11 @@ impl Speaker {
     pub(super) fn take_update(&mut self, peer: PeerId, update: Update, now: Instant) {
         self.note_faults(peer, &update.faults);
         for prefix in &update.withdrawn {
-            self.withdraw(peer, prefix, now);
+            self.withdraw(peer, prefix);
         }
         match update.announced {
             Announced::TreatAsWithdraw(prefixes) => {
-                prefixes.iter().for_each(|prefix| self.withdraw(peer, prefix, now));
+                prefixes.iter().for_each(|prefix| self.withdraw(peer, prefix));
             }
             Announced::Routes(groups) => groups.into_iter().for_each(|group| self.learn(peer, group, now)),
         }
@@ -188,7 +193,9 @@ impl Speaker {
         }
     }
 
-    fn withdraw(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) {
+    fn withdraw(&mut self, peer: PeerId, prefix: &IpNet) {
+        let family = Family::of(prefix);
+        let left_over = self.is_left_over(peer, prefix);
         let effect = self.rib.remove(prefix, peer);
         if effect.added == 0 {
             return;
@@ -196,18 +203,11 @@ impl Speaker {
         if effect.changed {
             self.spread(*prefix);
         }
-        let family = Family::of(prefix);
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
-        let limit = neighbor.config.family(family).in_limit;
-        let inbound = neighbor.inbound.of_mut(family);
-        inbound.count = inbound.count.saturating_sub(1);
-        let Some(limit) = limit else { return };
-        inbound.warned &= inbound.count >= share(limit.max, limit.warn_percent);
-        inbound.exceeded &= inbound.count >= limit.max;
-        if inbound.count < limit.max && core::mem::take(&mut inbound.overflowed) {
-            // There is room again for what was left out.
-            self.request_refresh(peer, family, now);
+        if let Some(inbound) = self.inbound(peer, family) {
+            inbound.count = inbound.count.saturating_sub(1);
+            inbound.left_over = inbound.left_over.saturating_sub(u32::from(left_over));
         }
+        self.make_room(peer, family);
     }
 
     fn learn(&mut self, peer: PeerId, group: Group, now: Instant) {
@@ -217,6 +217,7 @@ impl Speaker {
         let context = ImportContext {
             config: &config,
             local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: peer_role(neighbor),
             draining,
@@ -261,66 +262,15 @@ impl Speaker {
     ) {
         let family = Family::of(&prefix);
         let Some(epoch) = self.inbound(peer, family).map(|inbound| inbound.epoch) else { return };
+        let left_over = self.is_left_over(peer, &prefix);
         let path = Path { received: Arc::clone(received), accepted, since: seconds(now), peer, epoch };
         let effect = self.rib.insert(prefix, path);
-        if effect.added > 0
-            && let Some(inbound) = self.inbound(peer, family)
-        {
-            inbound.count = inbound.count.saturating_add(1);
+        if let Some(inbound) = self.inbound(peer, family) {
+            inbound.count = inbound.count.saturating_add(u32::from(effect.added > 0));
+            inbound.left_over = inbound.left_over.saturating_sub(u32::from(left_over));
         }
         if effect.changed {
             self.spread(prefix);
-        }
-    }
-
-    /// Whether the limit lets another prefix in. Prefixes that are there already may always change.
-    fn admit(&mut self, peer: PeerId, prefix: &IpNet, now: Instant) -> bool {
-        let family = Family::of(prefix);
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
-        if neighbor.agreed.is_none() {
-            return false; // an earlier prefix of this message has ended the session
-        }
-        let Some(limit) = neighbor.config.family(family).in_limit else { return true };
-        let inbound = neighbor.inbound.of_mut(family);
-        let used = inbound.count.saturating_add(1);
-        if used < share(limit.max, limit.warn_percent) {
-            return true;
-        }
-        if self.rib.get(prefix).is_some_and(|destination| destination.of(peer).is_some()) {
-            return true;
-        }
-        let exceeded = used > limit.max;
-        let reported = if exceeded { &mut inbound.exceeded } else { &mut inbound.warned };
-        if !core::mem::replace(reported, true) {
-            let level = if exceeded { LimitLevel::Exceeded } else { LimitLevel::Near };
-            let direction = LimitDirection::In;
-            self.events.push_back(Event::Limit { peer, family, direction, level, used, max: limit.max });
-        }
-        inbound.overflowed |= exceeded && limit.action == InLimitAction::Hold;
-        match limit.action {
-            _ if !exceeded => true,
-            InLimitAction::Warn => true,
-            InLimitAction::Hold => false,
-            InLimitAction::Shut(restart) => {
-                self.shut(peer, family, limit.max, restart, now);
-                false
-            }
-        }
-    }
-
-    /// RFC 4486 section 4: the data names the family and the limit.
-    fn shut(&mut self, peer: PeerId, family: Family, max: u32, restart: Option<Duration>, now: Instant) {
-        let code = family.code();
-        let data = [&code.afi.to_be_bytes()[..], &[code.safi], &max.to_be_bytes()].concat();
-        let note = Notification::with_data(Cause::Cease(Cease::MaxPrefixes), &data);
-        if let Some(neighbor) = self.neighbors.get_mut(&peer) {
-            // The rest of what was read is not looked at; the end of the session follows as an event.
-            neighbor.drop_routes = true;
-            neighbor.agreed = None;
-            match restart {
-                Some(delay) => neighbor.peer.hold(note, now.after(delay), now),
-                None => neighbor.peer.stop(note, now),
-            }
         }
     }
 
@@ -329,7 +279,8 @@ impl Speaker {
         if !core::mem::replace(&mut inbound.end_of_rib, true) {
             self.events.push_back(Event::EndOfRib { peer, family });
         }
-        if self.inbound(peer, family).is_some_and(|inbound| inbound.stale_until.is_some()) {
+        if self.inbound(peer, family).is_some_and(|inbound| matches!(inbound.stale, Some(Stale::Restart(_))))
+        {
             self.sweep_stale(peer, family);
         }
         self.check_deferral();
@@ -360,47 +311,9 @@ impl Speaker {
             let (restarting, preserved) = self.restart_bits(false);
             for neighbor in self.neighbors.values_mut() {
                 let forwarding = preserved || neighbor.has_been_up;
-                *neighbor.peer.params_mut() = neighbor.config.session(&self.config, restarting, forwarding);
+                neighbor.peer.set_params(neighbor.config.session(&self.config, restarting, forwarding));
             }
             self.events.push_back(Event::SelectionDone);
-        }
-    }
-
-    pub(super) fn request_refresh(&mut self, peer: PeerId, family: Family, now: Instant) -> bool {
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return false };
-        let able = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.refresh) && neighbor.carries(family);
-        if able {
-            send_refresh(neighbor, family, RefreshKind::Request, now);
-        }
-        able
-    }
-
-    pub(super) fn take_refresh(&mut self, peer: PeerId, refresh: RouteRefresh, now: Instant) {
-        let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
-        // RFC 2918 section 4: families that were not agreed on are ignored.
-        let Some(family) = refresh.family.family().filter(|family| neighbor.carries(*family)) else { return };
-        let enhanced = neighbor.agreed.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
-        let longest = neighbor.config.stale_time;
-        let inbound = neighbor.inbound.of_mut(family);
-        match refresh.kind {
-            RefreshKind::Request => {
-                if enhanced {
-                    send_refresh(neighbor, family, RefreshKind::Begin, now);
-                    neighbor.outbound.of_mut(family).end_of_refresh_due = true;
-                }
-                let again: Vec<_> = neighbor.told.of(family).map(|(prefix, _)| prefix).collect();
-                again.into_iter().for_each(|prefix| {
-                    neighbor.pending.insert(prefix, true);
-                });
-            }
-            // RFC 7313 section 4: what does not come again until the end is gone. Routes that are stale
-            // from a restart wait for their End-of-RIB instead.
-            RefreshKind::Begin if enhanced && inbound.stale_until.is_none() => {
-                inbound.epoch = inbound.epoch.wrapping_add(1);
-                inbound.stale_until = Some(now.after(longest));
-            }
-            RefreshKind::End if enhanced && inbound.stale_until.is_some() => self.sweep_stale(peer, family),
-            RefreshKind::Begin | RefreshKind::End | RefreshKind::Other(_) => {}
         }
     }
 
@@ -412,6 +325,7 @@ impl Speaker {
         let context = ImportContext {
             config: &config,
             local_asn: neighbor.local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: role,
             draining: neighbor.draining,
@@ -440,10 +354,4 @@ impl Speaker {
 pub(super) fn peer_role(neighbor: &Neighbor) -> Option<Role> {
     let external = neighbor.local_asn != neighbor.config.asn;
     neighbor.config.role.filter(|_| external).map(Role::counterpart)
-}
-
-pub(super) fn send_refresh(neighbor: &mut Neighbor, family: Family, kind: RefreshKind, now: Instant) {
-    let body = RouteRefresh { family: family.code(), kind }.emit();
-    let message = header::emit(MessageType::RouteRefresh, &body);
-    neighbor.peer.send(MessageType::RouteRefresh, &message, now);
 }

@@ -18,7 +18,9 @@
 //! | --- | --- |
 //! | `config` | what it is told |
 //! | `neighbor` | what it keeps for each peer |
-//! | `inbound` | UPDATEs to tables, limits, stale routes, refresh |
+//! | `inbound` | UPDATEs to tables, stale routes |
+//! | `limits` | how many prefixes a peer may send |
+//! | `refresh` | routes told again, when we or the peer ask for that |
 //! | `import`, `export` | the checks and changes on the way in and out, with reasons |
 //! | `outbound` | tables to UPDATEs |
 //! | `status` | what it shows, and why each route is where it is |
@@ -28,8 +30,10 @@ mod event;
 mod export;
 mod import;
 mod inbound;
+mod limits;
 mod neighbor;
 mod outbound;
+mod refresh;
 mod status;
 
 pub use config::{
@@ -53,7 +57,7 @@ use crate::{
     },
 };
 use core::net::Ipv4Addr;
-use neighbor::Neighbor;
+use neighbor::{Neighbor, Refused};
 use net::{Instant, IpNet, earliest};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -122,6 +126,7 @@ impl Speaker {
                 pending: PrefixMap::default(),
                 held: PrefixMap::default(),
                 too_large: PrefixMap::default(),
+                refused: Refused::default(),
                 draining: false,
                 drop_routes: false,
                 has_been_up: false,
@@ -178,18 +183,27 @@ impl Speaker {
         }
         *neighbor.peer.timers_mut() = config.timers;
         let (restarting, forwarding) = bits;
-        *neighbor.peer.params_mut() =
-            config.session(&speaker, restarting, forwarding || neighbor.has_been_up);
+        let params = config.session(&speaker, restarting, forwarding || neighbor.has_been_up);
+        let read_otherwise = !params.reads_like(neighbor.peer.params());
+        neighbor.set_params(params);
         neighbor.local_asn = neighbor.peer.params().local_asn;
         let router_id = self.rib.facts().get(peer.index()).map_or(0, |facts| facts.router_id);
         self.rib.know(peer, PeerFacts { router_id, ..facts_of(&config, neighbor.local_asn) });
-        neighbor.config = Arc::new(config);
+        let before = core::mem::replace(&mut neighbor.config, Arc::new(config));
+        Family::ALL.into_iter().for_each(|family| change_limits(neighbor, family, before.family(family)));
         if impact == Impact::Reset {
             let note = Notification::cease(Cease::ConfigurationChange);
             self.with_peer(peer, now, |neighbor| neighbor.peer.reset(note, now));
         }
         self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
+        for family in Family::ALL {
+            self.make_room(peer, family);
+            if read_otherwise {
+                // What was not taken is not kept anywhere. Without the capability it counts for what comes from now on.
+                self.request_refresh(peer, family);
+            }
+        }
         impact
     }
 
@@ -215,8 +229,8 @@ impl Speaker {
     }
 
     /// Asks a peer for all its routes of `family` again (RFC 2918). False when it cannot do that.
-    pub fn ask_again(&mut self, peer: PeerId, family: Family, now: Instant) -> bool {
-        self.request_refresh(peer, family, now)
+    pub fn ask_again(&mut self, peer: PeerId, family: Family) -> bool {
+        self.request_refresh(peer, family)
     }
 
     /// Announces a route of our own, in place of an earlier one to the same prefix.
@@ -312,6 +326,8 @@ impl Speaker {
         for peer in self.peer_ids() {
             self.with_peer(peer, now, |neighbor| neighbor.peer.handle_timeout(now));
             self.drop_stale(peer, now);
+            let refused = self.neighbors.get_mut(&peer).and_then(|neighbor| neighbor.refused.take(now));
+            self.events.extend(refused.map(|(prefix, routes)| Event::TooLarge { peer, prefix, routes }));
         }
         if self.deferred_until.is_some_and(|until| until <= now) {
             self.end_deferral();
@@ -374,11 +390,13 @@ impl Speaker {
 
     /// When [`Speaker::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let stale = |neighbor: &Neighbor| {
-            earliest(neighbor.inbound.ipv4.stale_until, neighbor.inbound.ipv6.stale_until)
+        let own = |neighbor: &Neighbor| {
+            let inbound = &neighbor.inbound;
+            let stale = earliest(inbound.ipv4.stale_until(), inbound.ipv6.stale_until());
+            earliest(stale, neighbor.refused.due)
         };
         self.neighbors.values().fold(self.deferred_until, |soonest, neighbor| {
-            earliest(soonest, earliest(neighbor.peer.poll_timeout(), stale(neighbor)))
+            earliest(soonest, earliest(neighbor.peer.poll_timeout(), own(neighbor)))
         })
     }
 
@@ -473,6 +491,18 @@ impl Speaker {
 /// each peer.
 pub fn own_route() -> Attributes {
     Attributes::local(NextHop::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// What was reported of a limit that is another one now is over; what is too much by it goes.
+fn change_limits(neighbor: &mut Neighbor, family: Family, before: FamilyConfig) {
+    let now = neighbor.config.family(family);
+    if now.in_limit != before.in_limit {
+        let inbound = neighbor.inbound.of_mut(family);
+        (inbound.warned, inbound.exceeded) = (false, false);
+    }
+    if now.out_limit != before.out_limit {
+        outbound::hold_excess(neighbor, family);
+    }
 }
 
 fn facts_of(config: &PeerConfig, local_asn: Asn) -> PeerFacts {

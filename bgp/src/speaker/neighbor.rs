@@ -3,24 +3,45 @@
 use super::config::PeerConfig;
 use crate::{
     error::SessionEnd,
-    negotiate::Negotiated,
+    negotiate::{Negotiated, SessionParams},
     peer::Peer,
     rib::PrefixMap,
     types::{Asn, Family, PerFamily},
     wire::{attributes::Attributes, fault::FaultKind},
 };
+use core::time::Duration;
 use net::{Instant, IpNet};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Why there are stale paths: each waits for an end of its own, at the latest for this time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stale {
+    /// The session was lost (RFC 4724): until the End-of-RIB.
+    Restart(Instant),
+    /// The peer tells everything again (RFC 7313): until it says that this was everything.
+    Refresh(Instant),
+}
+
+impl Stale {
+    pub(super) const fn until(self) -> Instant {
+        match self {
+            Self::Restart(until) | Self::Refresh(until) => until,
+        }
+    }
+}
 
 /// Routes of one family from the peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Inbound {
     /// Prefixes in the table.
     pub(super) count: u32,
+    /// Those among them that were announced on a session that was lost, and not again since: they go soon, and do
+    /// not count for the limit.
+    pub(super) left_over: u32,
     /// Paths of an earlier epoch are stale.
     pub(super) epoch: u8,
-    /// Stale paths go then, if nothing refreshes them before.
-    pub(super) stale_until: Option<Instant>,
+    /// What becomes of stale paths that nothing refreshes.
+    pub(super) stale: Option<Stale>,
     /// All routes of this session have come.
     pub(super) end_of_rib: bool,
     /// The warning level was reported.
@@ -36,12 +57,46 @@ pub(super) struct Inbound {
 pub(super) struct Outbound {
     /// End-of-RIB is to be sent when nothing is pending.
     pub(super) end_of_rib_due: bool,
-    /// So is the end of a refresh (RFC 7313).
-    pub(super) end_of_refresh_due: bool,
+    /// We have to ask for its routes again.
+    pub(super) request_due: bool,
+    /// It has asked for ours again, and the answer has not begun.
+    pub(super) answer_due: bool,
+    /// The answer to an earlier request is under way; its end is said when nothing is pending.
+    pub(super) answering: bool,
     /// The warning level was reported.
     pub(super) warned: bool,
     /// The limit was reported.
     pub(super) exceeded: bool,
+}
+
+/// Routes that are not announced because their attributes are too large: collected for a moment, then told once.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    news: Option<(IpNet, u64)>,
+    /// When they are told; no news are told before.
+    pub(super) due: Option<Instant>,
+    quiet_until: Instant,
+}
+
+impl Refused {
+    /// From the first one to the telling.
+    const COLLECT: Duration = Duration::from_secs(1);
+    /// Between two tellings.
+    const QUIET: Duration = Duration::from_secs(60);
+
+    pub(super) fn note(&mut self, prefix: IpNet, now: Instant) {
+        let (_, routes) = self.news.get_or_insert((prefix, 0));
+        *routes = routes.saturating_add(1);
+        let due = now.after(Self::COLLECT).max(self.quiet_until);
+        self.due.get_or_insert(due);
+    }
+
+    /// One of them, and how many there were since the last telling, when it is time to tell.
+    pub(super) fn take(&mut self, now: Instant) -> Option<(IpNet, u64)> {
+        self.due.take_if(|due| *due <= now)?;
+        self.quiet_until = now.after(Self::QUIET);
+        self.news.take()
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +116,8 @@ pub(super) struct Neighbor {
     pub(super) held: PrefixMap<()>,
     /// Prefixes whose attributes are too large.
     pub(super) too_large: PrefixMap<()>,
+    /// Those that an operator has not been told of.
+    pub(super) refused: Refused,
     /// Traffic is being moved away.
     pub(super) draining: bool,
     /// The next end of session drops the routes whatever was agreed on.
@@ -74,9 +131,34 @@ pub(super) struct Neighbor {
     pub(super) sessions: u64,
 }
 
+impl Inbound {
+    /// Prefixes that count for the limit.
+    pub(super) const fn used(&self) -> u32 {
+        self.count.saturating_sub(self.left_over)
+    }
+
+    /// Forgets what the limit has done: the session is over.
+    pub(super) const fn forget_limit(&mut self) {
+        (self.warned, self.exceeded, self.overflowed) = (false, false, false);
+    }
+
+    /// When stale paths go.
+    pub(super) fn stale_until(&self) -> Option<Instant> {
+        self.stale.map(Stale::until)
+    }
+}
+
 impl Neighbor {
     pub(super) fn carries(&self, family: Family) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| *agreed.families.of(family))
+    }
+
+    /// What its sessions are made with from now on, and the one that is up as far as it can.
+    pub(super) fn set_params(&mut self, params: SessionParams) {
+        self.peer.set_params(params);
+        if let (Some(agreed), Some(now)) = (&mut self.agreed, self.peer.negotiated()) {
+            agreed.keepalive = now.keepalive;
+        }
     }
 
     /// Looks at `prefix` again before the next writing.
@@ -95,7 +177,7 @@ impl Neighbor {
 
     /// There is something to say apart from what is queued on the session.
     pub(super) fn has_news(&self) -> bool {
-        let due = |out: &Outbound| out.end_of_rib_due || out.end_of_refresh_due;
+        let due = |out: &Outbound| out.end_of_rib_due || out.request_due || out.answer_due || out.answering;
         self.agreed.is_some()
             && (!self.pending.is_empty() || due(&self.outbound.ipv4) || due(&self.outbound.ipv6))
     }

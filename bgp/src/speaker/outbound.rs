@@ -5,8 +5,11 @@
 //! at, End-of-RIB and the end of a refresh follow.
 
 use super::{
-    Event, LimitDirection, LimitLevel, NotSent, Speaker, config::share, export::ExportContext,
-    inbound::send_refresh, neighbor::Neighbor,
+    Event, LimitDirection, LimitLevel, NotSent, Speaker,
+    config::{calm_below, share},
+    export::ExportContext,
+    neighbor::Neighbor,
+    refresh::{begin_refreshes, end_refresh},
 };
 use crate::{
     policy::Ruling,
@@ -16,7 +19,6 @@ use crate::{
         attributes::Attributes,
         emit::{self, EmitContext},
         header::MessageType,
-        refresh::RefreshKind,
     },
 };
 use net::{Instant, IpNet};
@@ -64,6 +66,7 @@ impl Speaker {
     pub(super) fn tell(&mut self, peer: PeerId, now: Instant) {
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
         let Some(agreed) = neighbor.agreed.clone() else { return };
+        begin_refreshes(neighbor, now);
         let config = Arc::clone(&neighbor.config);
         let facts = self.rib.facts().to_vec();
         let (mut batch, mut made) = (Batch::default(), Made::new());
@@ -81,7 +84,7 @@ impl Speaker {
             let form = form(&mut self.rib, &context, &prefix, &mut made);
             decide(peer, neighbor, prefix, form, again, &mut batch, &mut self.events);
         }
-        emit_batch(peer, neighbor, batch, agreed.emit_context(), now, &mut self.events);
+        emit_batch(neighbor, batch, agreed.emit_context(), now);
         release_held(neighbor);
         finish(neighbor, now);
     }
@@ -127,8 +130,15 @@ fn decide(
         }
         return;
     };
+    if is_excess(neighbor, &prefix) {
+        neighbor.told.remove(&prefix);
+        batch.withdrawn.of_mut(family).push(prefix);
+        has_room(peer, neighbor, family, events);
+        return;
+    }
     let told = neighbor.told.get(&prefix);
     if !again && told.is_some_and(|told| Arc::ptr_eq(told, &attributes)) {
+        neighbor.held.remove(&prefix);
         return;
     }
     if told.is_none() && !has_room(peer, neighbor, family, events) {
@@ -157,14 +167,7 @@ fn has_room(peer: PeerId, neighbor: &mut Neighbor, family: Family, events: &mut 
     !exceeded
 }
 
-fn emit_batch(
-    peer: PeerId,
-    neighbor: &mut Neighbor,
-    batch: Batch,
-    context: EmitContext,
-    now: Instant,
-    events: &mut VecDeque<Event>,
-) {
+fn emit_batch(neighbor: &mut Neighbor, batch: Batch, context: EmitContext, now: Instant) {
     for (family, prefixes) in batch.withdrawn.iter() {
         send_all(neighbor, &emit::withdraw(family, prefixes, context), now);
     }
@@ -177,11 +180,31 @@ fn emit_batch(
                 for prefix in bundle.prefixes {
                     neighbor.told.remove(&prefix);
                     neighbor.too_large.insert(prefix, ());
-                    events.push_back(Event::TooLarge { peer, prefix });
+                    neighbor.refused.note(prefix, now);
                 }
             }
         }
     }
+}
+
+/// The limit may be another one: marks what was announced beyond it to be taken back. Prefixes go from the end of the
+/// order, so that a default route stays.
+pub(super) fn hold_excess(neighbor: &mut Neighbor, family: Family) {
+    let outbound = neighbor.outbound.of_mut(family);
+    (outbound.warned, outbound.exceeded) = (false, false);
+    let Some(limit) = neighbor.config.family(family).out_limit else { return };
+    let Neighbor { told, held, .. } = neighbor;
+    for (prefix, _) in told.of(family).skip(usize::try_from(limit.max).unwrap_or(usize::MAX)) {
+        held.insert(prefix, ());
+    }
+}
+
+/// Announced, held, and still too much.
+fn is_excess(neighbor: &Neighbor, prefix: &IpNet) -> bool {
+    let family = Family::of(prefix);
+    let limit = neighbor.config.family(family).out_limit;
+    let max = limit.map_or(usize::MAX, |limit| usize::try_from(limit.max).unwrap_or(usize::MAX));
+    neighbor.told.len(family) > max && neighbor.held.contains(prefix) && neighbor.told.contains(prefix)
 }
 
 fn send_all(neighbor: &mut Neighbor, messages: &[Vec<u8>], now: Instant) {
@@ -197,8 +220,9 @@ fn release_held(neighbor: &mut Neighbor) {
         let room = max.saturating_sub(used);
         let freed: Vec<_> = neighbor.held.of(family).take(room).map(|(prefix, ())| prefix).collect();
         let outbound = neighbor.outbound.of_mut(family);
-        outbound.exceeded &= neighbor.held.len(family) > freed.len();
-        outbound.warned &= u32::try_from(used).unwrap_or(u32::MAX) >= share(limit.max, limit.warn_percent);
+        let used = u32::try_from(used).unwrap_or(u32::MAX);
+        outbound.exceeded &= neighbor.held.len(family) > freed.len() || used >= calm_below(limit.max);
+        outbound.warned &= used >= calm_below(share(limit.max, limit.warn_percent));
         for prefix in freed {
             neighbor.held.remove(&prefix);
             neighbor.mark(prefix);
@@ -211,14 +235,9 @@ fn finish(neighbor: &mut Neighbor, now: Instant) {
         if neighbor.pending.len(family) > 0 {
             continue;
         }
-        let outbound = neighbor.outbound.of_mut(family);
-        let end_of_rib = core::mem::take(&mut outbound.end_of_rib_due);
-        let end_of_refresh = core::mem::take(&mut outbound.end_of_refresh_due);
-        if end_of_rib {
+        if core::mem::take(&mut neighbor.outbound.of_mut(family).end_of_rib_due) {
             neighbor.peer.send(MessageType::Update, &emit::end_of_rib(family), now);
         }
-        if end_of_refresh {
-            send_refresh(neighbor, family, RefreshKind::End, now);
-        }
+        end_refresh(neighbor, family, now);
     }
 }

@@ -199,6 +199,7 @@ impl Speaker {
         ImportContext {
             config: &neighbor.config,
             local_asn: neighbor.local_asn,
+            speaker_asn: self.config.asn,
             router_id: self.config.router_id,
             peer_role: peer_role(neighbor),
             draining: neighbor.draining,
@@ -259,7 +260,7 @@ impl Speaker {
             accepted: self.rib.accepted(peer, family),
             received_max: config.in_limit.map(|limit| limit.max),
             overflowed: inbound.overflowed,
-            stale_until: inbound.stale_until,
+            stale_until: inbound.stale_until(),
             end_of_rib: inbound.end_of_rib,
             announced: neighbor.told.len(family),
             announced_max: config.out_limit.map(|limit| limit.max),

@@ -505,3 +505,19 @@ pub fn peer_config(link: u8, own: u8, theirs: u8, asn: Asn) -> PeerConfig {
     config.export = Some(Policy::accept_all());
     config
 }
+
+/// Two nodes, joined and up; the second announces `count` prefixes 10.0.`n`.0/24.
+pub fn pair(seed: u64, count: usize, config: impl Fn(usize, &mut PeerConfig)) -> (World, PeerId, PeerId) {
+    let mut world = World::new(seed);
+    let (a, b) = (world.node(65001, 1), world.node(65002, 2));
+    let (ab, ba) = world.join(a, b, |node, peer| {
+        peer.timers.passive = node != 0;
+        config(node, peer);
+    });
+    for n in 0..count {
+        world.announce(b, &format!("10.0.{n}.0/24"));
+    }
+    world.start();
+    world.run(secs(2));
+    (world, ab, ba)
+}

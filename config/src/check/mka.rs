@@ -17,7 +17,7 @@ use crate::{
     model::{Cipher, Ckn, Mka, MkaKey, Policy, Profile},
     problem::{Code, Report, Span},
     raw::{self, At, CknPlace, items, time::moment_text},
-    secret::{Secret, hex},
+    secret::{Secret, SecretRef, hex},
 };
 
 /// A key and where it stands.
@@ -55,6 +55,7 @@ pub(super) fn check(
         return Some(None);
     }
     names(&placed, settings, report);
+    in_clear(&placed, report);
     fallback(&placed, report);
     gaps(&placed, keys, report);
     cloud_keys::check(&placed, settings, profile, report);
@@ -137,6 +138,7 @@ fn cipher_list(macsec: &raw::Macsec, settings: &raw::Mka, report: &mut Report) {
 
 fn key(macsec: &raw::Macsec, at: &At<raw::MkaKey>, keys: &Keys<'_>, report: &mut Report) -> Option<Placed> {
     let key = &at.value;
+    files(key, report);
     let ckn = key.ckn.as_ref().and_then(|place| ckn(place, keys, report));
     let cak = key.cak.as_ref().and_then(|place| {
         let cak = read(place, keys, report)?;
@@ -227,6 +229,36 @@ fn names(placed: &[Placed], settings: &raw::Mka, report: &mut Report) {
                 .also(first.cak, "first here")
                 .help("make a new CAK for a new CKN: `quadspan keygen`");
         }
+    }
+}
+
+/// A CKN stands in clear in every MKPDU (802.1X-2020 §11.11.1): a CAK in its place is nobody's secret any more.
+fn in_clear(placed: &[Placed], report: &mut Report) {
+    for (key, place) in placed {
+        let own = placed.iter().find(|(other, _)| other.cak.expose() == key.ckn.octets());
+        if let Some((_, other)) = own {
+            report
+                .add(Code::CknIsCak, place.ckn, "this CKN is a CAK, and would be sent in clear")
+                .also(other.cak, "the CAK")
+                .help("give it the CKN that was made with the CAK; if it was ever used so, make both anew with `quadspan keygen`");
+        }
+    }
+}
+
+/// Files of `quadspan keygen` end in `.ckn` and `.cak`.
+fn files(key: &raw::MkaKey, report: &mut Report) {
+    let ends = |reference: &SecretRef, end: &str| matches!(reference, SecretRef::File(path) if path.extension().is_some_and(|is| is == end));
+    if let Some(at) = &key.ckn
+        && matches!(&at.value, CknPlace::There(reference) if ends(reference, "cak"))
+    {
+        report
+            .add(Code::CknCakFiles, at.span, "a CKN is read from a file that is called as those of CAKs are")
+            .help("name the `.ckn` file; a CKN is sent in clear in every MKPDU");
+    }
+    if let Some(at) = key.cak.as_ref().filter(|at| ends(&at.value, "ckn")) {
+        report
+            .add(Code::CknCakFiles, at.span, "a CAK is read from a file that is called as those of CKNs are")
+            .help("name the `.cak` file: what is in a `.ckn` file is known to everybody who sees MKPDUs");
     }
 }
 

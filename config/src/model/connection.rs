@@ -229,7 +229,7 @@ pub enum Via {
 }
 
 /// An interface of a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interface {
     /// Place in [`Connection::attachments`].

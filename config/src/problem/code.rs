@@ -166,6 +166,10 @@ codes! {
     KeyGap = "QS0320", Warning;
     /// A CAK of 128 bits guards a cipher suite of 256: the shorter one counts.
     ShortCak = "QS0321", Warning;
+    /// A name (CKN) is a CAK as well: names travel in clear in every MKPDU, so whoever listens has the key.
+    CknIsCak = "QS0322", Error;
+    /// By its file's name a CKN is read from where a CAK is, or the other way round: names travel in clear, keys must not.
+    CknCakFiles = "QS0323", Warning;
 
     /// A connection has no attachment.
     NoAttachment = "QS0401", Error;
@@ -240,6 +244,10 @@ codes! {
     UnusedPolicy = "QS0912", Warning;
     /// It is not clear which LAN the neighbour is on.
     NeighborPlace = "QS0913", Error;
+    /// The session of a neighbour waits for BFD (`strict`), and BFD never runs with it: it is not a peer of its attachment.
+    BfdNever = "QS0914", Error;
+    /// BFD is to watch a neighbour (`follow`), and never runs with it: it is not a peer of its attachment.
+    BfdUnwatched = "QS0915", Warning;
 
     /// A channel that cannot be a member of the LAG: it is used otherwise, on the same port as another member, or leads elsewhere.
     LagMember = "QS1001", Error;

@@ -9,6 +9,13 @@ const FIRST: &str = "on = \"ch1\"\nasn = 64513\n";
 const SECOND: &str = "address = \"fd00:10::2\"";
 /// Where BFD of the attachment on ch2 can be put in.
 const CH2: &str = "peer = [\"169.254.11.2\"]\n";
+/// The attachment on ch1 with its peer of IPv4 alone, or with room for a second router.
+const ONLY_IPV4: (&str, &str) = ("peer = [\"169.254.10.2\", \"fd00:10::2\"]", "peer = [\"169.254.10.2\"]");
+const WIDE: (&str, &str) = ("169.254.10.1/30", "169.254.10.1/29");
+const OTHER: &str = "on = \"ch1\"\naddress = ‸\"169.254.10.3\"\nasn = 64513\n";
+/// BFD of the attachment on ch1.
+const STRICT: (&str, &str) = ("mtu = 1500\n", "mtu = 1500\nbfd = { mode = \"strict\" }\n");
+const FOLLOW: (&str, &str) = ("mtu = 1500\n", "mtu = 1500\nbfd = { mode = \"follow\" }\n");
 /// A tag that every cloud takes.
 const TAGGED: (&str, &str) = ("channel = \"ch2\"", "channel = \"ch2\"\nvlan = 1100");
 const VLAN: (&str, &str) = ("vlan = 100", "vlan = 1100");
@@ -40,6 +47,20 @@ pub(crate) const BGP: &[Case] = &[
         "add router_id",
     ),
     (Code::DuplicateNeighbor, &[(SECOND, "address = ‸\"169.254.10.2\"")], "a second neighbour 169.254.10.2"),
+    // The only LAN of a port is the same with and without its VLAN, and a VLAN says nothing of an attachment.
+    (
+        Code::DuplicateNeighbor,
+        &[
+            (FIRST, "on = \"lan1\"\naddress = \"10.1.0.9\"\nasn = 64513\n"),
+            ("on = \"ch1\"\naddress = \"fd00:10::2\"", "on = \"lan1\"\nvlan = 20\naddress = ‸\"10.1.0.9\""),
+        ],
+        "a second neighbour 10.1.0.9",
+    ),
+    (
+        Code::DuplicateNeighbor,
+        &[(SECOND, "vlan = 7\naddress = ‸\"169.254.10.2\"")],
+        "a second neighbour 169.254.10.2",
+    ),
     (
         Code::DuplicateName,
         &[
@@ -101,6 +122,18 @@ pub(crate) const BGP: &[Case] = &[
         Code::BfdPeer,
         &[("[[connection.lan]]\n", "[[connection.lan]]\nbfd = ‸{}\n")],
         "without a BGP neighbour",
+    ),
+    (
+        Code::BfdNever,
+        &[ONLY_IPV4, STRICT, (SECOND, "address = ‸\"fd00:10::2\"")],
+        "add \"fd00:10::2\" to `peer`",
+    ),
+    (Code::BfdNever, &[WIDE, STRICT, (FIRST, OTHER)], "instead of 169.254.10.2"),
+    (Code::BfdUnwatched, &[ONLY_IPV4, FOLLOW, (SECOND, "address = ‸\"fd00:10::2\"")], "does not watch it"),
+    (
+        Code::BfdNever,
+        &[ONLY_IPV4, FOLLOW, (SECOND, "address = \"fd00:10::2\"\nbfd = ‸\"strict\"")],
+        "for ever",
     ),
     (
         Code::OutOfRange,

@@ -102,6 +102,18 @@ pub(crate) const KEYS: &[Case] = &[
         ],
         "the same CKN",
     ),
+    (Code::CknIsCak, &[keys!("ckn = ‸{ file = \"a\" }\ncak = { file = \"a\" }")], "sent in clear"),
+    (
+        Code::CknIsCak,
+        &[keys!("ckn = \"01\"\ncak = { file = \"a\" }", "ckn = ‸{ file = \"a\" }\ncak = { file = \"b\" }")],
+        "sent in clear",
+    ),
+    (
+        Code::CknCakFiles,
+        &[keys!("ckn = ‸{ file = \"k.cak\" }\ncak = { file = \"a\" }")],
+        "name the `.ckn` file",
+    ),
+    (Code::CknCakFiles, &[keys!("ckn = \"01\"\ncak = ‸{ file = \"k.ckn\" }")], "name the `.cak` file"),
     (
         Code::SameCak,
         &[keys!("ckn = \"0001\"\ncak = { file = \"a\" }", "ckn = \"0002\"\ncak = ‸{ file = \"a\" }")],

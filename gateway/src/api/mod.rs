@@ -31,7 +31,7 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::{serve, serve_metrics};
-pub use source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Running, Source, Wish, wall};
+pub use source::{DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Running, Source, Wish, wall};
 pub(crate) use view::{bfd, bgp, drops, lags, mka, runtime, status};
 #[cfg(test)]
 pub(crate) use view::{channels, connections, event, macsec, neighbors, ports, quality, routes};

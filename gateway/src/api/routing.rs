@@ -1,4 +1,4 @@
-//! Paths of the API about routes and BGP: `GET /v1/routes`, `GET /v1/routes/why?prefix=`, `GET /v1/bgp`,
+//! Paths of the API about routes and BGP: `GET /v1/routes?after=&limit=`, `GET /v1/routes/why?prefix=`, `GET /v1/bgp`,
 //! `POST /v1/bgp/{neighbor}/{clear,refresh,rekey,shutdown,enable}`, `POST /v1/bfd/{interface}/{disable,enable}`.
 
 use std::{net::IpAddr, sync::Arc};
@@ -14,20 +14,23 @@ use super::{
     model::{BfdDone, BgpDone, Items},
     query::{Asked, Nothing},
     server::{document, problem},
-    source::{NoBfd, NoWish, Source, Wish, wall},
+    source::{NoBfd, NoBgp, NoWish, Source, Wish, wall},
     view,
 };
 use crate::bgp::report::{Answer, Question, RoutesReport, Wanted};
 
-/// Learnt routes of one connection in a list, unless more are asked for.
-const LISTED: usize = 10_000;
+/// Learnt routes in one answer, at most: who wants more asks again, and a gateway that is asked has other work too.
+pub(super) const LISTED: usize = 10_000;
 
 /// What a list of routes may be asked to be like.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listing {
-    /// At most this many learnt routes of each connection.
+    /// At most this many learnt routes, and at most [`LISTED`].
     limit: Option<usize>,
+    /// Behind what the answer before ended with: its `next`.
+    #[serde(default)]
+    after: String,
 }
 
 pub(super) async fn routes<S: Source>(
@@ -35,12 +38,24 @@ pub(super) async fn routes<S: Source>(
     Asked(listing): Asked<Listing>,
 ) -> Response {
     let facts = source.facts().await;
-    let learned = match source.bgp(Question::Routes(listing.limit.unwrap_or(LISTED))).await {
-        Some(Answer::Routes(learned)) => learned,
-        _ => RoutesReport::default(),
+    let Some(from) = view::cursor(&facts, &listing.after) else {
+        let detail =
+            "`after` is what the answer before had as `next`; the connection that it names is not there"
+                .to_owned();
+        return problem(StatusCode::BAD_REQUEST, "bad_after", detail);
     };
-    let (items, unlisted) = view::routes(&facts, &learned);
-    document("RouteList", facts.wall, Items { items, unlisted })
+    let limit = listing.limit.unwrap_or(LISTED).clamp(1, LISTED);
+    let learned = match source.bgp(Question::Routes(from, limit)).await {
+        Ok(Answer::Routes(learned)) => learned,
+        Err(NoBgp::Unused) => RoutesReport::default(),
+        Ok(_) | Err(NoBgp::Silent) => return silent(),
+    };
+    // Links and reservations do not wait until a long list is written.
+    let written = move || document("RouteList", facts.wall, view::routes(&facts, from, &learned));
+    match tokio::task::spawn_blocking(written).await {
+        Ok(answer) => answer,
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, "not_shown", why.to_string()),
+    }
 }
 
 /// Which prefix.
@@ -63,8 +78,10 @@ pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Asked(which): A
     let mut items = Vec::new();
     for at in 0..facts.config.connections.len() {
         let told = match source.bgp(Question::Explain(at, wanted)).await {
-            Some(Answer::Explained(told)) => Some(*told),
-            _ => None,
+            Ok(Answer::Explained(told)) => Some(*told),
+            Err(NoBgp::Silent) => return silent(),
+            // The connection does not speak BGP.
+            Ok(_) | Err(NoBgp::Unused) => None,
         };
         items.extend(view::story(&facts, at, wanted, told));
     }
@@ -74,8 +91,9 @@ pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Asked(which): A
 pub(super) async fn bgp<S: Source>(State(source): State<Arc<S>>) -> Response {
     let facts = source.facts().await;
     let reports = match source.bgp(Question::Neighbors).await {
-        Some(Answer::Neighbors(reports)) => reports,
-        _ => Vec::new(),
+        Ok(Answer::Neighbors(reports)) => reports,
+        Err(NoBgp::Unused) => Vec::new(),
+        Ok(_) | Err(NoBgp::Silent) => return silent(),
     };
     document("BgpList", facts.wall, Items::all(view::bgp(&facts, &reports)))
 }
@@ -120,10 +138,20 @@ pub(super) async fn wish<S: Source>(
         }
         Err(NoWish::Refused(why)) => problem(StatusCode::CONFLICT, "not_done", why),
         Err(NoWish::Silent) => {
-            let detail = "BGP did not answer in time: it is overloaded".to_owned();
+            let detail =
+                "BGP did not answer in time, it is overloaded: nothing was done, and nothing will be; try again"
+                    .to_owned();
             problem(StatusCode::SERVICE_UNAVAILABLE, "bgp_silent", detail)
         }
     }
+}
+
+/// That nothing can be said is not that there is nothing.
+fn silent() -> Response {
+    let detail =
+        "BGP did not answer in time: it is overloaded; its sessions and routes may be as they were, try again"
+            .to_owned();
+    problem(StatusCode::SERVICE_UNAVAILABLE, "bgp_silent", detail)
 }
 
 pub(super) async fn bfd<S: Source>(

@@ -29,7 +29,7 @@ use super::{
     planned,
     query::{Asked, Nothing},
     routing,
-    source::{Facts, NoKay, Source, wall},
+    source::{Facts, NoBgp, NoKay, Source, wall},
     view,
 };
 use crate::{
@@ -298,10 +298,12 @@ async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
 async fn metrics<S: Source>(State(source): State<Arc<S>>) -> Response {
     let facts = source.facts().await;
     let neighbors = match source.bgp(Question::Neighbors).await {
-        Some(Answer::Neighbors(reports)) => reports,
-        _ => Vec::new(),
+        Ok(Answer::Neighbors(reports)) => Some(reports),
+        Err(NoBgp::Unused) => Some(Vec::new()),
+        Ok(_) | Err(NoBgp::Silent) => None,
     };
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &neighbors, &source.changes()))
+    let neighbors = neighbors.as_deref();
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, neighbors, &source.changes()))
         .into_response()
 }
 

@@ -70,8 +70,8 @@ pub trait Source: Send + Sync + 'static {
     fn events(&self, after: u64) -> (Vec<Record>, u64);
     /// All changes of forwarding since the start, added up.
     fn changes(&self) -> Sums;
-    /// Asks BGP. `None` when no connection speaks it, or it does not answer.
-    fn bgp(&self, question: Question) -> impl Future<Output = Option<Answer>> + Send;
+    /// Asks BGP.
+    fn bgp(&self, question: Question) -> impl Future<Output = Result<Answer, NoBgp>> + Send;
     /// Switches the BFD sessions of an interface (`connection/channel`, `connection/port`), or of all attachments of a channel,
     /// off or on; gives the names of the interfaces.
     fn switch_bfd(&self, name: &str, down: bool) -> Result<Vec<String>, NoBfd>;
@@ -104,6 +104,15 @@ pub enum NoWish {
     /// It cannot be done: why.
     Refused(String),
     /// BGP does not answer.
+    Silent,
+}
+
+/// Why BGP says nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoBgp {
+    /// No connection speaks it.
+    Unused,
+    /// It does not answer in time.
     Silent,
 }
 
@@ -372,8 +381,8 @@ impl Source for Running {
         self.events.sums()
     }
 
-    async fn bgp(&self, question: Question) -> Option<Answer> {
-        self.bgp.as_ref()?.ask(question).await
+    async fn bgp(&self, question: Question) -> Result<Answer, NoBgp> {
+        self.bgp.as_ref().ok_or(NoBgp::Unused)?.ask(question).await.ok_or(NoBgp::Silent)
     }
 
     fn switch_bfd(&self, name: &str, down: bool) -> Result<Vec<String>, NoBfd> {

@@ -17,7 +17,9 @@ use macsec::{
 use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
-use super::source::{DeviceFacts, Facts, NoBfd, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called};
+use super::source::{
+    DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called,
+};
 use super::testbed_runtime::{SCHEDULE, account};
 use crate::{
     assemble::{self, Device, Plan},
@@ -379,8 +381,8 @@ fn agreement(params: [KayParams; 2], keys: [Vec<KeyEntry>; 2], end: Instant) -> 
     kays[0].status(end)
 }
 
-/// A source that makes its facts anew each time.
-pub(crate) struct Fixed;
+/// A source that makes its facts anew each time, with this BGP.
+pub(crate) struct Fixed(pub(crate) fn(Question) -> Result<Answer, NoBgp>);
 
 impl Source for Fixed {
     async fn facts(&self) -> Facts {
@@ -460,8 +462,8 @@ impl Source for Fixed {
         records().sums()
     }
 
-    async fn bgp(&self, _: Question) -> Option<Answer> {
-        None
+    async fn bgp(&self, question: Question) -> Result<Answer, NoBgp> {
+        self.0(question)
     }
 
     fn switch_bfd(&self, name: &str, _: bool) -> Result<Vec<String>, NoBfd> {

@@ -11,18 +11,23 @@ use std::{
     sync::Arc,
 };
 
+use dataplane::Target;
+use net::{IpNet, Ipv4Net};
+
 use super::{
     client::{ClientError, get, post},
     listener::{ListenError, Listener},
     model::{self, Document, List},
     serve,
+    source::NoBgp,
     testbed::{Fixed, facts},
     view,
 };
+use crate::bgp::report::{Answer, LearnedRoutes, Question, RoutesReport};
 
 /// Nothing was learnt here.
 fn all_routes(facts: &super::Facts) -> Vec<model::Route> {
-    view::routes(facts, &Default::default()).0
+    view::routes(facts, Default::default(), &Default::default()).items
 }
 
 struct Folder(PathBuf);
@@ -48,13 +53,21 @@ impl Drop for Folder {
 
 /// Runs `story` on a thread while the API is served.
 fn with_api<T: Send + 'static>(folder: &Folder, story: impl FnOnce(PathBuf) -> T + Send + 'static) -> T {
+    with_bgp(folder, |_| Err(NoBgp::Unused), story)
+}
+
+fn with_bgp<T: Send + 'static>(
+    folder: &Folder,
+    bgp: fn(Question) -> Result<Answer, NoBgp>,
+    story: impl FnOnce(PathBuf) -> T + Send + 'static,
+) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let socket = folder.socket();
     runtime.block_on(async {
         let listener = Listener::bind(&socket).unwrap();
         let story = tokio::task::spawn_blocking(move || story(socket));
         tokio::select! {
-            never = serve(listener, Arc::new(Fixed)) => match never {},
+            never = serve(listener, Arc::new(Fixed(bgp))) => match never {},
             told = story => told.unwrap(),
         }
     })
@@ -105,6 +118,61 @@ fn what_the_server_writes_the_client_reads_back() {
             serde_json::from_slice(&ask(&socket, "/v1/config").unwrap()).unwrap();
         assert_eq!(config.content.config["site"]["name"], "site-a");
         assert!(!config.content.config.to_string().contains(&super::testbed::KEY[8..32]), "no key in it");
+    });
+}
+
+#[test]
+fn bgp_that_does_not_answer_is_not_bgp_without_neighbours() {
+    let folder = Folder::new("silent-bgp");
+    let silent = |_| Err(NoBgp::Silent);
+    with_bgp(&folder, silent, |socket| {
+        for path in ["/v1/bgp", "/v1/routes", "/v1/routes/why?prefix=10.2.0.0/24"] {
+            let Err(ClientError::Refused(problem)) = ask(&socket, path) else { panic!("{path}") };
+            assert_eq!((problem.status, problem.code.as_str()), (503, "bgp_silent"), "{path}");
+        }
+        assert!(ask(&socket, "/metrics").is_ok());
+    });
+}
+
+/// A quarter more than two pages of learnt routes, of which `limit` at most are told at a time.
+fn many_routes(question: Question) -> Result<Answer, NoBgp> {
+    let Question::Routes(from, limit) = question else { return Ok(Answer::Neighbors(Vec::new())) };
+    assert!(limit <= super::routing::LISTED, "the answer has no bound: {limit}");
+    let prefix = |at: u32| IpNet::V4(Ipv4Net::new((0x2000_0000 + (at << 8)).into(), 24).unwrap());
+    let all = (0..MANY).map(prefix).filter(|prefix| from.after.is_none_or(|after| *prefix > after));
+    let rest = all.clone().count().saturating_sub(limit);
+    let routes = all.take(limit).map(|prefix| (prefix, Target::Blackhole)).collect();
+    let connections = vec![LearnedRoutes { connection: 0, rest, routes }];
+    Ok(Answer::Routes(RoutesReport { generation: 1, connections }))
+}
+
+const MANY: u32 = 22_500;
+
+#[test]
+fn routes_come_in_pages_each_once_whatever_is_asked_for() {
+    let folder = Folder::new("pages");
+    with_bgp(&folder, many_routes, |socket| {
+        let (mut prefixes, mut pages, mut next) = (Vec::new(), 0, Some(String::new()));
+        while let Some(after) = next {
+            let path = format!("/v1/routes?limit=1000000000&after={after}");
+            let page: Document<model::RoutePage> =
+                serde_json::from_slice(&ask(&socket, &path).unwrap()).unwrap();
+            let blue = page.content.items.iter().filter(|route| route.connection == "blue");
+            prefixes.extend(blue.map(|route| route.prefix));
+            let listed = page.content.items.len();
+            assert!((1..=super::routing::LISTED + 100).contains(&listed), "{listed}");
+            assert_eq!(page.content.next.is_some(), page.content.unlisted > 0);
+            (pages, next) = (pages + 1, page.content.next);
+        }
+        assert_eq!(pages, 3);
+        // Those of the file stand among them, in order, and nothing stands there twice.
+        let own = all_routes(&facts()).len();
+        assert_eq!(prefixes.len(), usize::try_from(MANY).unwrap() + own);
+        assert!(prefixes.is_sorted_by(|a, b| a < b));
+        let Err(ClientError::Refused(problem)) = ask(&socket, "/v1/routes?after=nowhere/10.0.0.0/8") else {
+            panic!("there is no such connection")
+        };
+        assert_eq!((problem.status, problem.code.as_str()), (400, "bad_after"));
     });
 }
 
@@ -177,7 +245,7 @@ fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there(
     let folder = Folder::new("metrics");
     with_api(&folder, |socket| {
         let body = ask(&socket, "/metrics").unwrap();
-        assert_eq!(body, crate::metrics::text(&facts(), &[], &super::testbed::records().sums()));
+        assert_eq!(body, crate::metrics::text(&facts(), Some(&[]), &super::testbed::records().sums()));
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -207,7 +275,7 @@ fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there(
             assert!(late.join().unwrap().starts_with("HTTP/1.0 200"));
         });
         tokio::select! {
-            never = super::serve_metrics(listener, Arc::new(Fixed)) => match never {},
+            never = super::serve_metrics(listener, Arc::new(Fixed(|_| Err(NoBgp::Unused)))) => match never {},
             told = story => told.unwrap(),
         }
     });

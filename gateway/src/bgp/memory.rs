@@ -7,7 +7,8 @@
 //!
 //! The file is replaced as a whole, by a thread of its own, a moment after something changed; that thread also touches
 //! it every few seconds, and a file that nobody has touched for as long as neighbours keep our routes is of no use. It
-//! only has to outlive the process: nothing waits for the disk, and a file that cannot be read counts as none.
+//! only has to outlive the process: nothing waits for the disk, and a file that cannot be read counts as none. One that cannot
+//! be replaced is removed, for it says what is no longer so, and writing is tried again every few seconds.
 //!
 //! A connection with more than [`MOST_ROUTES`] learnt routes leaves none behind, and so claims no Forwarding State.
 
@@ -25,7 +26,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dataplane::{Hop, InterfaceId, Target};
 use net::IpNet;
 use serde::{Deserialize, Serialize};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Learnt routes of a connection that are written down.
 const MOST_ROUTES: usize = 20_000;
@@ -201,24 +202,72 @@ pub(super) fn forget(folder: &Path) {
 }
 
 fn keep(folder: &Path, notes: &Receiver<Option<Lives>>) {
-    let mut there = false;
+    let mut file = Memory { folder, there: false, unwritten: None, told: false };
     loop {
-        let done = match notes.recv_timeout(TOUCH) {
-            Ok(Some(lives)) => {
-                there = true;
-                write(folder, &lives)
-            }
-            Ok(None) => {
-                there = false;
-                forget(folder);
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) if there => touch(&folder.join(FILE)),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
+        match notes.recv_timeout(TOUCH) {
+            Ok(Some(lives)) => file.write(lives),
+            Ok(None) => file.forget(),
+            Err(RecvTimeoutError::Timeout) => file.keep_fresh(),
             Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if let Err(why) = done {
-            debug!(event = "bgp.memory", why = %why, "not written");
+        }
+    }
+}
+
+/// The file, and what became of the last attempt to write it.
+struct Memory<'f> {
+    folder: &'f Path,
+    /// The file says how things are, or were when they last changed.
+    there: bool,
+    /// What could not be written.
+    unwritten: Option<Lives>,
+    /// It was told that it cannot be written.
+    told: bool,
+}
+
+impl Memory<'_> {
+    fn write(&mut self, lives: Lives) {
+        let done = write(self.folder, &lives);
+        self.there = done.is_ok();
+        if done.is_err() {
+            // What is there is wrong by now, and no file is better than that. A full disk lets one remove.
+            forget(self.folder);
+            let _gone = fs::remove_file(self.folder.join(NEXT));
+            self.unwritten = Some(lives);
+        } else {
+            self.unwritten = None;
+        }
+        self.tell(done);
+    }
+
+    fn forget(&mut self) {
+        (self.there, self.unwritten) = (false, None);
+        forget(self.folder);
+    }
+
+    /// Says by its time of change that this life goes on; or tries again.
+    fn keep_fresh(&mut self) {
+        if let Some(lives) = self.unwritten.take() {
+            self.write(lives);
+        } else if self.there
+            && let Err(why) = touch(&self.folder.join(FILE))
+        {
+            // It grows old, which is as if it were not there.
+            debug!(event = "bgp.memory", why = %why, "not touched");
+        }
+    }
+
+    /// Once until it can be written again.
+    fn tell(&mut self, done: io::Result<()>) {
+        match done {
+            Err(why) if !self.told => {
+                warn!(event = "bgp.memory", folder = %self.folder.display(), why = %why, "what was learnt cannot be written down: if the gateway is killed now, its next life does not go on with it (make room, or see that the folder can be written)");
+                self.told = true;
+            }
+            Ok(()) if self.told => {
+                info!(event = "bgp.memory", folder = %self.folder.display(), "what was learnt is written down again");
+                self.told = false;
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 }
@@ -279,6 +328,31 @@ mod tests {
         Keeper::start(&folder).unwrap().end(None);
         assert!(read(&folder, crate::clock::wall()).is_none(), "a gateway that said goodbye leaves nothing");
         fs::write(folder.join(FILE), "{").unwrap();
+        assert!(read(&folder, crate::clock::wall()).is_none());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// A disk without room, as far as writing goes: in place of the file to be written is a folder.
+    #[test]
+    fn what_cannot_be_replaced_is_removed_and_written_when_it_can_be() {
+        let folder = std::env::temp_dir().join(format!("quadspan-memory-full-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Keeper::start(&folder).unwrap().end(Some(Lives { connections: vec![life()] }));
+        assert!(read(&folder, crate::clock::wall()).is_some());
+        fs::create_dir(folder.join(NEXT)).unwrap();
+        let now = Lives { connections: vec![Life { routes: vec![], ..life() }] };
+        let mut memory = Memory { folder: &folder, there: true, unwritten: None, told: false };
+        memory.write(now.clone());
+        assert!(read(&folder, crate::clock::wall()).is_none(), "routes that were withdrawn are remembered");
+        memory.keep_fresh();
+        assert!(read(&folder, crate::clock::wall()).is_none() && memory.told);
+        fs::remove_dir(folder.join(NEXT)).unwrap();
+        memory.keep_fresh();
+        assert_eq!(read(&folder, crate::clock::wall()).map(|(lives, _)| lives), Some(now));
+        assert!(memory.there && !memory.told && memory.unwritten.is_none());
+        // The same by way of its thread.
+        fs::create_dir(folder.join(NEXT)).unwrap();
+        Keeper::start(&folder).unwrap().end(Some(Lives { connections: vec![life()] }));
         assert!(read(&folder, crate::clock::wall()).is_none());
         fs::remove_dir_all(folder).unwrap();
     }

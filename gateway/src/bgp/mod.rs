@@ -42,7 +42,7 @@ use std::{
 };
 
 use config::Secret;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender};
 use dataplane::{ConnectionTables, InterfaceId, Tables};
 use sys::{Poller, Waker};
 
@@ -50,7 +50,7 @@ pub use memory::{Keeper, Past};
 pub use start::start;
 
 use crate::{assemble::Domain, clock};
-use report::{Answer, Question};
+use report::{Answer, Asked, Question};
 use thread::Loop;
 
 /// How long the API waits for an answer.
@@ -70,7 +70,7 @@ pub(crate) enum Command {
     /// Move traffic away from the neighbours of an interface, or back.
     Drain(InterfaceId, bool),
     /// Somebody wants to know, or to have done, something.
-    Ask(Question, Sender<Answer>),
+    Ask(Asked),
     /// Sign with this password from now on, live connections included.
     Password { connection: usize, neighbor: usize, password: Option<Secret> },
     /// Run as these say from now on, with the names of their neighbours and the tables of all other connections.
@@ -127,7 +127,8 @@ pub struct Start {
     pub tables: Arc<Tables>,
     /// Hands new tables to all workers; must not wait.
     pub publish: Box<dyn Fn(Arc<Tables>) + Send>,
-    /// Until the other end of it is gone a predecessor has BGP's ports, and nobody is spoken to.
+    /// Until something comes out of it a predecessor has BGP's ports, and nobody is spoken to. When it closes instead, the
+    /// predecessor goes on, and the thread ends without having touched anything.
     pub gate: Option<Receiver<()>>,
     /// Decides all jitter.
     pub seed: u64,
@@ -201,16 +202,68 @@ impl Handle {
         self.send(Command::Reload(domains, names, others));
     }
 
-    /// Asks, and waits a while for the answer.
+    /// Asks, and waits a while for the answer. Without one, nothing was done, and nothing will be.
     pub async fn ask(&self, question: Question) -> Option<Answer> {
-        let (reply, answer) = bounded(1);
-        self.send(Command::Ask(question, reply));
-        tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER_WITHIN).ok()).await.ok().flatten()
+        let (asked, awaited) = Asked::new(question);
+        self.send(Command::Ask(asked));
+        tokio::task::spawn_blocking(move || awaited.wait(ANSWER_WITHIN)).await.ok().flatten()
     }
 
     fn send(&self, command: Command) {
         // A thread that is gone does nothing any more; `is_finished` tells.
         let _sent = self.commands.send(command);
         self.waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BGP that starts behind a gate, without a neighbour that keeps our routes, in a folder where a predecessor has its memory.
+    fn behind_a_gate(folder: &std::path::Path) -> (Bgp, Sender<()>) {
+        std::fs::write(folder.join("bgp-routes.json"), "{}").unwrap();
+        let (open, gate) = crossbeam::channel::bounded(1);
+        let start = Start {
+            domains: vec![],
+            names: vec![],
+            interfaces: vec![],
+            past: vec![],
+            keeper: None,
+            folder: folder.to_owned(),
+            devices: BTreeMap::new(),
+            tables: Arc::default(),
+            publish: Box::new(drop),
+            gate: Some(gate),
+            seed: 1,
+        };
+        (Bgp::start(start).unwrap(), open)
+    }
+
+    fn until(is: impl Fn() -> bool) {
+        let due = clock::now().after(Duration::from_secs(60));
+        while !is() {
+            assert!(clock::now() < due, "it does not come about");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    // Invariant 2 of a handover: whoever has not heard `Go` has touched nothing.
+    #[test]
+    fn what_a_predecessor_remembers_is_its_own_until_it_gave_way() {
+        let folder = std::env::temp_dir().join(format!("quadspan-bgp-gate-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let memory = folder.join("bgp-routes.json");
+        let (bgp, open) = behind_a_gate(&folder);
+        drop(open);
+        until(|| bgp.is_finished());
+        assert!(memory.exists(), "the handover failed");
+        let (bgp, open) = behind_a_gate(&folder);
+        assert!(memory.exists());
+        open.send(()).unwrap();
+        until(|| !memory.exists());
+        assert!(!bgp.is_finished());
+        bgp.stop();
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,8 +1,17 @@
 //! What the API asks of the thread, and what it is told: copies, nothing that holds the thread up.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bgp::{Explanation, PeerId, PeerStatus};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use dataplane::Target;
 use net::{Instant, IpNet};
 
@@ -11,8 +20,8 @@ use net::{Instant, IpNet};
 pub enum Question {
     /// How all neighbours are.
     Neighbors,
-    /// What was learnt: at most this many routes of each connection.
-    Routes(usize),
+    /// What was learnt, from here on: at most this many routes in all.
+    Routes(Cursor, usize),
     /// Everything about one prefix of one connection (its place in the configuration).
     Explain(usize, Wanted),
     /// End the session of a neighbour (places of connection and neighbour) and start it again.
@@ -23,6 +32,15 @@ pub enum Question {
     Shutdown(usize, usize, String),
     /// Let a neighbour that was shut down run again.
     Enable(usize, usize),
+}
+
+/// A place in the list of all routes: connections in the order of the configuration, and the routes of each in order.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Cursor {
+    /// Place of the connection in the configuration.
+    pub connection: usize,
+    /// Behind this prefix of it, or before all of them.
+    pub after: Option<IpNet>,
 }
 
 /// Which prefix is meant.
@@ -47,6 +65,46 @@ pub enum Answer {
     Done(Result<(), &'static str>),
 }
 
+/// A question on its way. Either it is begun, and then its answer is waited for, or it was given up, and then nothing is done:
+/// nobody is told that the thread is silent and later has done what they wished.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    question: Question,
+    reply: Sender<Answer>,
+    decided: Arc<AtomicBool>,
+}
+
+/// The side that waits.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    answer: Receiver<Answer>,
+    decided: Arc<AtomicBool>,
+}
+
+impl Asked {
+    pub(crate) fn new(question: Question) -> (Self, Awaited) {
+        let (reply, answer) = bounded(1);
+        let decided = Arc::<AtomicBool>::default();
+        (Self { question, reply, decided: Arc::clone(&decided) }, Awaited { answer, decided })
+    }
+
+    /// What is to be done, and where the answer goes; nothing when whoever asked waits no longer.
+    pub(crate) fn begin(self) -> Option<(Question, Sender<Answer>)> {
+        let given_up = self.decided.swap(true, Ordering::AcqRel);
+        (!given_up).then_some((self.question, self.reply))
+    }
+}
+
+impl Awaited {
+    /// The answer, if it is begun within `patience`, and then does not take longer than that again.
+    pub(crate) fn wait(self, patience: Duration) -> Option<Answer> {
+        self.answer.recv_timeout(patience).ok().or_else(|| {
+            let begun = self.decided.swap(true, Ordering::AcqRel);
+            begun.then(|| self.answer.recv_timeout(patience).ok()).flatten()
+        })
+    }
+}
+
 /// One neighbour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NeighborReport {
@@ -69,7 +127,7 @@ pub struct NeighborReport {
 pub struct RoutesReport {
     /// The newest generation of tables that was given to the workers.
     pub generation: u64,
-    /// By connection.
+    /// By connection, from the one on that was asked for.
     pub connections: Vec<LearnedRoutes>,
 }
 
@@ -78,9 +136,9 @@ pub struct RoutesReport {
 pub struct LearnedRoutes {
     /// Place of the connection in the configuration.
     pub connection: usize,
-    /// How many there are.
-    pub total: usize,
-    /// The first of them, in order.
+    /// How many more come behind these.
+    pub rest: usize,
+    /// In order, from the place on that was asked for.
     pub routes: Vec<(IpNet, Target)>,
 }
 
@@ -99,4 +157,31 @@ pub struct Explained {
     pub generation: u64,
     /// Names of the neighbours: `connection/name`.
     pub names: BTreeMap<PeerId, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn what_was_given_up_is_not_done_later() {
+        let (asked, awaited) = Asked::new(Question::Clear(0, 0));
+        assert!(awaited.wait(SOON).is_none());
+        assert!(asked.begin().is_none(), "whoever asked was told that nothing was done");
+    }
+
+    #[test]
+    fn what_was_begun_is_waited_for() {
+        let (asked, awaited) = Asked::new(Question::Clear(0, 0));
+        let (question, reply) = asked.begin().unwrap();
+        assert_eq!(question, Question::Clear(0, 0));
+        reply.send(Answer::Done(Ok(()))).unwrap();
+        assert!(matches!(awaited.wait(SOON), Some(Answer::Done(Ok(())))));
+        // Its thread is gone.
+        let (asked, awaited) = Asked::new(Question::Neighbors);
+        drop(asked);
+        assert!(awaited.wait(Duration::from_secs(60)).is_none());
+    }
 }

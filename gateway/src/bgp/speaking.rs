@@ -7,7 +7,7 @@ use std::{
 };
 
 use bgp::{
-    Event, Family, PeerId, PeerStatus, PerFamily, SessionEnd, Speaker,
+    Event, Family, LimitDirection, LimitLevel, PeerId, PeerStatus, PerFamily, SessionEnd, Speaker,
     fsm::State,
     peer::{PathWatch, Standing},
 };
@@ -72,6 +72,9 @@ pub(super) struct Watched {
     pub(super) silent: bool,
     /// An operator shut it down, with these words.
     pub(super) shut: Option<String>,
+    talk: tell::Talk,
+    /// The family and the limit that it went beyond last.
+    over_limit: Option<(Family, u32)>,
     pub(super) watches_path: bool,
     /// It keeps our routes when we are gone without a word.
     pub(super) keeps_ours: bool,
@@ -168,11 +171,11 @@ impl Speaking {
         }
     }
 
-    /// When [`settle_restored`](Self::settle_restored) or [`wait_no_longer`](Self::wait_no_longer) has something to do
-    /// whatever is heard.
+    /// When [`settle_restored`](Self::settle_restored), [`wait_no_longer`](Self::wait_no_longer) or
+    /// [`tell_rest`](Self::tell_rest) has something to do whatever is heard.
     pub(super) fn due(&self) -> Option<Instant> {
         let settle = (!self.restored.is_empty() && self.selects).then_some(self.restored_until);
-        self.peers.iter().map(|peer| peer.awaits_bfd).fold(settle, earliest)
+        self.peers.iter().flat_map(|peer| [peer.awaits_bfd, peer.talk.due()]).fold(settle, earliest)
     }
 
     fn note_end_of_rib(&mut self, peer: PeerId) {
@@ -196,11 +199,29 @@ impl Speaking {
     }
 
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
+        let talk = tell::session_of(event).and_then(|peer| self.watched(peer)).map(|one| &mut one.talk);
+        if let Some(changes) = talk.map_or(Some(1), |talk| talk.tell(event, now)) {
+            self.tell(event, changes);
+        }
+        let lost = peer_of(event).and_then(|peer| self.watched(peer)?.way_lost());
+        self.take_note(event, lost.as_deref(), now);
+    }
+
+    /// Tells how it ended of neighbours whose sessions came and went too fast to tell each time.
+    pub(super) fn tell_rest(&mut self, now: Instant) {
+        let rest: Vec<_> = self.peers.iter_mut().filter_map(|peer| peer.talk.rest(now)).collect();
+        rest.iter().for_each(|(event, changes)| self.tell(event, *changes));
+    }
+
+    fn tell(&mut self, event: &Event, changes: u64) {
         let of = peer_of(event).and_then(|peer| self.watched(peer)?.way_lost());
         let name = |peer: PeerId| {
             self.peers.iter().find(|one| one.id == peer).map_or_else(String::new, |one| one.name.clone())
         };
-        tell::tell(event, name, of.as_deref());
+        tell::tell(event, name, of.as_deref(), changes);
+    }
+
+    fn take_note(&mut self, event: &Event, lost: Option<&str>, now: Instant) {
         match event {
             Event::State { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
@@ -210,11 +231,24 @@ impl Speaking {
             Event::Up { peer, .. } => {
                 if let Some(one) = self.watched(*peer) {
                     (one.failure, one.refused) = (None, Guesses::default());
+                    one.over_limit = None;
                 }
             }
             Event::Down { peer, end, was_up: true, .. } => {
                 if let Some(one) = self.watched(*peer) {
-                    one.last_down = Some((now, tell::why(end, of.as_deref())));
+                    one.last_down = Some((now, tell::why(end, lost)));
+                }
+            }
+            Event::Limit {
+                peer,
+                family,
+                direction: LimitDirection::In,
+                level: LimitLevel::Exceeded,
+                max,
+                ..
+            } => {
+                if let Some(one) = self.watched(*peer) {
+                    one.over_limit = Some((*family, *max));
                 }
             }
             Event::Down { .. }
@@ -297,12 +331,12 @@ impl Speaking {
         }
     }
 
-    pub(super) fn learned(&self, limit: usize) -> LearnedRoutes {
-        LearnedRoutes {
-            connection: self.connection,
-            total: self.routes.learned(),
-            routes: self.routes.iter().take(limit).map(|(prefix, target)| (prefix, target.clone())).collect(),
-        }
+    /// At most `limit` routes that were learnt, behind `after`.
+    pub(super) fn learned(&self, after: Option<IpNet>, limit: usize) -> LearnedRoutes {
+        let mut behind =
+            self.routes.iter().skip_while(|(prefix, _)| after.is_some_and(|after| *prefix <= after));
+        let routes = behind.by_ref().take(limit).map(|(prefix, target)| (prefix, target.clone())).collect();
+        LearnedRoutes { connection: self.connection, rest: behind.count(), routes }
     }
 }
 
@@ -330,6 +364,8 @@ impl Watched {
             awaits_bfd: None,
             silent: false,
             shut: None,
+            talk: tell::Talk::default(),
+            over_limit: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
             keeps_ours: keeps_ours(plan).is_some(),
             silent_stop: plan.silent_stop,
@@ -341,6 +377,20 @@ impl Watched {
         let silent = "BFD lost it; its forwarding may live on while it restarts";
         let link = self.link.err().map(|why| format!("the link is down: {why}"));
         link.or_else(|| self.silent.then(|| silent.to_owned()))
+    }
+
+    /// Why it stays down although nobody shut it down: `max_in` with `action = "shut"`, and without `restart`.
+    fn stopped(&self) -> (&'static str, String) {
+        let enable = format!("`quadspan bgp enable {}` lets it run again", self.name);
+        match self.over_limit {
+            Some((family, max)) => (
+                "max_prefixes",
+                format!(
+                    "shut down by max_in: it sent more than {max} {family} prefixes; have it announce fewer, or raise the limit, and then {enable}"
+                ),
+            ),
+            None => ("stopped", format!("stopped; {enable}")),
+        }
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -367,7 +417,7 @@ impl Watched {
             return Some(("link_down", format!("the link is down: {link}")));
         }
         match status.standing {
-            Standing::Stopped => return Some(("stopped", "stopped".to_owned())),
+            Standing::Stopped => return Some(self.stopped()),
             Standing::AwaitsPath => return Some(("awaits_bfd", "waits until BFD is up".to_owned())),
             Standing::HeldUntil(_) | Standing::Runs => {}
         }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Starts BGP, when a connection speaks it. `devices` are the TAPs of interfaces, `tables` what all workers have. With a `gate` it
-/// only gives them the routes of before until the other end of that is gone.
+/// only gives them the routes of before until something comes out of that.
 ///
 /// # Errors
 /// When the kernel gives no more threads or descriptors.
@@ -63,7 +63,6 @@ fn remember(
     let each = domains.iter_mut().zip(names);
     let past = each.map(|(domain, names)| resume(found.as_ref()?, domain, names, interfaces)).collect();
     if !domains.iter().flat_map(|domain| &domain.peers).any(|peer| keeps_ours(peer).is_some()) {
-        memory::forget(folder);
         return Ok((past, None));
     }
     let keeper = Keeper::start(folder).context("cannot start the memory of BGP")?;

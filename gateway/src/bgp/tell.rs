@@ -1,10 +1,78 @@
 //! Events of the speakers as lines of the log: what an operator would tell a colleague, with names.
 
+use std::time::Duration;
+
 use bgp::{Event, LimitDirection, LimitLevel, PeerId, SessionEnd};
+use dataplane::icmp::RateLimiter;
+use net::Instant;
 use tracing::{info, warn};
 
-/// Tells an event of a speaker. `name` is how people call the neighbour, `lost` why nothing reaches it, if that is so.
-pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<&str>) {
+/// Ends and beginnings of a neighbour's sessions that are logged in a second, and at once.
+const LINES: (u32, u32) = (1, 10);
+/// After so long without another one the last is logged, if it was not.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// What is logged of a neighbour's sessions: each that began, ended or was refused, unless they come too fast. Then a line
+/// stands for all since the one before.
+#[derive(Debug)]
+pub(super) struct Talk {
+    limit: RateLimiter,
+    unsaid: u64,
+    /// The last one, and when it was, while it is not logged.
+    last: Option<(Instant, Event)>,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        let (per_second, burst) = LINES;
+        Self { limit: RateLimiter::new(per_second, burst), unsaid: 0, last: None }
+    }
+}
+
+impl Talk {
+    /// This happened. `Some` when it is to be logged: for how many the line stands.
+    pub(super) fn tell(&mut self, event: &Event, now: Instant) -> Option<u64> {
+        self.unsaid += 1;
+        if self.limit.allow(now) {
+            self.last = None;
+            return Some(core::mem::take(&mut self.unsaid));
+        }
+        self.last = Some((now, event.clone()));
+        None
+    }
+
+    /// When [`rest`](Self::rest) has something.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.last.as_ref().map(|(at, _)| at.after(QUIET))
+    }
+
+    /// What is to be logged now that nothing happened for a while, and for how many it stands.
+    pub(super) fn rest(&mut self, now: Instant) -> Option<(Event, u64)> {
+        let (_, event) = self.last.take_if(|(at, _)| at.after(QUIET) <= now)?;
+        Some((event, core::mem::take(&mut self.unsaid)))
+    }
+}
+
+/// The neighbour, when the event is one of those that it can have as many of as it likes.
+pub(super) const fn session_of(event: &Event) -> Option<PeerId> {
+    match event {
+        Event::Up { peer, .. }
+        | Event::Down { peer, was_up: true, .. }
+        | Event::Down { peer, end: SessionEnd::PeerFault(_) | SessionEnd::PeerSaid(_), .. } => Some(*peer),
+        Event::Down { .. }
+        | Event::State { .. }
+        | Event::Fault { .. }
+        | Event::Limit { .. }
+        | Event::EndOfRib { .. }
+        | Event::StaleDropped { .. }
+        | Event::TooLarge { .. }
+        | Event::SelectionDone => None,
+    }
+}
+
+/// Tells an event of a speaker. `name` is how people call the neighbour, `lost` why nothing reaches it, if that is so; a line
+/// about a session stands for so many `changes`.
+pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<&str>, changes: u64) {
     match event {
         Event::Up { peer, agreed } => info!(
             event = "bgp.up",
@@ -14,11 +82,12 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<
             hold = agreed.hold_time.as_secs(),
             ipv4 = agreed.families.ipv4,
             ipv6 = agreed.families.ipv6,
+            changes,
         ),
         Event::Down { peer, end, was_up: true, routes_kept } => {
-            warn!(event = "bgp.down", neighbor = name(*peer), why = why(end, lost), routes_kept);
+            warn!(event = "bgp.down", neighbor = name(*peer), why = why(end, lost), routes_kept, changes);
         }
-        Event::Down { peer, end, was_up: false, .. } => failed(&name(*peer), end),
+        Event::Down { peer, end, was_up: false, .. } => failed(&name(*peer), end, changes),
         Event::Fault { peer, fault } => {
             warn!(event = "bgp.fault", neighbor = name(*peer), fault = %fault, "further ones of this kind are counted only");
         }
@@ -30,8 +99,8 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<
         Event::StaleDropped { peer, family, routes } => {
             info!(event = "bgp.stale_dropped", neighbor = name(*peer), family = %family, routes);
         }
-        Event::TooLarge { peer, prefix } => {
-            warn!(event = "bgp.too_large", neighbor = name(*peer), prefix = %prefix);
+        Event::TooLarge { peer, prefix, routes } => {
+            warn!(event = "bgp.too_large", neighbor = name(*peer), prefix = %prefix, routes);
         }
         Event::State { peer, from, to } => {
             tracing::debug!(event = "bgp.state", neighbor = name(*peer), from = ?from, to = ?to);
@@ -52,10 +121,10 @@ pub(super) fn why(end: &SessionEnd, lost: Option<&str>) -> String {
 }
 
 /// An attempt that failed is news only when somebody said why.
-fn failed(name: &str, end: &SessionEnd) {
+fn failed(name: &str, end: &SessionEnd, changes: u64) {
     match end {
         SessionEnd::PeerFault(_) | SessionEnd::PeerSaid(_) => {
-            warn!(event = "bgp.refused", neighbor = name, why = %end);
+            warn!(event = "bgp.refused", neighbor = name, why = %end, changes);
         }
         SessionEnd::HoldTimer
         | SessionEnd::SendHoldTimer
@@ -63,5 +132,31 @@ fn failed(name: &str, end: &SessionEnd) {
         | SessionEnd::PathLost
         | SessionEnd::Collision
         | SessionEnd::Local(_) => tracing::debug!(event = "bgp.attempt", neighbor = name, why = %end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_that_flaps_is_counted_and_how_it_ends_is_told() {
+        let end =
+            |was_up| Event::Down { peer: PeerId(1), end: SessionEnd::Closed, was_up, routes_kept: false };
+        let (mut talk, mut now, mut lines, mut told) = (Talk::default(), Instant::ZERO, 0, 0);
+        assert!(session_of(&end(true)).is_some() && session_of(&end(false)).is_none());
+        // Ten seconds, a hundred times a second.
+        for _ in 0..1000 {
+            now = now.after(Duration::from_millis(10));
+            if let Some(changes) = talk.tell(&end(true), now) {
+                (lines, told) = (lines + 1, told + changes);
+            }
+        }
+        assert!((10..=21).contains(&lines), "{lines}");
+        assert!(talk.rest(now).is_none(), "it goes on");
+        let quiet = talk.due().unwrap();
+        let (event, changes) = talk.rest(quiet).unwrap();
+        assert_eq!((event, told + changes), (end(true), 1000));
+        assert!(talk.rest(quiet).is_none() && talk.due().is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::{net::TcpStream, path::PathBuf, sync::Arc, time::Duration};
 use bgp::{
     Event, Family, Io, Speaker,
     fsm::State,
+    peer::Standing,
     wire::notification::{Cease, Notification},
 };
 use config::Secret;
@@ -16,7 +17,7 @@ use tracing::debug;
 
 use super::{
     Command, Start, WAKE,
-    memory::{Keeper, Lives},
+    memory::{self, Keeper, Lives},
     refusals::Refusals,
     reload::{Places, listen, sign},
     report::{Answer, Question, RoutesReport},
@@ -107,8 +108,13 @@ impl Loop {
     pub(super) fn run(mut self) {
         if let Some(gate) = self.gate.take() {
             self.renew_tables();
-            // It only ever closes.
-            let _closed = gate.recv();
+            // One that closes without a word: the predecessor goes on, and its ports and its memory are its own.
+            if gate.recv().is_err() {
+                return;
+            }
+        }
+        if self.keeper.is_none() {
+            memory::forget(&self.folder);
         }
         listen(&mut self.wires, &self.poller, &self.speaking);
         sign(&self.wires, &self.speaking);
@@ -242,6 +248,7 @@ impl Loop {
             }
             let Some(one) = self.speaking.get_mut(at) else { continue };
             one.wait_no_longer(now);
+            one.tell_rest(now);
             one.settle_restored(now);
             let mut taken = 0;
             while let Some(change) = one.speaker.poll_route_change() {
@@ -413,9 +420,11 @@ impl Loop {
                         one.drain(interface, draining);
                     }
                 }
-                Command::Ask(question, reply) => {
-                    // Whoever asked may have given up.
-                    let _sent = reply.send(self.answer(question, now));
+                Command::Ask(asked) => {
+                    if let Some((question, reply)) = asked.begin() {
+                        // Whoever asked may be gone.
+                        let _sent = reply.send(self.answer(question, now));
+                    }
                 }
                 Command::Password { connection, neighbor, password } => {
                     self.set_password(connection, neighbor, password);
@@ -445,9 +454,16 @@ impl Loop {
             Question::Neighbors => {
                 Answer::Neighbors(self.speaking.iter().flat_map(Speaking::reports).collect())
             }
-            Question::Routes(limit) => {
-                let connections = self.speaking.iter().map(|one| one.learned(limit)).collect();
-                Answer::Routes(RoutesReport { generation, connections })
+            Question::Routes(from, limit) => {
+                let mut left = limit;
+                let page = |one: &Speaking| {
+                    let after = from.after.filter(|_| one.connection == from.connection);
+                    let page = one.learned(after, left);
+                    left -= page.routes.len();
+                    page
+                };
+                let asked = self.speaking.iter().filter(|one| one.connection >= from.connection);
+                Answer::Routes(RoutesReport { generation, connections: asked.map(page).collect() })
             }
             Question::Explain(connection, wanted) => match self.of(connection) {
                 Some((_, one)) => Answer::Explained(Box::new(one.explain(wanted, generation))),
@@ -465,7 +481,7 @@ impl Loop {
             }
             Question::Refresh(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    let asked = Family::ALL.map(|family| speaker.ask_again(peer.id, family, now));
+                    let asked = Family::ALL.map(|family| speaker.ask_again(peer.id, family));
                     if asked.contains(&true) {
                         Ok(())
                     } else {
@@ -483,7 +499,12 @@ impl Loop {
             }
             Question::Enable(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    peer.shut.take().ok_or("it is not shut down")?;
+                    // By an operator, or by `max_in`.
+                    let stopped =
+                        speaker.status(peer.id).is_some_and(|status| status.standing == Standing::Stopped);
+                    if peer.shut.take().is_none() && !stopped {
+                        return Err("it is not shut down");
+                    }
                     speaker.start_peer(peer.id, now);
                     Ok(())
                 }))

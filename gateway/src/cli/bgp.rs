@@ -7,7 +7,7 @@ use net::IpNet;
 use super::{
     args::{BfdVerb, BgpVerb, Global, Names, RoutesArgs},
     ask::{escaped, get, line, parse, talk},
-    choose::{choose, unknown},
+    choose::unknown,
     exit::{Exit, Failure},
     explain::nearest,
     terminal,
@@ -15,7 +15,9 @@ use super::{
 use crate::{
     api::{
         client,
-        model::{BfdDone, BgpDone, BgpNeighbor, Connection, Document, Items, List, Route, RouteStory},
+        model::{
+            BfdDone, BgpDone, BgpNeighbor, Connection, Document, Items, List, Route, RoutePage, RouteStory,
+        },
     },
     show,
 };
@@ -74,17 +76,21 @@ fn no_connection(name: &str, known: &[String]) -> Failure {
 }
 
 fn all(global: &Global, names: &Names) -> Result<Exit, Failure> {
-    let body = get(&global.socket, "/v1/routes")?;
-    let body = choose(global, &body, "connection", true, names)?;
+    let is = |route: &Route| names.names.is_empty() || names.names.contains(&route.connection);
+    let mut all: Document<RoutePage> = parse(&get(&global.socket, "/v1/routes")?)?;
+    all.content.items.retain(is);
+    while let Some(after) = all.content.next.take() {
+        let path = format!("/v1/routes?after={}", escaped(&after));
+        let mut more = parse::<Document<RoutePage>>(&get(&global.socket, &path)?)?.content;
+        more.items.retain(is);
+        all.content.items.append(&mut more.items);
+        (all.content.unlisted, all.content.next) = (more.unlisted, more.next);
+    }
     if global.json {
-        terminal::print(&line(&body))?;
+        terminal::print_json(&all)?;
         return Ok(Exit::Done);
     }
-    let Items { items, unlisted } = parse::<List<Route>>(&body)?.content;
-    let mut screen = show::routes(&terminal::look(global.color), &items);
-    if unlisted > 0 {
-        screen += &format!("! {unlisted} more routes that were learnt are not listed: ask for a prefix\n");
-    }
+    let screen = show::routes(&terminal::look(global.color), &all.content.items);
     terminal::print(screen.as_bytes())?;
     Ok(Exit::Done)
 }

@@ -91,7 +91,7 @@ impl Parts {
         })
     }
 
-    /// Takes over from a gateway that runs. Gives what is told when that has ended; then `gate` is closed.
+    /// Takes over from a gateway that runs. Gives what is told when that has ended; then `gate` is opened.
     fn take_over(
         &mut self,
         config: &Config,
@@ -115,7 +115,8 @@ impl Parts {
         let (ended, end) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             went.wait();
-            drop(gate);
+            // A thread that is gone ends the gateway.
+            let _open = gate.send(());
             let _told = ended.send(());
         });
         Ok(end)

@@ -10,6 +10,7 @@ use std::{
 use config::Config;
 use dataplane::{ChannelId, Fault, LagId, Setup};
 use jiff::Timestamp;
+use net::Instant;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -21,6 +22,10 @@ use crate::{api::wall, bgp, clock, control::Workers, state::replace};
 const FILE: &str = "drains.json";
 /// How often traffic on drained channels is looked at while it moves.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// After how long the end of a drain that could not be written down is tried again, at first and at last.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// All drains of a running gateway.
 pub struct Desk {
@@ -45,6 +50,29 @@ struct Remembered {
     /// With all members of this LAG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lag: Option<String>,
+}
+
+/// When the end of a drain, which the disk refused to remember, is tried again.
+#[derive(Debug, Default)]
+struct Retry {
+    /// How long after the last attempt, and when that is; nothing was refused without.
+    next: Option<(Duration, Instant)>,
+}
+
+impl Retry {
+    fn is_due(&self, now: Instant) -> bool {
+        self.next.is_none_or(|(_, due)| due <= now)
+    }
+
+    /// True when that is news.
+    fn failed(&mut self, now: Instant) -> bool {
+        let wait = self.next.map_or(RETRY, |(wait, _)| wait.saturating_mul(2).min(RETRY_LONGEST));
+        self.next.replace((wait, now.after(wait))).is_none()
+    }
+
+    fn worked(&mut self) {
+        self.next = None;
+    }
 }
 
 impl Desk {
@@ -169,6 +197,7 @@ impl Desk {
 
     /// Watches traffic leave and time pass, for as long as it is polled.
     pub async fn keep(self: Arc<Self>) {
+        let mut retry = Retry::default();
         loop {
             if self.drains.lock().is_empty() {
                 self.news.notified().await;
@@ -198,10 +227,22 @@ impl Desk {
             // All members of a LAG end as one.
             due.dedup_by_key(|(channel, lag)| lag.ok_or(*channel));
             for what in due {
-                if let Err(why) = self.end(what, "time").await {
-                    warn!(event = "channel.drain_failed", channel = self.called(what), why = ?why);
+                if retry.is_due(now) {
+                    self.end_in_time(what, &mut retry, now).await;
                 }
             }
+        }
+    }
+
+    async fn end_in_time(&self, what: (ChannelId, Option<LagId>), retry: &mut Retry, now: Instant) {
+        match self.end(what, "time").await {
+            Ok(()) => retry.worked(),
+            // Somebody was faster.
+            Err(NoDrain::NotDrained) => {}
+            Err(why) if retry.failed(now) => {
+                warn!(event = "channel.drain_failed", channel = self.called(what), why = ?why, "its time is over and it stays drained until that can be written down: tried again, ever more rarely");
+            }
+            Err(_) => {}
         }
     }
 
@@ -315,4 +356,25 @@ fn read(file: &Path) -> Vec<Remembered> {
         warn!(event = "channel.drain_forgotten", file = %file.display(), why = %why, "drained channels carry traffic again");
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_is_told_once_and_tried_ever_more_rarely() {
+        let (mut retry, mut now, mut tries, mut told) = (Retry::default(), Instant::ZERO, 0, 0);
+        // Ten minutes of looks.
+        for _ in 0..3000 {
+            if retry.is_due(now) {
+                tries += 1;
+                told += u32::from(retry.failed(now));
+            }
+            now = now.after(LOOK);
+        }
+        assert_eq!((tries, told), (15, 1));
+        retry.worked();
+        assert!(retry.is_due(now) && retry.failed(now), "the next trouble is news again");
+    }
 }

@@ -231,6 +231,8 @@ metrics! {
     /// BFD packets refused, by `reason`.
     BFD_REFUSED = Counter One "bfd_refused_packets" ["interface", "peer", "reason"];
 
+    /// 1 when BGP answered in time, where a connection speaks it. At 0 this page says nothing else of BGP: its sessions are not known, and may be up.
+    BGP_ANSWERED = Gauge One "bgp_responding" [];
     /// What a BGP neighbour is.
     BGP_NEIGHBOR = Info One "bgp_neighbor" ["connection", "neighbor", "address", "asn", "interface"];
     /// 1 when the session is established.

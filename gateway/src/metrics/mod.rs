@@ -31,7 +31,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 /// Every metric, in the order of the page.
 pub const ALL: &[Metric] = catalog::ALL;
 
-/// All metrics of a gateway, as OpenMetrics text.
-pub(crate) fn text(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) -> String {
+/// All metrics of a gateway, as OpenMetrics text. `neighbors` is `None` when BGP did not answer.
+pub(crate) fn text(facts: &Facts, neighbors: Option<&[NeighborReport]>, changes: &Sums) -> String {
     fill::page(facts, neighbors, changes).text()
 }

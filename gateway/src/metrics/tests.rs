@@ -18,7 +18,7 @@ struct Samples(BTreeMap<String, f64>);
 impl Samples {
     /// Reads a page twice: by the grammar of OpenMetrics (which must find no fault with it), and by lines.
     fn of(facts: &Facts, neighbors: &[NeighborReport]) -> Self {
-        Self::read(&text(facts, neighbors, &Sums::default()))
+        Self::read(&text(facts, Some(neighbors), &Sums::default()))
     }
 
     fn read(text: &str) -> Self {
@@ -270,6 +270,19 @@ fn neighbor_report(state: State) -> NeighborReport {
 }
 
 #[test]
+fn bgp_that_does_not_answer_says_so_and_nothing_else() {
+    let mut facts = facts();
+    let page = |facts: &Facts, neighbors| Samples::read(&text(facts, neighbors, &Sums::default()));
+    let about = |samples: &Samples| samples.0.keys().filter(|name| name.contains("_bgp_")).count();
+    assert_eq!(about(&page(&facts, None)), 0, "no connection speaks it");
+    facts.config = std::sync::Arc::new(api::testbed::config_with_bgp());
+    page(&facts, Some(&[])).is("quadspan_bgp_responding", 1);
+    let silent = page(&facts, None);
+    silent.is("quadspan_bgp_responding", 0);
+    assert_eq!(about(&silent), 1, "what is not known is left out");
+}
+
+#[test]
 fn bgp_neighbours_have_the_numbers_of_the_api() {
     let mut facts = facts();
     facts.config = std::sync::Arc::new(api::testbed::config_with_bgp());
@@ -336,7 +349,7 @@ fn what_a_silent_worker_knows_is_left_out() {
 #[test]
 fn peers_make_no_series() {
     let count = |facts: &Facts| {
-        text(facts, &[], &Sums::default()).lines().filter(|line| !line.starts_with('#')).count()
+        text(facts, Some(&[]), &Sums::default()).lines().filter(|line| !line.starts_with('#')).count()
     };
     let (quiet, mut loud) = (facts(), facts());
     for report in &mut loud.reports {
@@ -352,7 +365,7 @@ fn peers_make_no_series() {
 
 #[test]
 fn a_number_is_what_the_other_parser_reads_too() {
-    let text = text(&facts(), &[], &Sums::default());
+    let text = text(&facts(), Some(&[]), &Sums::default());
     let exposition = parse_openmetrics(&text).unwrap();
     let family = &exposition.families["quadspan_channel_rx_bytes"];
     let sample = family.iter_samples().next().unwrap();
@@ -363,7 +376,7 @@ fn a_number_is_what_the_other_parser_reads_too() {
 #[test]
 fn failovers_have_the_numbers_of_the_record() {
     let sums = api::testbed::records().sums();
-    let samples = Samples::read(&text(&facts(), &[], &sums));
+    let samples = Samples::read(&text(&facts(), Some(&[]), &sums));
     let mut below = 0;
     for (bound, count) in crate::events::BOUNDS.into_iter().zip(sums.failovers.counts) {
         below += count;

@@ -191,7 +191,9 @@ fn drops_screen() {
 
 #[test]
 fn routes_screen() {
-    holds("routes", |look| routes(look, &api::routes(&broken(), &Default::default()).0));
+    holds("routes", |look| {
+        routes(look, &api::routes(&broken(), Default::default(), &Default::default()).items)
+    });
 }
 
 #[test]

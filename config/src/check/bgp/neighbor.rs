@@ -40,7 +40,7 @@ pub(super) fn check(
 
 #[derive(Default)]
 struct Seen {
-    places: BTreeMap<(String, IpAddr), Span>,
+    places: BTreeMap<(Interface, IpAddr), Span>,
     names: BTreeMap<String, Span>,
 }
 
@@ -51,6 +51,8 @@ struct Place {
     peers: Vec<IpAddr>,
     /// The mode of BFD there, when there is a section.
     bfd: Option<BfdMode>,
+    /// BFD there runs with each of `peers`, and with nobody else.
+    only_peers: bool,
 }
 
 /// Attachments go before LANs: a channel and a port may have the same name.
@@ -64,6 +66,8 @@ fn place(connection: &raw::Connection, neighbor: &raw::Neighbor, report: &mut Re
             addresses: values(&one.value.address),
             peers: values(&one.value.peer),
             bfd: one.value.bfd.as_ref().map(|at| at.value.mode()),
+            // Without any the section is refused; a mistake among them is told where it is.
+            only_peers: !items(&one.value.peer).is_empty() && !one.value.is_wrong("peer"),
         });
     }
     let vlan: Option<VlanId> = given(neighbor.vlan.as_ref());
@@ -79,6 +83,7 @@ fn place(connection: &raw::Connection, neighbor: &raw::Neighbor, report: &mut Re
             addresses: values(&one.value.address),
             peers: Vec::new(),
             bfd: one.value.bfd.as_ref().map(|at| at.value.mode()),
+            only_peers: false,
         }),
         [] => {
             nowhere(connection, neighbor, on, report);
@@ -127,9 +132,9 @@ impl Context<'_> {
         let (import, export) = self.filters(report);
         let place = place?;
         let address = self.address(&place, report);
-        let name = address.map(|address| self.name(address, seen, report));
+        let name = address.map(|address| self.name(address, place.on, seen, report));
         let (ipv4, ipv6) = self.families(address, &place, report);
-        let bfd = self.bfd(&place, report);
+        let bfd = self.bfd(address, &place, report);
         self.role(report);
         let graceful_restart = given(neighbor.graceful_restart.as_ref())
             .unwrap_or_else(|| profile::graceful_restart(self.profile, bfd != BfdMode::Off));
@@ -293,19 +298,18 @@ impl Context<'_> {
         place.peers.first().copied()
     }
 
-    fn name(&self, address: IpAddr, seen: &mut Seen, report: &mut Report) -> String {
+    fn name(&self, address: IpAddr, place: Interface, seen: &mut Seen, report: &mut Report) -> String {
         let neighbor = self.neighbor;
         let on = neighbor.on.as_ref().map_or("", |at| at.value.as_str());
         let vlan = neighbor.vlan.as_ref().map_or_else(String::new, |at| format!(".{}", at.value));
-        let place = (format!("{on}{vlan}"), address);
         let span = span_of(neighbor.address.as_ref(), neighbor.here);
-        if let Some(first) = seen.places.insert(place.clone(), span) {
+        if let Some(first) = seen.places.insert((place, address), span) {
             report
                 .add(Code::DuplicateNeighbor, span, format!("a second neighbour {address} on `{on}`"))
                 .also(first, "the first one")
                 .help("one session per address and interface: remove one");
         }
-        let name = given(neighbor.name.as_ref()).unwrap_or_else(|| format!("{address}%{}", place.0));
+        let name = given(neighbor.name.as_ref()).unwrap_or_else(|| format!("{address}%{on}{vlan}"));
         let span = span_of(neighbor.name.as_ref(), neighbor.here);
         if let Some(first) = neighbor.name.as_ref().and_then(|_| seen.names.insert(name.clone(), span)) {
             report
@@ -345,15 +349,46 @@ impl Context<'_> {
         (has(Family::Ipv4), has(Family::Ipv6))
     }
 
-    fn bfd(&self, place: &Place, report: &mut Report) -> BfdMode {
+    fn bfd(&self, address: Option<IpAddr>, place: &Place, report: &mut Report) -> BfdMode {
         let there = place.bfd.unwrap_or(BfdMode::Off);
-        let Some(wish) = &self.neighbor.bfd else { return there };
-        if wish.value != BfdMode::Off && there == BfdMode::Off {
-            report.add(Code::BfdMissing, wish.span, "the interface of this neighbour has no BFD").help(
-                "add [connection.attachment.bfd] to its attachment, or [connection.lan.bfd] to its LAN",
-            );
-        }
-        wish.value
+        let mode = self.neighbor.bfd.as_ref().map_or(there, |wish| wish.value);
+        let Some(wish) = self.neighbor.bfd.as_ref().filter(|_| mode != BfdMode::Off && there == BfdMode::Off)
+        else {
+            self.watched(mode, address, place, report);
+            return mode;
+        };
+        report
+            .add(Code::BfdMissing, wish.span, "the interface of this neighbour has no BFD")
+            .help("add [connection.attachment.bfd] to its attachment, or [connection.lan.bfd] to its LAN");
+        mode
+    }
+
+    /// On an attachment BFD runs with its peers (RFC 5881 §2), so nothing watches another router there.
+    fn watched(&self, mode: BfdMode, address: Option<IpAddr>, place: &Place, report: &mut Report) {
+        let Some(address) = address.filter(|one| place.only_peers && !place.peers.contains(one)) else {
+            return;
+        };
+        let (code, what) = match mode {
+            BfdMode::Off => return,
+            BfdMode::Strict => (Code::BfdNever, "its BGP session would wait for BFD for ever"),
+            BfdMode::Follow => (Code::BfdUnwatched, "BFD does not watch it"),
+        };
+        let neighbor = self.neighbor;
+        let span = neighbor
+            .bfd
+            .as_ref()
+            .map_or_else(|| span_of(neighbor.address.as_ref(), neighbor.here), |at| at.span);
+        let same_family = place.peers.iter().find(|peer| peer.is_ipv4() == address.is_ipv4());
+        let remedy = match same_family {
+            Some(peer) => {
+                format!("write bfd = \"off\" in this neighbour, or make it the `peer` instead of {peer}")
+            }
+            None => format!(
+                "add \"{address}\" to `peer` of the attachment, or write bfd = \"off\" in this neighbour"
+            ),
+        };
+        let message = format!("{address} is not a `peer` of its attachment: {what}");
+        report.add(code, span, message).help(remedy);
     }
 
     /// RFC 9234 §3: roles are for external sessions.

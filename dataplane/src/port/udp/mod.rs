@@ -156,10 +156,10 @@ impl UdpPort {
     /// Asks the kernel what the path carries, and remembers when that is news.
     fn look_at_path(&mut self) {
         self.look = LOOK;
-        let mtu =
-            self.paths.iter().filter(|path| path.connected).filter_map(|path| path.socket.path_mtu().ok());
-        let Some(least) = mtu.min() else { return };
-        let now = Some(carries(least, self.tunnel.remote.is_ipv6()));
+        let (known, remote, v6) = (self.known, self.remote, self.tunnel.remote.is_ipv6());
+        let each = self.paths.iter_mut().filter_map(|path| path.carries(known, remote, v6));
+        let Some(least) = each.min() else { return };
+        let now = Some(least);
         if now != self.known {
             (self.known, self.news) = (now, now);
         }
@@ -400,6 +400,19 @@ impl Path {
             self.connected = false;
             let _connected = self.ready(remote);
         }
+    }
+
+    /// What it carries, once it is connected. A route that the kernel took away since it was looked up says what no path says (68 octets
+    /// over IPv4, 1280 over IPv6: those of no device), so less than was `known` is asked for again with the route of now.
+    fn carries(&mut self, known: Option<u16>, remote: SocketAddr, v6: bool) -> Option<u16> {
+        let ask = |this: &Self| this.socket.path_mtu().ok().map(|mtu| carries(mtu, v6));
+        let first = self.connected.then(|| ask(self))??;
+        if known.is_none_or(|known| first >= known) {
+            return Some(first);
+        }
+        self.connected = false;
+        self.ready(remote).ok()?;
+        ask(self)
     }
 
     fn ready(&mut self, remote: SocketAddr) -> io::Result<()> {

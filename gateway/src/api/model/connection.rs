@@ -140,6 +140,19 @@ pub struct Lan {
     pub tx_octets: u64,
 }
 
+/// Routes, as many as one answer has.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RoutePage {
+    /// By connection, in the order of the configuration, and by prefix.
+    pub items: Vec<Route>,
+    /// How many more were learnt; left out when these are all.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub unlisted: usize,
+    /// What the next answer goes on behind (`?after=`); left out when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// A route of a connection.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Route {

@@ -31,7 +31,7 @@ pub use bgp::{BgpDone, BgpDown, BgpFamily, BgpNeighbor, RouteExport, RoutePath, 
 pub use channel::{Channel, ChannelMacsec, ChannelRx, ChannelState};
 pub use connection::{
     Attachment, ClassCount, Connection, ConnectionState, Hop, Lan, Neighbor, RateDone, Redundancy, Route,
-    RouteAction, RouteOrigin,
+    RouteAction, RouteOrigin, RoutePage,
 };
 pub use drain::{ChannelDrain, DrainDone, DrainState, DrillDone, DrillShare};
 pub use event::{Event, EventStep, Events};

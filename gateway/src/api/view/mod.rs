@@ -36,7 +36,7 @@ pub(crate) use self::{
     mka::{mka, rekey, suspension},
     port::{drops, ports},
     quality::quality,
-    route::routes,
+    route::{cursor, routes},
     runtime::runtime,
     status::status,
 };

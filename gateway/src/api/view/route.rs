@@ -8,34 +8,54 @@ use net::IpNet;
 
 use crate::{
     api::{
-        model::{Hop, Route, RouteAction, RouteOrigin},
+        model::{Hop, Route, RouteAction, RouteOrigin, RoutePage},
         source::Facts,
     },
     assemble,
-    bgp::report::{RoutesReport, Wanted},
+    bgp::report::{Cursor, RoutesReport, Wanted},
     names,
 };
 
-/// The routes of all connections, by prefix; and how many more were learnt that are not among them.
-pub(crate) fn routes(facts: &Facts, learned: &RoutesReport) -> (Vec<Route>, usize) {
-    let mut unlisted = 0;
-    let mut all = Vec::new();
-    for (at, connection) in facts.config.connections.iter().enumerate() {
-        let origins = Origins::of(facts, at, connection);
-        let mut routes: BTreeMap<IpNet, Route> = BTreeMap::new();
-        if let Some(report) = learned.connections.iter().find(|report| report.connection == at) {
-            unlisted += report.total.saturating_sub(report.routes.len());
-            let learned = report.routes.iter();
-            routes.extend(
-                learned.map(|(prefix, target)| (*prefix, self::learned(facts, connection, *prefix, target))),
-            );
+/// The routes of all connections, by prefix, from a place on and as far as `learned` goes.
+pub(crate) fn routes(facts: &Facts, from: Cursor, learned: &RoutesReport) -> RoutePage {
+    let mut page = RoutePage { items: Vec::new(), unlisted: 0, next: None };
+    page.unlisted = learned.connections.iter().map(|report| report.rest).sum();
+    for (at, connection) in facts.config.connections.iter().enumerate().skip(from.connection) {
+        let report = learned.connections.iter().find(|report| report.connection == at);
+        let after = from.after.filter(|_| at == from.connection);
+        let told = report.map_or(&[][..], |report| &report.routes);
+        let is_cut = report.is_some_and(|report| report.rest > 0);
+        // Where more were learnt, the next page goes on behind the last one, with those of the file too.
+        let last = told.last().map(|(prefix, _)| *prefix).or(after);
+        let is_here = |prefix: IpNet| {
+            after.is_none_or(|after| prefix > after) && (!is_cut || last.is_some_and(|last| prefix <= last))
+        };
+        let mut routes: BTreeMap<IpNet, Route> = told
+            .iter()
+            .map(|(prefix, target)| (*prefix, self::learned(facts, connection, *prefix, target)))
+            .collect();
+        let own = Origins::of(facts, at, connection).0;
+        let own = own.iter().filter(|(prefix, _)| is_here(**prefix));
+        routes.extend(own.map(|(prefix, target)| (*prefix, route(facts, connection, *prefix, target))));
+        page.items.extend(routes.into_values());
+        if is_cut {
+            let behind = last.map_or_else(String::new, |prefix| prefix.to_string());
+            page.next = Some(format!("{}/{behind}", connection.name));
+            break;
         }
-        routes.extend(
-            origins.0.iter().map(|(prefix, target)| (*prefix, route(facts, connection, *prefix, target))),
-        );
-        all.extend(routes.into_values());
     }
-    (all, unlisted)
+    page
+}
+
+/// The place that [`RoutePage::next`] names.
+pub(crate) fn cursor(facts: &Facts, text: &str) -> Option<Cursor> {
+    if text.is_empty() {
+        return Some(Cursor::default());
+    }
+    let (name, prefix) = text.split_once('/')?;
+    let connection = facts.config.connections.iter().position(|one| one.name == name)?;
+    let after = if prefix.is_empty() { None } else { Some(prefix.parse().ok()?) };
+    Some(Cursor { connection, after })
 }
 
 /// A connection's routes that BGP has nothing to do with.

@@ -14,7 +14,7 @@ use crate::{
         source::monitor_alert,
         testbed::{break_channel, facts},
     },
-    bgp::report::{LearnedRoutes, RoutesReport},
+    bgp::report::{Cursor, LearnedRoutes, RoutesReport},
     events::Sums,
     link_monitor::{Health as MonitorHealth, Link},
 };
@@ -62,7 +62,7 @@ fn what_does_the_keys_is_shown_as_it_is_and_not_as_it_was_meant() {
     let seen = &macsec(&facts)[0];
     assert_eq!((seen.backend.as_str(), seen.cipher_refused), (both, refused));
     assert_eq!(channels(&facts)[0].macsec.cipher_refused, refused);
-    let page = crate::metrics::text(&facts, &[], &Sums::default());
+    let page = crate::metrics::text(&facts, Some(&[]), &Sums::default());
     let line = format!("quadspan_macsec_cipher_refused{{channel=\"ch1\"}} {}", u8::from(refused));
     assert!(page.contains(&line), "{line}");
     let screen = crate::show::macsec(&crate::show::Look::plain(facts.wall), &macsec(&facts));
@@ -182,7 +182,7 @@ fn drops_are_listed_once_the_most_frequent_first() {
 fn routes_say_where_they_come_from_and_what_is_live() {
     let mut facts = facts();
     break_channel(&mut facts, 1, Fault::NotSecured);
-    let (all, _) = routes(&facts, &RoutesReport::default());
+    let all = routes(&facts, Cursor::default(), &RoutesReport::default()).items;
     let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
     let route = find("10.2.0.0/24");
     assert_eq!(
@@ -263,13 +263,17 @@ fn what_bgp_learnt_stands_beside_what_the_file_says_and_below_it() {
     };
     let learned = LearnedRoutes {
         connection: 0,
-        total: 12,
+        rest: 10,
         routes: vec![
             ("10.2.0.0/24".parse().unwrap(), via("169.254.1.9")),
             ("10.9.0.0/16".parse().unwrap(), via("169.254.1.2")),
         ],
     };
-    let (all, unlisted) = routes(&facts, &RoutesReport { generation: 4, connections: vec![learned] });
+    let report = RoutesReport { generation: 4, connections: vec![learned] };
+    let page = routes(&facts, Cursor::default(), &report);
+    let (all, unlisted) = (page.items, page.unlisted);
+    assert_eq!(page.next.as_deref(), Some("blue/10.9.0.0/16"));
+    assert!(all.is_sorted_by_key(|route| route.prefix));
     let find = |prefix: &str| all.iter().find(|route| route.prefix.to_string() == prefix).unwrap();
     assert_eq!(unlisted, 10);
     assert_eq!(find("10.2.0.0/24").origin, RouteOrigin::Static, "the file goes before neighbours");

@@ -33,7 +33,7 @@ impl Held {
     /// Builds the sites and writes their files; starts the gateways when it is asked for, and waits for their channels and routes.
     pub(super) fn begin(place: Place, setup: Setup, entered: Entered, stop: &Stop) -> anyhow::Result<Self> {
         let Setup { mode, channels, .. } = setup;
-        let plan = Plan { mode, channels, channel_mtu: CHANNEL_MTU, next_key_after: None, measured: false };
+        let plan = Plan { mode, channels, channel_mtu: CHANNEL_MTU, next_key_after: None, measured: true };
         let sites = WiredSites::build(setup.channels, CHANNEL_MTU, setup.seed)?;
         let files = SiteFiles::write_in(place.sites(), plan).context("writing the sites' files")?;
         let gateways = files.sites.iter().map(|site| Running { site: site.clone(), gateway: None }).collect();

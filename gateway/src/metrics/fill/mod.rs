@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is known at this moment.
-pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) -> Page {
+pub(super) fn page(facts: &Facts, neighbors: Option<&[NeighborReport]>, changes: &Sums) -> Page {
     let (mut page, status) = (Page::default(), api::status(facts));
     process(&mut page, facts, &status);
     // A sum over workers of which one is missing would fall.
@@ -29,7 +29,10 @@ pub(super) fn page(facts: &Facts, neighbors: &[NeighborReport], changes: &Sums) 
     lag::lags(&mut page, &api::lags(facts));
     connection::connections(&mut page, facts, &status.connections, complete);
     connection::bfd(&mut page, &api::bfd(facts));
-    bgp::bgp(&mut page, &api::bgp(facts, neighbors));
+    if facts.config.connections.iter().any(|connection| connection.bgp.is_some()) {
+        page.flag(&m::BGP_ANSWERED, &[], neighbors.is_some());
+    }
+    bgp::bgp(&mut page, &api::bgp(facts, neighbors.unwrap_or_default()));
     ports(&mut page, facts, &status.ports, complete);
     page
 }
