@@ -323,10 +323,9 @@ fn a_rate_holds_and_changes_while_tcp_runs() {
 /// Whatever is behind `show NOUN`: a name that nothing has is never answered with "there are none".
 fn names_mean_something_or_are_wrong(gateway: &Gateway) {
     for (words, told) in [
-        ("show quality ch1", "blue/ch1"),
-        ("show quality blue/ch1", "blue/ch1"),
+        ("show quality ch1", "ch1: no paths that are measured"),
         ("show neighbors ch1", "blue/ch1"),
-        ("show bfd blue/ch1", ""),
+        ("show bfd blue/ch1", "blue/ch1: no BFD sessions"),
         ("show events ch1", ""),
         ("show events blue/ch1", ""),
         ("show routes blue", "10.2.0.0/24"),
