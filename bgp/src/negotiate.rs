@@ -157,7 +157,9 @@ impl SessionParams {
     /// The NOTIFICATION to send when there can be no session.
     pub fn negotiate(&self, open: &Open) -> Result<Negotiated, Notification> {
         if open.asn != self.peer_asn {
-            return Err(Notification::new(Cause::Open(OpenError::PeerAs)));
+            // RFC 4271 section 6.2 lays no data down; both operators want to know which AS was heard.
+            let data = open.asn.0.to_be_bytes().to_vec();
+            return Err(Notification { data, ..Notification::new(Cause::Open(OpenError::PeerAs)) });
         }
         // RFC 6286 section 2.1: identifiers are unique within an AS only.
         if self.is_internal() && open.router_id == self.router_id {

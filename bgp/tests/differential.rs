@@ -167,6 +167,16 @@ fn argued(body: &[u8], ours: &[Fault], reset: bool) -> Option<&'static str> {
     }) {
         return Some("no RFC gives Partial a meaning where Transitive is 0");
     }
+    let reserved = |code, value: &[u8]| match code {
+        3 => value.first().is_some_and(|first| *first >= 240),
+        14 => value.get(4..16) == Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
+        _ => false,
+    };
+    if attributes(body).any(|(_, code, value)| reserved(code, value)) {
+        return Some(
+            "RFC 4271 section 6.3: class E, or IPv4 dressed as IPv6, never forwards; the oracle takes it",
+        );
+    }
     let local = |value: &[u8]| value.get(3) == Some(&32) && !value.get(20..22).is_some_and(is_link_local);
     if attributes(body).any(|(_, code, value)| code == 14 && local(value)) {
         return Some(

@@ -198,9 +198,9 @@ fn a_peer_that_cannot_be_right_is_left_alone_longer_each_time() {
     world.start();
     world.run(secs(600));
     let ends = world.ends(a, ab);
-    let refusals = ends
-        .iter()
-        .filter(|end| **end == SessionEnd::PeerFault(Notification::new(Cause::Open(OpenError::PeerAs))));
+    let refusals = ends.iter().filter(
+        |end| matches!(end, SessionEnd::PeerFault(note) if note.cause == Cause::Open(OpenError::PeerAs)),
+    );
     let count = refusals.count();
     assert!((8..40).contains(&count), "{count} refusals in ten minutes");
     assert!(!world.is_up(b, ba));

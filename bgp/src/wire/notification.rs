@@ -290,11 +290,25 @@ impl Notification {
     }
 }
 
+impl Notification {
+    /// The AS that was not the right one, where it is told: by us in four octets, by others in two as well.
+    fn refused_as(&self) -> Option<u32> {
+        match (self.cause, self.data.as_slice()) {
+            (Cause::Open(OpenError::PeerAs), [a, b]) => Some(u32::from(u16::from_be_bytes([*a, *b]))),
+            (Cause::Open(OpenError::PeerAs), [a, b, c, d]) => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)?;
         if let Some(inner) = self.inner() {
             write!(f, " ({inner})")?;
+        }
+        if let Some(asn) = self.refused_as() {
+            write!(f, " (AS {asn})")?;
         }
         // Text from a stranger goes to logs and terminals: escape what is not printable.
         match self.shutdown_text() {
@@ -307,6 +321,17 @@ impl fmt::Display for Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_as_that_was_refused_is_named() {
+        let told = |data: &[u8]| {
+            let cause = Cause::Open(OpenError::PeerAs);
+            Notification { cause, data: data.to_vec() }.to_string()
+        };
+        assert_eq!(told(&[0, 1, 0, 2]), "2/2 OPEN error, bad peer AS (AS 65538)");
+        assert_eq!(told(&[0xfd, 0xe9]), "2/2 OPEN error, bad peer AS (AS 65001)");
+        assert_eq!(told(&[]), "2/2 OPEN error, bad peer AS");
+    }
 
     #[test]
     fn every_pair_of_codes_survives_the_round_trip() {
