@@ -75,7 +75,17 @@ const fn nothing_of(noun: &Noun) -> &'static str {
         Noun::Bfd(_) => "no BFD sessions",
         Noun::Quality(_) => "no paths that are measured",
         Noun::Neighbors(_) => "no neighbours",
-        _ => "none",
+        Noun::Channels(_)
+        | Noun::Connections(_)
+        | Noun::Ports(_)
+        | Noun::Lag(_)
+        | Noun::Macsec(_)
+        | Noun::Mka(_)
+        | Noun::Routes(_)
+        | Noun::Bgp(_)
+        | Noun::Events(_)
+        | Noun::Runtime(_)
+        | Noun::Config => "none",
     }
 }
 

@@ -117,11 +117,12 @@ pub(super) fn unknown(name: &str, known: &[String]) -> Failure {
         short = known.iter().map(String::as_str).collect();
     }
     short.dedup();
-    match short.len() {
-        0 => failure.help("without a name, all are shown"),
-        1..=OFFERED => failure.help(format!("there is: {}", short.join(", "))),
-        _ => failure.help(format!("there is: {} and more", short[..OFFERED].join(", "))),
+    let more = if short.len() > OFFERED { " and more" } else { "" };
+    short.truncate(OFFERED);
+    if short.is_empty() {
+        return failure.help("without a name, all are shown");
     }
+    failure.help(format!("there is: {}{more}", short.join(", ")))
 }
 
 #[cfg(test)]
@@ -175,7 +176,7 @@ mod tests {
         );
         let far = unknown("zzzz", &named(&["blue", "blue/ch1", "ch1"])).render(false);
         assert!(far.contains("there is: blue, ch1\n"), "{far}");
-        let many: Vec<String> = (0..40).map(|at| format!("{at}")).collect();
+        let many: Vec<String> = (0..40).map(|at: u8| at.to_string()).collect();
         assert!(unknown("zzzz", &many).render(false).contains("11 and more"));
         assert!(unknown("zzzz", &[]).render(false).contains("without a name"));
     }
