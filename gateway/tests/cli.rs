@@ -254,6 +254,14 @@ fn names_choose_and_misspelt_ones_are_told() {
 }
 
 #[test]
+fn a_drill_is_not_shortened_and_run_says_how_to_name_a_file() {
+    let ended = quadspan(&["drill", "ch1", "--for", "60s"]);
+    assert!(ended.code == 2 && ended.err.contains("1s to 30s"), "{ended:?}");
+    let ended = quadspan(&["run", "-c", "/nowhere/quadspan.toml"]);
+    assert!(ended.code == 1 && ended.err.contains("quadspan run -c FILE"), "{ended:?}");
+}
+
+#[test]
 fn what_a_gateway_refuses_is_passed_on() {
     let folder = Folder::new("refused");
     let socket = folder.path("api.sock");
@@ -418,6 +426,7 @@ fn exit_codes_and_version_are_documented() {
     for line in ["4  no gateway answers", "5  not permitted", "8  degraded"] {
         assert!(help.out.contains(line) && table.out.contains(line), "{line}");
     }
+    assert!(table.out.contains("bench --config"), "{table:?}");
     assert_eq!(quadspan(&["exit-codes", "--json"]).json().as_array().unwrap().len(), 7);
     assert_eq!(quadspan(&["version"]).out, format!("quadspan {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(quadspan(&["--version"]).out, format!("quadspan {}\n", env!("CARGO_PKG_VERSION")));

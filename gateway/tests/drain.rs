@@ -315,6 +315,35 @@ fn a_rate_holds_and_changes_while_tcp_runs() {
     for wrong in [["rate", "blue", "0"], ["rate", "green", "5"], ["rate", "blue", "fast"]] {
         assert_ne!(sites.a.cli(&wrong).status, Some(0));
     }
+    names_mean_something_or_are_wrong(&sites.a);
     ping(&sites.lab, "h-a", 10, "-i 0.01 10.2.0.2");
     sites.end();
+}
+
+/// Whatever is behind `show NOUN`: a name that nothing has is never answered with "there are none".
+fn names_mean_something_or_are_wrong(gateway: &Gateway) {
+    for (words, told) in [
+        ("show quality ch1", "ch1: no paths that are measured"),
+        ("show neighbors ch1", "blue/ch1"),
+        ("show bfd blue/ch1", "blue/ch1: no BFD sessions"),
+        ("show events ch1", ""),
+        ("show events blue/ch1", ""),
+        ("show routes blue", "10.2.0.0/24"),
+        ("show drops channel/ch1", ""),
+    ] {
+        assert!(gateway.says(words).contains(told), "{words}: {}", gateway.says(words));
+    }
+    for (words, told) in [
+        ("show quality nosuch", "there is no `nosuch` here"),
+        ("show neighbors blue/nosuch", "there is no `blue/nosuch` here"),
+        ("show bfd ch99", "there is no `ch99` here"),
+        ("show events nosuch", "there is no `nosuch` here"),
+        ("show drops nosuch", "there is: "),
+        ("show routes nosuch", "there is: blue"),
+        ("show routes nosuch 10.2.0.0/24", "there is no `nosuch` here"),
+        ("show routes 10.2.0.0/33", "`10.2.0.0/33` is not a prefix"),
+    ] {
+        let ended = gateway.cli(&words.split(' ').collect::<Vec<_>>());
+        assert!(ended.status == Some(1) && ended.text.contains(told), "{words}: {}", ended.text);
+    }
 }

@@ -83,6 +83,10 @@ fn a_lossy_path_is_left_and_taken_again_and_the_last_one_is_kept() {
     ping(&sites.lab, "h-a", 50, "-i 0.01 10.2.0.2");
     assert_eq!(transit(&sites.a, "ch1") + transit(&sites.b, "ch1"), before, "traffic left it, both ways");
     let record = sites.a.says("show events ch1");
+    for name in ["ch1", "blue/ch1"] {
+        let one = sites.a.says(&format!("show quality {name}"));
+        assert!(one.contains("blue/ch1") && !one.contains("blue/ch2"), "{name}: {one}");
+    }
     assert!(record.contains("left quality") && record.contains("path quality: loss"), "{record}");
 
     lossy(&sites, 0, 0);

@@ -3,7 +3,7 @@
 //! `GET /v1/{status,channels,connections,ports,drops,routes,routes/why,bgp,lags,macsec,mka,neighbors,quality,runtime,events,config,version}`; answers are the documents
 //! of [`model`], errors are `application/problem+json` (RFC 9457). What can be asked for with `POST`: `/v1/channels/NAME/rekey` makes a fresh
 //! SAK, `/v1/channels/NAME/suspend?seconds=30` suspends MKA, `/v1/channels/NAME/{drain,undrain,drill}` is for planned work,
-//! `/v1/bgp/NEIGHBOR/{clear,refresh,rekey}`. Nothing else can be changed through it.
+//! `/v1/bgp/NEIGHBOR/{clear,refresh,rekey}`. Nothing else can be changed through it. A parameter that a path does not know is refused (400).
 //!
 //! Flow: [`serve`] takes connections from a [`Listener`]; a handler gathers [`Facts`] from its [`Source`], `view`
 //! turns them into a document. [`client`] is the other end. `GET /metrics` gives the same as numbers ([`crate::metrics`]), also on
@@ -17,6 +17,7 @@ pub mod client;
 mod listener;
 pub mod model;
 mod planned;
+mod query;
 mod routing;
 mod server;
 mod source;

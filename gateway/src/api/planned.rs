@@ -1,10 +1,11 @@
 //! Paths of the API about planned work: `POST /v1/channels/{channel}/drain?for=SECONDS&force=true`,
-//! `POST /v1/channels/{channel}/undrain`, `POST /v1/channels/{channel}/drill?for=SECONDS&force=true`; and about what was not planned: `GET /v1/events?after=ID`.
+//! `POST /v1/channels/{channel}/undrain`, `POST /v1/channels/{channel}/drill?for=SECONDS&force=true`; and about what was not planned: `GET /v1/events?after=ID`;
+//! `POST /v1/connections/{connection}/rate?mbps=NUMBER|off`.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
     response::Response,
 };
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use super::{
     model::{DrainDone, Events, RateDone},
+    query::{Asked, Nothing},
     server::{document, problem},
     source::{Source, wall},
     view,
@@ -26,6 +28,7 @@ const DRILL: Duration = Duration::from_secs(5);
 
 /// How a channel is to be drained, or drilled.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Seconds after which it ends by itself.
     #[serde(rename = "for")]
@@ -38,7 +41,7 @@ pub(super) struct Wanted {
 pub(super) async fn drain<S: Source>(
     State(source): State<Arc<S>>,
     Path(channel): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Response {
     let order = Order { lasts: wanted.lasts.map(Duration::from_secs), force: wanted.force };
     match source.drain(&channel, order).await {
@@ -54,6 +57,7 @@ pub(super) async fn drain<S: Source>(
 pub(super) async fn undrain<S: Source>(
     State(source): State<Arc<S>>,
     Path(channel): Path<String>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Response {
     match source.undrain(&channel).await {
         Ok(()) => document("Drain", wall(), DrainDone { channel, drain: None }),
@@ -64,7 +68,7 @@ pub(super) async fn undrain<S: Source>(
 pub(super) async fn drill<S: Source>(
     State(source): State<Arc<S>>,
     Path(channel): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Response {
     let lasts = wanted.lasts.map_or(DRILL, Duration::from_secs);
     match source.drill(&channel, lasts, wanted.force).await {
@@ -78,22 +82,30 @@ pub(super) async fn drill<S: Source>(
 
 /// How much a connection may carry.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Bandwidth {
-    /// Each way; without it, there is no limit.
-    mbps: Option<u32>,
+    /// Mbit/s each way, or `off`. Nothing is no answer: a limit is not lifted by leaving something out.
+    mbps: Option<String>,
 }
 
 pub(super) async fn rate<S: Source>(
     State(source): State<Arc<S>>,
     Path(connection): Path<String>,
-    Query(wanted): Query<Bandwidth>,
+    Asked(wanted): Asked<Bandwidth>,
 ) -> Response {
-    if wanted.mbps.is_some_and(|mbps| !(1..=HIGHEST).contains(&mbps)) {
-        let detail = format!("`mbps` is a number from 1 to {HIGHEST}; without it, there is no limit");
+    let rate_mbps = match wanted.mbps.as_deref() {
+        Some("off") => Some(None),
+        number => number
+            .and_then(|text| text.parse::<u32>().ok())
+            .filter(|mbps| (1..=HIGHEST).contains(mbps))
+            .map(Some),
+    };
+    let Some(rate_mbps) = rate_mbps else {
+        let detail = format!("`mbps` is a number from 1 to {HIGHEST}, or `off`: no limit");
         return problem(StatusCode::BAD_REQUEST, "bad_rate", detail);
-    }
-    if source.set_rate(&connection, wanted.mbps) {
-        return document("Rate", wall(), RateDone { connection, rate_mbps: wanted.mbps });
+    };
+    if source.set_rate(&connection, rate_mbps) {
+        return document("Rate", wall(), RateDone { connection, rate_mbps });
     }
     let name: String = connection.chars().take(100).collect();
     let detail = format!("there is no connection `{name}`; GET /v1/connections lists them");
@@ -102,13 +114,14 @@ pub(super) async fn rate<S: Source>(
 
 /// From where on.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct After {
     /// The number of the last event that is known.
     #[serde(default)]
     after: u64,
 }
 
-pub(super) async fn events<S: Source>(State(source): State<Arc<S>>, Query(from): Query<After>) -> Response {
+pub(super) async fn events<S: Source>(State(source): State<Arc<S>>, Asked(from): Asked<After>) -> Response {
     let facts = source.facts().await;
     let (records, last) = source.events(from.after);
     let items = records.iter().map(|one| view::event(&facts.config, &facts.setup, one)).collect();

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
     response::Response,
 };
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     model::{BfdDone, BgpDone, Items},
+    query::{Asked, Nothing},
     server::{document, problem},
     source::{NoBfd, NoBgp, NoWish, Source, Wish, wall},
     view,
@@ -23,6 +24,7 @@ pub(super) const LISTED: usize = 10_000;
 
 /// What a list of routes may be asked to be like.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Listing {
     /// At most this many learnt routes, and at most [`LISTED`].
     limit: Option<usize>,
@@ -33,7 +35,7 @@ pub(super) struct Listing {
 
 pub(super) async fn routes<S: Source>(
     State(source): State<Arc<S>>,
-    Query(listing): Query<Listing>,
+    Asked(listing): Asked<Listing>,
 ) -> Response {
     let facts = source.facts().await;
     let Some(from) = view::cursor(&facts, &listing.after) else {
@@ -58,12 +60,13 @@ pub(super) async fn routes<S: Source>(
 
 /// Which prefix.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// A prefix, or an address: then the longest prefix that holds it.
     prefix: String,
 }
 
-pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Query(which): Query<Which>) -> Response {
+pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Asked(which): Asked<Which>) -> Response {
     let wanted = which.prefix.parse().map(Wanted::Prefix);
     let wanted = wanted.or_else(|_| which.prefix.parse::<IpAddr>().map(Wanted::Address));
     let Ok(wanted) = wanted else {
@@ -97,6 +100,7 @@ pub(super) async fn bgp<S: Source>(State(source): State<Arc<S>>) -> Response {
 
 /// What is said with a wish.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Words {
     /// Words for the neighbour's operator (RFC 9003); what does not fit into 255 octets is cut off.
     text: Option<String>,
@@ -105,7 +109,7 @@ pub(super) struct Words {
 pub(super) async fn wish<S: Source>(
     State(source): State<Arc<S>>,
     Path((neighbor, wish)): Path<(String, String)>,
-    Query(words): Query<Words>,
+    Asked(words): Asked<Words>,
 ) -> Response {
     let name: String = neighbor.chars().take(100).collect();
     let (wish, message) = match wish.as_str() {
@@ -153,6 +157,7 @@ fn silent() -> Response {
 pub(super) async fn bfd<S: Source>(
     State(source): State<Arc<S>>,
     Path((interface, wish)): Path<(String, String)>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Response {
     let name: String = interface.chars().take(100).collect();
     let (down, message) = match wish.as_str() {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -26,7 +26,9 @@ use tokio::{
 use super::{
     listener::Listener,
     model::{Document, Items, Problem, RunningConfig, Version},
-    planned, routing,
+    planned,
+    query::{Asked, Nothing},
+    routing,
     source::{Facts, NoBgp, NoKay, Source, wall},
     view,
 };
@@ -104,6 +106,13 @@ async fn serve_each<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 fn router<S: Source>(source: Arc<S>) -> Router {
+    // What a path does not take is said by the router that the path is in.
+    let all = readings::<S>().method_not_allowed_fallback(other_method);
+    all.merge(wishes::<S>().method_not_allowed_fallback(only_post)).fallback(unknown_path).with_state(source)
+}
+
+/// What is read.
+fn readings<S: Source>() -> Router<Arc<S>> {
     Router::new()
         .route("/v1/version", get(version))
         .route("/v1/status", get(status::<S>))
@@ -114,12 +123,23 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/routes", get(routing::routes::<S>))
         .route("/v1/routes/why", get(routing::why::<S>))
         .route("/v1/bgp", get(routing::bgp::<S>))
-        .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
         .route("/v1/lags", get(lags::<S>))
         .route("/v1/macsec", get(macsec::<S>))
         .route("/v1/bfd", get(bfd::<S>))
-        .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
         .route("/v1/mka", get(mka::<S>))
+        .route("/v1/quality", get(quality::<S>))
+        .route("/v1/runtime", get(runtime::<S>))
+        .route("/v1/events", get(planned::events::<S>))
+        .route("/v1/neighbors", get(neighbors::<S>))
+        .route("/v1/config", get(config::<S>))
+        .route("/metrics", get(metrics::<S>))
+}
+
+/// What can be asked for.
+fn wishes<S: Source>() -> Router<Arc<S>> {
+    Router::new()
+        .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
+        .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
         .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
         .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
         .route("/v1/reload", post(reload::<S>))
@@ -128,15 +148,6 @@ fn router<S: Source>(source: Arc<S>) -> Router {
         .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
         .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
         .route("/v1/connections/{connection}/rate", post(planned::rate::<S>))
-        .route("/v1/quality", get(quality::<S>))
-        .route("/v1/runtime", get(runtime::<S>))
-        .route("/v1/events", get(planned::events::<S>))
-        .route("/v1/neighbors", get(neighbors::<S>))
-        .route("/v1/config", get(config::<S>))
-        .route("/metrics", get(metrics::<S>))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(other_method)
-        .with_state(source)
 }
 
 async fn version() -> Response {
@@ -188,7 +199,11 @@ async fn mka<S: Source>(State(source): State<Arc<S>>) -> Response {
     list(&*source, "MkaList", view::mka).await
 }
 
-async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<String>) -> Response {
+async fn rekey<S: Source>(
+    State(source): State<Arc<S>>,
+    Path(channel): Path<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Response {
     match source.rekey(&channel).await {
         Ok(answer) => document("Rekey", wall(), view::rekey(&channel, answer)),
         Err(why) => no_kay(&channel, why),
@@ -198,7 +213,7 @@ async fn rekey<S: Source>(State(source): State<Arc<S>>, Path(channel): Path<Stri
 async fn suspend<S: Source>(
     State(source): State<Arc<S>>,
     Path(channel): Path<String>,
-    Query(wanted): Query<Suspending>,
+    Asked(wanted): Asked<Suspending>,
 ) -> Response {
     let longest = SUSPENSION_LIMIT.as_secs();
     if !(1..=longest).contains(&wanted.seconds) {
@@ -213,6 +228,7 @@ async fn suspend<S: Source>(
 
 /// For how long.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Suspending {
     seconds: u64,
 }
@@ -247,12 +263,13 @@ async fn runtime<S: Source>(State(source): State<Arc<S>>) -> Response {
 
 /// Whether only to say what would happen.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Reloading {
     #[serde(default)]
     dry_run: bool,
 }
 
-async fn reload<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Reloading>) -> Response {
+async fn reload<S: Source>(State(source): State<Arc<S>>, Asked(how): Asked<Reloading>) -> Response {
     match source.reload(how.dry_run).await {
         Some(outcome) => document("Reload", wall(), view::reload(outcome, how.dry_run)),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "ending", "the gateway is ending".to_owned()),
@@ -261,11 +278,12 @@ async fn reload<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Reloa
 
 /// What to go on with.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Restarting {
     binary: Option<PathBuf>,
 }
 
-async fn restart<S: Source>(State(source): State<Arc<S>>, Query(how): Query<Restarting>) -> Response {
+async fn restart<S: Source>(State(source): State<Arc<S>>, Asked(how): Asked<Restarting>) -> Response {
     document("Restart", wall(), view::restart(source.restart(how.binary).await))
 }
 
@@ -301,8 +319,13 @@ async fn unknown_path(uri: Uri) -> Response {
 }
 
 async fn other_method() -> Response {
-    let detail = "this path is read with GET; only /v1/reload, /v1/restart, /v1/channels/NAME/{rekey,suspend,drain,undrain,drill}, /v1/connections/NAME/rate, /v1/bgp/NEIGHBOR/{clear,refresh,rekey,shutdown,enable} and /v1/bfd/INTERFACE/{disable,enable} take POST".to_owned();
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    let detail = "this path is read with GET; what changes something has a path of its own, and takes POST";
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail.to_owned())
+}
+
+async fn only_post() -> Response {
+    let detail = "this path changes something: it takes POST, and cannot be read";
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail.to_owned())
 }
 
 pub(super) fn document<T: Serialize>(kind: &str, made: Timestamp, content: T) -> Response {

@@ -325,6 +325,54 @@ fn reloads_and_bfd_switches_are_asked_for_with_post() {
 }
 
 #[test]
+fn parameters_that_are_not_understood_are_refused_by_name_and_nothing_is_done() {
+    let folder = Folder::new("parameters");
+    with_api(&folder, |socket| {
+        for (request, status, code, words) in [
+            (
+                "POST /v1/reload?dryrun=true",
+                400,
+                "bad_query",
+                "unknown parameter `dryrun`, expected `dry_run`",
+            ),
+            ("POST /v1/reload?dry_run=1", 400, "bad_query", "dry_run: "),
+            ("POST /v1/restart?file=x", 400, "bad_query", "`binary`"),
+            ("POST /v1/connections/blue/rate?mpbs=500", 400, "bad_query", "`mpbs`, expected `mbps`"),
+            ("POST /v1/connections/blue/rate?mbps=abc", 400, "bad_rate", "or `off`"),
+            ("POST /v1/connections/blue/rate?mbps=0", 400, "bad_rate", "from 1 to"),
+            ("POST /v1/connections/blue/rate", 400, "bad_rate", "or `off`"),
+            ("POST /v1/channels/ch1/drain?second=5", 400, "bad_query", "`second`, expected `for` or `force`"),
+            ("POST /v1/channels/ch1/drill?fore=5", 400, "bad_query", "`fore`"),
+            ("POST /v1/channels/ch1/undrain?for=5", 400, "bad_query", "none is taken here"),
+            ("POST /v1/channels/ch1/rekey?in=5", 400, "bad_query", "`in`"),
+            ("POST /v1/channels/ch1/suspend", 400, "bad_query", "missing parameter `seconds`"),
+            ("POST /v1/channels/ch1/suspend?seconds=x", 400, "bad_query", "seconds: "),
+            ("POST /v1/bfd/ch1/disable?for=5", 400, "bad_query", "`for`"),
+            ("POST /v1/bgp/peer/shutdown?txt=x", 400, "bad_query", "`txt`, expected `text`"),
+            ("GET /v1/events?after=abc", 400, "bad_query", "after: "),
+            ("GET /v1/routes?max=5", 400, "bad_query", "`limit`"),
+            ("GET /v1/routes/why", 400, "bad_query", "missing parameter `prefix`"),
+            ("GET /v1/channels/ch1/rekey", 405, "method_not_allowed", "takes POST"),
+            ("DELETE /v1/reload", 405, "method_not_allowed", "takes POST"),
+            ("POST /v1/status", 405, "method_not_allowed", "read with GET"),
+        ] {
+            let answer = raw(&socket, format!("{request} HTTP/1.0\r\n\r\n").as_bytes());
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("application/problem+json"), "{request}: {answer}");
+            let problem: model::Problem = serde_json::from_str(body).unwrap();
+            assert_eq!((problem.status, problem.code.as_str()), (status, code), "{request}: {body}");
+            assert!(problem.detail.contains(words), "{request}: {}", problem.detail);
+        }
+        // The clients of this version say what they mean.
+        for (path, rate) in [("rate?mbps=off", "null"), ("rate?mbps=500", "500")] {
+            let answer =
+                raw(&socket, format!("POST /v1/connections/blue/{path} HTTP/1.0\r\n\r\n").as_bytes());
+            assert!(answer.contains(&format!("\"rate_mbps\":{rate}")), "{answer}");
+        }
+    });
+}
+
+#[test]
 fn errors_are_problem_documents() {
     let folder = Folder::new("problems");
     with_api(&folder, |socket| {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{decode::KeyText, demo};
+use crate::{decode::KeyText, demo, drill::LONGEST};
 
 /// Joins sites privately over redundant links, each encrypted with MACsec.
 ///
@@ -307,8 +307,16 @@ and frames go on under the SAK in use. Both ends must speak MKA version 2 or lat
 A gateway that is itself restarted needs none of this: it agrees on a fresh SAK in well under a second.";
 
 fn suspension(text: &str) -> Result<u64, String> {
-    let longest = macsec::mka::SUSPENSION_LIMIT.as_secs();
-    let refused = || format!("write a time from 1s to {longest}s, such as 30s");
+    whole_seconds(text, macsec::mka::SUSPENSION_LIMIT, "30s")
+}
+
+fn rehearsal(text: &str) -> Result<Duration, String> {
+    whole_seconds(text, LONGEST, "5s").map(Duration::from_secs)
+}
+
+fn whole_seconds(text: &str, longest: Duration, example: &str) -> Result<u64, String> {
+    let longest = longest.as_secs();
+    let refused = || format!("write a time from 1s to {longest}s, such as {example}");
     let time = lasting(text).ok().filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs());
     time.filter(|seconds| (1..=longest).contains(seconds)).ok_or_else(refused)
 }
@@ -336,8 +344,8 @@ pub(super) struct DrillArgs {
     /// The channel, or a LAG or a connection: its channels one after the other
     #[arg(value_name = "CHANNEL|LAG|CONNECTION")]
     pub(super) name: String,
-    /// How long the channel is silent, up to 30s
-    #[arg(long = "for", value_parser = lasting, default_value = "5s", value_name = "TIME")]
+    /// How long the channel is silent: 1s to 30s
+    #[arg(long = "for", value_parser = rehearsal, default_value = "5s", value_name = "TIME")]
     pub(super) lasts: Duration,
     /// Even if it is the last live channel of a connection, or another one of its interconnect is drained
     #[arg(long)]
@@ -494,7 +502,7 @@ fn bits(text: &str) -> Result<u16, &'static str> {
 
 /// Options of `decode`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = DECODE_HELP)]
+#[command(after_help = super::decode::HELP)]
 pub(super) struct DecodeArgs {
     /// The capture, pcap or pcapng; - is standard input
     #[arg(value_name = "FILE")]
@@ -515,21 +523,6 @@ pub(super) struct DecodeArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
 }
-
-const DECODE_HELP: &str = "\
-What may be known about a SAK:
-  sci=SCI       only for frames of this SC, such as 02:00:5e:10:00:01/0001; without it, for all
-  an=AN         only for frames with this association number; without it, for all
-  suite=SUITE   gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256; without it, by length and salt
-  salt=HEX      24 hexadecimal digits: XPN suites need them
-  ssci=N        the sender's short SCI; without it, 1 to 8 are tried
-  pn-high=N     upper 32 bits of the first packet number; without it, 0 to 255 are tried
-  offset=N      octets in clear (0, 30, 50); without it, all three are tried
-
-With --ckn and --cak none of this is needed, if the capture holds the MKPDU that distributes the SAK.
-
-A key in a file is not seen by other users of this machine; one on the command line is.
-A capture that is cut or damaged gives what was readable, and code 1.";
 
 /// Options of `explain`.
 #[derive(Args, Clone, Debug)]
@@ -581,6 +574,17 @@ mod tests {
         for text in ["0s", "121s", "3m", "30", "1.5s", "s", "", "-1s", "99999999999999999999m"] {
             assert!(suspension(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_drill_that_is_too_long_is_refused_not_shortened() {
+        for (text, expected) in [("30s", Some(30)), ("5s", Some(5)), ("1s", Some(1))] {
+            assert_eq!(rehearsal(text).ok().map(|time| time.as_secs()), expected, "{text}");
+        }
+        for text in ["31s", "60s", "1m", "0s", "500ms", "x"] {
+            assert!(rehearsal(text).unwrap_err().contains("1s to 30s"), "{text}");
+        }
+        assert!(Cli::try_parse_from(["quadspan", "drill", "ch1", "--for", "60s"]).is_err());
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{
-    args::{Global, Names, Noun, RekeyArgs, StatusArgs, SuspendArgs},
-    bgp, events,
+    args::{Global, Noun, RekeyArgs, StatusArgs, SuspendArgs},
+    bgp,
+    choose::choose,
+    events,
     exit::{Exit, Failure},
-    explain::nearest,
     runtime, terminal,
 };
 use crate::{
@@ -38,32 +38,55 @@ pub(super) fn status(global: &Global, options: StatusArgs) -> Result<Exit, Failu
 
 /// `show NOUN [NAME]...`.
 pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
-    // Whether a name must be there: nothing dropped on a channel is an answer, a channel that is not there is a mistake.
-    let (path, field, must_exist, names) = match noun {
-        Noun::Channels(names) => ("/v1/channels", "name", true, names),
-        Noun::Connections(names) => ("/v1/connections", "name", true, names),
-        Noun::Ports(names) => ("/v1/ports", "name", true, names),
-        Noun::Drops(names) => ("/v1/drops", "name", false, names),
+    // Whether there may be nothing of a name: nothing dropped on a channel is an answer, a channel that is not there is a mistake.
+    let (path, field, may_be_empty, names) = match noun {
+        Noun::Channels(names) => ("/v1/channels", "name", false, names),
+        Noun::Connections(names) => ("/v1/connections", "name", false, names),
+        Noun::Ports(names) => ("/v1/ports", "name", false, names),
+        Noun::Drops(names) => ("/v1/drops", "name", true, names),
         Noun::Routes(options) => return bgp::routes(global, options),
         Noun::Bgp(names) => return bgp::neighbors(global, names),
-        Noun::Lag(names) => ("/v1/lags", "name", true, names),
-        Noun::Macsec(names) => ("/v1/macsec", "channel", true, names),
-        Noun::Mka(names) => ("/v1/mka", "channel", true, names),
-        Noun::Bfd(names) => ("/v1/bfd", "interface", false, names),
-        Noun::Quality(names) => ("/v1/quality", "attachment", false, names),
+        Noun::Lag(names) => ("/v1/lags", "name", false, names),
+        Noun::Macsec(names) => ("/v1/macsec", "channel", false, names),
+        Noun::Mka(names) => ("/v1/mka", "channel", false, names),
+        Noun::Bfd(names) => ("/v1/bfd", "interface", true, names),
+        Noun::Quality(names) => ("/v1/quality", "attachment", true, names),
         Noun::Runtime(options) => return runtime::runtime(global, options),
         Noun::Events(options) => return events::events(global, options),
-        Noun::Neighbors(names) => ("/v1/neighbors", "interface", false, names),
+        Noun::Neighbors(names) => ("/v1/neighbors", "interface", true, names),
         Noun::Config => return config(global),
     };
     let body = get(&global.socket, path)?;
-    let body = choose(&body, field, must_exist, names)?;
+    let body = choose(global, &body, field, may_be_empty, names)?;
     if global.json {
         terminal::print(&line(&body))?;
+    } else if may_be_empty && !names.names.is_empty() && items::<IgnoredAny>(&body)?.is_empty() {
+        terminal::print(format!("{}: {}\n", names.names.join(", "), nothing_of(noun)).as_bytes())?;
     } else {
         terminal::print(screen(&terminal::look(global.color), noun, &body)?.as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// What is said of names that are known and have nothing of this kind, though others may.
+const fn nothing_of(noun: &Noun) -> &'static str {
+    match noun {
+        Noun::Drops(_) => "no frames were dropped",
+        Noun::Bfd(_) => "no BFD sessions",
+        Noun::Quality(_) => "no paths that are measured",
+        Noun::Neighbors(_) => "no neighbours",
+        Noun::Channels(_)
+        | Noun::Connections(_)
+        | Noun::Ports(_)
+        | Noun::Lag(_)
+        | Noun::Macsec(_)
+        | Noun::Mka(_)
+        | Noun::Routes(_)
+        | Noun::Bgp(_)
+        | Noun::Events(_)
+        | Noun::Runtime(_)
+        | Noun::Config => "none",
+    }
 }
 
 fn screen(look: &Look, noun: &Noun, body: &[u8]) -> Result<String, Failure> {
@@ -155,32 +178,6 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         Failure::new(Exit::Failed, format_args!("the gateway's answer cannot be understood: {why}"))
             .help("is it of the same version as this program? see `quadspan version`, and --json for the answer as it is")
     })
-}
-
-/// Keeps the items whose `field` is one of `names`, or is inside one of them (`connection/...`).
-pub(super) fn choose(body: &Bytes, field: &str, must_exist: bool, names: &Names) -> Result<Bytes, Failure> {
-    let names = &names.names;
-    if names.is_empty() {
-        return Ok(body.clone());
-    }
-    let mut document: Value = parse(body)?;
-    let Some(items) = document.get_mut("items").and_then(Value::as_array_mut) else {
-        return Ok(body.clone());
-    };
-    let called = |item: &Value| item.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let is = |has: &str, name: &str| {
-        has == name || has.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let known: Vec<_> = items.iter().map(called).collect();
-    if let Some(missing) = names.iter().find(|name| must_exist && !known.iter().any(|has| is(has, name))) {
-        let failure = Failure::new(Exit::Failed, format_args!("there is no `{missing}` here"));
-        return Err(match nearest(missing, known.iter().map(String::as_str)) {
-            Some(near) => failure.help(format!("did you mean `{near}`?")),
-            None => failure.help("without a name, all are shown"),
-        });
-    }
-    items.retain(|item| names.iter().any(|name| is(&called(item), name)));
-    Ok(document.to_string().into())
 }
 
 pub(super) fn line(body: &Bytes) -> Vec<u8> {

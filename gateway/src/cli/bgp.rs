@@ -7,6 +7,7 @@ use net::IpNet;
 use super::{
     args::{BfdVerb, BgpVerb, Global, Names, RoutesArgs},
     ask::{escaped, get, line, parse, talk},
+    choose::unknown,
     exit::{Exit, Failure},
     explain::nearest,
     terminal,
@@ -14,7 +15,9 @@ use super::{
 use crate::{
     api::{
         client,
-        model::{BfdDone, BgpDone, BgpNeighbor, Document, Items, List, Route, RoutePage, RouteStory},
+        model::{
+            BfdDone, BgpDone, BgpNeighbor, Connection, Document, Items, List, Route, RoutePage, RouteStory,
+        },
     },
     show,
 };
@@ -27,10 +30,11 @@ pub(super) fn routes(global: &Global, options: &RoutesArgs) -> Result<Exit, Fail
         return Err(Failure::new(Exit::Usage, "--why of which prefix?")
             .help("quadspan show routes 10.2.0.0/24 --why"));
     }
+    let connections: Vec<_> = options.names.iter().filter(|name| !is_prefix(name)).collect();
+    ensure_connections(global, &connections)?;
     if prefixes.is_empty() {
         return all(global, &Names { names: options.names.clone() });
     }
-    let connections: Vec<_> = options.names.iter().filter(|name| !is_prefix(name)).collect();
     let mut told: Option<List<RouteStory>> = None;
     for prefix in prefixes {
         let body = get(&global.socket, &format!("/v1/routes/why?prefix={}", escaped(prefix)))?;
@@ -49,6 +53,26 @@ pub(super) fn routes(global: &Global, options: &RoutesArgs) -> Result<Exit, Fail
         terminal::print(show::route_stories(&look, &told.content.items).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// That each of `names`, which are no prefixes, is a connection.
+fn ensure_connections(global: &Global, names: &[&String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let connections: List<Connection> = parse(&get(&global.socket, "/v1/connections")?)?;
+    let known: Vec<_> = connections.content.items.into_iter().map(|one| one.name).collect();
+    names.iter().find(|name| !known.contains(name)).map_or(Ok(()), |name| Err(no_connection(name, &known)))
+}
+
+fn no_connection(name: &str, known: &[String]) -> Failure {
+    let address = name.split_once('/').map_or(name, |(address, _)| address);
+    if address.parse::<IpAddr>().is_ok() {
+        let why = format_args!("`{name}` is not a prefix");
+        return Failure::new(Exit::Failed, why)
+            .help("an IPv4 prefix is up to 32 bits long, an IPv6 prefix up to 128");
+    }
+    unknown(name, known)
 }
 
 fn all(global: &Global, names: &Names) -> Result<Exit, Failure> {
@@ -153,6 +177,22 @@ mod tests {
         for (name, prefix) in [("10.2.0.0/24", true), ("10.2.0.1", true), ("fd00::/8", true), ("blue", false)]
         {
             assert_eq!(name.parse::<IpNet>().is_ok() || name.parse::<IpAddr>().is_ok(), prefix, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_a_connection_nor_a_prefix_is_said_to_be_none() {
+        let known = ["blue".to_owned(), "red".to_owned()];
+        for (name, said) in [
+            ("10.2.0.0/33", "`10.2.0.0/33` is not a prefix"),
+            ("fd00::/129", "128"),
+            ("nosuch", "there is: blue, red"),
+            ("blu", "did you mean `blue`?"),
+            ("blue/ch1", "there is no `blue/ch1` here"),
+        ] {
+            let failure = no_connection(name, &known);
+            assert!(failure.render(false).contains(said), "{}", failure.render(false));
+            assert_eq!(failure.exit(), Exit::Failed);
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
         let exit =
             if why.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
         Failure::new(exit, format_args!("cannot read the configuration {}: {why}", file.display()))
-            .help("name another file; `quadspan check --help` says which one is the default")
+            .help("name a file: `quadspan run -c FILE`, `quadspan check FILE`")
     })?;
     String::from_utf8(octets).map_err(|why| {
         let place = why.utf8_error().valid_up_to();

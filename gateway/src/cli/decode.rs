@@ -20,6 +20,22 @@ use crate::{
     show,
 };
 
+/// What `--help` says of keys.
+pub(super) const HELP: &str = "\
+What may be known about a SAK:
+  sci=SCI       only for frames of this SC, such as 02:00:5e:10:00:01/0001; without it, for all
+  an=AN         only for frames with this association number; without it, for all
+  suite=SUITE   gcm-aes-128, gcm-aes-256, gcm-aes-xpn-128 or gcm-aes-xpn-256; without it, by length and salt
+  salt=HEX      24 hexadecimal digits: XPN suites need them
+  ssci=N        the sender's short SCI; without it, 1 to 8 are tried
+  pn-high=N     upper 32 bits of the first packet number; without it, 0 to 255 are tried
+  offset=N      octets in clear (0, 30, 50); without it, all three are tried
+
+With --ckn and --cak none of this is needed, if the capture holds the MKPDU that distributes the SAK.
+
+A key in a file is not seen by other users of this machine; one on the command line is.
+A capture that is cut or damaged gives what was readable, and code 1.";
+
 /// Decodes the capture.
 pub(super) fn decode(global: &Global, options: &DecodeArgs) -> Result<Exit, Failure> {
     let caks = decode::read_caks(&options.ckn, &options.cak).map_err(|why| bad_cak(&why))?;

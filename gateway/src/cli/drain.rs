@@ -130,7 +130,7 @@ pub(super) fn drill(global: &Global, options: &DrillArgs) -> Result<Exit, Failur
 }
 
 fn drill_one(global: &Global, options: &DrillArgs, channel: &str) -> Result<DrillDone, Failure> {
-    let seconds = options.lasts.min(LONGEST).as_secs().max(1);
+    let seconds = options.lasts.as_secs();
     terminal::tell(&format!("{channel}: silent for {seconds} s\n"));
     let path = format!("/v1/channels/{}/drill?for={seconds}&force={}", escaped(channel), options.force);
     let body = talk(client::post_patiently(&global.socket, &path, LONGEST * 2))?;
@@ -197,10 +197,10 @@ fn meant(name: &str, connections: &[Connection], lags: &[Lag]) -> Vec<String> {
 
 /// `rate CONNECTION MBPS|off`.
 pub(super) fn rate(global: &Global, options: &RateArgs) -> Result<Exit, Failure> {
-    let mbps = options.rate.0.map(|mbps| format!("?mbps={mbps}")).unwrap_or_default();
+    let mbps = options.rate.0.map_or_else(|| "off".to_owned(), |mbps| mbps.to_string());
     let body = talk(client::post(
         &global.socket,
-        &format!("/v1/connections/{}/rate{mbps}", escaped(&options.connection)),
+        &format!("/v1/connections/{}/rate?mbps={mbps}", escaped(&options.connection)),
     ))?;
     let done: Document<RateDone> = parse(&body)?;
     if global.json {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     args::{EventsArgs, Global},
     ask::{get, parse},
+    choose::{ensure_known, known_to},
     drain::pause,
     exit::{Exit, Failure},
     terminal,
@@ -18,10 +19,9 @@ use crate::{
 pub(super) fn events(global: &Global, options: &EventsArgs) -> Result<Exit, Failure> {
     let mut list = ask(global, 0)?;
     let earliest = options.since.map(|age| list.generated_at.saturating_sub(age).unwrap_or(Timestamp::MIN));
+    ensure_names(global, &options.names, &list.content.items)?;
     let wanted = |one: &Event| {
-        let named = |name: &String| {
-            one.connection == *name || [&one.channel, &one.to].iter().any(|is| is.as_ref() == Some(name))
-        };
+        let named = |name: &String| is(one, name);
         (options.names.is_empty() || options.names.iter().any(named))
             && earliest.is_none_or(|earliest| one.at >= earliest)
     };
@@ -42,6 +42,23 @@ pub(super) fn events(global: &Global, options: &EventsArgs) -> Result<Exit, Fail
     }
 }
 
+/// Whether an event is about what has this name: a connection, a channel, or `connection/channel`.
+fn is(event: &Event, name: &str) -> bool {
+    let mut channels = [&event.channel, &event.to].into_iter().flatten();
+    event.connection == name
+        || channels.any(|channel| {
+            channel == name
+                || name.strip_prefix(&*event.connection).and_then(|rest| rest.strip_prefix('/'))
+                    == Some(channel)
+        })
+}
+
+/// That each name is one that the gateway has, or that it had: then events still tell of it.
+fn ensure_names(global: &Global, names: &[String], events: &[Event]) -> Result<(), Failure> {
+    let strange: Vec<_> = names.iter().filter(|name| !events.iter().any(|one| is(one, name))).collect();
+    if strange.is_empty() { Ok(()) } else { ensure_known(&known_to(global)?, strange) }
+}
+
 fn ask(global: &Global, after: u64) -> Result<Document<Events>, Failure> {
     parse(&get(&global.socket, &format!("/v1/events?after={after}"))?)
 }
@@ -54,4 +71,31 @@ fn tell(global: &Global, list: &Document<Events>) -> Result<Exit, Failure> {
         terminal::print(show::events(&look, &list.content.items).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api;
+
+    #[test]
+    fn an_event_is_found_by_its_connection_its_channel_and_both() {
+        let facts = api::testbed::facts();
+        let records = api::testbed::records();
+        let (records, _) = records.since(0);
+        let event = records
+            .iter()
+            .map(|one| api::event(&facts.config, &facts.setup, one))
+            .find(|one| one.channel.is_some());
+        let event = event.unwrap();
+        let channel = event.channel.clone().unwrap();
+        for name in [event.connection.clone(), channel.clone(), format!("{}/{channel}", event.connection)] {
+            assert!(is(&event, &name), "{name}");
+        }
+        for name in
+            ["nosuch".to_owned(), String::new(), format!("{}/", event.connection), format!("x/{channel}")]
+        {
+            assert!(!is(&event, &name), "{name}");
+        }
+    }
 }

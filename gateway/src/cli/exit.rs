@@ -18,7 +18,7 @@ pub enum Exit {
     Unreachable,
     /// This user may not.
     NotPermitted,
-    /// The gateway is degraded, and `status --exit-code` asked.
+    /// The gateway is degraded, and `status --exit-code` asked; or the machine is not fit, and `doctor` or `bench --config` asked.
     Degraded,
 }
 
@@ -56,7 +56,9 @@ impl Exit {
             Self::ConfigInvalid => "the configuration is invalid",
             Self::Unreachable => "no gateway answers on the socket",
             Self::NotPermitted => "not permitted",
-            Self::Degraded => "degraded; only with status --exit-code, and with doctor",
+            Self::Degraded => {
+                "degraded; only with status --exit-code, with doctor, and with bench --config when a promise is broken"
+            }
         }
     }
 

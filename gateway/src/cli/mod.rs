@@ -12,6 +12,7 @@ mod ask;
 mod bench;
 mod bgp;
 mod check;
+mod choose;
 mod decode;
 mod doctor;
 mod drain;
