@@ -56,7 +56,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.state", "A BGP session changed its state."),
     ("bgp.stranger", "Somebody who is no BGP neighbour connected."),
     ("bgp.tables", "Building forwarding tables took long."),
-    ("bgp.too_large", "A route was not announced: its attributes do not fit into a message."),
+    ("bgp.too_large", "Routes were not announced: their attributes do not fit into a message."),
     (
         "bgp.ttl",
         "Segments arrive with a smaller TTL than `ttl_security` takes: the neighbour is likely without it.",
