@@ -12,11 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use support::{
-    lab::{Files, Lab, Node},
+    lab::{Files, Lab},
     process::{Process, output},
 };
 
-use crate::{site::Kernel, testpmd};
+use crate::{
+    site::{Kernel, SIDES},
+    testpmd,
+};
 
 /// Programs that take `-f NAME` (and more words) and are configured by `wg`.
 const PROGRAMS: [(&str, &[&str]); 2] =
@@ -63,8 +66,7 @@ impl<'a> Tunnels<'a> {
         let (_, more) = PROGRAMS.iter().find(|(name, _)| *name == program).context("no such rival")?;
         let (kernel, files) = (Kernel::start(lab)?, Files::new()?);
         let mut processes = Vec::new();
-        let sides = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
-        for (node, site) in sides {
+        for (node, site) in SIDES {
             let mut command = lab.command(node, program);
             command.arg("-f").arg(device(site)).args(*more).env("LOG_LEVEL", "error");
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -72,7 +74,7 @@ impl<'a> Tunnels<'a> {
             wait_for(Path::new(&format!("/var/run/wireguard/{}.sock", device(site))))?;
             fs::write(key(&files, site), output(Command::new("wg").arg("genkey"))?)?;
         }
-        for (node, site) in sides {
+        for (node, site) in SIDES {
             let (own, far) = (device(site), 3 - site);
             let public = Command::new("wg")
                 .arg("pubkey")

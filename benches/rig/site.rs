@@ -15,7 +15,8 @@ use support::{
     process::{Process, output},
 };
 
-const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
+/// Both gateways, and the numbers of their sites.
+pub(crate) const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
 
 /// How gateways are configured.
 #[derive(Clone, Debug)]

@@ -30,7 +30,8 @@ use support::{
     process::{Process, output},
 };
 
-const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
+use crate::site::SIDES;
+
 /// Buffers of each instance, as it is asked for them: those that would cross the border of a page are left out, a quarter of these.
 /// Larger ones, for frames of 9000 octets in one, hardly fit any: frames in several buffers it is.
 const BUFFERS: u32 = 16_384;

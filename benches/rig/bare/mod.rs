@@ -27,16 +27,15 @@ use dataplane::{
 use net::{EtherType, MacAddr, PacketBuf, virtio};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use support::{
-    lab::{Lab, Node, host_mac, lan_mac},
+    lab::{Lab, host_mac, lan_mac},
     process::Process,
 };
 
 use crate::{
-    site::{Addresses, Underlay},
+    site::{Addresses, SIDES, Underlay},
     testpmd::Neighbours,
 };
 
-const SIDES: [(Node, u8); 2] = [(Node::GatewayA, 1), (Node::GatewayB, 2)];
 /// Octets of the longest super-frame: 64 KiB behind an Ethernet header.
 const LONGEST: usize = 65_536 + 14;
 /// Buffers for a load of which something is still to come, and for as much as may come instead.
