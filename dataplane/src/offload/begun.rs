@@ -6,8 +6,7 @@
 //! attachment's VLAN tag. So the place is looked at once, when the frame comes in, and only of frames with a begun checksum.
 
 use net::{
-    EtherType, VlanTag,
-    ethernet::Ethernet,
+    EtherType,
     ipv4::{Ipv4, protocol},
     ipv6::Ipv6,
     udp::Udp,
@@ -15,7 +14,7 @@ use net::{
 };
 use zerocopy::FromBytes;
 
-use super::{BadOffload, Transport};
+use super::{BadOffload, Transport, layout::behind_tags};
 use crate::{
     Frame,
     flow::{Fragment, Upper},
@@ -37,7 +36,7 @@ pub fn check_begun(frame: &Frame) -> Result<(), BadOffload> {
 }
 
 fn is_where_one_can_be(frame: &[u8], start: usize, offset: usize) -> bool {
-    let Some((ethertype, l3)) = behind_tags(frame) else { return false };
+    let Some((ethertype, l3)) = behind_tags(frame, usize::MAX) else { return false };
     let packet = frame.get(l3..).unwrap_or_default();
     let upper = match ethertype {
         EtherType::IPV4 => Ipv4::ref_from_prefix(packet).ok().map(|(header, _)| Upper::of_v4(header, packet)),
@@ -52,15 +51,4 @@ fn is_where_one_can_be(frame: &[u8], start: usize, offset: usize) -> bool {
         (Fragment::Whole, protocol::UDP) => own(Transport::Udp) || start >= l4 + Udp::LEN,
         (Fragment::Whole | Fragment::First | Fragment::Later, _) => start >= l4,
     }
-}
-
-/// The EtherType behind all tags, and where what it names starts.
-fn behind_tags(frame: &[u8]) -> Option<(EtherType, usize)> {
-    let mut ethertype = Ethernet::split(frame)?.0.ethertype;
-    let mut at = Ethernet::LEN;
-    while ethertype.is_vlan() {
-        let field = frame.get(at + 2..)?.first_chunk::<2>()?;
-        (ethertype, at) = (EtherType::new(u16::from_be_bytes(*field)), at + VlanTag::LEN);
-    }
-    Some((ethertype, at))
 }

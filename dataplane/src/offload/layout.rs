@@ -131,9 +131,15 @@ impl Layout {
 
 /// What follows the Ethernet header and up to two VLAN tags, and where; `None` when the frame is too short.
 pub(super) fn network(frame: &[u8]) -> Option<(EtherType, usize)> {
+    behind_tags(frame, 2)
+}
+
+/// The same behind up to `most` tags.
+#[inline]
+pub(super) fn behind_tags(frame: &[u8], most: usize) -> Option<(EtherType, usize)> {
     let mut ethertype = Ethernet::split(frame)?.0.ethertype;
     let mut at = Ethernet::LEN;
-    for _ in 0..2 {
+    for _ in 0..most {
         if !ethertype.is_vlan() {
             break;
         }
