@@ -44,4 +44,5 @@ pub mod secrets;
 pub mod show;
 pub mod state;
 mod static_keys;
+mod talk;
 pub mod worker;

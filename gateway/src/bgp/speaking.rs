@@ -25,7 +25,10 @@ use super::{
     tell,
     wires::Dial,
 };
-use crate::assemble::{Domain, PeerPlan};
+use crate::{
+    assemble::{Domain, PeerPlan},
+    talk::Talk,
+};
 
 /// How long a neighbour that kept our routes is left alone for BFD to be up.
 const BFD_WITHIN: Duration = Duration::from_secs(5);
@@ -72,7 +75,7 @@ pub(super) struct Watched {
     pub(super) silent: bool,
     /// An operator shut it down, with these words.
     pub(super) shut: Option<String>,
-    talk: tell::Talk,
+    talk: Talk<Event>,
     /// The family and the limit that it went beyond last.
     over_limit: Option<(Family, u32)>,
     pub(super) watches_path: bool,
@@ -364,7 +367,7 @@ impl Watched {
             awaits_bfd: None,
             silent: false,
             shut: None,
-            talk: tell::Talk::default(),
+            talk: Talk::default(),
             over_limit: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
             keeps_ours: keeps_ours(plan).is_some(),

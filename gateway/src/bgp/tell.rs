@@ -1,57 +1,7 @@
 //! Events of the speakers as lines of the log: what an operator would tell a colleague, with names.
 
-use std::time::Duration;
-
 use bgp::{Event, LimitDirection, LimitLevel, PeerId, SessionEnd};
-use dataplane::icmp::RateLimiter;
-use net::Instant;
 use tracing::{info, warn};
-
-/// Ends and beginnings of a neighbour's sessions that are logged in a second, and at once.
-const LINES: (u32, u32) = (1, 10);
-/// After so long without another one the last is logged, if it was not.
-const QUIET: Duration = Duration::from_secs(2);
-
-/// What is logged of a neighbour's sessions: each that began, ended or was refused, unless they come too fast. Then a line
-/// stands for all since the one before.
-#[derive(Debug)]
-pub(super) struct Talk {
-    limit: RateLimiter,
-    unsaid: u64,
-    /// The last one, and when it was, while it is not logged.
-    last: Option<(Instant, Event)>,
-}
-
-impl Default for Talk {
-    fn default() -> Self {
-        let (per_second, burst) = LINES;
-        Self { limit: RateLimiter::new(per_second, burst), unsaid: 0, last: None }
-    }
-}
-
-impl Talk {
-    /// This happened. `Some` when it is to be logged: for how many the line stands.
-    pub(super) fn tell(&mut self, event: &Event, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
-        if self.limit.allow(now) {
-            self.last = None;
-            return Some(core::mem::take(&mut self.unsaid));
-        }
-        self.last = Some((now, event.clone()));
-        None
-    }
-
-    /// When [`rest`](Self::rest) has something.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.last.as_ref().map(|(at, _)| at.after(QUIET))
-    }
-
-    /// What is to be logged now that nothing happened for a while, and for how many it stands.
-    pub(super) fn rest(&mut self, now: Instant) -> Option<(Event, u64)> {
-        let (_, event) = self.last.take_if(|(at, _)| at.after(QUIET) <= now)?;
-        Some((event, core::mem::take(&mut self.unsaid)))
-    }
-}
 
 /// The neighbour, when the event is one of those that it can have as many of as it likes.
 pub(super) const fn session_of(event: &Event) -> Option<PeerId> {
@@ -137,7 +87,12 @@ fn failed(name: &str, end: &SessionEnd, changes: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use net::Instant;
+
     use super::*;
+    use crate::talk::Talk;
 
     #[test]
     fn a_neighbour_that_flaps_is_counted_and_how_it_ends_is_told() {

@@ -1,48 +1,10 @@
 //! Links that change: what is told the workers, and when; and how much of it is logged.
 
-use core::time::Duration;
-
-use dataplane::{Fault, PortId, icmp::RateLimiter};
-use net::Instant;
+use dataplane::{Fault, PortId};
 use tracing::info;
 
 use super::{Gateway, SETTLE};
 use crate::{clock, link_monitor::Link, worker::Command};
-
-/// Changes of a port's link that are logged in a second, and at once.
-const LINES: (u32, u32) = (1, 10);
-/// A link that is quiet for so long has its last state logged, if it was not.
-const QUIET: Duration = Duration::from_secs(2);
-
-/// What is logged of a port's link: each change, unless they come too fast. Then a line stands for all changes since the one before.
-#[derive(Debug)]
-pub(super) struct Talk {
-    limit: RateLimiter,
-    unsaid: u64,
-    last: Instant,
-}
-
-impl Default for Talk {
-    fn default() -> Self {
-        let (per_second, burst) = LINES;
-        Self { limit: RateLimiter::new(per_second, burst), unsaid: 0, last: Instant::ZERO }
-    }
-}
-
-impl Talk {
-    /// A link changed. `Some` when that is to be logged: for how many changes the line stands.
-    fn tell(&mut self, now: Instant) -> Option<u64> {
-        self.last = now;
-        self.unsaid += 1;
-        self.limit.allow(now).then(|| core::mem::take(&mut self.unsaid))
-    }
-
-    /// What is to be logged now that the link has been quiet for a while.
-    fn rest(&mut self, now: Instant) -> Option<u64> {
-        let due = self.unsaid > 0 && now.since(self.last) >= QUIET;
-        due.then(|| core::mem::take(&mut self.unsaid))
-    }
-}
 
 impl Gateway {
     pub(super) fn link_changed(&mut self, at: usize, link: Link) {
@@ -58,7 +20,7 @@ impl Gateway {
         }
         let fault = fault_of(link);
         let state = fault.map_or("up", Fault::label);
-        if let Some(changes) = self.link_talk.entry(at).or_default().tell(clock::now()) {
+        if let Some(changes) = self.link_talk.entry(at).or_default().tell(&(), clock::now()) {
             info!(event = "port.link", port = port.name, device = port.device, state, changes);
         }
         self.settling.remove(&at);
@@ -91,7 +53,9 @@ impl Gateway {
     pub(super) fn tell_quiet_links(&mut self) {
         let now = clock::now();
         for (at, talk) in &mut self.link_talk {
-            let Some((changes, port)) = talk.rest(now).zip(self.config.ports.get(*at)) else { continue };
+            let Some((((), changes), port)) = talk.rest(now).zip(self.config.ports.get(*at)) else {
+                continue;
+            };
             let link = self.links.get(*at).copied().flatten().unwrap_or(Link::Gone);
             let state = fault_of(link).map_or("up", Fault::label);
             info!(event = "port.link", port = port.name, device = port.device, state, changes);
@@ -110,17 +74,20 @@ const fn fault_of(link: Link) -> Option<Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use net::Instant;
+
+    use crate::talk::Talk;
 
     #[test]
     fn a_storm_is_a_line_a_second_and_each_change_is_in_one() {
         let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
         let mut talk = Talk::default();
-        assert_eq!((talk.tell(at(1000)), talk.rest(at(9000))), (Some(1), None));
-        let lines: Vec<u64> = (0..2400).filter_map(|change| talk.tell(at(10_000 + change * 25))).collect();
+        assert_eq!((talk.tell(&(), at(1000)), talk.rest(at(9000))), (Some(1), None));
+        let lines: Vec<u64> =
+            (0..2400).filter_map(|change| talk.tell(&(), at(10_000 + change * 25))).collect();
         assert!((60..=75).contains(&lines.len()), "{}", lines.len());
         assert_eq!(talk.rest(at(70_100)), None, "it is not quiet yet");
-        let rest = talk.rest(at(73_000)).unwrap();
+        let ((), rest) = talk.rest(at(73_000)).unwrap();
         assert_eq!((lines.iter().sum::<u64>() + rest, talk.rest(at(99_000))), (2400, None));
     }
 }

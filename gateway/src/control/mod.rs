@@ -38,6 +38,7 @@ use crate::{
     received::Notes,
     reload::{Reloader, Reloads, Shared},
     state::{PnStore, SaName},
+    talk::Talk,
     worker::{Command, News, STOP_WITHIN},
 };
 
@@ -80,7 +81,7 @@ pub struct Gateway {
     monitor: Arc<link_monitor::Health>,
     /// Ports whose link came back, and when they may be used.
     settling: BTreeMap<usize, Instant>,
-    link_talk: BTreeMap<usize, links::Talk>,
+    link_talk: BTreeMap<usize, Talk<()>>,
     /// What the paths of tunnels carry, as far as they told.
     paths: BTreeMap<PortId, u16>,
     pool: dataplane::PoolSizes,
