@@ -4,7 +4,9 @@
 //! The same octets must give the same routes with the same attributes, and damaged ones the same treatment. Where the
 //! two differ and we keep our reading, [`argued`] says why, one reason for each.
 //!
-//! More cases: `QUADSPAN_CASES=200000 cargo test --release -p bgp --test differential`.
+//! Each run reads the same cases: another codec's opinion of a message that nobody has thought of yet is news, and
+//! news is not for whoever builds us. Other and more cases, to look for some:
+//! `QUADSPAN_CASES=200000 cargo test --release -p bgp --test differential`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +39,7 @@ use bgp::{
 use net::IpNet;
 use netgauze_bgp_pkt::{BgpMessage, wire::deserializer::BgpParsingContext};
 use netgauze_parse_utils::{WritablePdu, reader::SliceReader, traits::ParseFromWithOneInput};
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*, sample::Index, test_runner::RngSeed};
 use rustbgpd_wire::{
     AsPathSegment, DecodeError, ErrorDisposition, ParsedUpdate, PathAttribute, Prefix, UpdateMessage,
     validate::validate_update_attributes,
@@ -60,8 +62,10 @@ enum Verdict {
 }
 
 fn cases() -> ProptestConfig {
-    let cases = env::var("QUADSPAN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let wished = env::var("QUADSPAN_CASES").ok().and_then(|cases| cases.parse().ok());
+    let rng_seed = if wished.is_some() { RngSeed::Random } else { RngSeed::Fixed(7606) };
+    let cases = wished.unwrap_or(2000);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn our_verdict(update: Update) -> Verdict {
@@ -139,7 +143,6 @@ fn their_verdict(theirs: &Theirs) -> Verdict {
 /// Why our reading stays although the oracle's is another one.
 fn argued(body: &[u8], ours: &[Fault], reset: bool) -> Option<&'static str> {
     let has = |kind| ours.iter().any(|fault| fault.kind == kind);
-    let in_mp = |fault: &Fault| fault.attribute.is_some_and(|code| MP.contains(&code));
     if has(FaultKind::FamilyNotAgreed) {
         return Some(
             "RFC 4760 section 7 lets one ignore a family that was not agreed on; the oracle does not know the session",
@@ -154,8 +157,14 @@ fn argued(body: &[u8], ours: &[Fault], reset: bool) -> Option<&'static str> {
     if reset && ours.iter().all(|fault| fault.kind.treatment() < Treatment::ResetSession) {
         return Some("RFC 7606 section 5.2: with nothing reachable, nobody knows what the fault is about");
     }
-    if ours.iter().any(|fault| fault.kind == FaultKind::Flags && in_mp(fault)) {
+    if attributes(body).any(|(flags, code, _)| MP.contains(&code) && flags & 0xc0 != 0x80) && !ours.is_empty()
+    {
         return Some("RFC 7606 section 3 c: wrong flags mean treat-as-withdraw, also those of MP_REACH_NLRI");
+    }
+    if ours.iter().any(|fault| fault.kind == FaultKind::Missing && fault.attribute == Some(3)) {
+        return Some(
+            "RFC 4271 section 5.1.3: NEXT_HOP is mandatory, also from inside, where the oracle lets it go",
+        );
     }
     if has(FaultKind::InternalOnly) {
         return Some(
@@ -168,13 +177,19 @@ fn argued(body: &[u8], ours: &[Fault], reset: bool) -> Option<&'static str> {
         return Some("no RFC gives Partial a meaning where Transitive is 0");
     }
     let reserved = |code, value: &[u8]| match code {
-        3 => value.first().is_some_and(|first| *first >= 240),
+        3 => value.first().is_some_and(|first| *first == 0 || *first >= 240),
         14 => value.get(4..16) == Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
         _ => false,
     };
     if attributes(body).any(|(_, code, value)| reserved(code, value)) {
         return Some(
-            "RFC 4271 section 6.3: class E, or IPv4 dressed as IPv6, never forwards; the oracle takes it",
+            "RFC 4271 section 6.3: net 0, class E, or IPv4 dressed as IPv6, is no host; the oracle takes it",
+        );
+    }
+    let only_local = |value: &[u8]| value.get(3) == Some(&16) && value.get(4..6).is_some_and(is_link_local);
+    if attributes(body).any(|(_, code, value)| code == 14 && only_local(value)) {
+        return Some(
+            "a link-local next hop alone: draft-ietf-idr-linklocal-capability, and what routers send; the oracle wants it agreed",
         );
     }
     let local = |value: &[u8]| value.get(3) == Some(&32) && !value.get(20..22).is_some_and(is_link_local);
@@ -192,8 +207,12 @@ fn is_link_local(octets: &[u8]) -> bool {
 
 /// Flags, type and value of each attribute, as far as lengths go.
 fn attributes(body: &[u8]) -> impl Iterator<Item = (u8, u8, &[u8])> {
-    let withdrawn = usize::from(body[0]) << 8 | usize::from(body[1]);
-    let mut rest = body.get(4 + withdrawn..).unwrap_or_default();
+    let number = |at: usize| Some(usize::from(*body.get(at)?) << 8 | usize::from(*body.get(at + 1)?));
+    let section = || {
+        let start = 4 + number(0)?;
+        body.get(start..start + number(start - 2)?)
+    };
+    let mut rest = section().unwrap_or_default();
     core::iter::from_fn(move || {
         let (&[flags, code, ..], long) = (rest.first_chunk::<3>()?, rest[0] & 0x10 != 0);
         let head = if long { 4 } else { 3 };
@@ -342,7 +361,7 @@ proptest! {
         for (at, octet) in damage {
             body[at.index(reach)] = octet;
         }
-        let context = UpdateContext { internal, accept_as_sets: true, ..strategies::context(four_octet_as) };
+        let context = UpdateContext { internal, accept_as_sets: false, ..strategies::context(four_octet_as) };
         let (ours, faults, reset) = match update::parse(&body, &context) {
             Ok(update) => (our_verdict(update.clone()), update.faults, false),
             Err(reset) => (Verdict::Reset, vec![reset.fault], true),

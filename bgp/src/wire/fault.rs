@@ -90,7 +90,7 @@ faults! {
     /// Confederation segments from outside (RFC 5065 section 5).
     Confederation = TreatAsWithdraw, AsPath, "confederation segment from an external neighbour";
     /// AS_SET or AS_CONFED_SET (RFC 9774 section 3).
-    AsSet = TreatAsWithdraw, AsPath, "AS_SET in AS_PATH";
+    AsSet = TreatAsWithdraw, AsPath, "AS_SET in the path";
     /// The leftmost AS is not the neighbour (RFC 4271 section 6.3).
     FirstAs = TreatAsWithdraw, AsPath, "leftmost AS is not the neighbour";
     /// A next hop that can never forward (RFC 4271 section 6.3).

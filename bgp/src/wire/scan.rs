@@ -273,7 +273,7 @@ impl<'a> Scan<'a> {
             code::AS4_PATH | code::AS4_AGGREGATOR if self.context.four_octet_as => {
                 return Err(FaultKind::NotForThisSession);
             }
-            code::AS4_PATH => found.as4_path = Some(as4_path(value)?),
+            code::AS4_PATH => found.as4_path = Some(as4_path(value, self.context)?),
             code::AS4_AGGREGATOR => found.as4_aggregator = Some(aggregator(value, true)?),
             _ => {}
         }
@@ -337,10 +337,17 @@ fn as_path(value: &[u8], context: &UpdateContext) -> Result<AsPath, FaultKind> {
 }
 
 /// RFC 6793 section 6: a malformed AS4_PATH is discarded; confederation segments in it are skipped.
-fn as4_path(value: &[u8]) -> Result<AsPath, FaultKind> {
+fn as4_path(value: &[u8], context: &UpdateContext) -> Result<AsPath, FaultKind> {
     let path = AsPath::parse(value, true).map_err(|_| FaultKind::MinorLength)?;
-    // RFC 7607 section 2: AS 0 makes it malformed.
-    if path.has_zero() { Err(FaultKind::MinorLength) } else { Ok(path.without_confeds()) }
+    if path.has_zero() {
+        // RFC 7607 section 2: AS 0 makes it malformed.
+        return Err(FaultKind::MinorLength);
+    }
+    if path.has_set() && !context.accept_as_sets {
+        // RFC 9774 section 3: sets are unwanted here as in AS_PATH.
+        return Err(FaultKind::AsSet);
+    }
+    Ok(path.without_confeds())
 }
 
 fn next_hop(value: &[u8]) -> Result<Ipv4Addr, FaultKind> {

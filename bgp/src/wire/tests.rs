@@ -4,7 +4,7 @@ use super::{
     attributes::{Attributes, NextHop, Origin},
     community::Community,
     emit::{self, EmitContext, TooLarge},
-    fault::{FaultKind, Reset, Treatment},
+    fault::{Fault, FaultKind, Reset, Treatment},
     header::{self, HEADER_LEN},
     update::{self, Announced, Update, UpdateContext},
 };
@@ -329,6 +329,21 @@ fn a_malformed_as4_path_costs_nothing_but_itself() {
         let update = read(&[ORIGIN, &path, HOP, &attribute(0xc0, 17, as4)], NET, &narrow).unwrap();
         assert_eq!(update.faults[0].kind, FaultKind::MinorLength);
         assert!(matches!(update.announced, Announced::Routes(groups) if groups.len() == 1));
+    }
+}
+
+// RFC 9774 section 3: a set is as unwanted in AS4_PATH as in AS_PATH.
+#[test]
+fn a_set_in_as4_path_withdraws_unless_it_is_taken() {
+    let strict = UpdateContext { four_octet_as: false, ..external() };
+    let lax = UpdateContext { accept_as_sets: true, ..strict.clone() };
+    for kind in [1, 4] {
+        let path = [0x40, 2, 4, 2, 1, 0xfd, 0xe9];
+        let as4 = attribute(0xc0, 17, &[2, 1, 0, 0, 0xfd, 0xe9, kind, 1, 0, 1, 0, 0]);
+        let update = read(&[ORIGIN, &path, HOP, &as4], NET, &strict).unwrap();
+        assert_eq!(update.faults, [Fault::new(FaultKind::AsSet, 17)]);
+        assert!(matches!(update.announced, Announced::TreatAsWithdraw(lost) if lost.len() == 1));
+        assert_eq!(read(&[ORIGIN, &path, HOP, &as4], NET, &lax).unwrap().faults, []);
     }
 }
 
