@@ -8,7 +8,7 @@ use std::{
 use config::{Config, model::MkaKey};
 use sys::process::Capability;
 
-use super::{Finding, Machine, Seat, Verdict, examine};
+use super::{Finding, Layer, Machine, Seat, Verdict, examine};
 use crate::{
     api::testbed::{config_with_keys, facts},
     link_monitor::Link,
@@ -27,6 +27,7 @@ fn machine() -> Machine {
         synchronized: Some(true),
         now: SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000),
         devices,
+        layers: vec![Vec::new(); 4],
         addresses: vec![Vec::new(); 4],
         seat: Seat::Free,
         state: None,
@@ -104,6 +105,34 @@ fn tags_in_clear_count_for_the_mtu() {
     assert_eq!(wrong(&config(), &machine), []);
 }
 
+#[test]
+fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
+    let layer = |device: &str, mtu, most| Layer { device: device.to_owned(), mtu, most };
+    let remedy = |layers: Vec<Layer>| {
+        let mut machine = machine();
+        machine.devices[2].mtu = Some(1500);
+        machine.layers[2] = layers;
+        wrong(&config(), &machine)[0].remedy.clone().unwrap()
+    };
+    let rest = ", at both ends and in between; or lower `mtu` of the attachments by 100";
+    for (layers, expected) in [
+        (vec![], "ip link set dev eth2 mtu 1600"),
+        (vec![layer("eth2", 1500, Some(9000))], "ip link set dev eth2 mtu 1600"),
+        (
+            vec![layer("bond0", 1500, None), layer("eth2", 1500, None)],
+            "ip link set dev bond0 mtu 1600 && ip link set dev eth2 mtu 1600 (bond0 first: eth2 stands on it)",
+        ),
+        (vec![layer("bond0", 9000, None), layer("eth2", 1500, None)], "ip link set dev eth2 mtu 1600"),
+        (vec![layer("bond0", 1500, None)], "ip link set dev bond0 mtu 1600 (eth2 is a member of it)"),
+    ] {
+        assert_eq!(remedy(layers), format!("{expected}{rest}"));
+    }
+    assert_eq!(
+        remedy(vec![layer("nic0", 1500, Some(1504)), layer("eth2", 1500, None)]),
+        "lower `mtu` of the attachments by 100: the driver of nic0 takes an MTU of 1504 at most"
+    );
+}
+
 fn with_keys(change: impl FnOnce(&mut Vec<MkaKey>)) -> Config {
     let mut config = config_with_keys();
     let mka = config.channels[0].macsec.mka.as_mut().unwrap();
@@ -147,6 +176,6 @@ fn keys_are_followed_from_one_to_the_next_until_there_is_none() {
 fn this_machine_can_be_looked_at() {
     let machine = Machine::look(&config());
     assert!(machine.kernel.is_some() && !machine.processors.is_empty());
-    assert_eq!((machine.devices.len(), machine.addresses.len()), (4, 4));
+    assert_eq!((machine.devices.len(), machine.layers.len(), machine.addresses.len()), (4, 4, 4));
     assert!(examine(&config(), &machine).len() > 8);
 }
