@@ -403,7 +403,7 @@ fn a_demo_does_not_begin_whose_files_cannot_be_written() {
         assert_eq!(ended.code, 1, "{ended:?}");
         let said = format!("{}{}", ended.out, ended.err);
         assert!(
-            said.contains("cannot write /nowhere/at/all; name a file") && !said.contains("step"),
+            said.contains("cannot write /nowhere/at/all: ") && said.contains("name a file in a folder"),
             "{said}"
         );
         assert!(said.lines().count() <= 2, "nothing was played: {said}");

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::bail;
 
 use super::Options;
 
@@ -14,9 +14,9 @@ use super::Options;
 /// When one cannot: which, why, and what to do.
 pub(super) fn ensure_writable(options: &Options) -> anyhow::Result<()> {
     for file in [&options.capture, &options.report].into_iter().flatten() {
-        try_to_write(file).with_context(|| {
-            format!("cannot write {}; name a file in a folder where you may write", file.display())
-        })?;
+        if let Err(why) = try_to_write(file) {
+            bail!("cannot write {}: {why}; name a file in a folder where you may write", file.display());
+        }
     }
     Ok(())
 }

@@ -217,7 +217,8 @@ impl Gateway {
         command.args(["run", "-c"]).arg(&config).stdin(Stdio::null()).stdout(file.try_clone().unwrap());
         command.stderr(file);
         let mut twin = lab.spawn(&self.node, command).unwrap();
-        let ended = twin.wait(PATIENCE).expect("another gateway runs on the same devices");
+        let ended = twin.wait(PATIENCE);
+        let ended = ended.unwrap_or_else(|why| panic!("another gateway runs on the same devices: {why}"));
         let said = fs::read_to_string(&log).unwrap();
         assert!(!ended.success() && !said.contains("gateway.started"), "{ended}: {said}");
         said
