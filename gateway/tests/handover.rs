@@ -296,7 +296,7 @@ fn whatever_is_wrong_with_a_successor_the_gateway_goes_on() {
     refuses(&sites, Some(&echo), "knows no handover");
     let loose = program(&sites, "loose", "#!/bin/sh\n", 0o777);
     refuses(&sites, Some(&loose), "nobody else can write");
-    for (name, descriptors) in [("few", 8), ("more", 14), ("most", 20)] {
+    for (name, descriptors) in [("few", 8), ("more", 17), ("most", 23)] {
         let starved = program(&sites, name, &short(descriptors), 0o755);
         refuses(&sites, Some(&starved), "");
     }

@@ -296,6 +296,7 @@ impl Gateway {
     pub(crate) fn kill(&mut self) {
         if let Some(successor) = self.successor.take() {
             successor.signal(Signal::SIGKILL);
+            until("the successor is gone", PATIENCE, || successor.has_ended().then_some(()));
             return;
         }
         let mut process = self.process.take().unwrap();
