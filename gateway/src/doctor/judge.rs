@@ -129,6 +129,10 @@ fn metrics(config: &Config, machine: &Machine) -> Option<Finding> {
 
 fn port(config: &Config, machine: &Machine, at: usize, port: &Port) -> Vec<Finding> {
     let (name, device) = (port.name.as_str(), port.device.as_str());
+    if let Some(who) = machine.holders.get(at).and_then(Option::as_ref) {
+        let (who, remedy) = who.split_once(". ").unwrap_or((who, "stop that one"));
+        return vec![Finding::fail("port", name, format!("{device}: {who}"), remedy)];
+    }
     if port.io == Io::Tap {
         let missing = "there is no /dev/net/tun: TAP devices cannot be made".to_owned();
         return vec![match machine.tun {

@@ -35,6 +35,8 @@ pub struct Machine {
     pub now: SystemTime,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Which other gateway has them, by port, and what to do about it; not looked at where the one of this configuration runs.
+    pub holders: Vec<Option<String>>,
     /// What they stand on, by port, the lowest first: whose MTU theirs depends on, and they themselves.
     pub layers: Vec<Vec<Layer>>,
     /// IPv4 addresses that the kernel has on them, by port.
@@ -87,6 +89,11 @@ impl Machine {
             synchronized: process::is_clock_synchronized().ok(),
             now: clock::wall(),
             devices: config.ports.iter().map(DeviceFacts::read).collect(),
+            holders: config
+                .ports
+                .iter()
+                .map(|port| ports::holder(port).filter(|_| seat == Seat::Free))
+                .collect(),
             layers: config.ports.iter().map(|port| beneath::layers(&told, &port.device)).collect(),
             addresses: config.ports.iter().map(kernel_addresses).collect(),
             seat,

@@ -27,6 +27,7 @@ fn machine() -> Machine {
         synchronized: Some(true),
         now: SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000),
         devices,
+        holders: vec![None; 4],
         layers: vec![Vec::new(); 4],
         addresses: vec![Vec::new(); 4],
         seat: Seat::Free,
@@ -57,7 +58,7 @@ fn where_all_is_well_nothing_is_said() {
 #[test]
 fn each_ill_is_found_and_has_a_remedy() {
     type Ill = (&'static str, Verdict, &'static str, fn(&mut Config, &mut Machine));
-    let ills: [Ill; 13] = [
+    let ills: [Ill; 14] = [
         ("kernel", Verdict::Warn, "4.19", |_, machine| machine.kernel = Some((4, 19))),
         ("processor", Verdict::Warn, "AES-GCM", |_, machine| machine.aes = false),
         ("processor", Verdict::Warn, "2 workers share 1", |_, machine| machine.processors = vec![0]),
@@ -73,6 +74,10 @@ fn each_ill_is_found_and_has_a_remedy() {
         ("metrics", Verdict::Fail, "127.0.0.1:9477: in use", |config, machine| {
             config.runtime.metrics = "127.0.0.1:9477".parse().ok();
             machine.metrics = Some("in use".to_owned());
+        }),
+        ("port", Verdict::Fail, "eth1: another Quadspan has it, process 7", |_, machine| {
+            machine.holders[1] =
+                Some("another Quadspan has it, process 7 (x). Stop that one (`kill 7`)".to_owned());
         }),
         ("port", Verdict::Fail, "no device eth2", |_, machine| machine.devices[2].link = Link::Gone),
         ("port", Verdict::Warn, "no carrier", |_, machine| {
@@ -176,6 +181,6 @@ fn keys_are_followed_from_one_to_the_next_until_there_is_none() {
 fn this_machine_can_be_looked_at() {
     let machine = Machine::look(&config());
     assert!(machine.kernel.is_some() && !machine.processors.is_empty());
-    assert_eq!((machine.devices.len(), machine.layers.len(), machine.addresses.len()), (4, 4, 4));
+    assert_eq!((machine.devices.len(), machine.layers.len(), machine.holders.len()), (4, 4, 4));
     assert!(examine(&config(), &machine).len() > 8);
 }

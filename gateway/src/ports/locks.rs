@@ -23,8 +23,11 @@ use std::{
 use anyhow::{Result, anyhow};
 use config::{Config, model::Port};
 use net::Instant;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, getsockopt, listen, socket, sockopt,
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, getsockopt, listen, socket, sockopt,
+    },
 };
 
 use crate::{
@@ -102,6 +105,17 @@ impl Locks {
     }
 }
 
+/// Who has the lock of a port's device, and what to do about it; `None` when nobody has. Takes nothing.
+pub fn holder(port: &Port) -> Option<String> {
+    let lock = name_of(port)?;
+    match Holder::ask(&lock) {
+        Ok(who) => Some(Holder::told(lock, Some(who)).to_string()),
+        // More have asked than can wait.
+        Err(Errno::EAGAIN) => Some(Holder::told(lock, None).to_string()),
+        Err(_) => None,
+    }
+}
+
 impl Lock {
     fn take(name: String, due: Instant) -> Result<Self, Refusal> {
         let address = SocketAddr::from_abstract_name(&name)?;
@@ -139,6 +153,10 @@ struct Holder {
 impl Holder {
     fn of(lock: String) -> Self {
         let who = Self::ask(&lock).ok();
+        Self::told(lock, who)
+    }
+
+    fn told(lock: String, who: Option<(i32, u32)>) -> Self {
         // 0: it is in a namespace of processes that we do not see.
         Self { lock, who: who.filter(|(pid, _)| *pid > 0) }
     }
@@ -228,6 +246,7 @@ mod tests {
         let own = std::process::id();
         assert!(why.contains(&format!("process {own} (program ")) && why.contains("kill"), "{why}");
         drop(held);
+        assert_eq!(Holder::ask(&self::own("second")), Err(Errno::ECONNREFUSED), "nobody has it");
         drop(lock("second").unwrap());
     }
 

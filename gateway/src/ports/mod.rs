@@ -28,7 +28,7 @@ use sys::sysctl;
 use crate::assemble::{Device, HostTap};
 
 pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
-pub use locks::Locks;
+pub use locks::{Locks, holder};
 pub use start::{open_all, open_hosts, take_over};
 pub use supplies::Supplies;
 pub use taps::Taps;
