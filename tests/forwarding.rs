@@ -252,6 +252,17 @@ fn error_of(out: &[(world::Side, Vec<u8>)]) -> Option<(u8, u8, u16)> {
     (header.protocol == 1).then(|| (message[0], message[1], u16::from_be_bytes([message[6], message[7]])))
 }
 
+// RFC 1812 §4.3.2.7: many hosts may have got such a packet, and each of them would be told.
+#[test]
+fn nobody_is_told_of_a_packet_to_all_hosts_of_a_subnet() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    for (to, told) in [([10, 1, 0, 255], false), ([10, 1, 0, 0], false), ([10, 1, 0, 77], true)] {
+        let out = world.send(Left, vec![echo(to.into(), 1)]);
+        assert_eq!(error_of(&out), told.then_some((v4::TIME_EXCEEDED, 0, 0)), "{to:?}");
+    }
+}
+
 fn echo(to: Ipv4Addr, ttl: u8) -> Vec<u8> {
     let mut message = vec![v4::ECHO, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4];
     let sum = net::checksum::checksum(&message).to_be_bytes();
