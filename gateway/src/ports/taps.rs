@@ -166,7 +166,7 @@ fn open_either(name: &str, several: bool) -> io::Result<(bool, TapPort)> {
 }
 
 /// The largest MTU that the users of the port at this place want; 1500 when they leave it to the device.
-pub(super) fn wanted_mtu(config: &Config, at: usize) -> u32 {
+fn wanted_mtu(config: &Config, at: usize) -> u32 {
     let lans = config.connections.iter().flat_map(|connection| &connection.lans);
     let of_lans = lans.filter(|lan| lan.port.index() == at).map(|lan| lan.mtu);
     let of_channels = config.channels.iter().filter(|one| one.port.index() == at).map(|one| one.mtu);

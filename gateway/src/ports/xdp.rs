@@ -14,22 +14,21 @@ use dataplane::{
     port::{Port, af_xdp},
 };
 use net::EtherType;
-use sys::{Bulk, Claim};
+use sys::Claim;
 use tracing::warn;
 
-use super::taps::wanted_mtu;
+use super::Supplies;
 
-/// Opens a port by AF_XDP, with what its worker's ports send in bulk with; `None` when that cannot be, which was logged.
+/// Opens a port by AF_XDP, with what its worker's ports share; `None` when that cannot be, which was logged.
 pub(super) fn open(
     config: &Config,
     port: &PortConfig,
     worker: WorkerId,
-    bulk: Option<&Bulk>,
+    supplies: &mut Supplies,
 ) -> Option<Box<dyn Port>> {
-    let opened = match options(config, port) {
-        Ok(options) => {
-            af_xdp::AfXdpPort::open(&options, bulk).map_err(|why| format!("{why}{}", remedy(&why)))
-        }
+    let opened = match options(config, port, supplies) {
+        Ok(options) => af_xdp::AfXdpPort::open(&options, supplies.bulk(worker))
+            .map_err(|why| format!("{why}{}", remedy(&why))),
         Err(why) => Err(why),
     };
     match opened {
@@ -57,7 +56,7 @@ pub(super) fn open(
     }
 }
 
-fn options(config: &Config, port: &PortConfig) -> Result<af_xdp::Options, String> {
+fn options(config: &Config, port: &PortConfig, supplies: &mut Supplies) -> Result<af_xdp::Options, String> {
     let device = &port.device;
     let unreadable = |why: std::io::Error| why.to_string();
     if needs_tags(config, port) && sys::interface::takes_tags_out(device).map_err(unreadable)? {
@@ -70,17 +69,11 @@ fn options(config: &Config, port: &PortConfig) -> Result<af_xdp::Options, String
     Ok(af_xdp::Options {
         device: device.clone(),
         claim: claim(config, port).map_err(unreadable)?,
-        largest_frame: largest_frame(config, port, mtu),
+        largest_frame: usize::try_from(supplies.largest_mtu(&port.name, mtu))
+            .unwrap_or(usize::MAX)
+            .saturating_add(HEADER),
         ring_octets: usize::try_from(port.ring_kib).unwrap_or(usize::MAX).saturating_mul(1024),
     })
-}
-
-/// Octets of the largest frame that may come. A device that has a smaller MTU than its users want, at the moment, may be given the right one
-/// at any time (a card that was plugged in comes with 1500), and sockets keep the size that they were opened with.
-fn largest_frame(config: &Config, port: &PortConfig, mtu: u32) -> usize {
-    let at = config.ports.iter().position(|one| one.name == port.name);
-    let wanted = at.map_or(0, |at| wanted_mtu(config, at));
-    usize::try_from(mtu.max(wanted)).unwrap_or(usize::MAX).saturating_add(HEADER)
 }
 
 /// Which frames are ours: LLDP, LACP and their like stay the kernel's.
@@ -124,23 +117,3 @@ fn remedy(why: &std::io::Error) -> &'static str {
 
 /// Octets of an Ethernet header and two tags.
 const HEADER: usize = 14 + 2 * 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::testbed::facts;
-
-    #[test]
-    fn a_socket_has_room_for_what_is_wanted_though_the_device_carries_less_now() {
-        let mut config = Config::clone(&facts().config);
-        let at = config.channels.first().map(|one| one.port.index()).unwrap();
-        let port = config.ports[at].clone();
-        for (wanted, device, largest) in
-            [(Some(9000), 1500, 9022), (Some(9000), 9100, 9122), (Some(1500), 9000, 9022), (None, 1400, 1522)]
-        {
-            let on_it = config.channels.iter_mut().filter(|one| one.port.index() == at);
-            on_it.for_each(|one| one.mtu = wanted);
-            assert_eq!(largest_frame(&config, &port, device), largest, "{wanted:?} {device}");
-        }
-    }
-}
