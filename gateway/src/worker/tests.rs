@@ -131,6 +131,7 @@ fn work(frames: usize, change: impl Fn(usize, &mut Scribe, &[u8])) -> Vec<(PortI
     };
     let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(news)).unwrap();
     // What the making of the road left.
+    worker.pass_time(clock::now());
     worker.settle();
     asks.lock().unwrap().clear();
     for (at, id) in [lan].into_iter().chain(wans).enumerate() {
@@ -259,6 +260,7 @@ fn joined(coming: usize, at_once: usize) -> Vec<usize> {
     let count = coming.len();
     coming.reverse();
     let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(|_| {})).unwrap();
+    worker.pass_time(clock::now());
     worker.settle();
     let asks = Asks::default();
     worker.set_port(lan, Box::new(scribe(lan, asks.clone(), false))).unwrap();
