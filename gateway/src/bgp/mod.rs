@@ -136,7 +136,8 @@ pub struct Start {
 
 impl Bgp {
     /// Starts the thread, with sockets of the calling thread's network namespace. Neighbours on attachments wait until
-    /// [`Handle::link`] says that they can be reached; those on LANs likewise.
+    /// [`Handle::link`] says that they can be reached; those on LANs likewise. What the earlier life forwarded by has been
+    /// published when this returns: workers that start now forward by it from their first frame on.
     ///
     /// # Errors
     /// When the kernel gives no more threads or descriptors.
@@ -145,8 +146,9 @@ impl Bgp {
         let waker = Waker::new(&poller, WAKE)?;
         let (sender, commands) = crossbeam::channel::unbounded();
         let handle = Handle { commands: sender, waker: waker.clone() };
-        let work = move || Loop::new(start, poller, waker, commands, clock::now()).run();
-        let thread = std::thread::Builder::new().name("bgp".to_owned()).spawn(work)?;
+        let mut work = Loop::new(start, poller, waker, commands, clock::now());
+        work.restore_tables();
+        let thread = std::thread::Builder::new().name("bgp".to_owned()).spawn(move || work.run())?;
         Ok(Self { handle, thread })
     }
 
@@ -218,13 +220,18 @@ impl Handle {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use dataplane::Hop;
+    use parking_lot::Mutex;
 
-    /// BGP that starts behind a gate, without a neighbour that keeps our routes, in a folder where a predecessor has its memory.
-    fn behind_a_gate(folder: &std::path::Path) -> (Bgp, Sender<()>) {
-        std::fs::write(folder.join("bgp-routes.json"), "{}").unwrap();
-        let (open, gate) = crossbeam::channel::bounded(1);
-        let start = Start {
+    use super::*;
+    use crate::{
+        api::testbed::{config_with_bgp, devices},
+        assemble, names,
+    };
+
+    /// Nobody to speak to, behind a gate.
+    fn nothing(folder: &std::path::Path, gate: Receiver<()>) -> Start {
+        Start {
             domains: vec![],
             names: vec![],
             interfaces: vec![],
@@ -236,8 +243,14 @@ mod tests {
             publish: Box::new(drop),
             gate: Some(gate),
             seed: 1,
-        };
-        (Bgp::start(start).unwrap(), open)
+        }
+    }
+
+    /// BGP that starts behind a gate, without a neighbour that keeps our routes, in a folder where a predecessor has its memory.
+    fn behind_a_gate(folder: &std::path::Path) -> (Bgp, Sender<()>) {
+        std::fs::write(folder.join("bgp-routes.json"), "{}").unwrap();
+        let (open, gate) = crossbeam::channel::bounded(1);
+        (Bgp::start(nothing(folder, gate)).unwrap(), open)
     }
 
     fn until(is: impl Fn() -> bool) {
@@ -246,6 +259,38 @@ mod tests {
             assert!(clock::now() < due, "it does not come about");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+
+    // A worker forwards what it has routes for, and its first frames have waited in its ports.
+    #[test]
+    fn workers_that_start_have_the_routes_of_the_earlier_life() {
+        let config = config_with_bgp();
+        let plan = assemble::plan(&config, &devices(&config)).unwrap();
+        let (domain, prefix) = (plan.domains[0].clone(), "198.51.100.0/24".parse().unwrap());
+        let (interface, peers) = (domain.peers[0].interface, domain.peers.len());
+        let (connection, configured) = (domain.connection, plan.tables.connections.clone());
+        let hop = Hop { interface, gateway: domain.peers[0].config.address, weight: 1, carries: true };
+        let past = Past { awaited: vec![true; peers], routes: vec![(prefix, vec![hop])] };
+        let published = Arc::<Mutex<Vec<Arc<Tables>>>>::default();
+        let (open, gate) = crossbeam::channel::bounded(1);
+        let start = Start {
+            names: vec![names::neighbors(&config, domain.connection)],
+            domains: vec![domain],
+            interfaces: names::interfaces(&config),
+            past: vec![Some(past)],
+            tables: Arc::new(plan.tables),
+            publish: Box::new({
+                let published = published.clone();
+                move |tables| published.lock().push(tables)
+            }),
+            ..nothing(&std::env::temp_dir(), gate)
+        };
+        let bgp = Bgp::start(start).unwrap();
+        let tables = std::mem::take(&mut *published.lock());
+        assert_eq!(tables.len(), 1);
+        assert!(!Arc::ptr_eq(&tables[0].connections[connection], &configured[connection]));
+        drop(open);
+        until(|| bgp.is_finished());
     }
 
     // Invariant 2 of a handover: whoever has not heard `Go` has touched nothing.

@@ -105,9 +105,13 @@ impl Loop {
         }
     }
 
+    /// Publishes what the earlier life forwarded by, if there is anything.
+    pub(super) fn restore_tables(&mut self) {
+        self.renew_tables();
+    }
+
     pub(super) fn run(mut self) {
         if let Some(gate) = self.gate.take() {
-            self.renew_tables();
             // One that closes without a word: the predecessor goes on, and its ports and its memory are its own.
             if gate.recv().is_err() {
                 return;
