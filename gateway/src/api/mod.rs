@@ -24,6 +24,8 @@ mod source;
 #[cfg(test)]
 pub(crate) mod testbed;
 #[cfg(test)]
+pub(crate) mod testbed_bfd;
+#[cfg(test)]
 pub(crate) mod testbed_bgp;
 #[cfg(test)]
 mod testbed_runtime;

@@ -9,7 +9,8 @@ use openmetrics_parser::{MetricNumber, OpenMetricsValue, openmetrics::parse_open
 use super::*;
 use crate::api::{
     self, model,
-    testbed::{bfd_facts, break_channel, facts, mka_facts},
+    testbed::{break_channel, facts, mka_facts},
+    testbed_bfd::bfd_facts,
     testbed_bgp::neighbor_report,
 };
 

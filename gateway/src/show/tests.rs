@@ -19,7 +19,8 @@ use crate::{
             BgpDown, BgpFamily, BgpNeighbor, ClassCount, Hop, Redundancy, Route, RouteAction, RouteExport,
             RouteOrigin, RoutePath, RouteStory, RouteWorker, RunningConfig,
         },
-        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts, records},
+        testbed::{KEY, break_channel, facts, mka_facts, records},
+        testbed_bfd::bfd_facts,
     },
     decode::{
         CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,

@@ -16,127 +16,25 @@
 //! 8.1.1). A peer that just goes away is tried again at the pace of the ConnectRetryTimer, and may call
 //! us at any time.
 
+mod collision;
+mod model;
+
+pub use model::{Direction, PathWatch, PeerEvent, PeerTimers, Standing, Unwelcome};
+
 use crate::{
     error::SessionEnd,
     fsm::State,
     negotiate::{Negotiated, SessionParams},
     session::{MessageCounts, Session, SessionEvent},
-    types::{Jitter, RouterId},
+    types::Jitter,
     wire::{
-        fault::Fault,
         header::MessageType,
         notification::{Cease, Notification},
-        refresh::RouteRefresh,
-        update::Update,
     },
 };
 use core::time::Duration;
 use net::{Instant, earliest};
 use std::collections::VecDeque;
-
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Direction {
-    /// We did.
-    Outgoing,
-    /// The peer did.
-    Incoming,
-}
-
-/// How the liveness of the path (BFD) rules the session.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum PathWatch {
-    /// It does not.
-    #[default]
-    Off,
-    /// The session ends when the path goes down, and may start before it is up.
-    Follow,
-    /// The session also waits until the path is up.
-    Strict,
-}
-
-/// How to keep a connection to a peer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PeerTimers {
-    /// Never dial.
-    pub passive: bool,
-    /// How long to stay away after the first fault; doubled for each further one.
-    pub back_off: Duration,
-    /// The longest time to stay away.
-    pub back_off_max: Duration,
-    /// A session that was up for this long clears the record of faults.
-    pub stable_after: Duration,
-    /// What path liveness does to the session.
-    pub path_watch: PathWatch,
-}
-
-impl Default for PeerTimers {
-    fn default() -> Self {
-        Self {
-            passive: false,
-            back_off: Duration::from_secs(1),
-            back_off_max: Duration::from_secs(60),
-            stable_after: Duration::from_secs(60),
-            path_watch: PathWatch::Off,
-        }
-    }
-}
-
-/// Whether the peer may have a session at all.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
-    /// No: stopped, or not started yet.
-    Stopped,
-    /// Not before this time: it, or a limit, gave reason to stay away.
-    HeldUntil(Instant),
-    /// Not before the link, or the path, is up.
-    AwaitsPath,
-    /// Yes.
-    Runs,
-}
-
-/// What a peer tells its owner.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PeerEvent {
-    /// Open a TCP connection; speak of it by this number.
-    Dial(u32),
-    /// Close a connection, after these last octets if they can still be written.
-    HangUp(u32, Vec<u8>),
-    /// The furthest state of any link changed.
-    Moved(State, State),
-    /// A session is up.
-    Up(Box<Negotiated>),
-    /// Routes.
-    Update(Update),
-    /// A refresh.
-    Refresh(RouteRefresh),
-    /// What ended the session, in detail.
-    Broken(Fault),
-    /// A connection is over.
-    Ended {
-        /// Why.
-        end: SessionEnd,
-        /// What had been agreed on, if a session was up on it.
-        was_up: Option<Box<Negotiated>>,
-    },
-}
-
-/// Why a connection of the peer's was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Unwelcome {
-    /// The peer is stopped.
-    #[error("the peer is administratively down")]
-    Stopped,
-    /// It is left alone for a while.
-    #[error("the peer is held down")]
-    Held,
-    /// The path is not up.
-    #[error("the path to the peer is not up")]
-    NoPath,
-    /// There is no such peer.
-    #[error("no such peer")]
-    Unknown,
-}
 
 #[derive(Debug)]
 struct Link {
@@ -524,52 +422,6 @@ impl Peer {
         }
     }
 
-    /// RFC 4271 clause 6.8: an OPEN has come on link `at`.
-    fn collide(&mut self, at: usize, peer_id: RouterId, now: Instant) {
-        let connected = |(other, link): &(usize, &Link)| *other != at && link.session.state().is_connected();
-        let Some((rival, link)) = self.links.iter().enumerate().find(connected) else { return };
-        let settled = self.up_since.is_some_and(|since| now.since(since) >= SETTLED);
-        if link.session.state() == State::Established && settled {
-            if self.peer_can_restart() {
-                // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
-                return self.drop_link(rival, SessionEnd::Closed, now);
-            }
-            return self.dump(at, now);
-        }
-        let loser = if self.is_winner(at, peer_id) { rival } else { at };
-        self.dump(loser, now);
-    }
-
-    /// The connection made by the side with the larger identifier stays; RFC 6286 section 2.3: with equal
-    /// identifiers, by the side with the larger AS number.
-    fn is_winner(&self, at: usize, peer_id: RouterId) -> bool {
-        let ours = (self.params.router_id, self.params.local_asn) > (peer_id, self.params.peer_asn);
-        let wanted = if ours { Direction::Outgoing } else { Direction::Incoming };
-        self.links.get(at).is_some_and(|link| link.direction == wanted)
-    }
-
-    fn dump(&mut self, at: usize, now: Instant) {
-        self.links.iter_mut().skip(at).take(1).for_each(|link| link.session.dump(now));
-    }
-
-    fn peer_can_restart(&self) -> bool {
-        self.negotiated().is_some_and(|agreed| agreed.graceful_restart.is_some())
-    }
-
-    fn come_up(&mut self, at: usize, agreed: Box<Negotiated>, now: Instant) {
-        for other in (0..self.links.len()).filter(|other| *other != at) {
-            let talks = self.links.get(other).is_some_and(|link| link.session.state().is_connected());
-            // A connection that the peer will prefer, once it has our OPEN, must not be closed from here.
-            if !(talks && self.is_winner(other, agreed.peer_id)) {
-                self.dump(other, now);
-                // Its end comes before our beginning: it may have been the session until now.
-                self.settle_link(other, now);
-            }
-        }
-        self.up_since = Some(now);
-        self.events.push_back(PeerEvent::Up(agreed));
-    }
-
     fn end(&mut self, end: SessionEnd, was_up: Option<Box<Negotiated>>, now: Instant) {
         if was_up.is_some() {
             let lasted = self.up_since.take().map_or(Duration::ZERO, |since| now.since(since));
@@ -594,6 +446,3 @@ impl Peer {
         self.stop_links(&Notification::cease(Cease::ConnectionRejected), now);
     }
 }
-
-/// A session younger than this may be one half of a simultaneous open.
-const SETTLED: Duration = Duration::from_secs(5);
