@@ -475,7 +475,7 @@ impl Session {
                 self.arm_keepalive(now);
             }
             Action::Notify | Action::NotifyUnexpected => {
-                if let Some(note) = words_for(end) {
+                if let Some(note) = end.told() {
                     let message = header::emit(MessageType::Notification, &note.emit());
                     self.send(MessageType::Notification, &message, now);
                 }
@@ -531,14 +531,4 @@ const fn unexpected(state: State) -> Option<Notification> {
         State::Established => FsmError::Established,
     };
     Some(Notification::new(Cause::Fsm(subcode)))
-}
-
-fn words_for(end: &SessionEnd) -> Option<Notification> {
-    match end {
-        SessionEnd::PeerFault(note) | SessionEnd::Local(note) => Some(note.clone()),
-        SessionEnd::HoldTimer => Some(Notification::new(Cause::HoldTimer)),
-        SessionEnd::SendHoldTimer => Some(Notification::new(Cause::SendHoldTimer)),
-        SessionEnd::Collision => Some(Notification::cease(Cease::Collision)),
-        SessionEnd::PeerSaid(_) | SessionEnd::Closed | SessionEnd::PathLost => None,
-    }
 }

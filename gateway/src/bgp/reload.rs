@@ -163,6 +163,7 @@ impl Speaking {
         let otherwise = known.is_reached_otherwise(watched);
         (watched.id, watched.link, watched.since) = (known.id, known.link, known.since);
         (watched.failure, watched.last_down, watched.shut) = (known.failure, known.last_down, known.shut);
+        (watched.added, watched.talks, watched.over_limit) = (known.added, known.talks, known.over_limit);
         (watched.silent, watched.awaits_bfd) = (known.silent, known.awaits_bfd);
         let place = Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
         self.routes.add_peer(known.id, place);
