@@ -17,7 +17,7 @@ use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
 use super::source::{
-    DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called,
+    AskBgp, DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called,
 };
 use super::{
     testbed_bfd::bfd_facts,
@@ -388,8 +388,14 @@ fn agreement(params: [KayParams; 2], keys: [Vec<KeyEntry>; 2], end: Instant) -> 
 pub(crate) struct Fixed(pub(crate) fn(Question) -> Result<Answer, NoBgp>);
 
 impl Source for Fixed {
-    async fn facts(&self) -> Facts {
-        facts()
+    async fn facts(&self, bgp: AskBgp) -> Facts {
+        let told = (bgp != AskBgp::No).then(|| self.0(Question::Neighbors));
+        let neighbors = match told {
+            Some(Ok(Answer::Neighbors(reports))) => Some(reports),
+            None | Some(Err(NoBgp::Unused)) => Some(Vec::new()),
+            Some(Ok(_) | Err(NoBgp::Silent)) => None,
+        };
+        Facts { neighbors, ..facts() }
     }
 
     async fn restart(&self, binary: Option<PathBuf>) -> Result<crate::handover::Handed, String> {
@@ -476,7 +482,7 @@ impl Source for Fixed {
     }
 
     async fn wish(&self, neighbor: &str, _: Wish) -> Result<String, NoWish> {
-        neighbor_called(&facts().config, neighbor).map(|(_, name)| name)
+        neighbor_called(&config_with_bgp(), neighbor).map(|(_, name)| name)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use dataplane::Target;
@@ -30,10 +33,10 @@ fn all_routes(facts: &super::Facts) -> Vec<model::Route> {
     view::routes(facts, Default::default(), &Default::default()).items
 }
 
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("quadspan-api-{name}-{}", std::process::id()));
         let _gone = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -56,7 +59,7 @@ fn with_api<T: Send + 'static>(folder: &Folder, story: impl FnOnce(PathBuf) -> T
     with_bgp(folder, |_| Err(NoBgp::Unused), story)
 }
 
-fn with_bgp<T: Send + 'static>(
+pub(super) fn with_bgp<T: Send + 'static>(
     folder: &Folder,
     bgp: fn(Question) -> Result<Answer, NoBgp>,
     story: impl FnOnce(PathBuf) -> T + Send + 'static,
@@ -131,6 +134,26 @@ fn bgp_that_does_not_answer_is_not_bgp_without_neighbours() {
             assert_eq!((problem.status, problem.code.as_str()), (503, "bgp_silent"), "{path}");
         }
         assert!(ask(&socket, "/metrics").is_ok());
+    });
+}
+
+/// How often BGP was asked how its neighbours are.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+fn counted(_: Question) -> Result<Answer, NoBgp> {
+    ASKED.fetch_add(1, Ordering::Relaxed);
+    Ok(Answer::Neighbors(vec![super::testbed_bgp::neighbor_report(bgp::fsm::State::Active)]))
+}
+
+#[test]
+fn bgp_is_asked_once_and_only_for_what_says_how_its_neighbours_are() {
+    let folder = Folder::new("asked");
+    with_bgp(&folder, counted, |socket| {
+        for (path, times) in [("/v1/bgp", 1), ("/metrics", 1), ("/v1/status", 1), ("/v1/channels", 0)] {
+            ASKED.store(0, Ordering::Relaxed);
+            ask(&socket, path).unwrap();
+            assert_eq!(ASKED.load(Ordering::Relaxed), times, "{path}");
+        }
     });
 }
 
@@ -245,7 +268,7 @@ fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there(
     let folder = Folder::new("metrics");
     with_api(&folder, |socket| {
         let body = ask(&socket, "/metrics").unwrap();
-        assert_eq!(body, crate::metrics::text(&facts(), Some(&[]), &super::testbed::records().sums()));
+        assert_eq!(body, crate::metrics::text(&facts(), &super::testbed::records().sums()));
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
