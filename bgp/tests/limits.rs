@@ -15,7 +15,7 @@ mod world;
 use bgp::{
     Event, Family, FamilyConfig, InLimit, InLimitAction, LimitDirection, LimitLevel, NotSent, OutLimit,
     PeerConfig, RestartMode, SessionEnd, own_route,
-    peer::Standing,
+    peer::{Standing, Unwelcome},
     wire::{
         capability::Capability,
         community::Community,
@@ -441,4 +441,40 @@ fn routes_with_too_long_lists_are_told_together() {
     assert_eq!(told(&world), [100, 300]);
     world.run(secs(300));
     assert_eq!(told(&world), [100, 300]);
+}
+
+// RFC 4271 clause 8.1.1, DampPeerOscillations: each session costs us a look at the whole table.
+#[test]
+fn a_peer_that_ends_one_session_after_the_other_is_slowed_down() {
+    let again = |lab: &mut Lab| lab.come_back(65001, capabilities(true));
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    for session in 1..=8 {
+        lab.hang_up();
+        assert_eq!(lab.call(), Ok(()), "after session {session}");
+        again(&mut lab);
+    }
+    for held in [1, 2, 4] {
+        lab.hang_up();
+        assert_eq!(lab.call(), Err(Unwelcome::Held));
+        lab.wait(ms(held * 700));
+        assert_eq!(lab.call(), Err(Unwelcome::Held), "not for {held} s yet");
+        lab.wait(ms(held * 300));
+        again(&mut lab);
+    }
+    // One that stays is forgiven.
+    lab.wait(secs(61));
+    lab.hang_up();
+    again(&mut lab);
+    lab.hang_up();
+    assert_eq!(lab.call(), Ok(()));
+}
+
+// What breaks the protocol on its session is left alone, whatever else it holds open.
+#[test]
+fn another_connection_does_not_excuse_a_broken_session() {
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    assert_eq!(lab.call(), Ok(()));
+    lab.say(&[0; 19]);
+    assert_eq!(lab.reset().as_deref(), Some("reset 1/1"));
+    assert_eq!(lab.call(), Err(Unwelcome::Held));
 }

@@ -55,7 +55,10 @@ fn a_limit_that_is_lowered_acts_on_what_is_there() {
     assert!(PREFIXES.iter().all(|prefix| !edge.uses(prefix)), "{:#}", edge.gateway.api("routes"));
     reload(&edge, &shut, &raised);
     let told = edge.gateway.says("show bgp r1");
-    assert!(told.contains("it sent more than 2 ipv4 prefixes") && told.contains("bgp enable blue/r1"), "{told}");
+    assert!(
+        told.contains("it sent more than 2 ipv4 prefixes") && told.contains("bgp enable blue/r1"),
+        "{told}"
+    );
     assert!(told.contains("we said last") && told.contains("maximum number of prefixes"), "{told}");
     edge.gateway.says("bgp enable r1");
     edge.await_up("r1");

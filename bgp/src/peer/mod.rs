@@ -11,7 +11,7 @@
 //!   the peer has restarted, and the old session is the dead one (RFC 4724 section 5);
 //! - when one link comes up, the others are given up, unless the peer is about to prefer them.
 //!
-//! A peer that breaks the protocol, or says we did, is left alone for a while, twice as long each time, up
+//! A peer that breaks the protocol, or says we did, or ends one session after the other, is left alone for a while, twice as long each time, up
 //! to a limit; a session that stays up for long enough clears the record (DampPeerOscillations, clause
 //! 8.1.1). A peer that just goes away is tried again at the pace of the ConnectRetryTimer, and may call
 //! us at any time.
@@ -55,6 +55,8 @@ pub struct Peer {
     up_since: Option<Instant>,
     /// Faults in a row.
     faults: u32,
+    /// Sessions in a row that the peer ended as soon as they were up.
+    brief: u32,
     path_up: bool,
     link_up: bool,
     events: VecDeque<PeerEvent>,
@@ -75,6 +77,7 @@ impl Peer {
             state: State::Idle,
             up_since: None,
             faults: 0,
+            brief: 0,
             path_up: false,
             link_up: true,
             events: VecDeque::new(),
@@ -134,7 +137,7 @@ impl Peer {
 
     /// Lets the peer run.
     pub fn start(&mut self, now: Instant) {
-        self.faults = 0;
+        (self.faults, self.brief) = (0, 0);
         self.resume(true, now);
     }
 
@@ -423,19 +426,32 @@ impl Peer {
     }
 
     fn end(&mut self, end: SessionEnd, was_up: Option<Box<Negotiated>>, now: Instant) {
+        let mut is_fault = end.is_fault();
         if was_up.is_some() {
             let lasted = self.up_since.take().map_or(Duration::ZERO, |since| now.since(since));
             if lasted >= self.timers.stable_after {
                 self.faults = 0;
             }
+            is_fault |= self.is_restless(&end, lasted);
         }
+        // Another connection does not excuse the end of the session.
         let talking = self.links.iter().any(|link| link.session.state().is_connected());
-        if end.is_fault() && !talking && self.standing == Standing::Runs {
+        if is_fault && (was_up.is_some() || !talking) && self.standing == Standing::Runs {
             self.back_off(now);
         } else {
             self.ensure_outgoing(false, now);
         }
         self.events.push_back(PeerEvent::Ended { end, was_up });
+    }
+
+    /// Each session costs us a look at the whole table: a peer that ends one after the other is slowed down.
+    fn is_restless(&mut self, end: &SessionEnd, lasted: Duration) -> bool {
+        if *end == SessionEnd::Collision {
+            return false;
+        }
+        let brief = lasted < BRIEF && matches!(end, SessionEnd::Closed | SessionEnd::PeerSaid(_));
+        self.brief = if brief { self.brief.saturating_add(1) } else { 0 };
+        self.brief > BRIEF_SESSIONS
     }
 
     fn back_off(&mut self, now: Instant) {
@@ -446,3 +462,8 @@ impl Peer {
         self.stop_links(&Notification::cease(Cease::ConnectionRejected), now);
     }
 }
+
+/// A session that ends sooner was hardly one.
+const BRIEF: Duration = Duration::from_secs(5);
+/// So many of them in a row are an accident; the next one is a habit.
+const BRIEF_SESSIONS: u32 = 8;

@@ -11,6 +11,7 @@ use super::{
 use crate::types::{Asn, Family};
 use core::net::Ipv4Addr;
 use net::{IpNet, Malformed, Reader};
+use std::collections::BTreeSet;
 
 /// Attribute type codes.
 pub(super) mod code {
@@ -388,11 +389,7 @@ fn large(value: &[u8]) -> Result<Box<[LargeCommunity]>, FaultKind> {
         local1: u32::from_be_bytes([e, f, g, h]),
         local2: u32::from_be_bytes([i, j, k, l]),
     })?;
-    let mut once: Vec<LargeCommunity> = Vec::with_capacity(all.len());
-    for community in all {
-        if !once.contains(&community) {
-            once.push(community);
-        }
-    }
-    Ok(once.into_boxed_slice())
+    // A long message has thousands of them: each is not held against all before it.
+    let mut seen = BTreeSet::new();
+    Ok(all.into_iter().filter(|community| seen.insert(*community)).collect())
 }
