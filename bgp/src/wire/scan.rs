@@ -88,6 +88,7 @@ pub(super) struct Found {
     clusters: Box<[u32]>,
     otc: Option<Asn>,
     unknown: Vec<UnknownAttribute>,
+    partial: Vec<u8>,
 }
 
 impl Found {
@@ -116,6 +117,7 @@ impl Found {
             rare.large.clone_from(&self.large);
             rare.otc = self.otc;
             rare.unknown = self.unknown.clone().into_boxed_slice();
+            rare.partial = self.partial.clone().into_boxed_slice();
         });
         Some(attributes)
     }
@@ -214,7 +216,15 @@ impl<'a> Scan<'a> {
         if flags != expected {
             return Err(FaultKind::Flags);
         }
-        if multiprotocol { Ok(()) } else { self.known(attribute) }
+        if multiprotocol {
+            return Ok(());
+        }
+        self.known(attribute)?;
+        let merged = matches!(attribute.kind, code::AS4_PATH | code::AS4_AGGREGATOR);
+        if attribute.flags & PARTIAL != 0 && expected == OPTIONAL | TRANSITIVE && !merged {
+            self.found.partial.push(attribute.kind);
+        }
+        Ok(())
     }
 
     fn unknown(&mut self, attribute: &Attribute<'_>) -> Result<(), FaultKind> {
@@ -288,6 +298,7 @@ impl<'a> Scan<'a> {
             found.lone_empty_unreach = None;
         }
         found.unknown.sort_by_key(|attribute| attribute.code);
+        found.partial.sort_unstable();
         merge_wide_numbers(found);
         if let Some(first) = self.context.first_as
             && found.as_path.as_ref().is_some_and(|path| path.neighbor() != Some(first))

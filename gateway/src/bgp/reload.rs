@@ -177,7 +177,11 @@ impl Speaking {
     fn add(&mut self, watched: &mut Watched, plan: PeerPlan, places: &Places, now: Instant) -> bool {
         let on = plan.interface;
         let place = Place { interface: on, address: plan.config.address, seats: seats(&plan) };
-        let Ok(id) = self.speaker.add_peer(plan.config) else { return false };
+        let Ok(id) = self.speaker.add_peer(plan.config) else {
+            let name = watched.name.as_str();
+            error!(event = "bgp.too_many", neighbor = name, "65535 neighbours came and went: `quadspan restart`");
+            return false;
+        };
         watched.id = id;
         watched.link = places.links.get(&on).copied().unwrap_or(watched.link);
         self.routes.add_peer(id, place);
