@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use dataplane::{
-    BATCH, Batch, DropReason, Event, Frame, PortId, Pressure,
+    BATCH, Backlog, Batch, DropReason, Event, Frame, PortId, Pressure,
     bfd::{BfdEvent, BfdMode, BfdState, BfdTimers},
 };
 use macsec::mka::MkaEvent;
@@ -31,6 +31,7 @@ struct Ring {
     frames: VecDeque<Vec<u8>>,
     lost: u64,
     relieved: bool,
+    backlog: Backlog,
 }
 
 impl Ring {
@@ -95,7 +96,7 @@ fn right(world: &mut World, ring: &mut Ring) -> usize {
     let (mut left, mut delivered) = (WORK, 0);
     world.at(Right).handle_timeout(now);
     while left > 0 && !ring.frames.is_empty() {
-        let pressure = ring.pressure();
+        let pressure = ring.backlog.judge(ring.pressure(), RING, now);
         if ring.relieved && pressure > Pressure::None {
             let looked: Vec<_> = ring.frames.drain(..left.min(BATCH).min(ring.frames.len())).collect();
             left -= looked.len();
@@ -107,6 +108,7 @@ fn right(world: &mut World, ring: &mut Ring) -> usize {
         } else {
             let count = left.div_ceil(FORWARD).min(BATCH).min(ring.frames.len());
             left = left.saturating_sub(count * FORWARD);
+            ring.backlog.took(count);
             let frames: Vec<_> = ring.frames.drain(..count).collect();
             let mut frames = batch(world, Right, frames);
             world.at(Right).handle_batch(CHANNEL, &mut frames, now);
@@ -116,10 +118,21 @@ fn right(world: &mut World, ring: &mut Ring) -> usize {
     delivered
 }
 
+/// So many datagrams from Left's host, onto the wire.
+fn offer(world: &mut World, ring: &mut Ring, count: usize, octets: usize) {
+    let (now, lan) = (world.now, world.lan());
+    for at in (0..count).step_by(BATCH) {
+        let flow = |at: usize| udp(Left, Right.host(), u16::try_from(at).unwrap(), &vec![7; octets]);
+        let offered: Vec<_> = (at..count.min(at + BATCH)).map(flow).collect();
+        let mut offered = batch(world, Left, offered);
+        world.at(Left).handle_batch(lan, &mut offered, now);
+        sent(world, Left, CHANNEL).into_iter().for_each(|frame| ring.push(frame));
+    }
+}
+
 /// Twice Right's capacity for so many milliseconds; what was told of sessions that were lost, and how many frames came through.
 fn flood(world: &mut World, ring: &mut Ring, millis: u64, octets: usize) -> (Vec<Event>, usize) {
     let (mut told, mut delivered) = (vec![], 0);
-    let lan = world.lan();
     for _ in 0..millis {
         world.now = world.now.after(Duration::from_millis(1));
         let now = world.now;
@@ -128,12 +141,7 @@ fn flood(world: &mut World, ring: &mut Ring, millis: u64, octets: usize) -> (Vec
                 // What Left has to say itself comes when the ring is as full as it gets.
                 world.at(Left).handle_timeout(now);
             }
-            let flow =
-                |at: usize| udp(Left, Right.host(), u16::try_from(at + half).unwrap(), &vec![7; octets]);
-            let offered: Vec<_> = (0..WORK / FORWARD).map(flow).collect();
-            let mut offered = batch(world, Left, offered);
-            world.at(Left).handle_batch(lan, &mut offered, now);
-            sent(world, Left, CHANNEL).into_iter().for_each(|frame| ring.push(frame));
+            offer(world, ring, WORK / FORWARD, octets);
         }
         delivered += right(world, ring);
         let back = sent(world, Right, CHANNEL);
@@ -158,7 +166,9 @@ fn sessions_outlive_twice_the_load_and_traffic_goes_on() {
     for octets in [18, 1300] {
         let (mut world, mut ring) = (world(), Ring { relieved: true, ..Ring::default() });
         let (told, delivered) = flood(&mut world, &mut ring, MILLIS, octets);
-        assert_eq!((told, ring.lost), (vec![], 0), "{octets}");
+        // Until it is seen to be no backlog that passes: what comes beyond what is taken in that time.
+        assert_eq!(told, [], "{octets}");
+        assert!(ring.lost <= 2 * RING as u64, "{octets}: {}", ring.lost);
         let capacity = usize::try_from(MILLIS).unwrap() * WORK / FORWARD;
         assert!(delivered * 2 > capacity, "{delivered} of {capacity}");
         let dropped = world.drops(Right, DropReason::Overload);
@@ -166,7 +176,27 @@ fn sessions_outlive_twice_the_load_and_traffic_goes_on() {
     }
 }
 
-/// What the test above is worth: a ring that is left to run full takes the sessions with it.
+/// A worker that did not look for a while, as at a planned restart, finds full rings. It can carry all that waits there, and does.
+#[test]
+fn after_a_pause_nothing_is_given_up_that_can_be_carried() {
+    let (mut world, mut ring) = (world(), Ring { relieved: true, ..Ring::default() });
+    let each = WORK / FORWARD / 2;
+    // Soon enough for BFD, which nobody speaks here.
+    for pause in 1..=5 {
+        let mut delivered = 0;
+        offer(&mut world, &mut ring, RING - each, 18);
+        for _ in 0..20 {
+            world.now = world.now.after(Duration::from_millis(1));
+            offer(&mut world, &mut ring, each, 18);
+            delivered += right(&mut world, &mut ring);
+        }
+        let offered = RING - each + 20 * each;
+        let dropped = world.drops(Right, DropReason::Overload);
+        assert_eq!((delivered, ring.lost, dropped), (offered, 0, 0), "pause {pause}");
+    }
+}
+
+/// What the first test is worth: a ring that is left to run full takes the sessions with it.
 #[test]
 fn a_ring_that_runs_full_takes_sessions_with_it() {
     let (mut world, mut ring) = (world(), Ring::default());

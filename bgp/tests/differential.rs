@@ -88,8 +88,9 @@ struct Theirs {
 fn read_theirs(body: &[u8], context: &UpdateContext) -> Result<Theirs, DecodeError> {
     let raw = UpdateMessage::decode(&mut bytes::Bytes::copy_from_slice(body), body.len())?;
     let read = raw.parse_revised(context.four_octet_as, context.internal, false, &[])?;
-    let passed_on =
-        |code: u8| PASSED_ON.contains(&code) && attributes(body).any(|(_, found, _)| found == code);
+    let passed_on = |code: u8| {
+        is_framed(body) && PASSED_ON.contains(&code) && attributes(body).any(|(_, found, _)| found == code)
+    };
     let found = read.malformed.iter().filter(|one| !passed_on(one.type_code)).map(|one| one.disposition);
     let update = read.update;
     let (has_mp, has_nlri) = (reach(&update).is_some(), !update.announced.is_empty());
@@ -205,14 +206,22 @@ fn is_link_local(octets: &[u8]) -> bool {
     octets[0] == 0xfe && octets[1] & 0xc0 == 0x80
 }
 
+/// The attributes of an UPDATE, when they fit in.
+fn section(body: &[u8]) -> &[u8] {
+    let number = |at: usize| Some(usize::from(*body.get(at)?) << 8 | usize::from(*body.get(at + 1)?));
+    let start = 4 + number(0).unwrap_or_default();
+    number(start - 2).and_then(|len| body.get(start..start + len)).unwrap_or_default()
+}
+
+/// All lengths add up: no attribute is cut short.
+fn is_framed(body: &[u8]) -> bool {
+    let len = |(flags, _, value): (u8, u8, &[u8])| value.len() + if flags & 0x10 == 0 { 3 } else { 4 };
+    attributes(body).map(len).sum::<usize>() == section(body).len()
+}
+
 /// Flags, type and value of each attribute, as far as lengths go.
 fn attributes(body: &[u8]) -> impl Iterator<Item = (u8, u8, &[u8])> {
-    let number = |at: usize| Some(usize::from(*body.get(at)?) << 8 | usize::from(*body.get(at + 1)?));
-    let section = || {
-        let start = 4 + number(0)?;
-        body.get(start..start + number(start - 2)?)
-    };
-    let mut rest = section().unwrap_or_default();
+    let mut rest = section(body);
     core::iter::from_fn(move || {
         let (&[flags, code, ..], long) = (rest.first_chunk::<3>()?, rest[0] & 0x10 != 0);
         let head = if long { 4 } else { 3 };

@@ -66,7 +66,7 @@ pub use ids::{ChannelId, ConnectionId, InterfaceId, LagId, PortId, WorkerId};
 pub use liveness::{Board, Fault, Faults};
 pub use pool::{Depot, HEADROOM, Pool, PoolSizes, TAILROOM};
 pub use port::PortCaps;
-pub use precedence::{Pressure, Wanted};
+pub use precedence::{Backlog, Pressure, Wanted};
 pub use setup::{
     ChannelSetup, ConnectionKind, ConnectionSetup, InterfaceSetup, LagMember, LagSetup, MssClamp, Place,
     PortSetup, Protection, Setup, TwiceSetup,

@@ -7,6 +7,10 @@
 //! - [`may_be_control`]: could a frame in clear be for the gateway's own protocols? Of what comes when there is more than can be carried,
 //!   only such frames are looked at; whether they are really for us is decided as ever.
 //! - [`Wanted::has`]: the same, of a frame that is still in a port's ring. Protected ones show nothing but their length.
+//!
+//! Whether there *is* more than can be carried is for [`Backlog`] to tell.
+
+mod backlog;
 
 use net::{
     Dscp, EtherType, Ethernet, VlanTag,
@@ -19,6 +23,8 @@ use crate::{
     frer::rtag,
     stamp,
 };
+
+pub use backlog::Backlog;
 
 /// How near a port is to losing frames in its ring.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

@@ -6,8 +6,8 @@
 //! what does not fit is dropped and counted.
 //!
 //! When more comes than it can carry, control is not among what is lost ([`dataplane::Pressure`]): deadlines are looked at after each batch,
-//! ports with channels come before LANs, and a port whose ring runs full is relieved of what is on its way through, so that
-//! the ring always has room for what was sent to the gateway itself. What a port has no room to send is dropped, but for control, which
+//! ports with channels come before LANs, and a port whose ring stays full although it is emptied ([`Backlog`]) is relieved of what is on its
+//! way through, so that the ring has room for what was sent to the gateway itself. What a port has no room to send is dropped, but for control, which
 //! is tried again ([`Port::send`]); between workers control has rings of its own.
 
 mod handover;
@@ -20,8 +20,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use config::model::Poll;
 use crossbeam::channel::{Receiver, Sender};
 use dataplane::{
-    Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, LagId, Moved, PortId, Pressure,
-    Snapshot, Tables,
+    Backlog, Batch, ChannelId, Crossing, Dataplane, Event, Fault, InterfaceId, LagId, Moved, PortId,
+    Pressure, Snapshot, Tables,
     bfd::BfdParams,
     port::{Port, PortCounters, PortError, PortKind},
     stamp::WallClock,
@@ -165,6 +165,8 @@ pub struct Worker {
     refused: Vec<Crossing>,
     /// What was last said of each port, so that it is said once.
     lost: Vec<Option<PortError>>,
+    /// Of each port's ring.
+    backlogs: Vec<Backlog>,
     pulse: Arc<Pulse>,
     poll: Poll,
     /// It takes nothing from its ports.
@@ -193,7 +195,7 @@ impl Worker {
         let (sender, commands) = crossbeam::channel::unbounded();
         let mailbox = Mailbox { commands: sender, waker: waker.clone() };
         let (rings, inbox, refused) = (Rings::default(), Vec::with_capacity(RING), Vec::with_capacity(RING));
-        let (ports, lost) = (Vec::new(), Vec::new());
+        let (ports, lost, backlogs) = (Vec::new(), Vec::new(), Vec::new());
         let this = Self {
             dataplane,
             ports,
@@ -206,6 +208,7 @@ impl Worker {
             inbox,
             refused,
             lost,
+            backlogs,
             pulse: Arc::new(Pulse::default()),
             poll: Poll::Interrupt,
             resting: false,
@@ -256,6 +259,7 @@ impl Worker {
         }
         if self.ports.len() <= id.index() {
             self.ports.resize_with(id.index() + 1, || None);
+            self.backlogs.resize_with(id.index() + 1, Backlog::default);
         }
         if port.may_hold_frames() {
             self.holders.push(id);
@@ -426,6 +430,9 @@ impl Worker {
         self.keeper.counts().receive.count(batch.len());
         self.keeper.lap(Stage::Receive, batch.len());
         if !batch.is_empty() {
+            if let Some(backlog) = self.backlogs.get_mut(id.index()) {
+                backlog.took(batch.len());
+            }
             self.handle(id, &mut batch, now);
             self.settle_and_gather();
         }
@@ -440,15 +447,16 @@ impl Worker {
         }
     }
 
-    /// Makes room where a port's ring runs full, and keeps what may be control.
+    /// Makes room where a port's ring runs full although it is emptied, and keeps what may be control.
     fn relieve(&mut self, id: PortId, now: Instant) {
         for _ in 0..RELIEF {
-            let (Some(Some(port)), Some((wanted, pool))) =
-                (self.ports.get_mut(id.index()), self.dataplane.intake(id))
+            let at = id.index();
+            let (Some(Some(port)), Some(backlog), Some((wanted, pool))) =
+                (self.ports.get_mut(at), self.backlogs.get_mut(at), self.dataplane.intake(id))
             else {
                 return;
             };
-            let pressure = port.pressure();
+            let pressure = backlog.judge(port.pressure(), port.depth(), now);
             if pressure == Pressure::None {
                 return;
             }

@@ -53,6 +53,11 @@ pub trait Contender {
     /// Whether it measures its channels, and so can find one that is lossy.
     fn measures(&self) -> bool;
 
+    /// What each site dropped since it was started, a line each; nothing from who cannot tell.
+    fn drops(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Leaves its logs where they are; where that is.
     fn keep_logs(&mut self) -> PathBuf;
 }

@@ -98,7 +98,7 @@ fn play_all(options: &Options, talk: Talk, stop: &Stop, evening: &mut Evening) -
 /// cast of their own, so that the others do not also show what a measurement makes of a busy machine.
 ///
 /// # Errors
-/// When an act cannot be played to its end; the cast's logs stay then.
+/// When an act cannot be played to its end; the cast's logs stay then, as they do when a budget was not kept.
 pub fn play_acts<C: Contender>(
     (mode, run): (Mode, u16),
     acts: &[Act],
@@ -117,7 +117,11 @@ pub fn play_acts<C: Contender>(
             let scene = stage.play(act, evening.lateness());
             let scene = scene.with_context(|| format!("{} with {}", act.title(), mode.word()));
             match scene {
-                Ok(scene) => evening.add(Scene { run, ..scene }),
+                Ok(scene) => {
+                    if !evening.add(Scene { run, ..scene }) {
+                        stage.show_evidence();
+                    }
+                }
                 Err(error) => {
                     talk.block(format_args!("the logs are in {}", stage.keep_logs().display()));
                     return Err(error);

@@ -103,13 +103,15 @@ impl Evening {
         Duration::from_secs_f64(self.timer_lateness)
     }
 
-    /// Adds an act and checks its budgets.
-    pub fn add(&mut self, scene: Scene) {
+    /// Adds an act and checks its budgets; false when it did not keep within them.
+    pub fn add(&mut self, scene: Scene) -> bool {
+        let failed = self.verdict.failed().count();
         check_detection(&scene, &mut self.verdict);
         for direction in &scene.directions {
             check(&scene, direction, &mut self.verdict);
         }
         self.scenes.push(scene);
+        self.verdict.failed().count() == failed
     }
 
     /// All is played.
@@ -254,7 +256,7 @@ pub(super) mod tests {
     fn an_evening_is_good_only_when_every_budget_was_kept() {
         for (gap, elsewhere, ok) in [(5, 2, true), (6, 0, false), (1, 3, false)] {
             let mut evening = Evening::new(Duration::ZERO);
-            evening.add(scene(gap, elsewhere));
+            assert_eq!(evening.add(scene(gap, elsewhere)), ok);
             evening.conclude(Duration::ZERO);
             assert_eq!(evening.ok, ok, "{gap} ms, {elsewhere} elsewhere");
         }

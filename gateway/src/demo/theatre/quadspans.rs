@@ -5,13 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
+use super::super::api;
 use super::super::detect::{self, Noticed};
 use super::super::gateway::Gateway;
+use super::super::outcome::grouped;
 use super::super::routing::active;
-use super::super::site::{Plan, SiteFiles};
+use super::super::site::{Plan, Site, SiteFiles};
 use super::super::standing::Mode;
 use super::contender::Contender;
 use super::stage::{CHANNEL_MTU, CHANNELS, PATIENCE};
+use crate::api::model::Drop;
 use crate::lab::{Lab, Stop, WiredSites};
 
 /// Both gateways and their files.
@@ -98,10 +101,25 @@ impl Contender for Quadspans {
         true
     }
 
+    fn drops(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| drops_of(gateway.site())).collect()
+    }
+
     fn keep_logs(&mut self) -> PathBuf {
         self.files.keep_logs();
         self.files.directory().to_owned()
     }
+}
+
+fn drops_of(site: &Site) -> String {
+    let list = api::get::<api::List<Drop>>(&site.socket, "/v1/drops");
+    let each = |one: &Drop| format!("{} {} {}", one.name, one.reason, grouped(one.count));
+    let words = match &list {
+        Ok(list) if list.items.is_empty() => "nothing".to_owned(),
+        Ok(list) => list.items.iter().map(each).collect::<Vec<_>>().join(", "),
+        Err(error) => format!("does not say: {error}"),
+    };
+    format!("site {} dropped: {words}", site.letter)
 }
 
 /// With `active-standby`, the channel that carries everything as long as it can.

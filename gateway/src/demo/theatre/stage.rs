@@ -77,6 +77,15 @@ impl<C: Contender> Stage<C> {
         self.contender.keep_logs()
     }
 
+    /// An act cost more than it may: what the cast itself says of it, while it still can.
+    pub(super) fn show_evidence(&mut self) {
+        for line in self.contender.drops() {
+            self.talk.step(format_args!("  {line}"));
+        }
+        let logs = self.keep_logs();
+        self.talk.block(format_args!("the logs are in {}", logs.display()));
+    }
+
     /// Plays one act. Timers `usual`ly are so late on this machine.
     ///
     /// # Errors
