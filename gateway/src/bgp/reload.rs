@@ -179,7 +179,11 @@ impl Speaking {
         let place = Place { interface: on, address: plan.config.address, seats: seats(&plan) };
         let Ok(id) = self.speaker.add_peer(plan.config) else {
             let name = watched.name.as_str();
-            error!(event = "bgp.too_many", neighbor = name, "65535 neighbours came and went: `quadspan restart`");
+            error!(
+                event = "bgp.too_many",
+                neighbor = name,
+                "65535 neighbours came and went: `quadspan restart`"
+            );
             return false;
         };
         watched.id = id;
