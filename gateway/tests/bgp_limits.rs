@@ -69,8 +69,10 @@ fn a_limit_that_is_lowered_acts_on_what_is_there() {
     // Shut down for a while, and let in before that is over.
     let for_a_while = "max_in = { ipv4 = 2, action = \"shut\", restart = \"1h\" }\n";
     reload(&edge, &raised, for_a_while);
-    edge.await_that("it is shut down", || edge.neighbor("r1")["reason"] == "max_prefixes");
+    edge.await_that("it is shut down", || edge.neighbor("r1")["reason"] == "held");
     reload(&edge, for_a_while, &at_first);
+    let told = edge.gateway.says("show bgp r1");
+    assert!(told.contains("by max_in for a while: it sent more than 2 ipv4 prefixes"), "{told}");
     edge.gateway.says("bgp enable r1");
     edge.await_up("r1");
     edge.end();

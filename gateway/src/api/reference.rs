@@ -83,8 +83,12 @@ fn the_page_has_the_paths_of_the_router() {
 fn answers(question: Question) -> Result<Answer, NoBgp> {
     match question {
         Question::Routes(..) => Ok(Answer::Routes(RoutesReport::default())),
-        Question::Explain(..) => Err(NoBgp::Unused),
-        _ => Ok(Answer::Neighbors(vec![])),
+        Question::Neighbors => Ok(Answer::Neighbors(vec![])),
+        Question::Explain(..)
+        | Question::Clear(..)
+        | Question::Refresh(..)
+        | Question::Shutdown(..)
+        | Question::Enable(..) => Err(NoBgp::Unused),
     }
 }
 
@@ -124,9 +128,9 @@ fn the_page_has_the_parameters_of_each_path() {
 fn fields(answer: &impl Serialize) -> BTreeSet<String> {
     let value = serde_json::to_value(answer).unwrap();
     let own = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect::<BTreeSet<_>>());
-    match &value {
-        Value::Array(items) => items.iter().filter_map(own).flatten().collect(),
-        _ => own(&value).unwrap(),
+    match value.as_array() {
+        Some(items) => items.iter().filter_map(own).flatten().collect(),
+        None => own(&value).unwrap(),
     }
 }
 
@@ -177,6 +181,7 @@ fn codes() -> BTreeSet<(String, u16)> {
     let mut all = BTreeSet::new();
     for file in ["server.rs", "routing.rs", "planned.rs", "query.rs"] {
         let text = fs::read_to_string(folder.join(file)).unwrap();
+        let text = text.split("\nmod tests {").next().unwrap_or_default();
         for part in text.split("StatusCode::").skip(1) {
             let (name, rest) = part.split_once(',').unwrap_or((part, ""));
             let Some(code) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())

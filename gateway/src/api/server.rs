@@ -351,3 +351,41 @@ pub(super) fn problem(status: StatusCode, code: &str, detail: String) -> Respons
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ::bgp::fsm::State as Session;
+
+    use super::{
+        super::{source::NoBgp, testbed::Fixed, testbed_bgp::neighbor_report},
+        *,
+    };
+    use crate::bgp::report::{Answer, Question};
+
+    /// How often BGP was asked.
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted(_: Question) -> Result<Answer, NoBgp> {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        Ok(Answer::Neighbors(vec![neighbor_report(Session::Active)]))
+    }
+
+    #[test]
+    fn bgp_is_asked_once_and_only_for_what_says_how_its_neighbours_are() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let source = || State(Arc::new(Fixed(counted)));
+        let asked = |path: &str, answer: Response, times: usize| {
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(ASKED.swap(0, Ordering::Relaxed), times, "{path}");
+        };
+        runtime.block_on(async {
+            asked("/v1/bgp", routing::bgp(source()).await, 1);
+            asked("/metrics", metrics(source()).await, 1);
+            asked("/v1/status", status(source()).await, 1);
+            asked("/v1/channels", channels(source()).await, 0);
+            asked("/v1/config", config(source()).await, 0);
+        });
+    }
+}

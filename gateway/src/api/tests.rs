@@ -8,10 +8,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use dataplane::Target;
@@ -134,26 +131,6 @@ fn bgp_that_does_not_answer_is_not_bgp_without_neighbours() {
             assert_eq!((problem.status, problem.code.as_str()), (503, "bgp_silent"), "{path}");
         }
         assert!(ask(&socket, "/metrics").is_ok());
-    });
-}
-
-/// How often BGP was asked how its neighbours are.
-static ASKED: AtomicUsize = AtomicUsize::new(0);
-
-fn counted(_: Question) -> Result<Answer, NoBgp> {
-    ASKED.fetch_add(1, Ordering::Relaxed);
-    Ok(Answer::Neighbors(vec![super::testbed_bgp::neighbor_report(bgp::fsm::State::Active)]))
-}
-
-#[test]
-fn bgp_is_asked_once_and_only_for_what_says_how_its_neighbours_are() {
-    let folder = Folder::new("asked");
-    with_bgp(&folder, counted, |socket| {
-        for (path, times) in [("/v1/bgp", 1), ("/metrics", 1), ("/v1/status", 1), ("/v1/channels", 0)] {
-            ASKED.store(0, Ordering::Relaxed);
-            ask(&socket, path).unwrap();
-            assert_eq!(ASKED.load(Ordering::Relaxed), times, "{path}");
-        }
     });
 }
 

@@ -439,7 +439,7 @@ impl Watched {
         let held = matches!(status.standing, Standing::HeldUntil(_));
         if let Some((family, max)) = self.over_limit.filter(|_| held) {
             return Some((
-                "max_prefixes",
+                "held",
                 format!(
                     "shut down by max_in for a while: it sent more than {max} {family} prefixes; `quadspan bgp enable {}` lets it run at once",
                     self.name
