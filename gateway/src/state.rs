@@ -34,9 +34,9 @@ pub const LOW: u64 = CHUNK / 2;
 const FILE: &str = "packet-numbers.json";
 const LOCK: &str = "lock";
 /// How long a killed gateway may keep its lock: cards whose drivers reset them take a second or two each.
-const LET_GO: Duration = Duration::from_secs(5);
+pub(crate) const LET_GO: Duration = Duration::from_secs(5);
 /// Between two looks whether it did.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// Which SA: its SCI, its AN, and the fingerprint of its SAK.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -397,6 +397,20 @@ fn decode_refuses_what_it_cannot_use_without_repeating_keys() {
 }
 
 #[test]
+fn a_demo_does_not_begin_whose_files_cannot_be_written() {
+    for words in [&["demo", "--capture"][..], &["demo", "--failover", "--report"]] {
+        let ended = quadspan(&[words, &["/nowhere/at/all"]].concat());
+        assert_eq!(ended.code, 1, "{ended:?}");
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(
+            said.contains("cannot write /nowhere/at/all: ") && said.contains("name a file in a folder"),
+            "{said}"
+        );
+        assert!(said.lines().count() <= 2, "nothing was played: {said}");
+    }
+}
+
+#[test]
 fn words_are_explained() {
     for (what, wanted) in [
         ("drop:macsec_late", "replay window"),
@@ -409,7 +423,13 @@ fn words_are_explained() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(ended.out.contains(wanted), "{what}: {ended:?}");
     }
-    assert_eq!(quadspan(&["--json", "explain", "drop:runt"]).json()["name"], "drop:runt");
+    let told = quadspan(&["--json", "explain", "drop:runt"]).json();
+    assert!(told["name"] == "drop:runt" && told["causes"].is_string() && told["next"].is_string(), "{told}");
+    let ended = quadspan(&["explain", "drop:no_route"]);
+    assert!(
+        ["usually: BGP has not", "look at: `show routes"].iter().all(|part| ended.out.contains(part)),
+        "{ended:?}"
+    );
     let ended = quadspan(&["explain", "drop:macsec_lat"]);
     assert!(ended.code == 1 && ended.err.contains("did you mean `drop:macsec_late`?"), "{ended:?}");
     assert_eq!(quadspan(&["explain", "zzzzzz"]).code, 1);

@@ -296,7 +296,7 @@ fn whatever_is_wrong_with_a_successor_the_gateway_goes_on() {
     refuses(&sites, Some(&echo), "knows no handover");
     let loose = program(&sites, "loose", "#!/bin/sh\n", 0o777);
     refuses(&sites, Some(&loose), "nobody else can write");
-    for (name, descriptors) in [("few", 8), ("more", 14), ("most", 20)] {
+    for (name, descriptors) in [("few", 8), ("more", 17), ("most", 23)] {
         let starved = program(&sites, name, &short(descriptors), 0o755);
         refuses(&sites, Some(&starved), "");
     }
@@ -351,4 +351,33 @@ fn what_the_file_says_otherwise_by_now_takes_effect_and_the_rest_goes_on() {
     }
     sites.assert_clean();
     sites.end();
+}
+
+/// A LAN, be it a TAP: whoever has it, a second gateway does not start, and touches nothing.
+#[test]
+fn a_device_has_one_gateway_whoever_that_is_by_now() {
+    for lan_tap in [false, true] {
+        let plan = Plan { mka: Some(""), channels: 1, lan_tap, ..Plan::DEFAULT };
+        let Some(mut sites) = Sites::build("handover::one_gateway", plan) else { return };
+        sites.b.start(&sites.lab);
+        sites.a.start(&sites.lab);
+        let lan = if lan_tap { "tap1" } else { "lan1" };
+        let refused = |sites: &Sites| {
+            let (said, pid) = (sites.a.twin_refused(&sites.lab, [lan, lan]), sites.a.pid());
+            let parts =
+                [format!("device {lan}"), format!("process {pid} (program quadspan"), format!("kill {pid}")];
+            assert!(parts.iter().all(|part| said.contains(part)), "{parts:?}: {said}");
+            assert!(sites.a.counted("ch1").live, "{said}");
+        };
+        until("the channel is live", PATIENCE, || sites.a.counted("ch1").live.then_some(()));
+        refused(&sites);
+        for _ in 0..2 {
+            sites.a.restart();
+            refused(&sites);
+        }
+        // A supervisor starts it again at once.
+        sites.a.kill();
+        sites.a.start(&sites.lab);
+        sites.end();
+    }
 }

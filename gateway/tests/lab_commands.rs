@@ -54,7 +54,7 @@ fn story(bed: &Bed) {
     let slow = bed.status(&["delay", "ch2", "30ms", "--jitter", "5ms", "--way", "b-to-a"]);
     assert_eq!(slow["channels"][1]["b_to_a"]["delay"]["nanos"], 30_000_000);
     assert!(pings(), "over the other channel");
-    let killed = bed.status(&["kill", "a"]);
+    let killed = bed.status(&["kill", "gw-a"]);
     assert!(killed["gateways"][0]["pid"].is_null(), "{killed}");
     assert!(!pings(), "without a gateway");
     assert!(bed.status(&["start", "a"])["gateways"][0]["pid"].is_u64());
@@ -74,6 +74,8 @@ fn refusals(bed: &Bed) {
         (&["cut", "ch3"][..], 1, "there are ch1, ch2"),
         (&["lossy", "ch1", "101%"], 2, "write 5%"),
         (&["kill", "c"], 1, "there are a and b"),
+        (&["kill", "gw-ab"], 2, "there are a and b"),
+        (&["start", ""], 2, "there are a and b"),
         (&["status", "--name", "../x"], 1, "remedy"),
         (&["cut", "ch1", "--name", "other"], 4, "lab --name other up"),
     ] {
@@ -112,15 +114,34 @@ fn after_restarts_and_a_kill(bed: &Bed) {
         });
         told["pid"].as_u64().unwrap()
     };
-    restart();
-    let last = restart();
-    let runs = || {
-        let stat = std::fs::read_to_string(format!("/proc/{last}/stat")).unwrap_or_default();
+    let runs = |pid: u64| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'))
     };
-    assert!(runs());
+    // Two between two looks, and one more.
+    restart();
+    let second = restart();
+    let seen = |status: Value| (status["gateways"][0]["state"].clone(), status["gateways"][0]["pid"].clone());
+    // Who handed over has last words.
+    let runs_now = || seen(bed.status(&["status"])) == ("runs".into(), second.into());
+    assert!(
+        Stop::new().poll(Duration::from_secs(20), Duration::from_millis(10), runs_now),
+        "process {second}"
+    );
+    let third = restart();
+    let killed = bed.status(&["kill", "gw-a"]);
+    assert_eq!(seen(killed), ("ended: killed by SIGKILL".into(), Value::Null));
+    assert!(!runs(third), "it is no more");
+    let started = bed.status(&["start", "gw-a"]);
+    let answers = || std::os::unix::net::UnixStream::connect(socket).is_ok();
+    assert!(
+        Stop::new().poll(Duration::from_secs(20), Duration::from_millis(10), answers),
+        "it answers again"
+    );
+    let last = restart();
+    assert!(runs(last) && started["gateways"][0]["pid"] != last, "{started}");
     bed.run(Command::new("/bin/kill").args(["-9", &status["pid"].to_string()]));
-    let ended = Stop::new().poll(Duration::from_secs(5), Duration::from_millis(10), || !runs());
+    let ended = Stop::new().poll(Duration::from_secs(5), Duration::from_millis(10), || !runs(last));
     if !ended {
         bed.run(Command::new("/bin/kill").args(["-9", &last.to_string()]));
     }

@@ -246,6 +246,9 @@ fn a_path_too_narrow_for_ipv6_makes_a_reserve_of_the_attachment_and_says_why() {
 fn a_killed_gateway_comes_back_and_a_lost_route_takes_the_channel_down() {
     for family in Family::BOTH {
         let Some(mut sites) = Sites::start("vxlan::a_killed_gateway", family) else { return };
+        must(&sites.lab, "gw-b", "ip link add spare type veth peer name spare2");
+        let said = sites.b.twin_refused(&sites.lab, ["lan1", "spare"]);
+        assert!(said.contains("cannot have the tunnel end ") && said.contains("kill "), "{said}");
         sites.b.kill();
         sites.b.start(&sites.lab);
         sites.wait_reachable();

@@ -11,13 +11,14 @@ use super::{
     choose::choose,
     events,
     exit::{Exit, Failure},
-    runtime, terminal,
+    runtime, terminal, without_mka,
 };
 use crate::{
     api::{
         client::{self, ClientError},
         model::{
-            Document, Health, List, Rekey, RekeyAnswer, RunningConfig, Status, SuspendAnswer, Suspension,
+            Document, Health, List, MkaChannel, Rekey, RekeyAnswer, RunningConfig, Status, SuspendAnswer,
+            Suspension,
         },
     },
     show::{self, Look},
@@ -57,9 +58,19 @@ pub(super) fn show(global: &Global, noun: &Noun) -> Result<Exit, Failure> {
         Noun::Config => return config(global),
     };
     let body = get(&global.socket, path)?;
-    let body = choose(global, &body, field, may_be_empty, names)?;
+    let (body, without) = if let Noun::Mka(names) = noun {
+        without_mka::choose(global, &body, names)?
+    } else {
+        (choose(global, &body, field, may_be_empty, names)?, Vec::new())
+    };
     if global.json {
         terminal::print(&line(&body))?;
+    } else if !without.is_empty() {
+        terminal::print(format!("{}\n", without.join("\n")).as_bytes())?;
+        let rest: Vec<MkaChannel> = items(&body)?;
+        if !rest.is_empty() {
+            terminal::print(show::mka(&terminal::look(global.color), &rest).as_bytes())?;
+        }
     } else if may_be_empty && !names.names.is_empty() && items::<IgnoredAny>(&body)?.is_empty() {
         terminal::print(format!("{}: {}\n", names.names.join(", "), nothing_of(noun)).as_bytes())?;
     } else {

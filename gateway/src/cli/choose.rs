@@ -45,7 +45,7 @@ pub(super) fn choose(
 }
 
 /// Keeps what is meant; gives the names that meant nothing.
-fn keep<'a>(listed: &mut Vec<Value>, field: &str, names: &'a [String]) -> Vec<&'a String> {
+pub(super) fn keep<'a>(listed: &mut Vec<Value>, field: &str, names: &'a [String]) -> Vec<&'a String> {
     let means = |item: &Value, name: &str| {
         let has = text(item, field);
         let scoped =

@@ -136,8 +136,17 @@ struct LimitArgs {
 
 #[derive(Args, Clone, Copy, Debug)]
 struct SiteArg {
-    /// a or b
+    /// a or b, or gw-a or gw-b, as `lab status` has them
+    #[arg(value_parser = site)]
     site: char,
+}
+
+fn site(text: &str) -> Result<char, String> {
+    let mut letters = text.strip_prefix("gw-").unwrap_or(text).chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => Ok(letter),
+        _ => Err("there are a and b".to_owned()),
+    }
 }
 
 fn queue(text: &str) -> Result<Queue, NotAQuantity> {

@@ -26,6 +26,7 @@ mod restart;
 mod run;
 mod runtime;
 mod terminal;
+mod without_mka;
 
 use std::{ffi::OsString, process::ExitCode};
 

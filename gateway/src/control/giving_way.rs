@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use config::{Config, model::Io};
 use dataplane::{InterfaceId, PortId};
 use tokio::sync::{mpsc, oneshot};
@@ -39,7 +39,11 @@ impl Gateway {
     /// Runs a successor, away from the control loop.
     pub(super) fn look_for_successor(&self, order: Order, found: &mpsc::UnboundedSender<Found>) {
         let Order { binary, reply: asked } = order;
-        let (giving, found) = (self.giving(), found.clone());
+        let giving = match self.giving().context("cannot pass the locks of devices on") {
+            Ok(giving) => giving,
+            Err(why) => return refuse(asked, &why),
+        };
+        let found = found.clone();
         info!(event = "gateway.restarting", binary = binary.as_ref().map(|path| path.display().to_string()));
         tokio::task::spawn_blocking(move || match giving.prepare(binary.as_deref()) {
             Ok(prepared) => drop(found.send(Found { giving, prepared, asked })),
@@ -47,7 +51,7 @@ impl Gateway {
         });
     }
 
-    fn giving(&self) -> Giving {
+    fn giving(&self) -> Result<Giving> {
         let (channels, interfaces, connections) = handover::names(&self.config);
         let facts = Facts {
             file: self.reloads.file().to_owned(),
@@ -60,13 +64,14 @@ impl Gateway {
             ports: self.called.clone(),
         };
         let hands_off = self.hands_off.iter().map(|one| (one.device().to_owned(), one.before().to_vec()));
-        Giving {
+        Ok(Giving {
             facts: Arc::new(facts),
             mailboxes: self.workers.iter().map(|worker| worker.mailbox.clone()).collect(),
             store: self.store.clone(),
             doors: self.doors.clone(),
+            locks: Arc::new(self.supplies.locks().again()?),
             hands_off: hands_off.collect(),
-        }
+        })
     }
 
     /// Stands still, and lets the successor go on. `None`: it could not, and this gateway did.

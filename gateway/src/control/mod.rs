@@ -261,6 +261,7 @@ impl Gateway {
 
     /// What a worker said of a port and what the link monitor saw may cross: no wrong belief lasts.
     fn look_again(&mut self) {
+        self.supplies.locks().hang_up();
         for at in 0..self.config.ports.len() {
             let link = self.config.ports.get(at).map_or(Link::Gone, |port| Watched::of(port).link());
             self.link_changed(at, link);
@@ -288,6 +289,9 @@ impl Gateway {
         if port.underlay.is_none() {
             self.hands_off.retain(|one| one.device() != port.device);
         }
+        if let Err(why) = self.supplies.lock_again(port) {
+            return self.not_reopened(id, port, &why);
+        }
         self.hands_off.extend(ports::take_over(port));
         let Some(setup) = self.setup.ports.get(id.index()) else { return false };
         for (at, worker) in self.workers.iter().enumerate() {
@@ -306,17 +310,24 @@ impl Gateway {
                 (&mut self.supplies, None),
             ) {
                 Ok((opened, _)) => drop(worker.mailbox.send(Command::ReplacePort(id, opened))),
-                Err(why) => {
-                    error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));
-                    if let Some(known) = self.links.get_mut(id.index()) {
-                        *known = Some(Link::Gone);
-                    }
-                    return false;
-                }
+                Err(why) => return self.not_reopened(id, port, &why),
             }
+        }
+        // A TAP was not there before.
+        if let Err(why) = self.supplies.lock_again(port) {
+            return self.not_reopened(id, port, &why);
         }
         info!(event = "port.reopened", port = port.name, device = port.device);
         true
+    }
+
+    /// It is looked at again, as one that is gone.
+    fn not_reopened(&mut self, id: PortId, port: &config::model::Port, why: &anyhow::Error) -> bool {
+        error!(event = "port.reopen_failed", port = port.name, why = format!("{why:#}"));
+        if let Some(known) = self.links.get_mut(id.index()) {
+            *known = Some(Link::Gone);
+        }
+        false
     }
 
     /// The kernel's own stack stays off our devices, whatever others set.

@@ -20,7 +20,7 @@ use crate::{
     link_monitor,
     pacemaker::Pacemaker,
     policer::Bandwidths,
-    ports::{self, HandsOff, Supplies, Taps},
+    ports::{self, HandsOff, Locks, Supplies, Taps},
     quality,
     reload::Reloads,
     state::PnStore,
@@ -53,9 +53,13 @@ impl Parts {
         // The state folder first: who has no right to it must not touch devices that another gateway may have.
         let folder = &config.runtime.state_dir;
         let mut store = heir.as_mut().map_or_else(|| PnStore::open(folder), |heir| heir.store(folder))?;
+        let mut locks = Locks::default();
+        locks.take(config, heir.as_deref_mut())?;
         let taps = Taps::prepare(config, heir.as_deref_mut())?;
+        // Those of TAPs that are only made now.
+        locks.take(config, None)?;
         let devices = ports::devices(config, &taps);
-        let mut supplies = Supplies::new(taps);
+        let mut supplies = Supplies::new(taps, locks);
         let plan = assemble::plan(config, &devices)?;
         let hands_off = config.ports.iter().filter_map(ports::take_over).collect();
         let setup = Arc::new(plan.setup.clone());
@@ -112,6 +116,7 @@ impl Parts {
             ports: &self.called,
         };
         let went = put.take_over(heir)?;
+        self.supplies.locks().own();
         // Only now is it ours to put back.
         self.hands_off.iter_mut().zip(before).for_each(|(one, before)| one.inherit(before));
         let (ended, end) = oneshot::channel();

@@ -169,7 +169,11 @@ impl Gateway {
     /// # Errors
     /// Whatever the system answers; none is expected.
     pub(crate) fn end(&mut self) -> Result<ExitStatus, LabError> {
-        self.process.terminate(Duration::from_secs(5))
+        let mut status = self.process.terminate(Duration::from_secs(5))?;
+        while self.follow()? {
+            status = self.process.terminate(Duration::from_secs(5))?;
+        }
+        Ok(status)
     }
 
     /// Kills it (`SIGKILL`).
@@ -177,7 +181,19 @@ impl Gateway {
     /// # Errors
     /// Whatever the system answers; none is expected.
     pub(crate) fn kill(&mut self) -> Result<ExitStatus, LabError> {
-        self.process.kill()
+        let mut status = self.process.kill()?;
+        while self.follow()? {
+            status = self.process.kill()?;
+        }
+        Ok(status)
+    }
+
+    /// It has ended; where somebody had it hand over, its successor is this gateway from now on. That needs
+    /// [`Process::adopt_successors`] beforehand.
+    fn follow(&mut self) -> Result<bool, LabError> {
+        let Some(heir) = self.process.heir(&self.site.config) else { return Ok(false) };
+        self.process.give_way(heir, GIVES_WAY_WITHIN)?;
+        Ok(true)
     }
 
     /// Has it hand over to a successor under traffic, which is this gateway from then on; gives how long nobody forwarded.
@@ -201,7 +217,12 @@ impl Gateway {
     /// # Errors
     /// Whatever the system answers; none is expected.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, LabError> {
-        self.process.ended()
+        loop {
+            let ended = self.process.ended()?;
+            if ended.is_none() || !self.follow()? {
+                return Ok(ended);
+            }
+        }
     }
 
     /// Its process id.

@@ -13,6 +13,7 @@
 
 pub(crate) mod api;
 mod detect;
+mod files;
 mod flows;
 pub(crate) mod gateway;
 mod outcome;
@@ -94,6 +95,11 @@ impl Options {
 pub fn run(options: &Options) -> ExitCode {
     let talk = Talk::new(options.json, options.color);
     let mut outcome = Outcome::new();
+    if let Err(error) = files::ensure_writable(options) {
+        talk.block(format_args!("error: {error:#}"));
+        outcome.error = Some(format!("{error:#}"));
+        return publish(options, &outcome, 1);
+    }
     let entered = match lab::enter() {
         Ok(entered) => entered,
         Err(error) => {

@@ -9,7 +9,7 @@ use config::{
 use jiff::Timestamp;
 use sys::process::Capability;
 
-use super::{Finding, Machine, Seat};
+use super::{Finding, Layer, Machine, Seat};
 use crate::{link_monitor::Link, ports};
 
 /// Segment trains over UDP (UDP_SEGMENT, UDP_GRO) came with it.
@@ -129,6 +129,10 @@ fn metrics(config: &Config, machine: &Machine) -> Option<Finding> {
 
 fn port(config: &Config, machine: &Machine, at: usize, port: &Port) -> Vec<Finding> {
     let (name, device) = (port.name.as_str(), port.device.as_str());
+    if let Some(who) = machine.holders.get(at).and_then(Option::as_ref) {
+        let (who, remedy) = who.split_once(". ").unwrap_or((who, "stop that one"));
+        return vec![Finding::fail("port", name, format!("{device}: {who}"), remedy)];
+    }
     if port.io == Io::Tap {
         let missing = "there is no /dev/net/tun: TAP devices cannot be made".to_owned();
         return vec![match machine.tun {
@@ -165,7 +169,8 @@ fn port(config: &Config, machine: &Machine, at: usize, port: &Port) -> Vec<Findi
         }
     };
     let mut all = vec![link];
-    all.extend(mtu(config, at, port, facts.mtu));
+    let layers = machine.layers.get(at).map(Vec::as_slice).unwrap_or_default();
+    all.extend(mtu(config, at, port, (facts.mtu, layers)));
     let addresses = machine.addresses.get(at).map(Vec::as_slice).unwrap_or_default();
     if let Some(why) = ports::why_not_addresses(device, addresses) {
         let (message, remedy) = why.split_once(". ").unwrap_or((&why, ""));
@@ -175,7 +180,7 @@ fn port(config: &Config, machine: &Machine, at: usize, port: &Port) -> Vec<Findi
 }
 
 /// Whether the device carries what the channels on it, with their SecTAGs and tags, make of the largest packets.
-fn mtu(config: &Config, at: usize, port: &Port, mtu: Option<u32>) -> Option<Finding> {
+fn mtu(config: &Config, at: usize, port: &Port, (mtu, layers): (Option<u32>, &[Layer])) -> Option<Finding> {
     if port.role != PortRole::Channel || port.underlay.is_some() {
         return None;
     }
@@ -184,10 +189,31 @@ fn mtu(config: &Config, at: usize, port: &Port, mtu: Option<u32>) -> Option<Find
         config.channels.iter().filter(|channel| uses(channel)).map(|channel| needs(config, channel)).max()?;
     let (has, device) = (mtu?, &port.device);
     (has < needed).then(|| {
-        let message = format!("{device} has an MTU of {has}; its channels need {needed} for SecTAG, ICV and tags");
-        let remedy = format!("ip link set dev {device} mtu {needed}, at both ends and in between; or lower `mtu` of the attachments");
-        Finding::fail("port", &port.name, message, &remedy)
+        let message =
+            format!("{device} has an MTU of {has}; its channels need {needed} for SecTAG, ICV and tags");
+        let by = needed.saturating_sub(has);
+        let lower = format!("lower `mtu` of the attachments by {by}");
+        Finding::fail("port", &port.name, message, &raise(device, needed, layers, &lower))
     })
+}
+
+/// How a device gets that MTU: what it stands on comes first.
+fn raise(device: &str, needed: u32, layers: &[Layer], lower: &str) -> String {
+    let narrow =
+        layers.iter().filter_map(|layer| Some((&layer.device, layer.most.filter(|most| *most < needed)?)));
+    if let Some((bound, most)) = narrow.min_by_key(|(_, most)| *most) {
+        return format!("{lower}: the driver of {bound} takes an MTU of {most} at most");
+    }
+    let set = |device: &str| format!("ip link set dev {device} mtu {needed}");
+    let small: Vec<_> = layers.iter().filter(|layer| layer.mtu < needed).collect();
+    let steps: Vec<_> = small.iter().map(|layer| set(&layer.device)).collect();
+    let steps = if steps.is_empty() { set(device) } else { steps.join(" && ") };
+    let why = match small.as_slice() {
+        [.., below, _] => format!(" ({} first: {device} stands on it)", below.device),
+        [one] if one.device != device => format!(" ({device} is a member of it)"),
+        _ => String::new(),
+    };
+    format!("{steps}{why}, at both ends and in between; or {lower}")
 }
 
 fn needs(config: &Config, channel: &Channel) -> u32 {

@@ -10,6 +10,7 @@ use config::{Config, model::Io};
 use nix::unistd::{AccessFlags, eaccess};
 use sys::process::{self, Capability};
 
+use super::{Layer, beneath};
 use crate::{
     api::{DeviceFacts, ListenError, Listener},
     clock, ports,
@@ -34,6 +35,10 @@ pub struct Machine {
     pub now: SystemTime,
     /// By port of the configuration.
     pub devices: Vec<DeviceFacts>,
+    /// Which other gateway has them, by port, and what to do about it; not looked at where the one of this configuration runs.
+    pub holders: Vec<Option<String>>,
+    /// What they stand on, by port, the lowest first: whose MTU theirs depends on, and they themselves.
+    pub layers: Vec<Vec<Layer>>,
     /// IPv4 addresses that the kernel has on them, by port.
     pub addresses: Vec<Vec<Ipv4Addr>>,
     /// Whether a gateway could take its place.
@@ -68,6 +73,8 @@ impl Machine {
         };
         // A gateway that runs has the address itself.
         let metrics = config.runtime.metrics.filter(|_| seat == Seat::Free);
+        // Without netlink, what a device stands on is not known.
+        let told = beneath::look().unwrap_or_default();
         let held = |right: &Capability| process::has_capability(*right).unwrap_or(false);
         let kernel_addresses = |port: &config::model::Port| {
             let ours = port.io != Io::Tap && port.underlay.is_none();
@@ -82,6 +89,12 @@ impl Machine {
             synchronized: process::is_clock_synchronized().ok(),
             now: clock::wall(),
             devices: config.ports.iter().map(DeviceFacts::read).collect(),
+            holders: config
+                .ports
+                .iter()
+                .map(|port| ports::holder(port).filter(|_| seat == Seat::Free))
+                .collect(),
+            layers: config.ports.iter().map(|port| beneath::layers(&told, &port.device)).collect(),
             addresses: config.ports.iter().map(kernel_addresses).collect(),
             seat,
             state: why_not_writable(&config.runtime.state_dir),

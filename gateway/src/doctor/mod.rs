@@ -3,6 +3,7 @@
 //! [`Machine`] is what was found, as plain values; [`examine`] judges it, without looking at anything itself. Nothing is
 //! changed: no device is opened, no folder made. What is wrong with the configuration itself is `check`'s.
 
+mod beneath;
 mod judge;
 mod machine;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 use serde::Serialize;
 
+pub use beneath::Layer;
 pub use judge::examine;
 pub use machine::{Machine, Seat};
 

@@ -8,7 +8,7 @@ use std::{
 use config::{Config, model::MkaKey};
 use sys::process::Capability;
 
-use super::{Finding, Machine, Seat, Verdict, examine};
+use super::{Finding, Layer, Machine, Seat, Verdict, examine};
 use crate::{
     api::testbed::{config_with_keys, facts},
     link_monitor::Link,
@@ -27,6 +27,8 @@ fn machine() -> Machine {
         synchronized: Some(true),
         now: SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000),
         devices,
+        holders: vec![None; 4],
+        layers: vec![Vec::new(); 4],
         addresses: vec![Vec::new(); 4],
         seat: Seat::Free,
         state: None,
@@ -56,7 +58,7 @@ fn where_all_is_well_nothing_is_said() {
 #[test]
 fn each_ill_is_found_and_has_a_remedy() {
     type Ill = (&'static str, Verdict, &'static str, fn(&mut Config, &mut Machine));
-    let ills: [Ill; 13] = [
+    let ills: [Ill; 14] = [
         ("kernel", Verdict::Warn, "4.19", |_, machine| machine.kernel = Some((4, 19))),
         ("processor", Verdict::Warn, "AES-GCM", |_, machine| machine.aes = false),
         ("processor", Verdict::Warn, "2 workers share 1", |_, machine| machine.processors = vec![0]),
@@ -72,6 +74,10 @@ fn each_ill_is_found_and_has_a_remedy() {
         ("metrics", Verdict::Fail, "127.0.0.1:9477: in use", |config, machine| {
             config.runtime.metrics = "127.0.0.1:9477".parse().ok();
             machine.metrics = Some("in use".to_owned());
+        }),
+        ("port", Verdict::Fail, "eth1: another Quadspan has it, process 7", |_, machine| {
+            machine.holders[1] =
+                Some("another Quadspan has it, process 7 (x). Stop that one (`kill 7`)".to_owned());
         }),
         ("port", Verdict::Fail, "no device eth2", |_, machine| machine.devices[2].link = Link::Gone),
         ("port", Verdict::Warn, "no carrier", |_, machine| {
@@ -102,6 +108,34 @@ fn tags_in_clear_count_for_the_mtu() {
     assert!(wrong(&config(), &machine)[0].message.contains("need 1604"));
     machine.devices[3].mtu = Some(1604);
     assert_eq!(wrong(&config(), &machine), []);
+}
+
+#[test]
+fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
+    let layer = |device: &str, mtu, most| Layer { device: device.to_owned(), mtu, most };
+    let remedy = |layers: Vec<Layer>| {
+        let mut machine = machine();
+        machine.devices[2].mtu = Some(1500);
+        machine.layers[2] = layers;
+        wrong(&config(), &machine)[0].remedy.clone().unwrap()
+    };
+    let rest = ", at both ends and in between; or lower `mtu` of the attachments by 100";
+    for (layers, expected) in [
+        (vec![], "ip link set dev eth2 mtu 1600"),
+        (vec![layer("eth2", 1500, Some(9000))], "ip link set dev eth2 mtu 1600"),
+        (
+            vec![layer("bond0", 1500, None), layer("eth2", 1500, None)],
+            "ip link set dev bond0 mtu 1600 && ip link set dev eth2 mtu 1600 (bond0 first: eth2 stands on it)",
+        ),
+        (vec![layer("bond0", 9000, None), layer("eth2", 1500, None)], "ip link set dev eth2 mtu 1600"),
+        (vec![layer("bond0", 1500, None)], "ip link set dev bond0 mtu 1600 (eth2 is a member of it)"),
+    ] {
+        assert_eq!(remedy(layers), format!("{expected}{rest}"));
+    }
+    assert_eq!(
+        remedy(vec![layer("nic0", 1500, Some(1504)), layer("eth2", 1500, None)]),
+        "lower `mtu` of the attachments by 100: the driver of nic0 takes an MTU of 1504 at most"
+    );
 }
 
 fn with_keys(change: impl FnOnce(&mut Vec<MkaKey>)) -> Config {
@@ -147,6 +181,6 @@ fn keys_are_followed_from_one_to_the_next_until_there_is_none() {
 fn this_machine_can_be_looked_at() {
     let machine = Machine::look(&config());
     assert!(machine.kernel.is_some() && !machine.processors.is_empty());
-    assert_eq!((machine.devices.len(), machine.addresses.len()), (4, 4));
+    assert_eq!((machine.devices.len(), machine.layers.len(), machine.holders.len()), (4, 4, 4));
     assert!(examine(&config(), &machine).len() > 8);
 }

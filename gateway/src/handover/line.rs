@@ -155,6 +155,13 @@ pub(super) struct PortOffer {
 }
 net::carry!(PortOffer { key, worker, count, facts, device });
 
+impl PortOffer {
+    /// A device's lock travels as a part of a port does: a successor that knows no locks does not ask for it.
+    pub(super) const fn of_lock(key: String) -> Self {
+        Self { key, worker: 0, count: 1, facts: String::new(), device: String::new() }
+    }
+}
+
 /// Everything that goes on, by name.
 #[derive(Default)]
 pub(super) struct Estate<'a> {

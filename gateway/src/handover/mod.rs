@@ -4,7 +4,7 @@
 //! predecessor                                 successor
 //!    spawns it, a socket as its stdin ──────────> │
 //!    │ <───────────────────────── Hello: its format
-//!    │ Offer: clock, descriptors of ports ──────> │  reads the file, opens what is new, builds tables;
+//!    │ Offer: clock, descriptors, locks ────────> │  reads the file, opens what is new, builds tables;
 //!    │ forwards, all the time                     │  BGP learns what was learnt, and waits
 //!    │ <───────────────────────────────────── Ready
 //!    │ rests                                      │

@@ -64,6 +64,8 @@ pub(crate) struct Giving {
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) store: Arc<Mutex<PnStore>>,
     pub(crate) doors: SharedDoors,
+    /// The locks of devices, by what they are called from process to process.
+    pub(crate) locks: Arc<Vec<(String, OwnedFd)>>,
     pub(crate) hands_off: Vec<(String, Vec<(String, String)>)>,
 }
 
@@ -151,6 +153,10 @@ impl Giving {
             let (key, device, facts) = (key.clone(), device.clone(), facts.clone());
             ports.push(PortOffer { key, worker: *worker, count: own.len(), facts, device });
             descriptors.extend(own.iter().map(OwnedFd::as_fd));
+        }
+        for (key, lock) in &*self.locks {
+            ports.push(PortOffer::of_lock(key.clone()));
+            descriptors.push(lock.as_fd());
         }
         let offer = Offer {
             now: clock::now(),

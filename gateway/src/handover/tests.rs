@@ -125,8 +125,14 @@ fn gateway() -> (JoinHandle<()>, Mailbox, Giving, PathBuf) {
         ports: BTreeMap::new(),
     };
     let mailboxes = vec![mailbox.clone()];
-    let giving =
-        Giving { facts: Arc::new(facts), mailboxes, store, doors: Arc::default(), hands_off: vec![] };
+    let giving = Giving {
+        facts: Arc::new(facts),
+        mailboxes,
+        store,
+        doors: Arc::default(),
+        locks: Arc::default(),
+        hands_off: vec![],
+    };
     (std::thread::spawn(move || drop(worker.run())), mailbox, giving, folder)
 }
 

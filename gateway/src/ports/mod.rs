@@ -1,8 +1,9 @@
-//! Opening ports: the device is taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
+//! Opening ports: the device is locked, so that no other gateway has it ([`Locks`]), and taken away from the kernel's own stack ([`HandsOff`]), then a driver is put on it. TAP
 //! devices are made where there are none ([`Taps`]); at their far end the kernel's stack is who the gateway talks to. The
 //! device of a tunnel is left alone: its datagrams are the kernel's (`tunnel`).
 
 mod hands_off;
+mod locks;
 mod pair;
 mod start;
 mod supplies;
@@ -27,6 +28,7 @@ use sys::sysctl;
 use crate::assemble::{Device, HostTap};
 
 pub use hands_off::{HandsOff, kernel_addresses, why_not_addresses};
+pub use locks::{Locks, holder};
 pub use start::{open_all, open_hosts, take_over};
 pub use supplies::Supplies;
 pub use taps::Taps;

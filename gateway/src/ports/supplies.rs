@@ -5,24 +5,38 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use dataplane::WorkerId;
 use sys::Bulk;
 
-use super::Taps;
+use super::{Locks, Taps};
 
-/// The TAP devices, and for each worker what its AF_XDP ports send in bulk with.
+/// The TAP devices, the locks of all devices, and for each worker what its AF_XDP ports send in bulk with.
 #[derive(Debug, Default)]
 pub struct Supplies {
     pub(super) taps: Taps,
+    pub(super) locks: Locks,
     bulk: BTreeMap<WorkerId, Bulk>,
 }
 
 impl Supplies {
-    /// With these TAPs.
-    pub fn new(taps: Taps) -> Self {
-        Self { taps, bulk: BTreeMap::new() }
+    /// With these TAPs and locks.
+    pub fn new(taps: Taps, locks: Locks) -> Self {
+        Self { taps, locks, bulk: BTreeMap::new() }
     }
 
     /// The TAPs.
     pub const fn taps(&mut self) -> &mut Taps {
         &mut self.taps
+    }
+
+    /// The locks of devices.
+    pub const fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// The device of a port is there again, as another one.
+    ///
+    /// # Errors
+    /// When another gateway has it.
+    pub fn lock_again(&mut self, port: &config::model::Port) -> anyhow::Result<()> {
+        self.locks.take_again(port)
     }
 
     /// What all AF_XDP ports of a worker share; nothing where the kernel has none of it, and they send by their sockets.

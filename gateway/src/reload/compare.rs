@@ -6,7 +6,7 @@ use anyhow::Result;
 use bgp::Impact;
 use config::{
     Config,
-    model::{Announce, Channel, Connection},
+    model::{Announce, Channel, Connection, Runtime},
 };
 use dataplane::{ChannelId, ConnectionId, InterfaceId, bfd::BfdParams};
 use serde::{Deserialize, Serialize};
@@ -86,9 +86,7 @@ fn step(subject: impl Into<String>, message: impl Into<String>) -> Step {
 /// What no running gateway can change.
 fn outside(old: &Config, new: &Config) -> Vec<String> {
     let mut all = Vec::new();
-    if old.runtime != new.runtime {
-        all.push("[runtime]".to_owned());
-    }
+    all.extend(runtime(&old.runtime, &new.runtime));
     differences("port", (&old.ports, &new.ports), |one| &one.name, |a, b| a == b, &mut all);
     differences(
         "interconnect",
@@ -115,6 +113,24 @@ fn outside(old: &Config, new: &Config) -> Vec<String> {
         );
     }
     all
+}
+
+/// What is different in `[runtime]`, by its keys in the file.
+fn runtime(old: &Runtime, new: &Runtime) -> Option<String> {
+    let Runtime { workers, pin, poll, state_dir, socket, metrics, log, log_format, aead } = old;
+    let keys = [
+        ("workers", *workers != new.workers),
+        ("pin", *pin != new.pin),
+        ("poll", *poll != new.poll),
+        ("state_dir", *state_dir != new.state_dir),
+        ("socket", *socket != new.socket),
+        ("metrics", *metrics != new.metrics),
+        ("log", *log != new.log),
+        ("log_format", *log_format != new.log_format),
+        ("aead", *aead != new.aead),
+    ];
+    let changed: Vec<_> = keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+    (!changed.is_empty()).then(|| format!("[runtime] {}", changed.join(", ")))
 }
 
 /// Things that were added, removed, changed, or stand in another order.
@@ -366,8 +382,12 @@ mod tests {
     #[test]
     fn what_cannot_be_changed_is_named_and_nothing_else_is_looked_at() {
         type How = fn(&mut Config);
-        let cases: [(&str, How); 10] = [
-            ("[runtime]", |config| config.runtime.workers = 3),
+        let cases: [(&str, How); 11] = [
+            ("[runtime] workers", |config| config.runtime.workers = 3),
+            ("[runtime] state_dir, log", |config| {
+                config.runtime.log = "debug".to_owned();
+                config.runtime.state_dir = "/srv".into();
+            }),
             ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
             ("the order of the ports", |config| config.ports.swap(0, 1)),

@@ -1,15 +1,19 @@
-//! The running configuration in the language it was written in.
+//! The running configuration, laid out as its file is, for people to read: it holds what the file comes to, so no program takes it for a file.
 
 use serde_json::Value;
 
 use crate::api::model::RunningConfig;
 
-/// The configuration as TOML: every default filled in, keys as fingerprints.
+/// The configuration in the manner of TOML: every default filled in, keys as fingerprints.
 pub fn config(running: &RunningConfig) -> String {
     let mut config = running.config.clone();
     drop_nulls(&mut config);
-    let mut text =
-        format!("# {}, as it runs: defaults filled in, keys shown as fingerprints\n", running.file);
+    let file = &running.file;
+    let mut text = format!(
+        "# What runs, from {file}: every default filled in, keys as fingerprints.\n\
+         # It is laid out as that file is, but is no file: some names differ, `check` and `run` refuse it.\n\
+         # To change something, edit {file} and run `quadspan reload`.\n"
+    );
     let Some(sections) = config.as_object() else { return text };
     let rest = sections.keys().map(String::as_str).filter(|key| !ORDER.contains(key));
     for key in ORDER.iter().copied().chain(rest) {

@@ -26,6 +26,16 @@ fn one(look: &Look, channel: &MacsecChannel) -> String {
     } else {
         channel.policy.replace('_', "-")
     };
+    if channel.policy == "off" {
+        add(&mut text, format_args!("{}   {state}   off", channel.channel));
+        add(
+            &mut text,
+            format_args!(
+                "  no MACsec: frames cross in clear both ways, by `policy = \"off\"` in its [channel.macsec]"
+            ),
+        );
+        return text;
+    }
     add(&mut text, format_args!("{}   {state}   {loud}   {}", channel.channel, controls(channel)));
     if channel.counters.values().any(|&count| count > 0) {
         add(&mut text, format_args!("  secy{}", seen(&channel.counters)));

@@ -13,7 +13,7 @@ use crate::api::model::{MkaChannel, MkaParticipant, MkaPeer, MkaSak};
 /// The KaYs of all channels that have one.
 pub fn mka(look: &Look, channels: &[MkaChannel]) -> String {
     let each: Vec<_> = channels.iter().map(|channel| one(look, channel)).collect();
-    if each.is_empty() { "no channel has MKA\n".to_owned() } else { look.paint(&each.join("\n")) }
+    if each.is_empty() { NONE.to_owned() } else { look.paint(&each.join("\n")) }
 }
 
 fn one(look: &Look, channel: &MkaChannel) -> String {
@@ -147,3 +147,5 @@ fn add_part(text: &mut String, part: core::fmt::Arguments<'_>) {
     // Writing to a String does not fail.
     let _written = write!(text, "{part}");
 }
+
+const NONE: &str = "no channel has MKA: keys are static, or frames cross in clear, by [channel.macsec]; `quadspan show macsec` has each\n";

@@ -375,10 +375,26 @@ fn empty_lists_say_so() {
         (bfd(&look, &[]), "no BFD sessions are configured\n"),
         (neighbors(&look, &[]), "no neighbours are known\n"),
         (macsec(&look, &[]), "no channels are configured\n"),
-        (mka(&look, &[]), "no channel has MKA\n"),
+        (
+            mka(&look, &[]),
+            "no channel has MKA: keys are static, or frames cross in clear, by [channel.macsec]; `quadspan show macsec` has each\n",
+        ),
     ] {
         assert_eq!(text, expected);
     }
+}
+
+#[test]
+fn a_channel_without_macsec_says_where_that_is_written() {
+    let mut channels = api::macsec(&facts());
+    channels.truncate(1);
+    (channels[0].policy, channels[0].protect_frames) = ("off".to_owned(), false);
+    let text = macsec(&Look::plain(now()), &channels);
+    assert!(text.starts_with("ch1   CLEAR TEXT   off\n"), "{text}");
+    assert!(
+        text.contains("`policy = \"off\"` in its [channel.macsec]") && text.lines().count() == 2,
+        "{text}"
+    );
 }
 
 #[test]

@@ -202,6 +202,37 @@ impl Gateway {
         self.process = Some(process);
     }
 
+    /// What another gateway says that is to run as this one does, but with a state folder, a socket and the `device` of its own, and must
+    /// not: when it has ended.
+    pub(crate) fn twin_refused(&self, lab: &Lab, [device, other]: [&str; 2]) -> String {
+        let [config, log] = ["twin.toml", "twin.log"].map(|to| self.config.with_extension(to));
+        let text = fs::read_to_string(&self.config).unwrap();
+        let own = |path: &Path| path.display().to_string();
+        let quoted = |name: &str| format!("device = {name:?}");
+        let text = text.replace(&quoted(device), &quoted(other));
+        let text = text.replace(&own(&self.state), &(own(&self.state) + "-twin"));
+        fs::write(&config, text.replace(&own(&self.socket), &(own(&self.socket) + "-twin"))).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quadspan"));
+        let file = File::create(&log).unwrap();
+        command.args(["run", "-c"]).arg(&config).stdin(Stdio::null()).stdout(file.try_clone().unwrap());
+        command.stderr(file);
+        let mut twin = lab.spawn(&self.node, command).unwrap();
+        let ended = twin.wait(PATIENCE);
+        let ended = ended.unwrap_or_else(|why| panic!("another gateway runs on the same devices: {why}"));
+        let said = fs::read_to_string(&log).unwrap();
+        assert!(!ended.success() && !said.contains("gateway.started"), "{ended}: {said}");
+        said
+    }
+
+    /// The process that runs.
+    pub(crate) fn pid(&self) -> u32 {
+        match (&self.process, &self.successor) {
+            (Some(process), _) => process.id(),
+            (None, Some(successor)) => successor.0.unsigned_abs(),
+            (None, None) => panic!("nobody runs"),
+        }
+    }
+
     /// Has it hand over to a successor, and gives what it says of that. Further calls talk to the successor.
     pub(crate) fn restart(&mut self) -> Value {
         let before = self.events("gateway.started").len();
@@ -263,6 +294,11 @@ impl Gateway {
 
     /// Kills it as a power cut would.
     pub(crate) fn kill(&mut self) {
+        if let Some(successor) = self.successor.take() {
+            successor.signal(Signal::SIGKILL);
+            until("the successor is gone", PATIENCE, || successor.has_ended().then_some(()));
+            return;
+        }
         let mut process = self.process.take().unwrap();
         process.signal(Signal::SIGKILL).unwrap();
         process.wait(PATIENCE).unwrap();

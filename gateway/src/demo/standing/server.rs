@@ -11,7 +11,7 @@ use sys::{Poller, Ready, Waker};
 use super::hold::Held;
 use super::place::Place;
 use super::request::{Answer, Request, Setup};
-use crate::lab::{self, Stop};
+use crate::lab::{self, Process, Stop};
 
 /// Runs a lab in the folder of `place`, which was just made. To be called while the process has one thread. The first line on
 /// standard output is the [`Answer`] that says how it went; nothing is written there after it.
@@ -36,6 +36,8 @@ fn run(place: &Place, setup: Setup) -> anyhow::Result<()> {
     let listener = UnixListener::bind(place.socket()).context("listening on the lab's socket")?;
     let stop = Stop::new();
     let mut door = Door::new(listener, &stop)?;
+    // Anybody may restart a gateway of the lab (`quadspan restart`): its successor is ours, too.
+    Process::adopt_successors()?;
     let mut held = Held::begin(place.clone(), setup, entered, &stop)?;
     announce(&Answer::Done(Box::new(held.status()?)));
     while let Some(stream) = door.next(&stop)? {

@@ -1,4 +1,9 @@
 //! `explain`: what a word in a screen, a log or a message means, and what to do about it.
+//!
+//! Everything that can be explained stands in a closed list where it is made; of drops there is more to say than a screen has room for
+//! (`drops`).
+
+mod drops;
 
 use config::Code;
 use dataplane::DropReason;
@@ -10,22 +15,30 @@ use super::{
 };
 use crate::{logging::EVENTS, metrics};
 
+use drops::Hint;
+
 /// Something that can be explained.
 struct Entry {
     name: String,
     meaning: &'static str,
+    hint: Option<&'static Hint>,
+}
+
+impl Entry {
+    fn new(name: impl Into<String>, meaning: &'static str) -> Self {
+        Self { name: name.into(), meaning, hint: None }
+    }
 }
 
 fn entries() -> Vec<Entry> {
-    let drops = DropReason::ALL
-        .iter()
-        .map(|reason| Entry { name: format!("drop:{}", reason.label()), meaning: reason.help() });
-    let codes =
-        Code::ALL.iter().map(|code| Entry { name: code.as_str().to_owned(), meaning: code.meaning() });
-    let events = EVENTS.iter().map(|(name, meaning)| Entry { name: format!("event:{name}"), meaning });
-    let metrics = metrics::ALL
-        .iter()
-        .map(|metric| Entry { name: format!("metric:{}", metric.name()), meaning: metric.help });
+    let drops = DropReason::ALL.iter().map(|reason| Entry {
+        hint: drops::hint(*reason),
+        ..Entry::new(format!("drop:{}", reason.label()), reason.help())
+    });
+    let codes = Code::ALL.iter().map(|code| Entry::new(code.as_str(), code.meaning()));
+    let events = EVENTS.iter().map(|(name, meaning)| Entry::new(format!("event:{name}"), meaning));
+    let metrics =
+        metrics::ALL.iter().map(|metric| Entry::new(format!("metric:{}", metric.name()), metric.help));
     drops.chain(codes).chain(events).chain(metrics).collect()
 }
 
@@ -47,9 +60,16 @@ pub(super) fn explain(global: &Global, what: &str) -> Result<Exit, Failure> {
     };
     let meaning = entry.meaning.trim();
     if global.json {
-        terminal::print_json(&serde_json::json!({ "name": entry.name, "meaning": meaning }))?;
+        let mut told = serde_json::json!({ "name": entry.name, "meaning": meaning });
+        if let (Some(Hint { causes, next, .. }), Some(told)) = (entry.hint, told.as_object_mut()) {
+            told.insert("causes".to_owned(), (*causes).into());
+            told.insert("next".to_owned(), (*next).into());
+        }
+        terminal::print_json(&told)?;
     } else {
-        terminal::print(format!("{}\n  {meaning}\n", entry.name).as_bytes())?;
+        let more = entry.hint.map(|hint| format!("  usually: {}\n  look at: {}\n", hint.causes, hint.next));
+        let more = more.unwrap_or_default();
+        terminal::print(format!("{}\n  {meaning}\n{more}", entry.name).as_bytes())?;
     }
     Ok(Exit::Done)
 }
