@@ -408,6 +408,23 @@ fn packets_that_another_worker_received_cross_to_the_session() {
     assert_eq!(of(&first)[0].counters.refused.total(), 1);
 }
 
+/// The rings between workers carry control only so fast: what no session can want does not cross (RFC 5881 §5, §6).
+#[test]
+fn packets_that_no_session_can_want_do_not_cross() {
+    let [_, mut second] = shared_lan();
+    let down = router_says(BfdState::Down);
+    let mut stranger = from_router(255, &down);
+    stranger[26..30].copy_from_slice(&[10, 1, 0, 99]);
+    stranger[24..26].fill(0);
+    let sum = net::checksum::checksum(&stranger[14..34]).to_be_bytes();
+    stranger[24..26].copy_from_slice(&sum);
+    for octets in [from_router(254, &down), stranger] {
+        hear(&mut second, &octets);
+        assert!(second.crossings().0.is_empty());
+    }
+    assert_eq!(second.snapshot(Instant::ZERO).ports[0].drops.of(DropReason::BfdRefused), 2);
+}
+
 /// A frame from a peer on the same machine: its checksum was left to whoever is last.
 #[test]
 fn a_checksum_that_was_left_open_is_finished_first() {

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use net::{Ethernet, icmp::v4, ipv4::Ipv4};
 
-use dataplane::{ConnectionKind, ConnectionTables, DropReason, Fault, InterfaceId, Tables, Target};
+use dataplane::{ConnectionKind, ConnectionTables, DropReason, Fault, Hop, InterfaceId, Tables, Target};
 use world::{
     Plan,
     Side::{Left, Right},
@@ -96,6 +96,29 @@ fn a_route_that_goes_moves_only_the_flows_that_took_it() {
     for (&port, &path) in &before {
         assert_eq!(path_of(&mut world, port), path, "port {port} is back");
     }
+}
+
+// A batch comes before the worker looks at its deadlines: neighbours that new routes lead to are asked for all the same.
+#[test]
+fn new_routes_are_due_until_their_neighbours_are_asked_for_whatever_comes_before() {
+    let mut world = World::routed(1);
+    world.pass(Duration::from_millis(1));
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    let setup = setup(Left, &Plan { channels: 1, ..Plan::default() });
+    let gateway = "fd00:ff:0::3".parse().unwrap();
+    let hop = Hop { interface: InterfaceId(0), gateway, weight: 1, carries: true };
+    let mut routes = routes(Left, 1, &setup);
+    routes.push(("2001:db8::/32".parse().unwrap(), Target::Via(vec![hop])));
+    let connections = vec![Arc::new(ConnectionTables::build(routes))];
+    drop(world.at(Left).set_tables(Arc::new(Tables { generation: 2, connections })));
+    // The host of a silent address is asked for, so the neighbour tables are looked at.
+    world.send(Left, vec![udp(Right, Ipv4Addr::new(10, 1, 0, 77), 1, b"x")]);
+    let now = world.now;
+    assert!(world.at(Left).poll_timeout().is_some_and(|due| due <= now), "still due");
+    let before = world.wire[0].len();
+    world.pass(Duration::ZERO);
+    assert_eq!(world.wire[0].len() - before, 1, "a solicitation");
+    assert!(world.at(Left).poll_timeout().is_none_or(|due| due > now));
 }
 
 #[test]
@@ -227,6 +250,17 @@ fn error_of(out: &[(world::Side, Vec<u8>)]) -> Option<(u8, u8, u16)> {
     let [(Left, frame)] = out else { return None };
     let (header, message) = Ipv4::parse(frame.get(14..)?)?;
     (header.protocol == 1).then(|| (message[0], message[1], u16::from_be_bytes([message[6], message[7]])))
+}
+
+// RFC 1812 §4.3.2.7: many hosts may have got such a packet, and each of them would be told.
+#[test]
+fn nobody_is_told_of_a_packet_to_all_hosts_of_a_subnet() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    for (to, told) in [([10, 1, 0, 255], false), ([10, 1, 0, 0], false), ([10, 1, 0, 77], true)] {
+        let out = world.send(Left, vec![echo(to.into(), 1)]);
+        assert_eq!(error_of(&out), told.then_some((v4::TIME_EXCEEDED, 0, 0)), "{to:?}");
+    }
 }
 
 fn echo(to: Ipv4Addr, ttl: u8) -> Vec<u8> {

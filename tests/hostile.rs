@@ -2,7 +2,12 @@
 
 use proptest::prelude::*;
 
-use dataplane::{DropReason, PortId};
+use core::time::Duration;
+
+use dataplane::{
+    DropReason, InterfaceId, PortId, QualityParams,
+    stamp::{self, ErrorEstimate, Mode, Ntp, Sender, SenderParams, Thresholds, WallClock},
+};
 use world::{
     Side::{Left, Right},
     World, udp,
@@ -20,6 +25,35 @@ fn a_replayed_frame_is_late_and_a_forged_one_not_valid() {
     forged[17] ^= 0x80; // a packet number far ahead, so that it is not late
     assert!(world.inject(Right, PortId(0), vec![forged]).is_empty());
     assert_eq!((world.drops(Right, DropReason::MacsecNotValid), world.buffers()), (1, before));
+}
+
+/// Replies are control frames, which have buffers and places of their own, and the reflector remembers few sessions.
+#[test]
+fn probes_from_beyond_the_link_are_not_reflected() {
+    let mut world = World::routed(1);
+    world.send(Left, vec![udp(Left, Right.host(), 1, b"x")]);
+    let (now, peer) = (world.now, "169.254.0.1".parse().unwrap());
+    let mode = Mode::Unauthenticated;
+    let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+    let params = QualityParams {
+        peer,
+        mode,
+        interval,
+        timeout,
+        ssid: 1,
+        thresholds: Thresholds::default(),
+        leave: false,
+    };
+    let mut sender =
+        Sender::new(SenderParams { mode: Mode::Unauthenticated, interval, timeout, ssid: 2 }, now);
+    let (start, mut probe) = (Ntp(1), [0; 112]);
+    let error = ErrorEstimate { synchronized: false, ptp: false, scale: 0, multiplier: 1 };
+    let len = sender.poll_transmit(&mut probe, &WallClock { start, error }, now).unwrap();
+    world.at(Right).measure(InterfaceId(0), params, now);
+    let mut frame = udp(Left, "169.254.0.2".parse().unwrap(), 5000, &probe[..len]);
+    frame[36..38].copy_from_slice(&stamp::PORT.to_be_bytes());
+    assert!(world.send(Left, vec![frame]).is_empty(), "no reply");
+    assert_eq!(world.drops(Right, DropReason::ProbeRefused), 1);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use net::{Ethernet, ipv4::Ipv4};
 
 use crate::{DropReason, Frame, Pool};
 
+/// Octets of the longest packet.
+const LONGEST: usize = 65_535;
 /// The longest options that a header has room for (RFC 791 §3.1).
 const MAX_OPTIONS: usize = 40;
 
@@ -18,7 +20,7 @@ type Options = ArrayVec<u8, MAX_OPTIONS>;
 ///
 /// # Errors
 /// [`DropReason::TooBig`] for packets that must not or cannot be cut, [`DropReason::BadIpHeader`] when its options
-/// do not end where they should, [`DropReason::NoBuffer`] when the pool or `out` is full. Then `out` is as it was.
+/// do not end where they should, or it is a fragment that reaches beyond the longest packet, [`DropReason::NoBuffer`] when the pool or `out` is full. Then `out` is as it was.
 pub(crate) fn fragment(
     frame: &Frame,
     mtu: u16,
@@ -30,6 +32,10 @@ pub(crate) fn fragment(
     let (options, data) =
         rest.split_at_checked(header.header_len() - Ipv4::LEN).ok_or(DropReason::BadIpHeader)?;
     let copied = copied(options).ok_or(DropReason::BadIpHeader)?;
+    // It reaches beyond the longest packet that there can be, and offsets there have no room.
+    if header.fragment_offset() + data.len() > LONGEST - Ipv4::LEN {
+        return Err(DropReason::BadIpHeader);
+    }
     let (first, more) = (step(mtu, options), step(mtu, &copied));
     if header.dont_fragment() || first == 0 || more == 0 {
         return Err(DropReason::TooBig);
@@ -186,6 +192,22 @@ mod tests {
         fragment(middle, 1000, &mut pool, &mut out).unwrap();
         let last = Ipv4::parse(&out.last().unwrap().buf[14..]).unwrap().0;
         assert_eq!((last.fragment_offset(), last.more_fragments()), (976, true));
+    }
+
+    // Offsets have 13 bits (RFC 791 §3.1): what went on behind them would begin at the front again, over octets that a filter on the way has
+    // seen (RFC 1858, RFC 5722).
+    #[test]
+    fn a_fragment_that_reaches_beyond_the_longest_packet_is_not_cut() {
+        for (offset, cut) in [(64_000, true), (64_032, true), (64_040, false), (65_528, false)] {
+            let (mut frame, mut out) = (packet(&[], 1480), Vec::with_capacity(8));
+            let header = Ipv4::parse(&frame.buf[14..]).unwrap().0.as_fragment(&[], offset, true, 1480);
+            frame.buf[14..34].copy_from_slice(header.as_octets());
+            let expected = if cut { Ok(()) } else { Err(DropReason::BadIpHeader) };
+            assert_eq!(fragment(&frame, 1000, &mut pool(), &mut out), expected, "{offset}");
+            assert_eq!(out.len(), if cut { 2 } else { 0 });
+            let offsets = out.iter().map(|piece| Ipv4::parse(&piece.buf[14..]).unwrap().0.fragment_offset());
+            assert!(offsets.min().is_none_or(|least| least == offset));
+        }
     }
 
     #[test]

@@ -250,6 +250,36 @@ fn keys_that_differ_are_named_and_carry_nothing() {
     }
 }
 
+// The key server just distributes no SAK then, so the other end has to find out by itself.
+#[test]
+fn cipher_suites_that_differ_are_named_at_both_ends() {
+    let Some(mut sites) = Sites::build("mka::cipher_suites", PLAN) else { return };
+    sites.b.rewrite(PLAN.cipher, "gcm-aes-128");
+    sites.a.start(&sites.lab);
+    sites.b.start(&sites.lab);
+    for (gateway, offered, ours) in
+        [(&sites.a, "gcm-aes-128", PLAN.cipher), (&sites.b, PLAN.cipher, "gcm-aes-128")]
+    {
+        let sentence = format!("it offers {offered}; ours: {ours}");
+        let remedy = "give both ends a suite in common";
+        until("the screen says why", PATIENCE, || {
+            let screen = gateway.says("show mka ch1");
+            (screen.contains(&sentence) && screen.contains(remedy)).then_some(())
+        });
+        let status = gateway.cli(&["status", "--exit-code"]);
+        assert!(status.status == Some(8) && status.text.contains(&sentence), "{status:?}");
+        until("so does the log", PATIENCE, || gateway.log().contains(&sentence).then_some(()));
+        let told = gateway.events("mka.diagnosis");
+        assert!(told.iter().any(|event| event["code"] == "cipher_not_supported"), "{told:?}");
+    }
+    sites.b.rewrite("gcm-aes-128", PLAN.cipher);
+    sites.b.kill();
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    until("all is well", PATIENCE, || (!sites.a.says("show mka ch1").contains("ours: gcm")).then_some(()));
+    sites.end();
+}
+
 #[test]
 fn a_peer_that_is_not_there_is_named_too() {
     let Some(mut sites) = Sites::build("mka::a_peer_that_is_not_there", PLAN) else { return };

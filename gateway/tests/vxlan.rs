@@ -234,10 +234,8 @@ fn a_path_too_narrow_for_ipv6_makes_a_reserve_of_the_attachment_and_says_why() {
         ping(&sites.lab, "h-a", 3, &format!("-M do -s {} 10.2.0.2", most - 28));
         ping(&sites.lab, "h-a", 3, "fd00:2::2");
         routers(1500);
-        until("it is live again", PATIENCE, || {
-            sh(&sites.lab, "h-a", "ping -n -q -c 600 -i 0.002 10.2.0.2");
-            (attachment().0 == "live").then_some(())
-        });
+        // Nobody sends anything: the gateway looks by its own clock.
+        until("it is live again", PATIENCE, || (attachment().0 == "live").then_some(()));
         ping(&sites.lab, "h-a", 2, &format!("-M do -s {} fd00:2::2", 1280 - 48));
     }
 }

@@ -109,6 +109,37 @@ fn jumbo_frames_cross_whole() {
     sites.end();
 }
 
+// A card that was plugged in is found before it has the MTU of the one that it replaces.
+#[test]
+fn a_device_that_is_given_its_mtu_later_needs_no_other_socket() {
+    let plan = Plan { channel_mtu: 9100, attachment_mtu: 9000, ..ONE };
+    let Some(mut sites) = Sites::build("xdp::a_device_that_is_given_its_mtu_later", plan) else { return };
+    for (node, device) in [("h-a", "eth0"), ("gw-a", "lan1"), ("gw-b", "lan1"), ("h-b", "eth0")] {
+        must(&sites.lab, node, &format!("ip link set dev {device} mtu 9000"));
+    }
+    sites.a.start(&sites.lab);
+    sites.b.start(&sites.lab);
+    sites.wait_reachable();
+    sites.lab.delete_link("gw-a", "ch1").unwrap();
+    until("the channel is down", PATIENCE, || (!sites.a.counted("ch1").live).then_some(()));
+    sites.lab.add_link(&channel_link()).unwrap();
+    for gateway in [&sites.a, &sites.b] {
+        until("the port is open again", PATIENCE, || {
+            (gateway.events("port.reopened").len() == 1).then_some(())
+        });
+    }
+    sites.wait_reachable();
+    for node in ["gw-a", "gw-b"] {
+        must(&sites.lab, node, "ip link set dev ch1 mtu 9100");
+    }
+    ping(&sites.lab, "h-a", 3, "-M do -s 8972 10.2.0.2");
+    assert_eq!(port(&sites.a, "p1")["io"], "af_xdp");
+    for gateway in [&sites.a, &sites.b] {
+        assert_eq!(port(gateway, "p1")["drops"]["truncated"].as_u64().unwrap_or(0), 0);
+    }
+    sites.end();
+}
+
 #[test]
 fn a_killed_gateway_leaves_no_program_behind_and_starts_again() {
     let Some(mut sites) = Sites::start("xdp::a_killed_gateway", ONE) else { return };

@@ -18,7 +18,7 @@ pub const SINGLE_HOP_PORT: u16 = 3784;
 /// UDP port of sessions over several hops (RFC 5883 §5).
 pub const MULTIHOP_PORT: u16 = 4784;
 /// RFC 5881 §5: what leaves with 255 and arrives with 255 was forwarded by nobody.
-const HOPS: u8 = 255;
+pub(crate) const HOPS: u8 = 255;
 /// DSCP CS6, network control (RFC 4594 §3.2), above two ECN bits.
 const CS6: u8 = 48 << 2;
 
@@ -50,6 +50,11 @@ impl<'a> Datagram<'a> {
         let (header, udp) = split(l3)?;
         let port = u16::from_be_bytes(*udp.get(2..)?.first_chunk()?);
         (header.fragment_offset == 0).then_some(port)
+    }
+
+    /// Who says to have sent the packet `l3`, and the TTL or hop limit that is left. As cheap.
+    pub(crate) fn sender(l3: &[u8]) -> Option<(IpAddr, u8)> {
+        split(l3).map(|(header, _)| (header.source, header.hops))
     }
 
     /// Takes the datagram out of `l3`.

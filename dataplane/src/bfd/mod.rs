@@ -45,7 +45,7 @@ mod table;
 mod tests;
 mod timing;
 
-pub(crate) use self::datagram::write_udp;
+pub(crate) use self::datagram::{HOPS as OWN_LINK, write_udp};
 pub use self::{
     datagram::{Datagram, MULTIHOP_PORT, SINGLE_HOP_PORT, write as write_datagram},
     guard::Guard,

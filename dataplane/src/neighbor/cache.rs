@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{Frame, icmp::RateLimiter};
 
+/// Neighbours beyond the limits that are asked for because routes, or sessions of our own, lead to them.
+pub(super) const PEERS: usize = 256;
+
 /// The neighbours of one interface. See the [module](super) for how to drive it.
 #[derive(Debug)]
 pub struct Neighbors {
@@ -33,6 +36,8 @@ pub struct Neighbors {
     wanted: RateLimiter,
     /// New entries for neighbours that ask for us.
     heard: RateLimiter,
+    /// New entries for neighbours that we have an interest of our own in.
+    peers: RateLimiter,
     /// Not later than the earliest `Entry::timer`.
     pub(super) next: Option<Instant>,
     unresolved: usize,
@@ -58,6 +63,7 @@ impl Neighbors {
             learned: VecDeque::new(),
             wanted: limiter,
             heard: limiter,
+            peers: limiter,
             next: None,
             unresolved: 0,
             dice: Dice(seed),
@@ -126,19 +132,27 @@ impl Neighbors {
         }
     }
 
-    /// As [`seek`](Self::seek), and asks also for one that is known or was asked for: the link came up, so what was asked may
+    /// As [`seek`](Self::seek), for one that routes or sessions of our own lead to: a scan of silent addresses is not in the way.
+    pub fn meet(&mut self, ip: IpAddr, now: Instant) {
+        if !self.index.contains_key(&Key(ip)) {
+            let _asked = self.ask_for_peer(ip, now);
+        }
+    }
+
+    /// As [`meet`](Self::meet), and asks also for one that is known or was asked for: the link came up, so what was asked may
     /// not have reached it, nor the answer us. The question tells the neighbour where we are, too.
     pub fn greet(&mut self, ip: IpAddr, now: Instant) {
         if self.index.contains_key(&Key(ip)) {
             self.ask(ip);
         } else {
-            self.seek(ip, now);
+            self.meet(ip, now);
         }
     }
 
     fn wait(&mut self, ip: IpAddr, frame: Frame, is_full: bool, now: Instant) -> Result<(), Frame> {
-        let known = self.index.contains_key(&Key(ip));
-        if self.params.limits.waiting_per_entry == 0 || !(known || self.ask_for(ip, now)) {
+        let known = self.index.contains_key(&Key(ip))
+            || if frame.control { self.ask_for_peer(ip, now) } else { self.ask_for(ip, now) };
+        if self.params.limits.waiting_per_entry == 0 || !known {
             return Err(frame);
         }
         let oldest = self.oldest_of_too_many(ip);
@@ -170,10 +184,27 @@ impl Neighbors {
             && self.wanted.allow(now)
             && self.has_room(now);
         if allowed {
-            self.insert(Entry::incomplete(ip, now));
-            self.ask(ip);
+            self.begin_asking(ip, now);
         }
         allowed
+    }
+
+    /// As [`ask_for`](Self::ask_for), with limits that others have no part in (RFC 6583 §7.1).
+    fn ask_for_peer(&mut self, ip: IpAddr, now: Instant) -> bool {
+        let limits = self.params.limits;
+        let allowed = self.is_neighbor(ip)
+            && self.unresolved < limits.unresolved + PEERS
+            && self.peers.allow(now)
+            && (self.has_room(now) || self.entries.len() < limits.entries + PEERS);
+        if allowed {
+            self.begin_asking(ip, now);
+        }
+        allowed
+    }
+
+    fn begin_asking(&mut self, ip: IpAddr, now: Instant) {
+        self.insert(Entry::incomplete(ip, now));
+        self.ask(ip);
     }
 
     /// A frame that was held, and where it can go now.
@@ -246,8 +277,10 @@ impl Neighbors {
     pub(super) fn hear(&mut self, ip: IpAddr, claim: Claim, may_create: bool, now: Instant) {
         if self.index.contains_key(&Key(ip)) {
             if self.update(ip, claim, now)
-                && let Some(mac) = self.entry(ip).map(|entry| entry.mac)
+                && let Some(entry) = self.entry_mut(ip)
+                && entry.may_be_told(now)
             {
+                let mac = entry.mac;
                 self.tell(ip, mac);
             }
         } else if let Some(mac) = claim.mac

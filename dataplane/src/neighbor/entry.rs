@@ -14,6 +14,9 @@ pub(super) const DELAY_FIRST_PROBE: Duration = Duration::from_secs(5);
 pub(super) const REACHABLE: Duration = Duration::from_secs(30);
 /// Not used for this long, an entry may be pushed out by a new one.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// Between two times that other workers are told of an entry, in the long run, and what may be told at once.
+const TELL: Duration = Duration::from_millis(100);
+const TOLD_AT_ONCE: Duration = Duration::from_secs(1);
 /// Deadlines are rounded up to this, so that many entries wake the owner once.
 const TICK: u64 = 10_000_000;
 
@@ -84,6 +87,8 @@ pub(super) struct Entry {
     pub(super) questions: u8,
     /// A question waits to be sent.
     pub(super) asking: bool,
+    /// When all that other workers were told of it is paid back.
+    told: Instant,
 }
 
 impl Entry {
@@ -109,6 +114,7 @@ impl Entry {
             used: None,
             questions: 0,
             asking: false,
+            told: Instant::ZERO,
         }
     }
 
@@ -205,6 +211,16 @@ impl Entry {
         self.state = NeighborState::Stale;
         self.deadline = Instant::FAR_FUTURE;
         self.questions = 0;
+    }
+
+    /// Whether what was heard of it may be told to other workers, who must not be kept busy by a station that never stops speaking.
+    pub(super) fn may_be_told(&mut self, now: Instant) -> bool {
+        let told = self.told.max(now);
+        let allowed = told.since(now) < TOLD_AT_ONCE;
+        if allowed {
+            self.told = told.after(TELL);
+        }
+        allowed
     }
 
     /// Whether a new entry may take this one's place: not asked for, and idle.

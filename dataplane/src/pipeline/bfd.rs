@@ -11,7 +11,9 @@ use net::{Ethernet, Instant};
 use super::{Blame, Dataplane, Event, Facts, blame_of, local::push_header};
 use crate::{
     Crossing, DropReason, Fault, Faults, Frame, InterfaceId, InterfaceSetup, Place, WorkerId,
-    bfd::{BfdMode, BfdParams, BfdTimers, Datagram, Hops, Outgoing, SINGLE_HOP_PORT, write_datagram},
+    bfd::{
+        BfdMode, BfdParams, BfdTimers, Datagram, Hops, OWN_LINK, Outgoing, SINGLE_HOP_PORT, write_datagram,
+    },
     offload::finish_checksum,
 };
 
@@ -97,17 +99,20 @@ impl Dataplane {
         }
     }
 
-    /// Who runs the sessions that a packet may be for; `None` when none are configured: then the host may speak BFD.
+    /// Who runs the sessions that a packet may be for; `None` when none are configured: then the host may speak BFD. What no session of
+    /// another worker's can want is refused here: it must not take up room in the rings between workers.
     fn bfd_worker(&self, facts: &Facts, port: u16, l3: &[u8]) -> Option<WorkerId> {
-        let near = |one: &InterfaceSetup| one.bfd.iter().any(|one| one.hops == Hops::One);
+        let (source, hops) = Datagram::sender(l3)?;
         if port == SINGLE_HOP_PORT {
-            let setup = self.setup.interfaces.get(facts.id.index()).filter(|one| near(one))?;
-            return Some(self.setup.runs_on(setup));
+            let setup = self.setup.interfaces.get(facts.id.index())?;
+            let mut near = setup.bfd.iter().filter(|one| one.hops == Hops::One).peekable();
+            near.peek()?;
+            let wanted = hops == OWN_LINK && near.any(|one| one.peer == source);
+            return Some(if wanted { self.setup.runs_on(setup) } else { self.me });
         }
-        let source = Datagram::parse(l3).ok().map(|one| one.source);
         let far = |one: &&InterfaceSetup| {
             one.connection == facts.connection
-                && one.bfd.iter().any(|one| one.hops != Hops::One && Some(one.peer) == source)
+                && one.bfd.iter().any(|one| one.hops != Hops::One && one.peer == source)
         };
         self.setup.interfaces.iter().find(far).map(|one| self.setup.runs_on(one))
     }

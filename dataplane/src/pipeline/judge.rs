@@ -173,7 +173,7 @@ impl Dataplane {
 
     /// Asks for the neighbours that routes lead to by this interface, so that the first frames need not wait for them.
     pub(super) fn meet_peers(&mut self, interface: InterfaceId, now: Instant) {
-        self.ask_peers(interface, |neighbors, gateway| neighbors.seek(gateway, now), now);
+        self.ask_peers(interface, |neighbors, gateway| neighbors.meet(gateway, now), now);
     }
 
     /// As [`meet_peers`](Self::meet_peers), and asks again for those that are known: the link, or its key, is another.

@@ -6,7 +6,7 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use net::{EtherType, Ethernet, Instant, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
+use net::{EtherType, Ethernet, Instant, IpNet, PacketBuf, ipv4::Ipv4, ipv4::protocol, ipv6::Ipv6};
 
 use super::{
     Blame, Dataplane, Event, Facts, Interface, blame_of,
@@ -163,7 +163,12 @@ impl Dataplane {
         if !self.interfaces.get_mut(facts.id.index()).is_some_and(within) {
             return;
         }
-        let Some(to) = source(about).filter(|to| !self.is_ours(facts, *to)) else { return };
+        let Some((to, destination)) = addresses(about).filter(|(to, _)| !self.is_ours(facts, *to)) else {
+            return;
+        };
+        if self.is_for_a_subnet(facts, destination) {
+            return;
+        }
         let setup = self.setup.interfaces.get(facts.id.index());
         let Some(from) = setup.and_then(|setup| setup.address_towards(to)) else { return };
         let Some(mut buf) = self.pool.small() else { return };
@@ -181,6 +186,19 @@ impl Dataplane {
     fn is_ours(&self, facts: &Facts, source: IpAddr) -> bool {
         source == IpAddr::V6(facts.mac.link_local())
             || matches!(self.lookup(facts.connection, source), Some(NextHop::Local(_)))
+    }
+
+    /// A broadcast address of a subnet that an interface of the connection is on (RFC 1812 §4.3.2.7), of the old form (§4.2.3.1) too.
+    fn is_for_a_subnet(&self, facts: &Facts, destination: IpAddr) -> bool {
+        let IpAddr::V4(destination) = destination else { return false };
+        let ends = |net: &IpNet| match net {
+            IpNet::V4(net) => {
+                net.prefix_len() < 31 && [net.network(), net.broadcast()].contains(&destination)
+            }
+            IpNet::V6(_) => false,
+        };
+        let connected = self.setup.interfaces.iter().filter(|one| one.connection == facts.connection);
+        connected.flat_map(|one| &one.addresses).any(ends)
     }
 
     fn answer(&mut self, facts: &Facts, write: impl FnOnce(&Neighbors, &mut PacketBuf) -> bool) {
@@ -318,10 +336,6 @@ pub(super) const fn is_of_link(address: IpAddr) -> bool {
         IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
         IpAddr::V6(address) => is_link_scope(address),
     }
-}
-
-fn source(frame: &Frame) -> Option<IpAddr> {
-    addresses(frame).map(|(source, _)| source)
 }
 
 fn addresses(frame: &Frame) -> Option<(IpAddr, IpAddr)> {

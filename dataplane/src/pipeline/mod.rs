@@ -404,7 +404,8 @@ impl Dataplane {
         let control = earliest(self.mka_deadline(), self.bfd.poll_timeout());
         let control = earliest(earliest(control, self.quality_deadline()), self.lacp_deadline());
         let held = earliest(self.protection_deadline(), self.damping_deadline());
-        earliest(earliest(control, held), earliest(self.neighbor_deadline, self.path_deadline()))
+        let neighbors = earliest(self.neighbor_deadline, self.meet.then_some(Instant::ZERO));
+        earliest(earliest(control, held), earliest(neighbors, self.path_deadline()))
     }
 
     /// Does what is due: key agreement, LACP, BFD, neighbours that did not answer. What arrived before `now` should have been handed in:
@@ -423,10 +424,10 @@ impl Dataplane {
         self.tend_paths(now);
         self.tend_damping(now);
         self.tend_protection(now);
-        if self.neighbor_deadline.is_none_or(|due| due > now) {
+        let meet = core::mem::take(&mut self.meet);
+        if !meet && self.neighbor_deadline.is_none_or(|due| due > now) {
             return;
         }
-        let meet = core::mem::take(&mut self.meet);
         for at in 0..self.interfaces.len() {
             let id = InterfaceId::at(at);
             if meet
@@ -477,7 +478,6 @@ impl Dataplane {
         self.choose_again(has_new_ways);
         if (0..now.connections.len().max(before.connections.len())).any(has_new_ways) {
             self.meet = true;
-            self.neighbor_deadline = Some(Instant::ZERO);
         }
         before
     }

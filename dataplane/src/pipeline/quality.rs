@@ -1,4 +1,4 @@
-//! Path quality: STAMP probes (RFC 8762) out, replies in, other people's probes reflected, and what follows from the measure.
+//! Path quality: STAMP probes (RFC 8762) out, replies in, probes of neighbours reflected, and what follows from the measure.
 //!
 //! Probes travel as any packet of our own: neighbour, tag, SecY, by their own attachment and no other. A path of bad quality
 //! is a reserve ([`Faults::is_reserve`]): probes go on, so that it can be found good again.
@@ -221,6 +221,8 @@ impl Dataplane {
                 .probing
                 .get_mut(at)
                 .is_some_and(|one| one.sender.handle_packet(datagram.payload, now).is_ok()),
+            // From beyond the link anybody could have replies made, which are control frames.
+            Ok(datagram) if !self.is_on_link(facts, datagram.source) => false,
             Ok(datagram) => {
                 let mut reply = [0; LONGEST];
                 let from = (datagram.source, datagram.source_port);
@@ -248,6 +250,10 @@ impl Dataplane {
             self.drop(blame, DropReason::ProbeRefused, frame);
         }
         None
+    }
+
+    fn is_on_link(&self, facts: &Facts, source: IpAddr) -> bool {
+        self.interfaces.get(facts.id.index()).is_some_and(|one| one.neighbors.is_neighbor(source))
     }
 
     /// Writes the reply to a probe; its length.

@@ -24,12 +24,14 @@ impl Dataplane {
     }
 
     /// The path below a port now carries `octets` behind the Ethernet header of a frame: attachments on its channels
-    /// take packets of at most what is left of that, or of their own MTU when that is less.
-    pub fn set_path(&mut self, port: PortId, octets: u16) {
+    /// take packets of at most what is left of that, or of their own MTU when that is less. True when it is less for any: then it
+    /// is worth a look, now and then, whether the path carries more again.
+    pub fn set_path(&mut self, port: PortId, octets: u16) -> bool {
         if let Some(state) = self.ports.get_mut(port.index()) {
             state.path = Some(octets);
         }
         self.path_moved = true;
+        let mut narrows = false;
         for (interface, setup) in self.interfaces.iter_mut().zip(&self.setup.interfaces) {
             let below = self.setup.channels.iter().enumerate();
             let below = below.filter(|(at, _)| self.setup.is_on(setup.place, ChannelId::at(*at)));
@@ -47,8 +49,10 @@ impl Dataplane {
                 let clamp = setup.mss_clamp;
                 interface.facts.mtu = mtu;
                 interface.facts.mss = [clamp.limit(mtu, false), clamp.limit(mtu, true)];
+                narrows |= mtu < setup.mtu;
             }
         }
+        narrows
     }
 }
 

@@ -232,6 +232,10 @@ pub trait Port: Send {
         None
     }
 
+    /// Looks for [`path_news`](Self::path_news) now: a port with little to send looks seldom by itself, and what a router told is
+    /// forgotten after some minutes.
+    fn look_again(&mut self) {}
+
     /// By what a successor goes on with it; `None` when a successor has to open its own.
     ///
     /// # Errors

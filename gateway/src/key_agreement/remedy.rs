@@ -31,10 +31,17 @@ pub const fn remedy(diagnosis: &Diagnosis) -> &'static str {
             "add its suite to channel.macsec.mka.ciphers, or change the peer's"
         }
         Diagnosis::CipherNotSupported { .. } => {
-            "add a suite that the peer has to channel.macsec.mka.ciphers; encrypt needs a peer that can"
+            "give both ends a suite in common: channel.macsec.mka.ciphers here, or the peer's"
+        }
+        Diagnosis::CapabilityTooLow { .. } => {
+            "make the peer encrypt (its MACsec mode), or set encrypt = false here if integrity is enough"
+        }
+        Diagnosis::NotDesired { .. } => "switch MACsec on, as required, at the peer",
+        Diagnosis::NoSak { .. } => {
+            "look at the key server's log: does it have one of channel.macsec.mka.ciphers? and does a third member hold it up?"
         }
         Diagnosis::SakNotTaken { .. } => {
-            "set the cipher suite that the peer is configured for, and look at its log"
+            "set the cipher suite and confidentiality offset that the peer is configured for, and look at its log"
         }
         Diagnosis::NotEncrypted { .. } => {
             "make the peer encrypt, or raise its key server priority above ours, or set encrypt = false"

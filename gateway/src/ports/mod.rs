@@ -74,7 +74,7 @@ pub fn open(
     // A queue has one socket: a successor has it when its predecessor is gone.
     if port.io == Io::AfXdp
         && left.is_none()
-        && let Some(opened) = xdp::open(config, port, worker, supplies.bulk(worker))
+        && let Some(opened) = xdp::open(config, port, worker, supplies)
     {
         return Ok((opened, false));
     }

@@ -14,20 +14,21 @@ use dataplane::{
     port::{Port, af_xdp},
 };
 use net::EtherType;
-use sys::{Bulk, Claim};
+use sys::Claim;
 use tracing::warn;
 
-/// Opens a port by AF_XDP, with what its worker's ports send in bulk with; `None` when that cannot be, which was logged.
+use super::Supplies;
+
+/// Opens a port by AF_XDP, with what its worker's ports share; `None` when that cannot be, which was logged.
 pub(super) fn open(
     config: &Config,
     port: &PortConfig,
     worker: WorkerId,
-    bulk: Option<&Bulk>,
+    supplies: &mut Supplies,
 ) -> Option<Box<dyn Port>> {
-    let opened = match options(config, port) {
-        Ok(options) => {
-            af_xdp::AfXdpPort::open(&options, bulk).map_err(|why| format!("{why}{}", remedy(&why)))
-        }
+    let opened = match options(config, port, supplies) {
+        Ok(options) => af_xdp::AfXdpPort::open(&options, supplies.bulk(worker))
+            .map_err(|why| format!("{why}{}", remedy(&why))),
         Err(why) => Err(why),
     };
     match opened {
@@ -55,7 +56,7 @@ pub(super) fn open(
     }
 }
 
-fn options(config: &Config, port: &PortConfig) -> Result<af_xdp::Options, String> {
+fn options(config: &Config, port: &PortConfig, supplies: &mut Supplies) -> Result<af_xdp::Options, String> {
     let device = &port.device;
     let unreadable = |why: std::io::Error| why.to_string();
     if needs_tags(config, port) && sys::interface::takes_tags_out(device).map_err(unreadable)? {
@@ -68,7 +69,9 @@ fn options(config: &Config, port: &PortConfig) -> Result<af_xdp::Options, String
     Ok(af_xdp::Options {
         device: device.clone(),
         claim: claim(config, port).map_err(unreadable)?,
-        largest_frame: usize::try_from(mtu).unwrap_or(usize::MAX).saturating_add(HEADER),
+        largest_frame: usize::try_from(supplies.largest_mtu(&port.name, mtu))
+            .unwrap_or(usize::MAX)
+            .saturating_add(HEADER),
         ring_octets: usize::try_from(port.ring_kib).unwrap_or(usize::MAX).saturating_mul(1024),
     })
 }

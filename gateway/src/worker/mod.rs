@@ -12,6 +12,7 @@
 
 mod handover;
 mod orders;
+mod paths;
 mod rings;
 mod sending;
 
@@ -30,7 +31,7 @@ use macsec::{
     An, Sci,
     mka::{KeyEntry, RekeyAnswer, SuspendAnswer},
 };
-use net::Instant;
+use net::{Instant, earliest};
 use sys::{Poller, Ready, Waker};
 
 pub use self::handover::{Decision, Left, Step};
@@ -179,6 +180,8 @@ pub struct Worker {
     held: Vec<PortId>,
     /// Ports whose frames wait for more, of these and of the others.
     gathering: Vec<PortId>,
+    /// Tunnels whose path carries less than their attachments take, and when each is looked at again.
+    narrowed: Vec<(PortId, Instant)>,
     keeper: Keeper,
     stop: bool,
 }
@@ -216,6 +219,7 @@ impl Worker {
             awake_until: clock::now(),
             held: Vec::new(),
             gathering: Vec::new(),
+            narrowed: Vec::new(),
             keeper: Keeper::new(clock::now()),
             stop: false,
         };
@@ -298,6 +302,7 @@ impl Worker {
                 self.awake_until = now.after(LINGER);
             }
             self.pass_time(now);
+            self.look_at_narrowed(now);
             self.settle();
             self.pulse.beat(self.dataplane.bfd_deadline());
             self.keeper.rests(worked, clock::now());
@@ -328,7 +333,7 @@ impl Worker {
         if awake || self.holders.iter().any(|&id| self.holds_frames(id)) {
             return Some(Duration::ZERO);
         }
-        let due = self.dataplane.poll_timeout().map(|due| due.since(now));
+        let due = earliest(self.dataplane.poll_timeout(), self.next_look()).map(|due| due.since(now));
         // What is due may be what a worker that rests leaves alone.
         let due = if self.resting { due.map(|due| due.max(RETRY)) } else { due };
         if !self.held.is_empty() { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
@@ -563,6 +568,7 @@ impl Worker {
 
     fn release(&mut self, id: PortId) {
         self.holders.retain(|holder| *holder != id);
+        self.narrowed.retain(|(port, _)| *port != id);
         let Some(mut port) = self.ports.get_mut(id.index()).and_then(Option::take) else { return };
         port.give_back(self.dataplane.pool());
         if let Some(fd) = port.fd() {

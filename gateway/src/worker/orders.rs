@@ -30,7 +30,10 @@ impl Worker {
                 Command::LagFault(lag, fault, present) => {
                     self.dataplane.set_lag_fault(lag, fault, present, now);
                 }
-                Command::Path(port, octets) => self.dataplane.set_path(port, octets),
+                Command::Path(port, octets) => {
+                    // Whose port it is looks at it.
+                    let _narrows = self.dataplane.set_path(port, octets);
+                }
                 Command::ReplacePort(id, port) => {
                     if let Err(error) = self.set_port(id, port) {
                         (self.news)(News::Port(id, PortError::Os(error.raw_os_error().unwrap_or(0))));

@@ -34,7 +34,9 @@ impl Way {
     /// Gives it back when the ring is full.
     pub(super) fn push(&mut self, crossing: Crossing) -> Result<(), Crossing> {
         let [control, rest] = &mut self.rings;
-        let ring = if crossing.is_control() { control } else { rest };
+        // Anybody on a LAN can send as much to the host as they please: half of the room stays for the rest of control, BFD above all.
+        let crowded = matches!(crossing, Crossing::Host { .. }) && control.slots() <= RING / 2;
+        let ring = if crossing.is_control() && !crowded { control } else { rest };
         ring.push(crossing).map_err(|rtrb::PushError::Full(crossing)| crossing)
     }
 }
@@ -62,4 +64,27 @@ pub fn rings(wakers: &[Waker]) -> Vec<Rings> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::{Frame, InterfaceId};
+    use net::PacketBuf;
+    use sys::Poller;
+
+    use super::*;
+
+    #[test]
+    fn what_is_for_the_host_leaves_room_for_bfd() {
+        let poller = Poller::new().unwrap();
+        let wakers = [1, 2].map(|token| Waker::new(&poller, token).unwrap());
+        let mut all = rings(&wakers);
+        let way = all.first_mut().and_then(|rings| rings.to.get_mut(1)?.as_mut()).unwrap();
+        let frame = || Frame::new(PacketBuf::with_capacity(64, 0));
+        let interface = InterfaceId(0);
+        let taken = (0..3 * RING).filter(|_| way.push(Crossing::Host { interface, frame: frame() }).is_ok());
+        assert_eq!(taken.count(), RING / 2 + RING, "half of the one, and all of the other");
+        let taken = (0..RING).filter(|_| way.push(Crossing::Bfd { interface, frame: frame() }).is_ok());
+        assert_eq!(taken.count(), RING / 2);
+    }
 }

@@ -88,8 +88,7 @@ impl Worker {
             _ => (None, None),
         };
         if let Some(octets) = path {
-            self.dataplane.set_path(id, octets);
-            (self.news)(News::Path(id, octets));
+            self.hear_of_path(id, octets, clock::now());
         }
         if let Some(error) = lost {
             self.lose(id, error);

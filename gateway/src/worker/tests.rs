@@ -19,6 +19,7 @@ enum Asked {
     Gather(usize),
     SendGathered,
     Send(usize),
+    Look,
     Moved,
 }
 
@@ -36,6 +37,9 @@ struct Scribe {
     coming: Vec<Vec<u8>>,
     /// Frames that it hands over at a time.
     at_once: usize,
+    /// What its path carries, once it looks again.
+    carries: Option<u16>,
+    looked: bool,
 }
 
 impl Port for Scribe {
@@ -73,6 +77,15 @@ impl Port for Scribe {
         self.asks.lock().unwrap().push((self.id, Asked::SendGathered));
     }
 
+    fn path_news(&mut self) -> Option<u16> {
+        self.carries.filter(|_| core::mem::take(&mut self.looked))
+    }
+
+    fn look_again(&mut self) {
+        self.asks.lock().unwrap().push((self.id, Asked::Look));
+        self.looked = true;
+    }
+
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
@@ -91,7 +104,18 @@ impl Port for Scribe {
 }
 
 fn scribe(id: PortId, asks: Asks, gathers: bool) -> Scribe {
-    Scribe { id, asks, gathers, changed_its_mind: false, gone: false, coming: vec![], at_once: BATCH }
+    let (changed_its_mind, gone, looked) = (false, false, false);
+    Scribe {
+        id,
+        asks,
+        gathers,
+        changed_its_mind,
+        gone,
+        coming: vec![],
+        at_once: BATCH,
+        carries: None,
+        looked,
+    }
 }
 
 /// A worker with a LAN and four channels, whose ports gather unless changed; so many frames come on the LAN, and it works once.
@@ -107,6 +131,7 @@ fn work(frames: usize, change: impl Fn(usize, &mut Scribe, &[u8])) -> Vec<(PortI
     };
     let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(news)).unwrap();
     // What the making of the road left.
+    worker.pass_time(clock::now());
     worker.settle();
     asks.lock().unwrap().clear();
     for (at, id) in [lan].into_iter().chain(wans).enumerate() {
@@ -235,6 +260,7 @@ fn joined(coming: usize, at_once: usize) -> Vec<usize> {
     let count = coming.len();
     coming.reverse();
     let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(|_| {})).unwrap();
+    worker.pass_time(clock::now());
     worker.settle();
     let asks = Asks::default();
     worker.set_port(lan, Box::new(scribe(lan, asks.clone(), false))).unwrap();
@@ -260,4 +286,37 @@ fn what_comes_in_rounds_leaves_as_one_train_when_nothing_more_comes() {
     // A train that is short after a round waits for no other.
     assert_eq!(joined(24, 8), [1, 1, 1]);
     assert_eq!(joined(1, BATCH), [1]);
+}
+
+// Nothing is sent meanwhile: below a reserve there may be nothing but an MKPDU now and then.
+#[test]
+fn a_path_that_is_too_narrow_is_looked_at_by_the_clock_until_it_is_not() {
+    let road = roads(1, Wish::of(64), clock::now()).unwrap().pop().unwrap();
+    let (dataplane, _, wans, ..) = road.into_near();
+    let (mut worker, _mailbox) = Worker::new(dataplane, Box::new(|_| {})).unwrap();
+    let (asks, now) = (Asks::default(), clock::now());
+    for (id, carries) in [(wans[0], 1300), (wans[1], 9000)] {
+        let port = Scribe { carries: Some(carries), ..scribe(id, asks.clone(), false) };
+        worker.set_port(id, Box::new(port)).unwrap();
+        worker.hear_of_path(id, 1300, now);
+    }
+    let looked = || core::mem::take(&mut *asks.lock().unwrap());
+    let soon = now.after(Duration::from_secs(9));
+    worker.look_at_narrowed(soon);
+    assert_eq!(looked(), []);
+    let due = worker.next_look().unwrap();
+    assert!(due > soon && due <= now.after(Duration::from_secs(10)), "{due:?}");
+    assert!(worker.wait(due).is_some_and(|wait| wait.is_zero()));
+    for id in [wans[0], wans[1]] {
+        worker.look_at_narrowed(due);
+        assert_eq!(looked(), [(id, Asked::Look)], "one at a time");
+    }
+    // The first is as narrow as ever; the other one carries what its attachments take.
+    let again = worker.next_look().unwrap();
+    for later in [again, again] {
+        worker.look_at_narrowed(later);
+    }
+    assert_eq!(looked(), [(wans[0], Asked::Look)]);
+    worker.release(wans[0]);
+    assert_eq!(worker.next_look(), None);
 }

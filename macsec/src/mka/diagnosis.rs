@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use core::time::Duration;
 use net::{Instant, MacAddr};
 
+use super::wire::{Confidentiality, MacsecCapability};
 use crate::{
     key::{Ckn, KeyId},
     sci::Sci,
+    suite::CipherSuite,
 };
 
 /// One thing that is wrong or worth knowing.
@@ -66,25 +68,59 @@ pub enum Diagnosis {
         /// The peer.
         peer: Sci,
     },
-    /// The key server chose a suite that we do not accept, or no suite is common.
-    #[error("cipher suite {} of {peer} is not among ours", suite_name(.suite))]
+    /// The key server chose a suite that we do not accept.
+    #[error("cipher suite {} of {peer} is not among ours ({})", suite_name(.suite), suites(.ours))]
     CipherNotAccepted {
         /// The peer.
         peer: Sci,
         /// The suite's identifier.
         suite: u64,
+        /// What we accept, best first.
+        ours: Vec<u64>,
     },
-    /// As key server: a peer has none of our suites.
-    #[error("cipher not supported by peer {peer}: it offers none of ours")]
+    /// A peer announces suites, and there is none that all members have. Both ends see it.
+    #[error("cipher not supported by peer {peer}: it offers {}; ours: {}", suites(.offered), suites(.ours))]
     CipherNotSupported {
         /// The peer.
         peer: Sci,
+        /// What it offers, best first.
+        offered: Vec<u64>,
+        /// What we offer, best first.
+        ours: Vec<u64>,
+    },
+    /// A peer's SecY can do less than we require (MACsec Capability, Table 11-6).
+    #[error("{peer} can {}, and this channel requires {}", ability(.capability), ability(.required))]
+    CapabilityTooLow {
+        /// The peer.
+        peer: Sci,
+        /// What it says it can.
+        capability: MacsecCapability,
+        /// What we require.
+        required: MacsecCapability,
+    },
+    /// A peer says that it wants no MACsec (MACsec Desired).
+    #[error("{peer} does not want MACsec")]
+    NotDesired {
+        /// The peer.
+        peer: Sci,
+    },
+    /// The key server has had us as live for a life time, and distributes no SAK.
+    #[error(
+        "key server {server} distributes no SAK: it finds no cipher suite or capability that all members have, or it is ill"
+    )]
+    NoSak {
+        /// The key server.
+        server: Sci,
     },
     /// A peer has had a SAK offered for a life time and does not use it.
-    #[error("{peer} does not install the SAK that it is offered: its cipher suite or its capability differs")]
+    #[error("{peer} does not install the SAK that it is offered ({suite}, {}): what it is configured for differs", kind(.confidentiality))]
     SakNotTaken {
         /// The peer.
         peer: Sci,
+        /// The SAK's suite.
+        suite: CipherSuite,
+        /// How much it encrypts.
+        confidentiality: Confidentiality,
     },
     /// The key server asks for integrity only.
     #[error("key server {server} does not encrypt, which this channel requires")]
@@ -165,6 +201,9 @@ impl Diagnosis {
             Self::OnlyPotential { .. } => "only_potential",
             Self::CipherNotAccepted { .. } => "cipher_not_accepted",
             Self::CipherNotSupported { .. } => "cipher_not_supported",
+            Self::CapabilityTooLow { .. } => "capability_too_low",
+            Self::NotDesired { .. } => "macsec_not_desired",
+            Self::NoSak { .. } => "no_sak",
             Self::SakNotTaken { .. } => "sak_not_taken",
             Self::NotEncrypted { .. } => "not_encrypted",
             Self::NoMacsec { .. } => "no_macsec",
@@ -193,8 +232,35 @@ fn list(names: &[Ckn]) -> String {
 }
 
 fn suite_name(id: &u64) -> String {
-    crate::suite::CipherSuite::from_id(*id).map_or_else(|| format!("{id:016x}"), |suite| suite.to_string())
+    CipherSuite::from_id(*id).map_or_else(|| format!("{id:016x}"), |suite| suite.to_string())
 }
+
+/// The first few; a peer may announce dozens.
+fn suites(ids: &[u64]) -> String {
+    match ids {
+        [] => "none".to_owned(),
+        ids => ids.iter().take(MAX_NAMED).map(suite_name).collect::<Vec<_>>().join(", "),
+    }
+}
+
+const fn ability(capability: &MacsecCapability) -> &'static str {
+    match capability {
+        MacsecCapability::NotImplemented => "not protect frames at all",
+        MacsecCapability::Integrity => "protect frames without encrypting them",
+        MacsecCapability::Confidentiality => "encrypt all of a frame",
+        MacsecCapability::Offsets => "encrypt frames from an offset on",
+    }
+}
+
+fn kind(confidentiality: &Confidentiality) -> String {
+    match confidentiality {
+        Confidentiality::IntegrityOnly => "integrity only".to_owned(),
+        Confidentiality::From(offset) => format!("confidentiality offset {}", offset.octets()),
+    }
+}
+
+/// Suites that are named in a sentence.
+const MAX_NAMED: usize = 6;
 
 /// How many different incidents are remembered; the oldest goes first.
 const MAX_INCIDENTS: usize = 32;

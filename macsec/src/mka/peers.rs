@@ -129,8 +129,8 @@ pub(super) enum Heard {
 pub(super) struct Peers {
     pub(super) live: Vec<Peer>,
     pub(super) potential: Vec<Peer>,
-    /// Potential peers whose time was up a short while ago. They are not listed any more; should they speak again, it is
-    /// known since when they do.
+    /// Peers whose time was up a short while ago, or whose place a later self took. They are not listed any more; should they speak
+    /// again, it is known since when they do, and which message was their last: what came before stays refused (§9.4.2).
     lapsed: Vec<Peer>,
     /// Who was replaced by a later self, and when.
     former: Vec<(MemberId, Instant)>,
@@ -167,6 +167,8 @@ impl Peers {
             }
             peer.update(mkpdu, now);
             peer.listing = listing;
+        } else if self.lapsed_message(member).is_some_and(|last| mkpdu.basic.message <= last) {
+            return Err(MkpduFault::Replayed);
         }
         if let Some(peer) = self.live.iter_mut().find(|peer| peer.member == member) {
             if listing != Listing::No {
@@ -203,8 +205,10 @@ impl Peers {
         let replaced = self.live.iter().filter(|peer| peer.sci == sci).map(|peer| (peer.member, now));
         self.former.extend(replaced);
         self.former.truncate(MAX_PEERS);
-        self.live.retain(|peer| peer.sci != sci);
-        self.potential.retain(|peer| peer.sci != sci);
+        let is_other = |peer: &mut Peer| peer.sci == sci;
+        let replaced: Vec<_> =
+            self.live.extract_if(.., is_other).chain(self.potential.extract_if(.., is_other)).collect();
+        self.remember(replaced, now);
         self.live.push(Peer { listing, ..Peer::new(mkpdu, source, now, life) });
         // Key server first: highest SCI first is the order of the SSCIs (802.1AE §10.7.13).
         self.live.sort_by_key(|peer| core::cmp::Reverse(peer.sci));
@@ -222,14 +226,12 @@ impl Peers {
             return Ok(Heard::Known);
         }
         // Of one that restarts again and again, only the latest self can become live.
-        self.potential.retain(|peer| peer.sci != mkpdu.basic.sci);
+        let replaced: Vec<_> = self.potential.extract_if(.., |peer| peer.sci == mkpdu.basic.sci).collect();
+        self.remember(replaced, now);
         if self.potential.len() >= MAX_PEERS {
             return Err(MkpduFault::TooManyPeers);
         }
         let lapsed = self.lapsed.iter().find(|peer| peer.member == mkpdu.basic.member);
-        if lapsed.is_some_and(|peer| mkpdu.basic.message <= peer.message) {
-            return Err(MkpduFault::Replayed);
-        }
         let since = lapsed.map_or(now, |peer| peer.since);
         self.potential.push(Peer { since, ..Peer::new(mkpdu, source, now, life) });
         Ok(Heard::Stranger)
@@ -237,17 +239,24 @@ impl Peers {
 
     /// Removes who has been silent too long; the live ones among them.
     pub(super) fn expire(&mut self, now: Instant, life: Duration) -> Vec<Peer> {
-        let (potential, lapsed): (Vec<_>, Vec<_>) =
-            core::mem::take(&mut self.potential).into_iter().partition(|peer| peer.expires > now);
-        self.potential = potential;
-        self.lapsed.retain(|peer| {
-            now.since(peer.expires) < life && lapsed.iter().all(|newer| newer.member != peer.member)
-        });
-        self.lapsed.extend(lapsed);
-        self.lapsed.truncate(MAX_PEERS);
-        let (live, gone) = core::mem::take(&mut self.live).into_iter().partition(|peer| peer.expires > now);
-        self.live = live;
+        let is_over = |peer: &mut Peer| peer.expires <= now;
+        let potential: Vec<_> = self.potential.extract_if(.., is_over).collect();
+        let gone: Vec<_> = self.live.extract_if(.., is_over).collect();
+        self.lapsed.retain(|peer| now.since(peer.expires) < life);
+        self.remember(potential, now);
+        // From here on it is one that does not hear us.
+        self.remember(gone.iter().cloned().map(|peer| Peer { since: now, ..peer }), now);
         gone
+    }
+
+    /// Keeps what peers said last, who are let go now. Of too many the oldest are forgotten.
+    fn remember(&mut self, peers: impl IntoIterator<Item = Peer>, now: Instant) {
+        for peer in peers {
+            self.lapsed.retain(|older| older.member != peer.member);
+            self.lapsed.push(Peer { expires: peer.expires.min(now), ..peer });
+        }
+        let too_many = self.lapsed.len().saturating_sub(MAX_PEERS);
+        self.lapsed.drain(..too_many);
     }
 
     /// When the next one is silent too long.
@@ -272,7 +281,7 @@ impl Peers {
         known.find(|peer| peer.member == member).map(|peer| peer.message)
     }
 
-    /// The last message number of one that was potential a short while ago.
+    /// The last message number of one that was known until a short while ago.
     pub(super) fn lapsed_message(&self, member: MemberId) -> Option<u32> {
         self.lapsed.iter().find(|peer| peer.member == member).map(|peer| peer.message)
     }

@@ -2,7 +2,7 @@
 
 use macsec::{
     CipherSuite,
-    mka::{KeyEntry, KeyStart, MkaEvent},
+    mka::{KeyEntry, KeyStart, MacsecCapability, MkaEvent},
 };
 
 use crate::{
@@ -75,10 +75,63 @@ fn a_cipher_that_the_peer_has_not() {
     let suites = [vec![CipherSuite::GcmAesXpn256], vec![CipherSuite::GcmAes128]];
     let (world, text) = complaint([vec![key(1)], vec![key(1)]], suites);
     assert!(
-        text.contains("cipher_not_supported: cipher not supported by peer 02:00:00:00:00:02/0001"),
+        text.contains(
+            "cipher_not_supported: cipher not supported by peer 02:00:00:00:00:02/0001: it offers gcm-aes-128; ours: gcm-aes-xpn-256"
+        ),
         "{text}"
     );
+    assert_eq!(text.matches("cipher_not_supported").count(), 1, "{text}");
     assert!(!world.nodes[0].secured && !world.nodes[1].secured);
+    // The other end gets no SAK, and says why.
+    let text = texts(&world, 1);
+    assert_eq!(
+        text,
+        "cipher_not_supported: cipher not supported by peer 02:00:00:00:00:01/0001: it offers gcm-aes-xpn-256; ours: gcm-aes-128\n"
+    );
+}
+
+// Table 11-6: what a SecY can do is in the basic parameter set, so either end sees it, whoever is key server.
+#[test]
+fn a_peer_that_cannot_do_what_is_required_and_one_that_wants_no_macsec() {
+    for priority in [1, 0x20] {
+        for (capability, code) in [
+            (MacsecCapability::NotImplemented, "not protect frames at all"),
+            (MacsecCapability::Integrity, "protect frames without encrypting them"),
+        ] {
+            let (mut solo, mut peer) = (Solo::new(), Puppet { priority, ..Puppet::new() });
+            let mut greeting = peer.greeting(&solo);
+            greeting.basic.capability = capability;
+            let frame = peer.seal(&greeting);
+            solo.hear(&frame);
+            let texts: Vec<_> = solo.status().diagnoses.iter().map(ToString::to_string).collect();
+            let who = "02:00:00:00:00:02/0001";
+            assert_eq!(
+                texts,
+                [format!("{who} can {code}, and this channel requires encrypt all of a frame")]
+            );
+            assert_eq!(solo.status().diagnoses[0].code(), "capability_too_low");
+        }
+        let (mut solo, mut peer) = (Solo::new(), Puppet { priority, ..Puppet::new() });
+        let mut greeting = peer.greeting(&solo);
+        greeting.basic.macsec_desired = false;
+        let frame = peer.seal(&greeting);
+        solo.hear(&frame);
+        assert!(solo.is_diagnosed("macsec_not_desired"), "{:?}", solo.status().diagnoses);
+    }
+}
+
+// It may have reasons that no MKPDU tells.
+#[test]
+fn a_key_server_that_distributes_no_sak() {
+    let (mut solo, mut peer) = (Solo::new(), Puppet::server());
+    for _ in 0..3 {
+        assert!(!solo.is_diagnosed("no_sak"));
+        peer.greet(&mut solo);
+        solo.pass(secs(2));
+    }
+    assert!(solo.is_diagnosed("no_sak"), "{:?}", solo.status().diagnoses);
+    peer.distribute(&mut solo, peer.sak(1, 0, CipherSuite::GcmAes256));
+    assert!(solo.status().diagnoses.is_empty(), "{:?}", solo.status().diagnoses);
 }
 
 #[test]
@@ -90,10 +143,14 @@ fn a_cipher_that_the_key_server_insists_on() {
     world.run(secs(13));
     let text = texts(&world, 1);
     assert!(
-        text.contains("cipher_not_accepted: cipher suite gcm-aes-256 of 02:00:00:00:00:01/0001"),
+        text.contains("cipher_not_accepted: cipher suite gcm-aes-256 of 02:00:00:00:00:01/0001 is not among ours (gcm-aes-128)"),
         "{text}"
     );
-    assert!(texts(&world, 0).contains("sak_not_taken"), "{}", texts(&world, 0));
+    let text = texts(&world, 0);
+    assert!(
+        text.contains("sak_not_taken: 02:00:00:00:00:02/0001 does not install the SAK that it is offered (gcm-aes-256, confidentiality offset 0)"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use macsec::{
     Cak, CipherSuite, Ckn, KeyId, Salt, Ssci,
     mka::{
-        DataKey, KeyAction, KeyEntry, MkpduFault, SAK_RETIRE,
+        DataKey, KeyAction, KeyEntry, MkpduFault, SAK_RETIRE, Standing,
         wire::{DistributedSak, OtherSet, SakUse},
     },
 };
@@ -217,6 +217,37 @@ fn trap_16_a_message_number_that_does_not_rise_is_a_replay() {
     let frame = peer.seal(&new);
     solo.hear(&frame);
     assert_eq!(solo.status().participants[0].live[0].expires, expires);
+}
+
+// §9.4.2: nor once its time is up. It may have been live, or only potential, or another self of it came in between.
+#[test]
+fn trap_16_what_a_peer_said_before_it_lapsed_stays_a_replay() {
+    for (was_live, restarts) in [(true, false), (false, false), (false, true)] {
+        let (mut solo, mut peer) = (Solo::new(), Puppet::new());
+        let first = if was_live { peer.greeting(&solo) } else { peer.mkpdu() };
+        let first = peer.seal(&first);
+        solo.hear(&first);
+        let until = if restarts { ms(100) } else { ms(5_500) };
+        solo.pass(until);
+        // It names a message of ours that is recent, and somebody keeps it back; of what comes after it, nothing lists us.
+        let kept = peer.greeting(&solo);
+        let (kept, hello) = (peer.seal(&kept), peer.hello());
+        solo.hear(&hello);
+        if restarts {
+            let hello = Puppet { member: macsec::mka::MemberId([0xb1; 12]), ..peer.clone() }.hello();
+            solo.hear(&hello);
+        } else {
+            solo.pass(ms(600));
+            let status = solo.status();
+            assert!(status.participants[0].live.is_empty() && status.participants[0].potential.is_empty());
+        }
+        assert_eq!(solo.kay.standing(&kept, solo.now), Standing::Idle, "{was_live} {restarts}");
+        solo.hear(&kept);
+        assert_eq!((live(&solo), faults(&solo, MkpduFault::Replayed)), (0, 1), "{was_live} {restarts}");
+        // What it says next is heard, and counts from now.
+        peer.greet(&mut solo);
+        assert_eq!(live(&solo), 1);
+    }
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl XdpDevice {
         if let (Some((sender, _)), Ok(program)) = (&bulk, program.program()) {
             sender.runs(program);
         }
-        let zero_copy = mode == XdpMode::Native && has_zero_copy(name, index);
+        let asked = bulk.as_ref().map(|(_, features)| features.has_zero_copy());
+        let zero_copy = mode == XdpMode::Native && asked.unwrap_or_else(|| has_zero_copy(name, index));
         Ok(Self { program, index, queues, mode, zero_copy, watch, bulk })
     }
 

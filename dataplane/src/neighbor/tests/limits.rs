@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::fold;
+use crate::{flow::fold, neighbor::cache::PEERS};
 
 fn tight() -> NeighborLimits {
     NeighborLimits {
@@ -72,6 +72,50 @@ fn a_scan_of_the_subnet_asks_no_more_than_allowed() {
     ] {
         assert_eq!(rig.hold(ip, 1), Err(1), "{ip}");
     }
+}
+
+// RFC 6583 §7.1: who sends to silent addresses must not keep a router from those that routes and BFD sessions lead to.
+#[test]
+fn a_scan_does_not_keep_us_from_asking_for_peers_of_our_own() {
+    let wide = NeighborParams { v4: vec!["10.0.0.1/8".parse().unwrap()], ..params() };
+    let limits = NeighborLimits { waiting: 100, ..tight() };
+    let mut rig = Rig::with(NeighborParams { limits, ..wide });
+    for number in 100..=254 {
+        let _refused = rig.hold(host(number), number);
+    }
+    assert_eq!(rig.sent().len(), limits.unresolved);
+    rig.cache.greet(host(2).into(), rig.now);
+    let frame = Frame::of_control(PacketBuf::copy_of(&[9], 0, 0));
+    assert!(rig.cache.hold(host(3).into(), frame, rig.now).is_ok(), "a BFD packet");
+    assert_eq!([2, 3].map(|number| rig.state(host(number))), [Some(NeighborState::Incomplete); 2]);
+    assert_eq!(rig.sent().len(), 2);
+    assert_eq!(rig.hold(host(4), 4), Err(4), "all others wait as before");
+    // Not without bounds either: a peer may announce any number of next hops.
+    for number in 0..10_000_u16 {
+        let [a, b] = number.to_be_bytes();
+        rig.cache.greet(Ipv4Addr::new(10, 1, a, b).into(), rig.now);
+        rig.now = rig.now.after(Duration::from_millis(1));
+        rig.cache.audit();
+    }
+    assert!(rig.cache.entries(rig.now).count() <= limits.entries + PEERS);
+}
+
+// Other workers hear of it, by rings that BFD's packets cross by as well.
+#[test]
+fn a_station_that_never_stops_speaking_is_news_ten_times_a_second() {
+    let mut rig = Rig::new();
+    rig.request((HOST_MAC, HOST)).unwrap();
+    let mut told = rig.learned().len();
+    for step in 0..20_000 {
+        rig.now = rig.now.after(Duration::from_micros(50));
+        let mac = if step % 2 == 0 { HOST_MAC } else { OTHER_MAC };
+        rig.reply((mac, HOST)).unwrap();
+        told += rig.learned().len();
+    }
+    assert!((15..=25).contains(&told), "{told} in a second, ten of them at once");
+    rig.wait(2);
+    rig.reply((HOST_MAC, HOST)).unwrap();
+    assert_eq!(rig.learned(), [(HOST.into(), HOST_MAC)]);
 }
 
 #[test]

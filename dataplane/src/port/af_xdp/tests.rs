@@ -69,6 +69,10 @@ fn long_frames_leave_once_the_device_has_the_mtu_for_them() {
             send(&mut xdp, &mut pool, &long, Offload::default()).unwrap();
             assert_eq!(octets(&receive(&mut packet, &mut pool, 1)), long, "{mode:?}");
             assert_eq!((xdp.counters().tx_frames, xdp.counters().tx_refused), (1, 1));
+            // And come: the sockets were opened for the longest frame that is wanted.
+            send(&mut packet, &mut pool, &long, Offload::default()).unwrap();
+            assert_eq!(octets(&receive(&mut xdp, &mut pool, 1)), long, "{mode:?}");
+            assert_eq!(xdp.counters().rx_truncated, 0);
         }
     });
 }

@@ -314,8 +314,7 @@ impl Port for UdpPort {
         self.alone.sent();
         self.look = self.look.saturating_sub(1);
         if self.look == 0 {
-            self.paths.iter_mut().for_each(|path| path.wake(self.remote));
-            self.look_at_path();
+            self.look_again();
         }
         failed
     }
@@ -355,6 +354,11 @@ impl Port for UdpPort {
 
     fn path_news(&mut self) -> Option<u16> {
         self.news.take()
+    }
+
+    fn look_again(&mut self) {
+        self.paths.iter_mut().for_each(|path| path.wake(self.remote));
+        self.look_at_path();
     }
 
     fn heirloom(&self) -> io::Result<Option<Heirloom>> {
@@ -444,7 +448,7 @@ const SMALL_BUFFER: usize = 4096;
 const READS: usize = 64;
 /// Source ports tried for one path.
 const ATTEMPTS: u16 = 256;
-/// Calls of `send` between two looks at what the path carries.
+/// Calls of `send` between two looks at what the path carries; whoever has a clock looks by time as well ([`Port::look_again`]).
 const LOOK: u32 = 1024;
 
 #[cfg(test)]

@@ -286,6 +286,26 @@ fn what_the_path_does_not_carry_is_counted_and_the_path_is_told() {
     });
 }
 
+// A reserve has nothing to send but MKPDUs: a thousand of them take half an hour.
+#[test]
+fn a_path_that_carries_more_again_is_told_without_a_frame_sent() {
+    in_new_namespace(|| {
+        for ([a, b, _], outer) in ENDS.into_iter().zip([50, 70]) {
+            ip("link set lo mtu 1400");
+            let mut pool = pool();
+            let mut here = open(a, b);
+            assert_eq!(here.path_news(), Some(1400 - outer));
+            send(&mut here, &mut pool, &[octets(60, 1)], 0).unwrap();
+            ip("link set lo mtu 2000");
+            assert_eq!(here.path_news(), None);
+            here.look_again();
+            assert_eq!(here.path_news(), Some(2000 - outer));
+            here.look_again();
+            assert_eq!(here.path_news(), None);
+        }
+    });
+}
+
 #[test]
 fn without_a_route_the_port_says_so_and_works_once_there_is_one() {
     in_new_namespace(|| {

@@ -16,6 +16,7 @@
 mod advance;
 mod carry;
 mod chain;
+mod mismatch;
 mod receive;
 mod report;
 mod send;

@@ -220,7 +220,7 @@ impl Kay {
         let suite = key.cipher_suite().filter(|suite| self.params.suites.contains(suite));
         let Some(suite) = suite else {
             let id = key.suite.unwrap_or_else(|| crate::CipherSuite::GcmAes128.id());
-            return Err(Diagnosis::CipherNotAccepted { peer: server, suite: id });
+            return Err(Diagnosis::CipherNotAccepted { peer: server, suite: id, ours: self.own_suites() });
         };
         let confidentiality = distributed.confidentiality;
         if self.params.confidentiality.encrypts() && !confidentiality.encrypts() {

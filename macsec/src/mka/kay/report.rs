@@ -115,11 +115,15 @@ impl Kay {
             self.diagnose_listing(participant, &mut found);
         }
         if let Some(principal) = self.principal() {
+            self.diagnose_mismatch(principal, now, &mut found);
             self.diagnose_server(principal, &mut found);
             self.diagnose_key(principal, now, &mut found);
         }
-        found.extend(self.incidents.iter().cloned());
-        found.dedup();
+        for incident in self.incidents.iter() {
+            if !found.contains(incident) {
+                found.push(incident.clone());
+            }
+        }
         found
     }
 
@@ -166,7 +170,8 @@ impl Kay {
             }
             let takes = peer.sak_use.is_some_and(|used| used.receives(id));
             if key.mine && !takes && now.since(key.since) >= self.params.life {
-                found.push(Diagnosis::SakNotTaken { peer: peer.sci });
+                let (suite, confidentiality) = (key.data.suite, key.data.confidentiality);
+                found.push(Diagnosis::SakNotTaken { peer: peer.sci, suite, confidentiality });
             }
         }
     }

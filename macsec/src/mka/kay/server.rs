@@ -14,7 +14,6 @@ use crate::{
     key::{KeyId, Sak, Salt},
     mka::{
         action::DataKey,
-        diagnosis::Diagnosis,
         event::{MkaEvent, RekeyWhy},
         held_key::{HeldKey, Numbers},
         participant::Participant,
@@ -152,20 +151,20 @@ impl Kay {
         let least = able.iter().map(|peer| peer.capability).chain([self.params.capability]).min();
         let suite = self.params.suites.iter().find(|suite| able.iter().all(|peer| self.has(peer, **suite)));
         let Some(&suite) = suite else {
-            let without = |peer: &&&Peer| !self.params.suites.iter().any(|suite| self.has(peer, *suite));
-            let odd = able.iter().find(without).or_else(|| able.first())?.sci;
-            self.diagnose(Diagnosis::CipherNotSupported { peer: odd });
+            let odd = able.iter().find_map(|peer| self.mismatch(peer));
+            let odd = odd.or_else(|| able.first().map(|peer| self.no_common_suite(peer)))?;
+            self.diagnose(odd);
             return None;
         };
         let confidentiality = match (self.params.confidentiality, least?) {
-            (_, MacsecCapability::NotImplemented) => return None,
-            (Confidentiality::IntegrityOnly, _) => Confidentiality::IntegrityOnly,
-            (Confidentiality::From(_), MacsecCapability::Integrity) => {
-                // Fail closed: encryption was asked for.
-                let odd = able.iter().find(|peer| peer.capability == MacsecCapability::Integrity)?.sci;
-                self.diagnose(Diagnosis::CipherNotSupported { peer: odd });
+            // Fail closed: encryption was asked for.
+            (_, MacsecCapability::NotImplemented)
+            | (Confidentiality::From(_), MacsecCapability::Integrity) => {
+                let odd = able.iter().find_map(|peer| self.mismatch(peer))?;
+                self.diagnose(odd);
                 return None;
             }
+            (Confidentiality::IntegrityOnly, _) => Confidentiality::IntegrityOnly,
             (Confidentiality::From(offset), MacsecCapability::Offsets) if suite.allows_offsets() => {
                 Confidentiality::From(offset)
             }
@@ -177,7 +176,7 @@ impl Kay {
     }
 
     /// Whether a peer can use a suite, as far as we know.
-    fn has(&self, peer: &Peer, suite: CipherSuite) -> bool {
+    pub(super) fn has(&self, peer: &Peer, suite: CipherSuite) -> bool {
         match &peer.offers {
             Some(offers) => offers.iter().any(|offer| CipherSuite::from_id(offer.id) == Some(suite)),
             // A peer that says nothing: a single suite is an order; of several, MKA version 1 gets the one that

@@ -15,7 +15,7 @@ use crate::mka::{
 /// What a received frame is worth, as far as can be told before its ICV is checked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Standing {
-    /// Of a member that is known, with a message number that it has not used yet; or it names our own identifier and a message of
+    /// Of a member that is known, or was a short while ago, with a message number that it has not used yet; or it names our own identifier and a message of
     /// ours of the last life time. Who does not see MKPDUs of this channel cannot make one up.
     Member,
     /// It has our CKN, and may come from a new peer or from anybody.
@@ -44,13 +44,13 @@ impl Kay {
             Some(participant.identity.recency(message, now, self.params.life))
         };
         let peers = &participant.peers;
-        let returns = || peers.lapsed_message(basic.member).is_some_and(|last| basic.message > last);
-        Ok(match peers.last_message(basic.member) {
+        let last = peers.last_message(basic.member).or_else(|| peers.lapsed_message(basic.member));
+        Ok(match last {
             Some(last) if basic.message > last => Standing::Member,
             // What we never said was said by somebody else who has our identifier, and then another is needed.
             Some(_) if names_us() == Some(Recency::Future) => Standing::Stranger,
             Some(_) => Standing::Idle,
-            None if returns() || names_us() == Some(Recency::Recent) => Standing::Member,
+            None if names_us() == Some(Recency::Recent) => Standing::Member,
             None => Standing::Stranger,
         })
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How much of a frame is encrypted.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Confidentiality {
     /// Nothing: integrity only.
     #[default]
