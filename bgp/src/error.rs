@@ -35,6 +35,31 @@ impl SessionEnd {
         }
     }
 
+    /// The NOTIFICATION that the peer hears at this end.
+    pub fn told(&self) -> Option<Notification> {
+        match self {
+            Self::PeerFault(note) | Self::Local(note) => Some(note.clone()),
+            Self::HoldTimer => Some(Notification::new(Cause::HoldTimer)),
+            Self::SendHoldTimer => Some(Notification::new(Cause::SendHoldTimer)),
+            Self::Collision => Some(Notification::cease(Cease::Collision)),
+            Self::PeerSaid(_) | Self::Closed | Self::PathLost => None,
+        }
+    }
+
+    /// The one that we heard.
+    pub fn heard(&self) -> Option<Notification> {
+        match self {
+            Self::PeerSaid(note) => Some(note.clone()),
+            Self::PeerFault(_)
+            | Self::HoldTimer
+            | Self::SendHoldTimer
+            | Self::Closed
+            | Self::PathLost
+            | Self::Collision
+            | Self::Local(_) => None,
+        }
+    }
+
     /// True when graceful restart lets the routes stay (RFC 4724 section 4.2, RFC 8538 section 4).
     /// `over_notification` says that both sides announced the N bit.
     pub fn keeps_routes(&self, over_notification: bool) -> bool {

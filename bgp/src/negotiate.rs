@@ -79,8 +79,10 @@ pub struct Negotiated {
     pub refresh: bool,
     /// Both mark begin and end of a refresh (RFC 7313).
     pub enhanced_refresh: bool,
-    /// Longest message, in octets.
+    /// Longest message that the peer takes, in octets.
     pub max_len: usize,
+    /// Longest message that it may send.
+    pub max_read: usize,
     /// What the peer said about graceful restart, when we announced it too.
     pub graceful_restart: Option<GracefulRestart>,
     /// Both sides keep routes over a NOTIFICATION (RFC 8538).
@@ -171,7 +173,7 @@ impl SessionParams {
         let theirs = Theirs::of(&open.capabilities);
         let graceful_restart = theirs.restart.filter(|_| self.graceful_restart.is_some());
         let our_n = self.graceful_restart.is_some_and(|ours| ours.notification);
-        let extended = self.extended_messages && theirs.extended_message;
+        let longest = |extended| if extended { MAX_LEN_EXTENDED } else { MAX_LEN };
         Ok(Negotiated {
             peer_asn: open.asn,
             peer_id: open.router_id,
@@ -182,7 +184,9 @@ impl SessionParams {
             ipv4_over_ipv6: self.ipv4_over_ipv6 && capability::ipv4_over_ipv6(&open.capabilities),
             refresh: theirs.refresh,
             enhanced_refresh: theirs.enhanced_refresh,
-            max_len: if extended { MAX_LEN_EXTENDED } else { MAX_LEN },
+            // RFC 8654 section 4: who told that it takes long messages gets them, whatever the other side told.
+            max_len: longest(self.extended_messages && theirs.extended_message),
+            max_read: longest(self.extended_messages),
             graceful_restart,
             restart_over_notification: our_n && graceful_restart.is_some_and(|theirs| theirs.notification),
             peer_role,
@@ -369,13 +373,16 @@ mod tests {
         assert!(ours.negotiate(&Open { router_id: ours.router_id, ..theirs(vec![]) }).is_ok());
     }
 
-    // RFC 8538 section 2, RFC 8654 section 3: both must announce it.
+    // RFC 8538 section 2: both must announce it. RFC 8654 section 4: it is announced for what one takes.
     #[test]
     fn what_only_one_side_can_do_is_not_done() {
         let restart = GracefulRestart { notification: true, restart_time: 120, ..GracefulRestart::default() };
         let they_can = theirs(vec![Capability::GracefulRestart(restart), Capability::ExtendedMessage]);
         let agreed = params().negotiate(&they_can).unwrap();
-        assert_eq!((agreed.graceful_restart, agreed.max_len), (None, MAX_LEN));
+        assert_eq!((agreed.graceful_restart, agreed.max_len, agreed.max_read), (None, MAX_LEN, MAX_LEN));
+        let we_can = SessionParams { extended_messages: true, ..params() };
+        let agreed = we_can.negotiate(&theirs(vec![])).unwrap();
+        assert_eq!((agreed.max_len, agreed.max_read), (MAX_LEN, MAX_LEN_EXTENDED));
         let both = SessionParams { graceful_restart: Some(restart), extended_messages: true, ..params() };
         let agreed = both.negotiate(&they_can).unwrap();
         assert_eq!((agreed.graceful_restart, agreed.max_len), (Some(restart), MAX_LEN_EXTENDED));

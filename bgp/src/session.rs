@@ -14,7 +14,7 @@ use crate::{
     types::{Jitter, RouterId},
     wire::{
         fault::Fault,
-        header::{self, Frame, MAX_LEN, MessageType},
+        header::{self, Frame, HEADER_LEN, MAX_LEN, MessageType},
         notification::{Cause, Cease, FsmError, Notification, OpenError},
         open::Open,
         refresh::RouteRefresh,
@@ -335,7 +335,7 @@ impl Session {
     fn read_message(&mut self, now: Instant) -> bool {
         let inbox = core::mem::take(&mut self.inbox);
         let unread = inbox.get(self.read..).unwrap_or_default();
-        let max_len = self.negotiated.as_ref().map_or(MAX_LEN, |agreed| agreed.max_len);
+        let max_len = self.negotiated.as_ref().map_or(MAX_LEN, |agreed| agreed.max_read);
         let used = match header::split(unread, max_len) {
             Ok(None) => 0,
             Ok(Some(frame)) => {
@@ -475,9 +475,16 @@ impl Session {
                 self.arm_keepalive(now);
             }
             Action::Notify | Action::NotifyUnexpected => {
-                if let Some(note) = words_for(end) {
-                    let message = header::emit(MessageType::Notification, &note.emit());
-                    self.send(MessageType::Notification, &message, now);
+                if let Some(note) = end.told() {
+                    // The data may be a whole message of the peer's: no more of it than fits into one to it.
+                    let longest = self.negotiated.as_ref().map_or(MAX_LEN, |agreed| agreed.max_len);
+                    let mut body = note.emit();
+                    body.truncate(longest.saturating_sub(HEADER_LEN));
+                    self.send(
+                        MessageType::Notification,
+                        &header::emit(MessageType::Notification, &body),
+                        now,
+                    );
                 }
             }
             Action::ArmConnectRetry => {
@@ -531,14 +538,4 @@ const fn unexpected(state: State) -> Option<Notification> {
         State::Established => FsmError::Established,
     };
     Some(Notification::new(Cause::Fsm(subcode)))
-}
-
-fn words_for(end: &SessionEnd) -> Option<Notification> {
-    match end {
-        SessionEnd::PeerFault(note) | SessionEnd::Local(note) => Some(note.clone()),
-        SessionEnd::HoldTimer => Some(Notification::new(Cause::HoldTimer)),
-        SessionEnd::SendHoldTimer => Some(Notification::new(Cause::SendHoldTimer)),
-        SessionEnd::Collision => Some(Notification::cease(Cease::Collision)),
-        SessionEnd::PeerSaid(_) | SessionEnd::Closed | SessionEnd::PathLost => None,
-    }
 }

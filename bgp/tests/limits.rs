@@ -15,7 +15,7 @@ mod world;
 use bgp::{
     Event, Family, FamilyConfig, InLimit, InLimitAction, LimitDirection, LimitLevel, NotSent, OutLimit,
     PeerConfig, RestartMode, SessionEnd, own_route,
-    peer::Standing,
+    peer::{Standing, Unwelcome},
     wire::{
         capability::Capability,
         community::Community,
@@ -204,9 +204,73 @@ fn another_in_limit_is_reported_anew() {
     world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
     world.run(secs(1));
     use {LimitDirection::In, LimitLevel::*};
-    let said = [(In, Near, 8, 10), (In, Exceeded, 11, 10), (In, Near, 11, 12), (In, Exceeded, 13, 12)];
+    let said = [(In, Near, 8, 10), (In, Exceeded, 11, 10), (In, Near, 10, 12), (In, Exceeded, 13, 12)];
     assert_eq!(limits(&world, 0), said);
     assert_eq!(world.status(0, ab).families.ipv4.received, 12);
+}
+
+#[test]
+fn a_lowered_in_limit_acts_on_what_was_taken_before() {
+    use {LimitDirection::In, LimitLevel::*};
+    let limited = |peer: &mut PeerConfig, max, action| {
+        let limit = InLimit { max, warn_percent: 80, action };
+        peer.families.ipv4.as_mut().unwrap().in_limit = Some(limit);
+    };
+    let lower = |seed, max, action| {
+        let (mut world, ab, _) = pair(seed, 15, |node, peer| {
+            if node == 0 {
+                limited(peer, 100, action);
+            }
+        });
+        let mut config = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+        limited(&mut config, max, action);
+        world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
+        world.run(secs(1));
+        (world, ab)
+    };
+    // Near, and exactly full, is not too much.
+    for (seed, max, action) in [
+        (50, 18, InLimitAction::Shut(None)),
+        (51, 15, InLimitAction::Shut(None)),
+        (52, 15, InLimitAction::Hold),
+    ] {
+        let (world, ab) = lower(seed, max, action);
+        assert_eq!((limits(&world, 0), world.is_up(0, ab)), (vec![(In, Near, 15, max)], true), "{max}");
+    }
+    let (world, ab) = lower(53, 10, InLimitAction::Warn);
+    assert_eq!((limits(&world, 0), world.is_up(0, ab)), (vec![(In, Exceeded, 15, 10)], true));
+
+    // What is there stays, and nothing more comes in until there is room.
+    let (mut world, ab) = lower(54, 10, InLimitAction::Hold);
+    assert_eq!((limits(&world, 0), world.nodes[0].fib.len()), (vec![(In, Exceeded, 15, 10)], 15));
+    world.announce(1, "10.0.200.0/24");
+    world.run(secs(1));
+    assert_eq!((world.nodes[0].fib.len(), world.status(0, ab).families.ipv4.overflowed), (15, true));
+    for n in 0..6 {
+        world.retract(1, &format!("10.0.{n}.0/24"));
+    }
+    world.run(secs(1));
+    assert!(world.nodes[0].fib.contains_key(&net("10.0.200.0/24")), "asked for once there was room");
+    assert_eq!((world.nodes[0].fib.len(), world.status(0, ab).sessions), (10, 1));
+
+    let (mut world, ab) = lower(55, 10, InLimitAction::Shut(None));
+    assert_eq!((limits(&world, 0), world.nodes[0].fib.len()), (vec![(In, Exceeded, 15, 10)], 0));
+    assert_eq!(world.status(0, ab).standing, Standing::Stopped);
+    let [SessionEnd::Local(note)] = &world.ends(0, ab)[..] else { panic!("{:?}", world.ends(0, ab)) };
+    assert_eq!(note.cause, Cause::Cease(Cease::MaxPrefixes));
+    // Raising it again is not yet the wish to begin again; that is heard, and what fits comes.
+    let mut config = world.nodes[0].speaker.peer_config(ab).unwrap().clone();
+    limited(&mut config, 20, InLimitAction::Shut(None));
+    world.act(0, |speaker, now| speaker.change_peer(ab, config, now));
+    world.run(secs(60));
+    assert_eq!(world.status(0, ab).standing, Standing::Stopped);
+    world.act(0, |speaker, now| speaker.start_peer(ab, now));
+    world.run(secs(30));
+    assert_eq!((world.nodes[0].fib.len(), world.is_up(0, ab)), (15, true));
+    let (mut world, ab) = lower(56, 10, InLimitAction::Shut(Some(secs(60))));
+    assert!(matches!(world.status(0, ab).standing, Standing::HeldUntil(_)));
+    world.run(secs(65));
+    assert_eq!(world.ends(0, ab).len(), 2, "it tried again, and had too many again");
 }
 
 #[test]
@@ -377,4 +441,40 @@ fn routes_with_too_long_lists_are_told_together() {
     assert_eq!(told(&world), [100, 300]);
     world.run(secs(300));
     assert_eq!(told(&world), [100, 300]);
+}
+
+// RFC 4271 clause 8.1.1, DampPeerOscillations: each session costs us a look at the whole table.
+#[test]
+fn a_peer_that_ends_one_session_after_the_other_is_slowed_down() {
+    let again = |lab: &mut Lab| lab.come_back(65001, capabilities(true));
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    for session in 1..=8 {
+        lab.hang_up();
+        assert_eq!(lab.call(), Ok(()), "after session {session}");
+        again(&mut lab);
+    }
+    for held in [1, 2, 4] {
+        lab.hang_up();
+        assert_eq!(lab.call(), Err(Unwelcome::Held));
+        lab.wait(ms(held * 700));
+        assert_eq!(lab.call(), Err(Unwelcome::Held), "not for {held} s yet");
+        lab.wait(ms(held * 300));
+        again(&mut lab);
+    }
+    // One that stays is forgiven.
+    lab.wait(secs(61));
+    lab.hang_up();
+    again(&mut lab);
+    lab.hang_up();
+    assert_eq!(lab.call(), Ok(()));
+}
+
+// What breaks the protocol on its session is left alone, whatever else it holds open.
+#[test]
+fn another_connection_does_not_excuse_a_broken_session() {
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    assert_eq!(lab.call(), Ok(()));
+    lab.say(&[0; 19]);
+    assert_eq!(lab.reset().as_deref(), Some("reset 1/1"));
+    assert_eq!(lab.call(), Err(Unwelcome::Held));
 }

@@ -17,7 +17,7 @@ use bgp::{
     wire::{
         as_path::AsPath,
         attributes::NextHop,
-        header::MessageType,
+        header::{self, MessageType},
         refresh::{RefreshKind, RouteRefresh},
     },
 };
@@ -169,4 +169,43 @@ fn routes_are_asked_for_again_when_they_are_to_be_read_otherwise() {
         }
         assert_eq!(lab.reset(), None);
     }
+}
+
+// RFC 7313 section 5: the data is the whole message; RFC 4271 section 4.1: a NOTIFICATION is no longer than any other message.
+#[test]
+fn a_long_refresh_that_is_wrong_is_answered_with_as_much_of_it_as_fits() {
+    let mut lab = Lab::established(65001, capabilities(true), |_| {});
+    let body: Vec<u8> = [0, 1, 1, 1].into_iter().chain([9; 4073]).collect();
+    lab.say(&header::emit(MessageType::RouteRefresh, &body));
+    let messages = lab.messages();
+    let [.., (MessageType::Notification, told)] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!((told.len(), &told[..2]), (header::MAX_LEN - 19, &[7, 1][..]));
+}
+
+// RFC 8654 section 4: we have told that we take long messages, so we do, from a peer that takes none itself.
+#[test]
+fn a_peer_that_takes_no_long_messages_may_send_them_once_we_said_that_we_take_them() {
+    let prefixes: Vec<_> = (0..1200).map(|n| format!("10.{}.{}.0/24", n / 250, n % 250)).collect();
+    let prefixes: Vec<_> = prefixes.iter().map(String::as_str).collect();
+    for (takes, reset) in [(true, None), (false, Some("reset 1/2".to_owned()))] {
+        let mut lab = Lab::established(65001, capabilities(true), |config| config.extended_messages = takes);
+        let short = update(&prefixes);
+        // The lab writes messages of 4096 octets at most: their prefixes in one.
+        let long = joined(&short);
+        assert!(long.len() > header::MAX_LEN);
+        lab.say(&long);
+        assert_eq!(lab.reset(), reset);
+        assert_eq!(lab.ipv4().received, if takes { 1200 } else { 0 });
+    }
+}
+
+/// One UPDATE with the attributes of the first and the prefixes of all.
+fn joined(mut messages: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(frame) = header::split(messages, header::MAX_LEN).unwrap() {
+        let attributes = usize::from(u16::from_be_bytes([frame.body[2], frame.body[3]]));
+        body.extend_from_slice(if body.is_empty() { frame.body } else { &frame.body[4 + attributes..] });
+        messages = &messages[frame.len()..];
+    }
+    header::emit(MessageType::Update, &body)
 }

@@ -221,6 +221,10 @@ fn shutdown_carries_the_operators_words_and_lasts() {
     assert_eq!(said.shutdown_text(), Some("fibre work until 04:00"));
     assert_eq!(world.status(a, ab).standing, Standing::Stopped);
     assert!(!world.is_up(a, ab) && !world.is_up(b, ba));
+    // Five minutes of attempts later they can still be read, at both ends.
+    let (heard, told) = (world.status(b, ba).last_words.heard, world.status(a, ab).last_words.told);
+    let words = |note: &Option<(Instant, Notification)>| note.as_ref()?.1.shutdown_text().map(str::to_owned);
+    assert_eq!((words(&heard).as_deref(), words(&told)), (Some("fibre work until 04:00"), words(&heard)));
     world.act(a, |speaker, now| speaker.start_peer(ab, now));
     assert!(world.run_until(secs(10), |world| world.all_up()));
     world.act(a, |speaker, now| speaker.reset_peer(ab, "new password", now));

@@ -57,6 +57,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.stranger", "Somebody who is no BGP neighbour connected."),
     ("bgp.tables", "Building forwarding tables took long."),
     ("bgp.too_large", "Routes were not announced: their attributes do not fit into a message."),
+    ("bgp.too_many", "A neighbour that was added cannot be numbered any more."),
     (
         "bgp.ttl",
         "Segments arrive with a smaller TTL than `ttl_security` takes: the neighbour is likely without it.",

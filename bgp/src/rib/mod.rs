@@ -9,6 +9,7 @@
 
 mod attrs;
 mod destination;
+mod holdings;
 mod prefix_map;
 mod table;
 

@@ -1,6 +1,6 @@
 //! All destinations, and what is needed to rank their paths.
 
-use super::{AttributeTable, Destination, Path, PeerId, PrefixMap, Ranking};
+use super::{AttributeTable, Destination, Path, PeerId, PrefixMap, Ranking, holdings::Holdings};
 use crate::{
     decision::{DecisionRules, PeerFacts},
     types::{Asn, Family},
@@ -19,6 +19,7 @@ pub struct Rib {
     rules: DecisionRules,
     /// Accepted paths by peer and family.
     accepted: BTreeMap<(PeerId, Family), u32>,
+    holdings: Holdings,
 }
 
 /// What an operation did to a prefix.
@@ -41,6 +42,7 @@ impl Rib {
             facts: vec![NOBODY],
             rules,
             accepted: BTreeMap::new(),
+            holdings: Holdings::default(),
         }
     }
 
@@ -87,6 +89,9 @@ impl Rib {
             }
         });
         self.note_accepted(peer, Family::of(&prefix), effect.accepted.into());
+        if effect.added > 0 {
+            self.holdings.add(peer, prefix);
+        }
         effect
     }
 
@@ -101,6 +106,9 @@ impl Rib {
         });
         let effect = effect.unwrap_or_default();
         self.note_accepted(peer, Family::of(prefix), effect.accepted.into());
+        if effect.added < 0 {
+            self.holdings.remove(peer, prefix);
+        }
         effect
     }
 
@@ -114,7 +122,7 @@ impl Rib {
     ) -> Vec<(IpNet, bool)> {
         let ranking = Ranking { facts: &self.facts, rules: &self.rules };
         let (mut swept, mut accepted) = (Vec::new(), 0_i64);
-        self.destinations.retain(family, |prefix, destination| {
+        let mut look = |prefix: IpNet, destination: &mut Destination| {
             let was = is_accepted(destination, peer);
             let (count, changed) = destination.remove(|path| path.peer == peer && condemned(path), ranking);
             if count > 0 {
@@ -122,7 +130,14 @@ impl Rib {
                 accepted = accepted.saturating_sub(i64::from(was));
             }
             !destination.is_empty()
-        });
+        };
+        match self.holdings.of(peer, family) {
+            Some(few) => few.into_iter().for_each(|prefix| {
+                self.destinations.update(&prefix, |destination| ((), look(prefix, destination)));
+            }),
+            None => self.destinations.retain(family, look),
+        }
+        swept.iter().for_each(|(prefix, _)| self.holdings.remove(peer, prefix));
         self.note_accepted(peer, family, accepted);
         swept
     }

@@ -59,6 +59,7 @@ impl Speaker {
     ) {
         let (restarting, forwarding) = self.restart_bits(true);
         let Some(neighbor) = self.neighbors.get_mut(&peer) else { return };
+        neighbor.last_words.note(&end, now);
         neighbor.last_end = Some((now, end.clone()));
         let mut routes_kept = false;
         if let Some(agreed) = &was_up {

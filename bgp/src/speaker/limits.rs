@@ -2,7 +2,7 @@
 
 use super::{
     Event, LimitDirection, LimitLevel, Speaker,
-    config::{InLimitAction, calm_below, share},
+    config::{InLimit, InLimitAction, calm_below, share},
 };
 use crate::{
     rib::PeerId,
@@ -31,21 +31,48 @@ impl Speaker {
             return true;
         }
         let exceeded = used > limit.max;
+        self.report(peer, family, limit, used);
+        let Some(inbound) = self.inbound(peer, family).filter(|_| exceeded) else { return true };
+        match limit.action {
+            InLimitAction::Warn => true,
+            InLimitAction::Hold => {
+                inbound.overflowed = true;
+                false
+            }
+            InLimitAction::Shut(restart) => {
+                self.shut(peer, family, limit.max, restart, now);
+                false
+            }
+        }
+    }
+
+    /// The limit is another one: what was taken before counts as if it had come now. What is there stays, unless the
+    /// session ends.
+    pub(super) fn weigh_again(&mut self, peer: PeerId, family: Family, now: Instant) {
+        let Some(neighbor) = self.neighbors.get(&peer).filter(|neighbor| neighbor.agreed.is_some()) else {
+            return;
+        };
+        let used = neighbor.inbound.of(family).used();
+        let limit = neighbor.config.family(family).in_limit;
+        let Some(limit) = limit.filter(|limit| used >= share(limit.max, limit.warn_percent)) else { return };
+        self.report(peer, family, limit, used);
+        if let InLimitAction::Shut(restart) = limit.action
+            && used > limit.max
+        {
+            self.shut(peer, family, limit.max, restart, now);
+            self.drain(peer, now);
+        }
+    }
+
+    /// Says, once, that the warning level is reached or the limit exceeded.
+    fn report(&mut self, peer: PeerId, family: Family, limit: InLimit, used: u32) {
+        let Some(inbound) = self.inbound(peer, family) else { return };
+        let exceeded = used > limit.max;
         let reported = if exceeded { &mut inbound.exceeded } else { &mut inbound.warned };
         if !core::mem::replace(reported, true) {
             let level = if exceeded { LimitLevel::Exceeded } else { LimitLevel::Near };
             let direction = LimitDirection::In;
             self.events.push_back(Event::Limit { peer, family, direction, level, used, max: limit.max });
-        }
-        inbound.overflowed |= exceeded && limit.action == InLimitAction::Hold;
-        match limit.action {
-            _ if !exceeded => true,
-            InLimitAction::Warn => true,
-            InLimitAction::Hold => false,
-            InLimitAction::Shut(restart) => {
-                self.shut(peer, family, limit.max, restart, now);
-                false
-            }
         }
     }
 

@@ -19,6 +19,7 @@
 //! | `config` | what it is told |
 //! | `neighbor` | what it keeps for each peer |
 //! | `inbound` | UPDATEs to tables, stale routes |
+//! | `last_words` | the last NOTIFICATIONs of either side |
 //! | `limits` | how many prefixes a peer may send |
 //! | `refresh` | routes told again, when we or the peer ask for that |
 //! | `import`, `export` | the checks and changes on the way in and out, with reasons |
@@ -30,6 +31,7 @@ mod event;
 mod export;
 mod import;
 mod inbound;
+mod last_words;
 mod limits;
 mod neighbor;
 mod outbound;
@@ -43,6 +45,7 @@ pub use config::{
 pub use event::{ConnectionId, Event, Io, LimitDirection, LimitLevel, RouteChange, RouteNextHop};
 pub use export::NotSent;
 pub use import::Refusal;
+pub use last_words::LastWords;
 pub use status::{Explanation, ExportStory, FamilyStatus, PathStory, PeerStatus};
 
 use crate::{
@@ -133,6 +136,7 @@ impl Speaker {
                 awaited: true,
                 faults: BTreeMap::new(),
                 last_end: None,
+                last_words: LastWords::default(),
                 sessions: 0,
             },
         );
@@ -198,6 +202,10 @@ impl Speaker {
         self.with_peer(peer, now, |neighbor| neighbor.peer.reconsider(now));
         self.look_again(peer);
         for family in Family::ALL {
+            let limit = |config: &PeerConfig| config.family(family).in_limit;
+            if self.peer_config(peer).is_some_and(|now| limit(now) != limit(&before)) {
+                self.weigh_again(peer, family, now);
+            }
             self.make_room(peer, family);
             if read_otherwise {
                 // What was not taken is not kept anywhere. Without the capability it counts for what comes from now on.

@@ -1,6 +1,6 @@
 //! What the speaker keeps for each peer beside its sessions.
 
-use super::config::PeerConfig;
+use super::{config::PeerConfig, last_words::LastWords};
 use crate::{
     error::SessionEnd,
     negotiate::{Negotiated, SessionParams},
@@ -128,6 +128,7 @@ pub(super) struct Neighbor {
     pub(super) awaited: bool,
     pub(super) faults: BTreeMap<FaultKind, u64>,
     pub(super) last_end: Option<(Instant, SessionEnd)>,
+    pub(super) last_words: LastWords,
     pub(super) sessions: u64,
 }
 

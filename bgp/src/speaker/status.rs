@@ -1,7 +1,7 @@
 //! What the speaker shows: each peer in one value, each route with its whole story.
 
 use super::{
-    Speaker,
+    LastWords, Speaker,
     export::{ExportContext, NotSent},
     import::{ImportContext, Refusal, describe},
     inbound::peer_role,
@@ -64,6 +64,8 @@ pub struct PeerStatus {
     pub agreed: Option<Negotiated>,
     /// Why and when the last session or attempt ended.
     pub last_end: Option<(Instant, SessionEnd)>,
+    /// The last NOTIFICATIONs.
+    pub last_words: LastWords,
     /// Sessions that came up so far.
     pub sessions: u64,
     /// Messages received.
@@ -136,6 +138,7 @@ impl Speaker {
             up_since: neighbor.peer.up_since(),
             agreed: neighbor.agreed.as_deref().cloned(),
             last_end: neighbor.last_end.clone(),
+            last_words: neighbor.last_words.clone(),
             sessions: neighbor.sessions,
             messages_in,
             messages_out,

@@ -159,6 +159,9 @@ pub struct Rare {
     pub otc: Option<Asn>,
     /// Optional transitive attributes we do not know, by ascending code; passed on with the Partial bit.
     pub unknown: Box<[UnknownAttribute]>,
+    /// Codes of optional transitive attributes that we know and that came with the Partial bit: somebody on the way did
+    /// not know them, and nobody may say otherwise later (RFC 4271 section 5).
+    pub partial: Box<[u8]>,
 }
 
 /// The attributes of a route.
@@ -244,6 +247,7 @@ impl Attributes {
                 .saturating_add(size_of_val(&*rare.clusters))
                 .saturating_add(size_of_val(&*rare.extended))
                 .saturating_add(size_of_val(&*rare.large))
+                .saturating_add(size_of_val(&*rare.partial))
                 .saturating_add(
                     rare.unknown.iter().map(|one| size_of_val(one).saturating_add(one.value.len())).sum(),
                 )

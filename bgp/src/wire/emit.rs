@@ -5,7 +5,7 @@
 //! and MP_UNREACH_NLRI.
 
 use super::{
-    attributes::{Attributes, NextHop},
+    attributes::{Attributes, NextHop, Rare},
     header::{self, HEADER_LEN, MessageType},
     multiprotocol, nlri,
     scan::{EXTENDED_LENGTH, OPTIONAL, PARTIAL, TRANSITIVE, code, flags_of},
@@ -145,16 +145,14 @@ fn emit_attributes(attributes: &Attributes, classic: bool, wide: bool, out: &mut
         put(code::ATOMIC_AGGREGATE, &[], out);
     }
     if let Some(aggregator) = rare.aggregator {
-        put_aggregator(code::AGGREGATOR, aggregator.asn, aggregator.address.octets(), wide, out);
+        let value = aggregator_value(aggregator.asn, aggregator.address.octets(), wide);
+        put_passed(rare, code::AGGREGATOR, &value, out);
     }
-    put_list(
-        code::COMMUNITIES,
-        attributes.communities.iter().map(|community| community.0.to_be_bytes()),
-        out,
-    );
+    let communities = attributes.communities.iter().map(|community| community.0.to_be_bytes());
+    put_list(rare, code::COMMUNITIES, communities, out);
     put_number(code::ORIGINATOR_ID, rare.originator.map(u32::from), out);
-    put_list(code::CLUSTER_LIST, rare.clusters.iter().map(|cluster| cluster.to_be_bytes()), out);
-    put_list(code::EXTENDED, rare.extended.iter().map(|community| community.0), out);
+    put_list(rare, code::CLUSTER_LIST, rare.clusters.iter().map(|cluster| cluster.to_be_bytes()), out);
+    put_list(rare, code::EXTENDED, rare.extended.iter().map(|community| community.0), out);
     if !wide {
         emit_as4(attributes, out);
     }
@@ -162,8 +160,8 @@ fn emit_attributes(attributes: &Attributes, classic: bool, wide: bool, out: &mut
     while let Some(one) = unknown.next_if(|one| one.code < code::LARGE) {
         put_flagged(OPTIONAL | TRANSITIVE | PARTIAL, one.code, &one.value, out);
     }
-    put_list(code::LARGE, rare.large.iter().map(large), out);
-    put_number(code::OTC, rare.otc.map(|asn| asn.0), out);
+    put_list(rare, code::LARGE, rare.large.iter().map(large), out);
+    put_list(rare, code::OTC, rare.otc.iter().map(|asn| asn.0.to_be_bytes()), out);
     for one in unknown {
         put_flagged(OPTIONAL | TRANSITIVE | PARTIAL, one.code, &one.value, out);
     }
@@ -177,7 +175,8 @@ fn emit_as4(attributes: &Attributes, out: &mut Writer) {
     if let Some(aggregator) = attributes.rare().aggregator
         && u16::try_from(aggregator.asn.0).is_err()
     {
-        put_aggregator(code::AS4_AGGREGATOR, aggregator.asn, aggregator.address.octets(), true, out);
+        let value = aggregator_value(aggregator.asn, aggregator.address.octets(), true);
+        put(code::AS4_AGGREGATOR, &value, out);
     }
 }
 
@@ -187,7 +186,7 @@ fn large(community: &super::community::LargeCommunity) -> [u8; 12] {
     [a, b, c, d, e, f, g, h, i, j, k, l]
 }
 
-fn put_aggregator(kind: u8, asn: Asn, address: [u8; 4], wide: bool, out: &mut Writer) {
+fn aggregator_value(asn: Asn, address: [u8; 4], wide: bool) -> Vec<u8> {
     let mut value = Writer::new();
     if wide {
         value.u32(asn.0);
@@ -195,7 +194,7 @@ fn put_aggregator(kind: u8, asn: Asn, address: [u8; 4], wide: bool, out: &mut Wr
         value.u16(asn.two_octets());
     }
     value.put(&address);
-    put(kind, value.as_slice(), out);
+    value.into_vec()
 }
 
 fn put_number(kind: u8, value: Option<u32>, out: &mut Writer) {
@@ -205,11 +204,17 @@ fn put_number(kind: u8, value: Option<u32>, out: &mut Writer) {
 }
 
 /// Nothing for an empty list: an empty attribute would be malformed.
-fn put_list<const N: usize>(kind: u8, entries: impl Iterator<Item = [u8; N]>, out: &mut Writer) {
+fn put_list<const N: usize>(rare: &Rare, kind: u8, entries: impl Iterator<Item = [u8; N]>, out: &mut Writer) {
     let value: Vec<u8> = entries.flatten().collect();
     if !value.is_empty() {
-        put(kind, &value, out);
+        put_passed(rare, kind, &value, out);
     }
+}
+
+/// What may have come to us with the Partial bit goes on with it.
+fn put_passed(rare: &Rare, kind: u8, value: &[u8], out: &mut Writer) {
+    let partial = if rare.partial.contains(&kind) { PARTIAL } else { 0 };
+    put_flagged(flags_of(kind).unwrap_or(OPTIONAL) | partial, kind, value, out);
 }
 
 fn put(kind: u8, value: &[u8], out: &mut Writer) {

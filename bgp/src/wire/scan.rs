@@ -11,6 +11,7 @@ use super::{
 use crate::types::{Asn, Family};
 use core::net::Ipv4Addr;
 use net::{IpNet, Malformed, Reader};
+use std::collections::BTreeSet;
 
 /// Attribute type codes.
 pub(super) mod code {
@@ -87,6 +88,7 @@ pub(super) struct Found {
     clusters: Box<[u32]>,
     otc: Option<Asn>,
     unknown: Vec<UnknownAttribute>,
+    partial: Vec<u8>,
 }
 
 impl Found {
@@ -115,6 +117,7 @@ impl Found {
             rare.large.clone_from(&self.large);
             rare.otc = self.otc;
             rare.unknown = self.unknown.clone().into_boxed_slice();
+            rare.partial = self.partial.clone().into_boxed_slice();
         });
         Some(attributes)
     }
@@ -213,7 +216,15 @@ impl<'a> Scan<'a> {
         if flags != expected {
             return Err(FaultKind::Flags);
         }
-        if multiprotocol { Ok(()) } else { self.known(attribute) }
+        if multiprotocol {
+            return Ok(());
+        }
+        self.known(attribute)?;
+        let merged = matches!(attribute.kind, code::AS4_PATH | code::AS4_AGGREGATOR);
+        if attribute.flags & PARTIAL != 0 && expected == OPTIONAL | TRANSITIVE && !merged {
+            self.found.partial.push(attribute.kind);
+        }
+        Ok(())
     }
 
     fn unknown(&mut self, attribute: &Attribute<'_>) -> Result<(), FaultKind> {
@@ -287,6 +298,7 @@ impl<'a> Scan<'a> {
             found.lone_empty_unreach = None;
         }
         found.unknown.sort_by_key(|attribute| attribute.code);
+        found.partial.sort_unstable();
         merge_wide_numbers(found);
         if let Some(first) = self.context.first_as
             && found.as_path.as_ref().is_some_and(|path| path.neighbor() != Some(first))
@@ -388,11 +400,7 @@ fn large(value: &[u8]) -> Result<Box<[LargeCommunity]>, FaultKind> {
         local1: u32::from_be_bytes([e, f, g, h]),
         local2: u32::from_be_bytes([i, j, k, l]),
     })?;
-    let mut once: Vec<LargeCommunity> = Vec::with_capacity(all.len());
-    for community in all {
-        if !once.contains(&community) {
-            once.push(community);
-        }
-    }
-    Ok(once.into_boxed_slice())
+    // A long message has thousands of them: each is not held against all before it.
+    let mut seen = BTreeSet::new();
+    Ok(all.into_iter().filter(|community| seen.insert(*community)).collect())
 }

@@ -388,3 +388,37 @@ fn attributes_that_leave_no_room_are_refused_and_not_sent_in_pieces() {
     let wide = EmitContext { max_len: header::MAX_LEN_EXTENDED, ..context };
     assert_eq!(emit::announce(Family::Ipv4, &route, &net, wide).unwrap().len(), 1);
 }
+
+// RFC 4271 section 5: the Partial bit of what is passed on is never taken back, and never set for others.
+#[test]
+fn the_partial_bit_of_what_is_passed_on_stays_as_it_was() {
+    let values: [(u8, &[u8]); 5] = [
+        (7, &[0, 0, 0, 1, 10, 0, 0, 1]),
+        (8, &[0, 1, 0, 2]),
+        (16, &[0, 2, 0, 1, 0, 0, 0, 1]),
+        (32, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
+        (35, &[0, 0, 0xfd, 0xe9]),
+    ];
+    for partial in [0, 0x20] {
+        for (kind, value) in values {
+            // Beside one whose bit is the other way round.
+            let (other, other_value) = if kind == 8 { values[3] } else { values[1] };
+            let (mut mine, mut its) =
+                (attribute(0xc0 | partial, kind, value), attribute(0xe0 & !partial, other, other_value));
+            if other < kind {
+                core::mem::swap(&mut mine, &mut its);
+            }
+            let update = read(&[ORIGIN, PATH, HOP, &mine, &its], NET, &external()).unwrap();
+            let Announced::Routes(groups) = update.announced else { panic!("{:?}", update.faults) };
+            let context = EmitContext { four_octet_as: true, max_len: header::MAX_LEN };
+            let sent =
+                emit::announce(Family::Ipv4, &groups[0].attributes, &groups[0].prefixes, context).unwrap();
+            let has = |flags: u8, kind: u8, value: &[u8]| {
+                let wanted = [&[flags, kind, u8::try_from(value.len()).unwrap()][..], value].concat();
+                sent[0].windows(wanted.len()).any(|octets| octets == wanted)
+            };
+            assert!(has(0xc0 | partial, kind, value), "{kind} {partial}: {sent:x?}");
+            assert!(has(0xe0 & !partial, other, other_value), "{other} beside {kind} {partial}: {sent:x?}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ use bgp::{
     Speaker, SpeakerConfig,
     decision::DecisionRules,
     fsm::State,
+    peer::Unwelcome,
     policy::Policy,
     wire::{
         as_path::AsPath,
@@ -153,6 +154,18 @@ impl Lab {
     pub fn come_back(&mut self, asn: u32, capabilities: Vec<Capability>) {
         self.connection = self.speaker.accept(self.peer, self.now).expect("welcome");
         self.greet(asn, capabilities);
+    }
+
+    /// The tester calls, beside what connections there are, and says nothing yet.
+    pub fn call(&mut self) -> Result<(), Unwelcome> {
+        self.speaker.accept(self.peer, self.now).map(|_| ())
+    }
+
+    /// Time goes by.
+    pub fn wait(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+        self.speaker.handle_timeout(self.now);
+        self.listen();
     }
 
     pub fn say(&mut self, octets: &[u8]) {

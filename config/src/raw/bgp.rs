@@ -126,7 +126,8 @@ section! {
         ipv6: Number => optional;
         /// Warn at this many per cent.
         warn: Int<u8, 1, 100> => default(80);
-        /// What happens beyond: `warn` takes them, `hold` takes no more, `shut` ends the session.
+        /// What happens beyond: `warn` takes them, `hold` takes no more, `shut` ends the session. So it is too when a reload lowers the limit:
+        /// `hold` keeps what is there.
         action: LimitAction => default(LimitAction::Hold);
         /// After `shut`, start again after this time. Default: when asked to.
         restart: Lasting<1_000, 86_400_000> => optional;

@@ -18,11 +18,15 @@ mod listener;
 pub mod model;
 mod planned;
 mod query;
+#[cfg(test)]
+mod reference;
 mod routing;
 mod server;
 mod source;
 #[cfg(test)]
 pub(crate) mod testbed;
+#[cfg(test)]
+pub(crate) mod testbed_bfd;
 #[cfg(test)]
 pub(crate) mod testbed_bgp;
 #[cfg(test)]
@@ -33,7 +37,7 @@ mod view;
 
 pub use listener::{ListenError, Listener};
 pub use server::{serve, serve_metrics};
-pub use source::{DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Running, Source, Wish, wall};
+pub use source::{AskBgp, DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Running, Source, Wish, wall};
 pub(crate) use view::{bfd, bgp, drops, lags, mka, runtime, status};
 #[cfg(test)]
 pub(crate) use view::{channels, connections, event, macsec, neighbors, ports, quality, routes};

@@ -15,7 +15,7 @@ use super::{
     model::{DrainDone, Events, RateDone},
     query::{Asked, Nothing},
     server::{document, problem},
-    source::{Source, wall},
+    source::{AskBgp, Source, wall},
     view,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(super) async fn drain<S: Source>(
     let order = Order { lasts: wanted.lasts.map(Duration::from_secs), force: wanted.force };
     match source.drain(&channel, order).await {
         Ok(drain) => {
-            let facts = source.facts().await;
+            let facts = source.facts(AskBgp::No).await;
             let drain = Some(view::drain(&facts.config, &drain));
             document("Drain", facts.wall, DrainDone { channel, drain })
         }
@@ -73,7 +73,7 @@ pub(super) async fn drill<S: Source>(
     let lasts = wanted.lasts.map_or(DRILL, Duration::from_secs);
     match source.drill(&channel, lasts, wanted.force).await {
         Ok(seen) => {
-            let facts = source.facts().await;
+            let facts = source.facts(AskBgp::No).await;
             document("Drill", facts.wall, view::drill(&facts.config, channel, &seen))
         }
         Err(why) => refused(&channel, &why),
@@ -122,7 +122,7 @@ pub(super) struct After {
 }
 
 pub(super) async fn events<S: Source>(State(source): State<Arc<S>>, Asked(from): Asked<After>) -> Response {
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::No).await;
     let (records, last) = source.events(from.after);
     let items = records.iter().map(|one| view::event(&facts.config, &facts.setup, one)).collect();
     document("EventList", facts.wall, Events { items, last })

@@ -14,7 +14,7 @@ use super::{
     model::{BfdDone, BgpDone, Items},
     query::{Asked, Nothing},
     server::{document, problem},
-    source::{NoBfd, NoBgp, NoWish, Source, Wish, wall},
+    source::{AskBgp, NoBfd, NoBgp, NoWish, Source, Wish, wall},
     view,
 };
 use crate::bgp::report::{Answer, Question, RoutesReport, Wanted};
@@ -37,7 +37,7 @@ pub(super) async fn routes<S: Source>(
     State(source): State<Arc<S>>,
     Asked(listing): Asked<Listing>,
 ) -> Response {
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::No).await;
     let Some(from) = view::cursor(&facts, &listing.after) else {
         let detail =
             "`after` is what the answer before had as `next`; the connection that it names is not there"
@@ -74,7 +74,7 @@ pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Asked(which): A
             "`prefix` is neither a prefix nor an address; for example ?prefix=10.2.0.0/24".to_owned();
         return problem(StatusCode::BAD_REQUEST, "bad_prefix", detail);
     };
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::No).await;
     let mut items = Vec::new();
     for at in 0..facts.config.connections.len() {
         let told = match source.bgp(Question::Explain(at, wanted)).await {
@@ -89,13 +89,9 @@ pub(super) async fn why<S: Source>(State(source): State<Arc<S>>, Asked(which): A
 }
 
 pub(super) async fn bgp<S: Source>(State(source): State<Arc<S>>) -> Response {
-    let facts = source.facts().await;
-    let reports = match source.bgp(Question::Neighbors).await {
-        Ok(Answer::Neighbors(reports)) => reports,
-        Err(NoBgp::Unused) => Vec::new(),
-        Ok(_) | Err(NoBgp::Silent) => return silent(),
-    };
-    document("BgpList", facts.wall, Items::all(view::bgp(&facts, &reports)))
+    let facts = source.facts(AskBgp::Patiently).await;
+    let Some(reports) = &facts.neighbors else { return silent() };
+    document("BgpList", facts.wall, Items::all(view::bgp(&facts, reports)))
 }
 
 /// What is said with a wish.

@@ -29,13 +29,10 @@ use super::{
     planned,
     query::{Asked, Nothing},
     routing,
-    source::{Facts, NoBgp, NoKay, Source, wall},
+    source::{AskBgp, Facts, NoKay, Source, wall},
     view,
 };
-use crate::{
-    bgp::report::{Answer, Question},
-    metrics,
-};
+use crate::metrics;
 
 /// Connections at a time; further ones wait in the socket's backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -111,43 +108,57 @@ fn router<S: Source>(source: Arc<S>) -> Router {
     all.merge(wishes::<S>().method_not_allowed_fallback(only_post)).fallback(unknown_path).with_state(source)
 }
 
-/// What is read.
-fn readings<S: Source>() -> Router<Arc<S>> {
-    Router::new()
-        .route("/v1/version", get(version))
-        .route("/v1/status", get(status::<S>))
-        .route("/v1/channels", get(channels::<S>))
-        .route("/v1/connections", get(connections::<S>))
-        .route("/v1/ports", get(ports::<S>))
-        .route("/v1/drops", get(drops::<S>))
-        .route("/v1/routes", get(routing::routes::<S>))
-        .route("/v1/routes/why", get(routing::why::<S>))
-        .route("/v1/bgp", get(routing::bgp::<S>))
-        .route("/v1/lags", get(lags::<S>))
-        .route("/v1/macsec", get(macsec::<S>))
-        .route("/v1/bfd", get(bfd::<S>))
-        .route("/v1/mka", get(mka::<S>))
-        .route("/v1/quality", get(quality::<S>))
-        .route("/v1/runtime", get(runtime::<S>))
-        .route("/v1/events", get(planned::events::<S>))
-        .route("/v1/neighbors", get(neighbors::<S>))
-        .route("/v1/config", get(config::<S>))
-        .route("/metrics", get(metrics::<S>))
+/// The paths of a router and the list of them, from one table: `docs/API.md` is held against the list.
+macro_rules! paths {
+    ($(#[$doc:meta])* $name:ident, $list:ident, $method:ident, { $($path:literal => $handler:expr,)* }) => {
+        $(#[$doc])*
+        fn $name<S: Source>() -> Router<Arc<S>> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+        #[cfg(test)]
+        pub(super) const $list: &[&str] = &[$($path),*];
+    };
 }
 
-/// What can be asked for.
-fn wishes<S: Source>() -> Router<Arc<S>> {
-    Router::new()
-        .route("/v1/bgp/{neighbor}/{wish}", post(routing::wish::<S>))
-        .route("/v1/bfd/{interface}/{wish}", post(routing::bfd::<S>))
-        .route("/v1/channels/{channel}/rekey", post(rekey::<S>))
-        .route("/v1/channels/{channel}/suspend", post(suspend::<S>))
-        .route("/v1/reload", post(reload::<S>))
-        .route("/v1/restart", post(restart::<S>))
-        .route("/v1/channels/{channel}/drain", post(planned::drain::<S>))
-        .route("/v1/channels/{channel}/undrain", post(planned::undrain::<S>))
-        .route("/v1/channels/{channel}/drill", post(planned::drill::<S>))
-        .route("/v1/connections/{connection}/rate", post(planned::rate::<S>))
+paths! {
+    /// What is read.
+    readings, READINGS, get, {
+        "/v1/version" => version,
+        "/v1/status" => status::<S>,
+        "/v1/channels" => channels::<S>,
+        "/v1/connections" => connections::<S>,
+        "/v1/ports" => ports::<S>,
+        "/v1/drops" => drops::<S>,
+        "/v1/routes" => routing::routes::<S>,
+        "/v1/routes/why" => routing::why::<S>,
+        "/v1/bgp" => routing::bgp::<S>,
+        "/v1/lags" => lags::<S>,
+        "/v1/macsec" => macsec::<S>,
+        "/v1/bfd" => bfd::<S>,
+        "/v1/mka" => mka::<S>,
+        "/v1/quality" => quality::<S>,
+        "/v1/runtime" => runtime::<S>,
+        "/v1/events" => planned::events::<S>,
+        "/v1/neighbors" => neighbors::<S>,
+        "/v1/config" => config::<S>,
+        "/metrics" => metrics::<S>,
+    }
+}
+
+paths! {
+    /// What can be asked for.
+    wishes, WISHES, post, {
+        "/v1/bgp/{neighbor}/{wish}" => routing::wish::<S>,
+        "/v1/bfd/{interface}/{wish}" => routing::bfd::<S>,
+        "/v1/channels/{channel}/rekey" => rekey::<S>,
+        "/v1/channels/{channel}/suspend" => suspend::<S>,
+        "/v1/reload" => reload::<S>,
+        "/v1/restart" => restart::<S>,
+        "/v1/channels/{channel}/drain" => planned::drain::<S>,
+        "/v1/channels/{channel}/undrain" => planned::undrain::<S>,
+        "/v1/channels/{channel}/drill" => planned::drill::<S>,
+        "/v1/connections/{connection}/rate" => planned::rate::<S>,
+    }
 }
 
 async fn version() -> Response {
@@ -156,12 +167,12 @@ async fn version() -> Response {
 }
 
 async fn status<S: Source>(State(source): State<Arc<S>>) -> Response {
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::Soon).await;
     document("Status", facts.wall, view::status(&facts))
 }
 
 async fn config<S: Source>(State(source): State<Arc<S>>) -> Response {
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::No).await;
     match serde_json::to_value(&*facts.config) {
         Ok(config) => {
             let file = facts.config_file.display().to_string();
@@ -296,19 +307,13 @@ async fn neighbors<S: Source>(State(source): State<Arc<S>>) -> Response {
 }
 
 async fn metrics<S: Source>(State(source): State<Arc<S>>) -> Response {
-    let facts = source.facts().await;
-    let neighbors = match source.bgp(Question::Neighbors).await {
-        Ok(Answer::Neighbors(reports)) => Some(reports),
-        Err(NoBgp::Unused) => Some(Vec::new()),
-        Ok(_) | Err(NoBgp::Silent) => None,
-    };
-    let neighbors = neighbors.as_deref();
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, neighbors, &source.changes()))
+    let facts = source.facts(AskBgp::Patiently).await;
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&facts, &source.changes()))
         .into_response()
 }
 
 async fn list<S: Source, T: Serialize>(source: &S, kind: &str, view: fn(&Facts) -> Vec<T>) -> Response {
-    let facts = source.facts().await;
+    let facts = source.facts(AskBgp::No).await;
     document(kind, facts.wall, Items::all(view(&facts)))
 }
 
@@ -345,4 +350,42 @@ pub(super) fn problem(status: StatusCode, code: &str, detail: String) -> Respons
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ::bgp::fsm::State as Session;
+
+    use super::{
+        super::{source::NoBgp, testbed::Fixed, testbed_bgp::neighbor_report},
+        *,
+    };
+    use crate::bgp::report::{Answer, Question};
+
+    /// How often BGP was asked.
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted(_: Question) -> Result<Answer, NoBgp> {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        Ok(Answer::Neighbors(vec![neighbor_report(Session::Active)]))
+    }
+
+    #[test]
+    fn bgp_is_asked_once_and_only_for_what_says_how_its_neighbours_are() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let source = || State(Arc::new(Fixed(counted)));
+        let asked = |path: &str, answer: Response, times: usize| {
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(ASKED.swap(0, Ordering::Relaxed), times, "{path}");
+        };
+        runtime.block_on(async {
+            asked("/v1/bgp", routing::bgp(source()).await, 1);
+            asked("/metrics", metrics(source()).await, 1);
+            asked("/v1/status", status(source()).await, 1);
+            asked("/v1/channels", channels(source()).await, 0);
+            asked("/v1/config", config(source()).await, 0);
+        });
+    }
 }

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::model::{Reason, Severity};
 use crate::{
     bgp::{
-        Handle,
+        ANSWER_WITHIN, Handle,
         report::{Answer, NeighborReport, Question},
     },
     clock,
@@ -36,13 +36,32 @@ use crate::{
     worker::Report,
 };
 
-/// Who asks how the gateway is must not wait for BGP for longer.
-const BGP_WITHIN: Duration = Duration::from_secs(2);
+/// Whether facts are to say how BGP's neighbours are, and how long that may take when BGP has much to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AskBgp {
+    /// Nobody looks at them: nobody waits for them.
+    No,
+    /// Who asks how the gateway is must not wait for long.
+    Soon,
+    /// Who asks how BGP is waits as long as for any answer of it.
+    Patiently,
+}
+
+impl AskBgp {
+    /// So long; `None` when it is not asked.
+    const fn within(self) -> Option<Duration> {
+        match self {
+            Self::No => None,
+            Self::Soon => Some(Duration::from_secs(2)),
+            Self::Patiently => Some(ANSWER_WITHIN),
+        }
+    }
+}
 
 /// Where the API gets its facts, and whom it asks to do something.
 pub trait Source: Send + Sync + 'static {
-    /// The facts of this moment.
-    fn facts(&self) -> impl Future<Output = Facts> + Send;
+    /// The facts of this moment; BGP is asked once at most.
+    fn facts(&self, bgp: AskBgp) -> impl Future<Output = Facts> + Send;
     /// Reads the configuration file again and runs what it says, or (`dry_run`) says what that would do. `None`: the gateway
     /// is ending.
     fn reload(&self, dry_run: bool) -> impl Future<Output = Option<Outcome>> + Send;
@@ -156,7 +175,7 @@ pub struct Facts {
     pub rates: Vec<Option<u32>>,
     /// Planned work.
     pub drains: Vec<Drain>,
-    /// BGP neighbours; none when no connection has any, `None` when BGP did not answer in time.
+    /// BGP neighbours; none when no connection has any or nobody asked, `None` when BGP did not answer in time.
     pub neighbors: Option<Vec<NeighborReport>>,
     /// What else should be known of the gateway as a whole.
     pub alerts: Vec<Reason>,
@@ -245,10 +264,10 @@ impl Running {
     }
 
     /// How all BGP neighbours are.
-    async fn neighbors(&self) -> Option<Vec<NeighborReport>> {
-        let Some(bgp) = &self.bgp else { return Some(Vec::new()) };
-        match tokio::time::timeout(BGP_WITHIN, bgp.ask(Question::Neighbors)).await {
-            Ok(Some(Answer::Neighbors(all))) => Some(all),
+    async fn neighbors(&self, asked: AskBgp) -> Option<Vec<NeighborReport>> {
+        let Some((bgp, within)) = self.bgp.as_ref().zip(asked.within()) else { return Some(Vec::new()) };
+        match bgp.ask(Question::Neighbors, within).await {
+            Some(Answer::Neighbors(all)) => Some(all),
             _ => None,
         }
     }
@@ -329,8 +348,8 @@ fn kernel_alerts(config: &Config) -> impl Iterator<Item = Reason> {
 }
 
 impl Source for Running {
-    async fn facts(&self) -> Facts {
-        let (reports, neighbors) = tokio::join!(self.workers.reports(), self.neighbors());
+    async fn facts(&self, bgp: AskBgp) -> Facts {
+        let (reports, neighbors) = tokio::join!(self.workers.reports(), self.neighbors(bgp));
         let current = self.current.lock().clone();
         let alerts = monitor_alert(&self.links).into_iter().chain(kernel_alerts(&current.config));
         let conflicts = self.events.conflicts(clock::now());
@@ -414,7 +433,7 @@ impl Source for Running {
     }
 
     async fn bgp(&self, question: Question) -> Result<Answer, NoBgp> {
-        self.bgp.as_ref().ok_or(NoBgp::Unused)?.ask(question).await.ok_or(NoBgp::Silent)
+        self.bgp.as_ref().ok_or(NoBgp::Unused)?.ask(question, ANSWER_WITHIN).await.ok_or(NoBgp::Silent)
     }
 
     fn switch_bfd(&self, name: &str, down: bool) -> Result<Vec<String>, NoBfd> {
@@ -437,7 +456,7 @@ impl Source for Running {
             Wish::Shutdown(words) => Question::Shutdown(place.0, place.1, words),
             Wish::Enable => Question::Enable(place.0, place.1),
         };
-        match handle.ask(question).await {
+        match handle.ask(question, ANSWER_WITHIN).await {
             Some(Answer::Done(Ok(()))) => Ok(name),
             Some(Answer::Done(Err(why))) => Err(NoWish::Refused(why.to_owned())),
             _ => Err(NoWish::Silent),

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use config::{Config, SecretError, SecretRef, SecretSource};
 use dataplane::{
     Board, ChannelId, ConnectionId, Dataplane, Depot, Fault, InterfaceId, Pool, WorkerId,
-    bfd::{BfdMode, BfdParams, BfdState, BfdTimers, Control, Diagnostic, Hops, Sessions, write_datagram},
     neighbor::{NeighborEntry, NeighborState},
     port::{PortCounters, PortKind},
 };
@@ -18,9 +17,12 @@ use net::{Instant, MacAddr, PacketBuf};
 use zeroize::Zeroizing;
 
 use super::source::{
-    DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called,
+    AskBgp, DeviceFacts, Facts, NoBfd, NoBgp, NoKay, NoWish, Source, Wish, bfd_called, neighbor_called,
 };
-use super::testbed_runtime::{SCHEDULE, account};
+use super::{
+    testbed_bfd::bfd_facts,
+    testbed_runtime::{SCHEDULE, account},
+};
 use crate::{
     assemble::{self, Device, Plan},
     bgp::report::{Answer, Question},
@@ -386,8 +388,14 @@ fn agreement(params: [KayParams; 2], keys: [Vec<KeyEntry>; 2], end: Instant) -> 
 pub(crate) struct Fixed(pub(crate) fn(Question) -> Result<Answer, NoBgp>);
 
 impl Source for Fixed {
-    async fn facts(&self) -> Facts {
-        facts()
+    async fn facts(&self, bgp: AskBgp) -> Facts {
+        let told = (bgp != AskBgp::No).then(|| self.0(Question::Neighbors));
+        let neighbors = match told {
+            Some(Ok(Answer::Neighbors(reports))) => Some(reports),
+            None | Some(Err(NoBgp::Unused)) => Some(Vec::new()),
+            Some(Ok(_) | Err(NoBgp::Silent)) => None,
+        };
+        Facts { neighbors, ..facts() }
     }
 
     async fn restart(&self, binary: Option<PathBuf>) -> Result<crate::handover::Handed, String> {
@@ -474,91 +482,8 @@ impl Source for Fixed {
     }
 
     async fn wish(&self, neighbor: &str, _: Wish) -> Result<String, NoWish> {
-        neighbor_called(&facts().config, neighbor).map(|(_, name)| name)
+        neighbor_called(&config_with_bgp(), neighbor).map(|(_, name)| name)
     }
-}
-
-/// The facts of [`facts`], with three BFD sessions: one is up, and was lost to silence and by its peer before; one was never
-/// heard; one was up until its peer's operator switched it off, and its packets come over a router.
-pub(crate) fn bfd_facts() -> Facts {
-    let mut facts = facts();
-    let mut setup = (*facts.setup).clone();
-    let params = |peer: &str| BfdParams {
-        peer: peer.parse().unwrap(),
-        timers: BfdTimers::new(Duration::from_millis(50), Duration::from_millis(300), 3).unwrap(),
-        mode: if peer == "169.254.2.2" { BfdMode::Strict } else { BfdMode::Follow },
-        hops: Hops::One,
-        independent: true,
-    };
-    setup.interfaces[0].bfd = vec![params("169.254.1.2"), params("fd00:100:1::2")];
-    setup.interfaces[1].bfd = vec![params("169.254.2.2")];
-    for worker in [WorkerId(0), WorkerId(1)] {
-        let mut sessions = Sessions::new(&setup, worker, 5);
-        drive_bfd(&mut sessions, facts.now);
-        for at in [0, 1] {
-            facts.reports[worker.index()].snapshot.interfaces[at].bfd =
-                sessions.statuses(InterfaceId::at(at));
-        }
-    }
-    facts.setup = Arc::new(setup);
-    facts
-}
-
-fn drive_bfd(sessions: &mut Sessions, now: Instant) {
-    use BfdState::{AdminDown, Down, Init, Up};
-    let before = |millis: u64| Instant::from_nanos(now.as_nanos() - millis * 1_000_000);
-    let hours = 3_000_000;
-    let lost = [(hours, Down), (hours, Init), (2_000_000, Down), (2_000_000, Init), (1_999_500, Down)];
-    let back = [(600, Down), (600, Init), (300, Up), (40, Up), (0, Up)];
-    let off = [(hours, Down), (hours, Init), (hours - 500, AdminDown), (40, AdminDown)];
-    let story = |steps: &[(u64, BfdState)]| -> Vec<_> {
-        steps.iter().map(|(millis, state)| (before(*millis), *state)).collect()
-    };
-    let first = (InterfaceId(0), "169.254.1.1", "169.254.1.2");
-    let up = say(sessions, first, &story(&[&lost[..], &back].concat()));
-    let off = say(sessions, (InterfaceId(1), "169.254.2.1", "169.254.2.2"), &story(&off));
-    assert!(up || off, "a worker runs one of them");
-}
-
-/// Lets a peer say these states at these times; silence between them is judged. False when the session is another worker's.
-fn say(
-    sessions: &mut Sessions,
-    (interface, own, peer): (InterfaceId, &str, &str),
-    story: &[(Instant, BfdState)],
-) -> bool {
-    let Some(mine) = sessions.statuses(interface).first().map(|one| one.discriminator) else { return false };
-    for &(at, state) in story {
-        while let Some(due) = sessions.poll_timeout().filter(|due| *due <= at) {
-            sessions.handle_timeout(due);
-            while sessions.poll_transmit().is_some() {}
-        }
-        let control = Control {
-            diagnostic: Diagnostic::ControlDetectionTimeExpired,
-            state,
-            poll: false,
-            is_final: false,
-            control_plane_independent: true,
-            demand: false,
-            multiplier: 3.try_into().unwrap(),
-            my_discriminator: 9.try_into().unwrap(),
-            your_discriminator: mine.try_into().ok(),
-            desired_min_tx: Duration::from_millis(50),
-            required_min_rx: Duration::from_millis(50),
-            required_min_echo_rx: Duration::ZERO,
-        };
-        let mut buf = PacketBuf::with_capacity(128, 0);
-        let (own, peer) = (own.parse().unwrap(), peer.parse().unwrap());
-        write_datagram(&mut buf, (peer, 50_000), (own, 3784), &control).unwrap();
-        sessions.handle_datagram(interface, ConnectionId(0), &buf, at).unwrap();
-        // The same once more, by a router.
-        buf[8] -= 1;
-        buf[10..12].fill(0);
-        let sum = net::checksum::checksum(&buf[..20]).to_be_bytes();
-        buf[10..12].copy_from_slice(&sum);
-        assert!(sessions.handle_datagram(interface, ConnectionId(0), &buf, at).is_err());
-        while sessions.poll_transmit().is_some() {}
-    }
-    true
 }
 
 /// A failover, an operator's work, a way back, and two other changes.

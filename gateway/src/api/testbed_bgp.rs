@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bgp::{FamilyStatus, PeerId, PeerStatus, PerFamily, fsm::State, peer::Standing, session::MessageCounts};
+use bgp::{
+    FamilyStatus, LastWords, PeerId, PeerStatus, PerFamily,
+    fsm::State,
+    peer::Standing,
+    session::MessageCounts,
+    wire::notification::{Cease, Notification},
+};
 use net::Instant;
 
 use crate::bgp::report::NeighborReport;
@@ -25,6 +31,13 @@ pub(crate) fn neighbor_report(state: State) -> NeighborReport {
         up_since: None,
         agreed: None,
         last_end: None,
+        last_words: LastWords {
+            heard: Some((
+                Instant::ZERO.after(Duration::from_mins(4)),
+                Notification::cease_with_text(Cease::AdminShutdown, "fibre work"),
+            )),
+            told: None,
+        },
         sessions: 3,
         messages_in: MessageCounts { update: 40, keepalive: 2, ..MessageCounts::default() },
         messages_out: MessageCounts { update: 5, open: 1, ..MessageCounts::default() },
@@ -37,7 +50,9 @@ pub(crate) fn neighbor_report(state: State) -> NeighborReport {
         neighbor: 0,
         status,
         since: Instant::ZERO.after(Duration::from_mins(5)),
+        added: Instant::ZERO,
         reason: None,
         last_down: Some((Instant::ZERO.after(Duration::from_mins(4)), "silence".to_owned())),
+        failure: Some((Instant::ZERO.after(Duration::from_mins(59)), "Connection refused".to_owned())),
     }
 }

@@ -30,10 +30,10 @@ fn all_routes(facts: &super::Facts) -> Vec<model::Route> {
     view::routes(facts, Default::default(), &Default::default()).items
 }
 
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("quadspan-api-{name}-{}", std::process::id()));
         let _gone = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -56,7 +56,7 @@ fn with_api<T: Send + 'static>(folder: &Folder, story: impl FnOnce(PathBuf) -> T
     with_bgp(folder, |_| Err(NoBgp::Unused), story)
 }
 
-fn with_bgp<T: Send + 'static>(
+pub(super) fn with_bgp<T: Send + 'static>(
     folder: &Folder,
     bgp: fn(Question) -> Result<Answer, NoBgp>,
     story: impl FnOnce(PathBuf) -> T + Send + 'static,
@@ -245,7 +245,7 @@ fn metrics_are_on_the_socket_and_on_their_own_address_and_nothing_else_is_there(
     let folder = Folder::new("metrics");
     with_api(&folder, |socket| {
         let body = ask(&socket, "/metrics").unwrap();
-        assert_eq!(body, crate::metrics::text(&facts(), Some(&[]), &super::testbed::records().sums()));
+        assert_eq!(body, crate::metrics::text(&facts(), &super::testbed::records().sums()));
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

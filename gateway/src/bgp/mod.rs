@@ -54,7 +54,7 @@ use report::{Answer, Asked, Question};
 use thread::Loop;
 
 /// How long the API waits for an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last words to the neighbours may take.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// The token by which the poller calls the waker.
@@ -204,11 +204,11 @@ impl Handle {
         self.send(Command::Reload(domains, names, others));
     }
 
-    /// Asks, and waits a while for the answer. Without one, nothing was done, and nothing will be.
-    pub async fn ask(&self, question: Question) -> Option<Answer> {
+    /// Asks, and has the answer begun within this time. Without one, nothing was done, and nothing will be.
+    pub async fn ask(&self, question: Question, within: Duration) -> Option<Answer> {
         let (asked, awaited) = Asked::new(question);
         self.send(Command::Ask(asked));
-        tokio::task::spawn_blocking(move || awaited.wait(ANSWER_WITHIN)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || awaited.wait(within)).await.ok().flatten()
     }
 
     fn send(&self, command: Command) {

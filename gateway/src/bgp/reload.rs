@@ -163,6 +163,7 @@ impl Speaking {
         let otherwise = known.is_reached_otherwise(watched);
         (watched.id, watched.link, watched.since) = (known.id, known.link, known.since);
         (watched.failure, watched.last_down, watched.shut) = (known.failure, known.last_down, known.shut);
+        (watched.added, watched.talks, watched.over_limit) = (known.added, known.talks, known.over_limit);
         (watched.silent, watched.awaits_bfd) = (known.silent, known.awaits_bfd);
         let place = Place { interface: plan.interface, address: plan.config.address, seats: seats(&plan) };
         self.routes.add_peer(known.id, place);
@@ -176,7 +177,15 @@ impl Speaking {
     fn add(&mut self, watched: &mut Watched, plan: PeerPlan, places: &Places, now: Instant) -> bool {
         let on = plan.interface;
         let place = Place { interface: on, address: plan.config.address, seats: seats(&plan) };
-        let Ok(id) = self.speaker.add_peer(plan.config) else { return false };
+        let Ok(id) = self.speaker.add_peer(plan.config) else {
+            let name = watched.name.as_str();
+            error!(
+                event = "bgp.too_many",
+                neighbor = name,
+                "65535 neighbours came and went: `quadspan restart`"
+            );
+            return false;
+        };
         watched.id = id;
         watched.link = places.links.get(&on).copied().unwrap_or(watched.link);
         self.routes.add_peer(id, place);

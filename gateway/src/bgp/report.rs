@@ -116,10 +116,14 @@ pub struct NeighborReport {
     pub status: PeerStatus,
     /// Since when it is in this state.
     pub since: Instant,
+    /// Since when it is a neighbour: the start, or a reload.
+    pub added: Instant,
     /// Why it is not up, in a word and in a sentence, as far as that is known.
     pub reason: Option<(&'static str, String)>,
     /// When its last session ended, and why.
     pub last_down: Option<(Instant, String)>,
+    /// When the last attempt at a connection failed, and why; none since the session is up.
+    pub failure: Option<(Instant, String)>,
 }
 
 /// Routes that were learnt and are used.

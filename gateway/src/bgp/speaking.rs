@@ -22,13 +22,10 @@ use super::{
     report::{Explained, LearnedRoutes, NeighborReport, Wanted},
     routes::{Place, Routes},
     start::keeps_ours,
-    tell,
+    tell::{self, Talks},
     wires::Dial,
 };
-use crate::{
-    assemble::{Domain, PeerPlan},
-    talk::Talk,
-};
+use crate::assemble::{Domain, PeerPlan};
 
 /// How long a neighbour that kept our routes is left alone for BFD to be up.
 const BFD_WITHIN: Duration = Duration::from_secs(5);
@@ -63,8 +60,10 @@ pub(super) struct Watched {
     pub(super) dial: Option<Dial>,
     pub(super) link: Result<(), &'static str>,
     pub(super) since: Instant,
-    /// Why the last attempt at a connection failed.
-    pub(super) failure: Option<String>,
+    /// Since when it is a neighbour of ours.
+    pub(super) added: Instant,
+    /// When the last attempt at a connection failed, and why; none since the session is up.
+    pub(super) failure: Option<(Instant, String)>,
     /// What the kernel refuses of it, as far as anybody can tell.
     pub(super) refused: Guesses,
     pub(super) last_down: Option<(Instant, String)>,
@@ -75,9 +74,9 @@ pub(super) struct Watched {
     pub(super) silent: bool,
     /// An operator shut it down, with these words.
     pub(super) shut: Option<String>,
-    talk: Talk<Event>,
+    pub(super) talks: Talks,
     /// The family and the limit that it went beyond last.
-    over_limit: Option<(Family, u32)>,
+    pub(super) over_limit: Option<(Family, u32)>,
     pub(super) watches_path: bool,
     /// It keeps our routes when we are gone without a word.
     pub(super) keeps_ours: bool,
@@ -178,7 +177,7 @@ impl Speaking {
     /// [`tell_rest`](Self::tell_rest) has something to do whatever is heard.
     pub(super) fn due(&self) -> Option<Instant> {
         let settle = (!self.restored.is_empty() && self.selects).then_some(self.restored_until);
-        self.peers.iter().flat_map(|peer| [peer.awaits_bfd, peer.talk.due()]).fold(settle, earliest)
+        self.peers.iter().flat_map(|peer| [peer.awaits_bfd, peer.talks.due()]).fold(settle, earliest)
     }
 
     fn note_end_of_rib(&mut self, peer: PeerId) {
@@ -202,17 +201,17 @@ impl Speaking {
     }
 
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
-        let talk = tell::session_of(event).and_then(|peer| self.watched(peer)).map(|one| &mut one.talk);
-        if let Some(changes) = talk.map_or(Some(1), |talk| talk.tell(event, now)) {
+        let talks = peer_of(event).and_then(|peer| self.watched(peer)).map(|one| &mut one.talks);
+        if let Some(changes) = talks.map_or(Some(1), |talks| talks.tell(event, now)) {
             self.tell(event, changes);
         }
         let lost = peer_of(event).and_then(|peer| self.watched(peer)?.way_lost());
         self.take_note(event, lost.as_deref(), now);
     }
 
-    /// Tells how it ended of neighbours whose sessions came and went too fast to tell each time.
+    /// Tells how it ended of what neighbours did too often to tell each time.
     pub(super) fn tell_rest(&mut self, now: Instant) {
-        let rest: Vec<_> = self.peers.iter_mut().filter_map(|peer| peer.talk.rest(now)).collect();
+        let rest: Vec<_> = self.peers.iter_mut().flat_map(|peer| peer.talks.rest(now)).collect();
         rest.iter().for_each(|(event, changes)| self.tell(event, *changes));
     }
 
@@ -308,8 +307,10 @@ impl Speaking {
                 neighbor: at,
                 status,
                 since: peer.since,
+                added: peer.added,
                 reason,
                 last_down: peer.last_down.clone(),
+                failure: peer.failure.clone(),
             })
         };
         self.peers.iter().enumerate().filter_map(report).collect()
@@ -361,13 +362,14 @@ impl Watched {
             dial,
             link: Err("not looked at yet"),
             since: now,
+            added: now,
             failure: None,
             refused: Guesses::default(),
             last_down: None,
             awaits_bfd: None,
             silent: false,
             shut: None,
-            talk: Talk::default(),
+            talks: Talks::default(),
             over_limit: None,
             watches_path: plan.config.timers.path_watch != PathWatch::Off,
             keeps_ours: keeps_ours(plan).is_some(),
@@ -394,6 +396,13 @@ impl Watched {
             ),
             None => ("stopped", format!("stopped; {enable}")),
         }
+    }
+
+    /// What it said when the last session ended, while attempts since fail without a word.
+    fn parting_words(&self, status: &PeerStatus) -> String {
+        let ended = self.last_down.as_ref().map_or(Instant::ZERO, |(at, _)| *at);
+        let heard = status.last_words.heard.as_ref().filter(|(at, _)| *at >= ended);
+        heard.map_or_else(String::new, |(_, note)| format!("; before, it said {note}"))
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -428,10 +437,21 @@ impl Watched {
             return Some(reason);
         }
         let held = matches!(status.standing, Standing::HeldUntil(_));
+        if let Some((family, max)) = self.over_limit.filter(|_| held) {
+            return Some((
+                "held",
+                format!(
+                    "shut down by max_in for a while: it sent more than {max} {family} prefixes; `quadspan bgp enable {}` lets it run at once",
+                    self.name
+                ),
+            ));
+        }
         let ended = status.last_end.as_ref().map(|(_, end)| end);
         match (ended, &self.failure) {
             (Some(end), _) if held => Some(("held", format!("left alone for a while: {end}"))),
-            (Some(SessionEnd::Closed) | None, Some(failure)) => Some(("no_connection", failure.clone())),
+            (Some(SessionEnd::Closed) | None, Some((_, failure))) => {
+                Some(("no_connection", format!("{failure}{}", self.parting_words(status))))
+            }
             (Some(end), _) => Some(("ended", end.to_string())),
             (None, None) => Some(("connecting", "no answer yet".to_owned())),
         }

@@ -1,27 +1,55 @@
 //! Events of the speakers as lines of the log: what an operator would tell a colleague, with names.
 
 use bgp::{Event, LimitDirection, LimitLevel, PeerId, SessionEnd};
+use net::{Instant, earliest};
 use tracing::{info, warn};
 
-/// The neighbour, when the event is one of those that it can have as many of as it likes.
-pub(super) const fn session_of(event: &Event) -> Option<PeerId> {
+use crate::talk::Talk;
+
+/// What a neighbour may have as many of as it likes is limited, each kind by itself: its sessions that come and go, the
+/// faults in what it sends, its prefixes at a limit, its routes that it did not bring back.
+#[derive(Debug, Default)]
+pub(super) struct Talks([Talk<Event>; 4]);
+
+impl Talks {
+    /// This happened. `Some` when it is to be logged: for how many of its kind the line stands.
+    pub(super) fn tell(&mut self, event: &Event, now: Instant) -> Option<u64> {
+        match kind_of(event).and_then(|kind| self.0.get_mut(kind)) {
+            Some(talk) => talk.tell(event, now),
+            None => Some(1),
+        }
+    }
+
+    /// When [`rest`](Self::rest) has something.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.0.iter().map(Talk::due).fold(None, earliest)
+    }
+
+    /// What is to be logged now that nothing of its kind happened for a while, and for how many it stands.
+    pub(super) fn rest(&mut self, now: Instant) -> impl Iterator<Item = (Event, u64)> {
+        self.0.iter_mut().filter_map(move |talk| talk.rest(now))
+    }
+}
+
+/// Events of which a neighbour can have as many as it likes, by kind.
+const fn kind_of(event: &Event) -> Option<usize> {
     match event {
-        Event::Up { peer, .. }
-        | Event::Down { peer, was_up: true, .. }
-        | Event::Down { peer, end: SessionEnd::PeerFault(_) | SessionEnd::PeerSaid(_), .. } => Some(*peer),
+        Event::Up { .. }
+        | Event::Down { was_up: true, .. }
+        | Event::Down { end: SessionEnd::PeerFault(_) | SessionEnd::PeerSaid(_), .. } => Some(0),
+        Event::Fault { .. } => Some(1),
+        Event::Limit { .. } => Some(2),
+        Event::StaleDropped { .. } => Some(3),
         Event::Down { .. }
         | Event::State { .. }
-        | Event::Fault { .. }
-        | Event::Limit { .. }
         | Event::EndOfRib { .. }
-        | Event::StaleDropped { .. }
         | Event::TooLarge { .. }
         | Event::SelectionDone => None,
     }
 }
 
 /// Tells an event of a speaker. `name` is how people call the neighbour, `lost` why nothing reaches it, if that is so; a line
-/// about a session stands for so many `changes`.
+/// stands for so many `changes` of its kind.
 pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<&str>, changes: u64) {
     match event {
         Event::Up { peer, agreed } => info!(
@@ -39,15 +67,15 @@ pub(super) fn tell(event: &Event, name: impl Fn(PeerId) -> String, lost: Option<
         }
         Event::Down { peer, end, was_up: false, .. } => failed(&name(*peer), end, changes),
         Event::Fault { peer, fault } => {
-            warn!(event = "bgp.fault", neighbor = name(*peer), fault = %fault, "further ones of this kind are counted only");
+            warn!(event = "bgp.fault", neighbor = name(*peer), fault = %fault, changes, "further ones of this kind are counted only");
         }
         Event::Limit { peer, family, direction, level, used, max } => {
             let direction = if *direction == LimitDirection::In { "in" } else { "out" };
             let level = if *level == LimitLevel::Near { "near" } else { "exceeded" };
-            warn!(event = "bgp.limit", neighbor = name(*peer), family = %family, direction, level, used, max);
+            warn!(event = "bgp.limit", neighbor = name(*peer), family = %family, direction, level, used, max, changes);
         }
         Event::StaleDropped { peer, family, routes } => {
-            info!(event = "bgp.stale_dropped", neighbor = name(*peer), family = %family, routes);
+            info!(event = "bgp.stale_dropped", neighbor = name(*peer), family = %family, routes, changes);
         }
         Event::TooLarge { peer, prefix, routes } => {
             warn!(event = "bgp.too_large", neighbor = name(*peer), prefix = %prefix, routes);
@@ -89,29 +117,62 @@ fn failed(name: &str, end: &SessionEnd, changes: u64) {
 mod tests {
     use std::time::Duration;
 
-    use net::Instant;
+    use bgp::{
+        Family,
+        wire::fault::{Fault, FaultKind},
+    };
 
     use super::*;
-    use crate::talk::Talk;
 
-    #[test]
-    fn a_neighbour_that_flaps_is_counted_and_how_it_ends_is_told() {
-        let end =
-            |was_up| Event::Down { peer: PeerId(1), end: SessionEnd::Closed, was_up, routes_kept: false };
-        let (mut talk, mut now, mut lines, mut told) = (Talk::default(), Instant::ZERO, 0, 0);
-        assert!(session_of(&end(true)).is_some() && session_of(&end(false)).is_none());
-        // Ten seconds, a hundred times a second.
+    const PEER: PeerId = PeerId(1);
+
+    fn down(was_up: bool) -> Event {
+        Event::Down { peer: PEER, end: SessionEnd::Closed, was_up, routes_kept: false }
+    }
+
+    /// Ten seconds of an event, a hundred times a second: lines, and for how many they stand.
+    fn storm(talks: &mut Talks, event: &Event, now: &mut Instant) -> (u64, u64) {
+        let (mut lines, mut told) = (0, 0);
         for _ in 0..1000 {
-            now = now.after(Duration::from_millis(10));
-            if let Some(changes) = talk.tell(&end(true), now) {
+            *now = now.after(Duration::from_millis(10));
+            if let Some(changes) = talks.tell(event, *now) {
                 (lines, told) = (lines + 1, told + changes);
             }
         }
-        assert!((10..=21).contains(&lines), "{lines}");
-        assert!(talk.rest(now).is_none(), "it goes on");
-        let quiet = talk.due().unwrap();
-        let (event, changes) = talk.rest(quiet).unwrap();
-        assert_eq!((event, told + changes), (end(true), 1000));
-        assert!(talk.rest(quiet).is_none() && talk.due().is_none());
+        (lines, told)
+    }
+
+    #[test]
+    fn what_a_neighbour_does_too_often_is_counted_and_how_it_ends_is_told() {
+        let fault = Fault { kind: FaultKind::Origin, attribute: Some(1) };
+        let limit = Event::Limit {
+            peer: PEER,
+            family: Family::Ipv4,
+            direction: LimitDirection::In,
+            level: LimitLevel::Near,
+            used: 8,
+            max: 10,
+        };
+        let stale = Event::StaleDropped { peer: PEER, family: Family::Ipv6, routes: 3 };
+        for event in [down(true), Event::Fault { peer: PEER, fault }, limit, stale] {
+            let (mut talks, mut now) = (Talks::default(), Instant::ZERO);
+            let (lines, told) = storm(&mut talks, &event, &mut now);
+            assert!((10..=21).contains(&lines), "{lines} of {event:?}");
+            assert_eq!(talks.rest(now).count(), 0, "it goes on");
+            // Another kind has lines of its own.
+            let other = if event == down(true) { stale_of(1) } else { down(true) };
+            assert_eq!(talks.tell(&other, now), Some(1));
+            let quiet = talks.due().unwrap();
+            let rest: Vec<_> = talks.rest(quiet).collect();
+            let [(last, changes)] = &rest[..] else { panic!("{rest:?}") };
+            assert_eq!((last, told + changes), (&event, 1000));
+            assert!(talks.rest(quiet).next().is_none() && talks.due().is_none());
+        }
+        // An attempt that failed without a word is no news, and stands for nothing.
+        assert!(kind_of(&down(false)).is_none());
+    }
+
+    fn stale_of(routes: usize) -> Event {
+        Event::StaleDropped { peer: PEER, family: Family::Ipv4, routes }
     }
 }

@@ -215,7 +215,7 @@ impl Loop {
             Found::Closed((at, id), why) => {
                 let Some(one) = self.speaking.get_mut(at) else { return };
                 if let Some(peer) = one.watched(id.peer) {
-                    peer.failure = Some(why);
+                    peer.failure = Some((now, why));
                 }
                 one.speaker.handle_closed(id, now);
             }
@@ -282,7 +282,7 @@ impl Loop {
                 Io::Close(id, last_words) => {
                     let unanswered = self.wires.hang_up((at, id), &last_words, now);
                     if let Some(peer) = one.watched(id.peer).filter(|_| unanswered) {
-                        peer.failure = Some("no answer to attempts to connect".to_owned());
+                        peer.failure = Some((now, "no answer to attempts to connect".to_owned()));
                     }
                 }
                 Io::Connect(id) => {
@@ -295,7 +295,7 @@ impl Loop {
                     };
                     if let Err(why) = dialled {
                         if let Some(peer) = one.watched(id.peer) {
-                            peer.failure = Some(why);
+                            peer.failure = Some((now, why));
                         }
                         one.speaker.handle_closed(id, now);
                     }
@@ -319,7 +319,7 @@ impl Loop {
                 let Some(octets) = one.speaker.poll_transmit(id, now) else { break };
                 if let Err(why) = self.wires.write(&self.poller, (at, id), &octets) {
                     if let Some(peer) = one.watched(id.peer) {
-                        peer.failure = Some(why);
+                        peer.failure = Some((now, why));
                     }
                     one.speaker.handle_closed(id, now);
                     failed = true;
@@ -503,9 +503,12 @@ impl Loop {
             }
             Question::Enable(connection, neighbor) => {
                 Answer::Done(self.wish(connection, neighbor, |speaker, peer| {
-                    // By an operator, or by `max_in`.
-                    let stopped =
-                        speaker.status(peer.id).is_some_and(|status| status.standing == Standing::Stopped);
+                    // By an operator, or by `max_in`, for good or for a while.
+                    let stopped = |one: bgp::PeerStatus| match one.standing {
+                        Standing::Stopped | Standing::HeldUntil(_) => true,
+                        Standing::AwaitsPath | Standing::Runs => false,
+                    };
+                    let stopped = speaker.status(peer.id).is_some_and(stopped);
                     if peer.shut.take().is_none() && !stopped {
                         return Err("it is not shut down");
                     }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use metric::{Kind, Metric, Unit};
 
-use crate::{api::Facts, bgp::report::NeighborReport, events::Sums};
+use crate::{api::Facts, events::Sums};
 
 /// What [`text`] is, for HTTP.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,7 +31,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 /// Every metric, in the order of the page.
 pub const ALL: &[Metric] = catalog::ALL;
 
-/// All metrics of a gateway, as OpenMetrics text. `neighbors` is `None` when BGP did not answer.
-pub(crate) fn text(facts: &Facts, neighbors: Option<&[NeighborReport]>, changes: &Sums) -> String {
-    fill::page(facts, neighbors, changes).text()
+/// All metrics of a gateway, as OpenMetrics text.
+pub(crate) fn text(facts: &Facts, changes: &Sums) -> String {
+    fill::page(facts, changes).text()
 }

@@ -9,7 +9,8 @@ use openmetrics_parser::{MetricNumber, OpenMetricsValue, openmetrics::parse_open
 use super::*;
 use crate::api::{
     self, model,
-    testbed::{bfd_facts, break_channel, facts, mka_facts},
+    testbed::{break_channel, facts, mka_facts},
+    testbed_bfd::bfd_facts,
     testbed_bgp::neighbor_report,
 };
 
@@ -18,8 +19,8 @@ struct Samples(BTreeMap<String, f64>);
 
 impl Samples {
     /// Reads a page twice: by the grammar of OpenMetrics (which must find no fault with it), and by lines.
-    fn of(facts: &Facts, neighbors: &[NeighborReport]) -> Self {
-        Self::read(&text(facts, Some(neighbors), &Sums::default()))
+    fn of(facts: &Facts) -> Self {
+        Self::read(&text(facts, &Sums::default()))
     }
 
     fn read(text: &str) -> Self {
@@ -100,7 +101,7 @@ fn channels_and_ports_have_the_numbers_of_the_api() {
     break_channel(&mut facts, 1, Fault::NoCarrier);
     facts.reports[0].snapshot.channels[0].drops.add(DropReason::MacsecLate, 12);
     facts.reports[1].snapshot.ports[0].drops.add(DropReason::NoRoute, 4);
-    let samples = Samples::of(&facts, &[]);
+    let samples = Samples::of(&facts);
     for channel in api::channels(&facts) {
         let at = |name: &str| format!("quadspan_{name}{{channel=\"{}\"}}", channel.name);
         samples.is(&at("channel_up"), channel.state == model::ChannelState::Live);
@@ -149,7 +150,7 @@ fn channels_and_ports_have_the_numbers_of_the_api() {
 fn connections_and_attachments_have_the_numbers_of_the_api() {
     let mut facts = facts();
     break_channel(&mut facts, 1, Fault::MkaDown);
-    let samples = Samples::of(&facts, &[]);
+    let samples = Samples::of(&facts);
     for connection in api::connections(&facts) {
         let at = |name: &str| format!("quadspan_{name}{{connection=\"{}\"}}", connection.name);
         samples.is(&at("connection_up"), connection.state != model::ConnectionState::Down);
@@ -178,7 +179,7 @@ fn connections_and_attachments_have_the_numbers_of_the_api() {
 #[test]
 fn key_agreements_have_the_numbers_of_the_api() {
     let facts = mka_facts();
-    let samples = Samples::of(&facts, &[]);
+    let samples = Samples::of(&facts);
     let [well, ill] = &api::mka(&facts)[..] else { panic!("two channels have MKA") };
     for channel in [well, ill] {
         let at = |name: &str| format!("quadspan_mka_{name}{{channel=\"{}\"}}", channel.channel);
@@ -214,7 +215,7 @@ fn key_agreements_have_the_numbers_of_the_api() {
 #[test]
 fn bfd_sessions_have_the_numbers_of_the_api() {
     let facts = bfd_facts();
-    let samples = Samples::of(&facts, &[]);
+    let samples = Samples::of(&facts);
     let sessions = api::bfd(&facts);
     assert_eq!(sessions.len(), 3);
     for one in &sessions {
@@ -239,12 +240,12 @@ fn bfd_sessions_have_the_numbers_of_the_api() {
 #[test]
 fn bgp_that_does_not_answer_says_so_and_nothing_else() {
     let mut facts = facts();
-    let page = |facts: &Facts, neighbors| Samples::read(&text(facts, neighbors, &Sums::default()));
     let about = |samples: &Samples| samples.0.keys().filter(|name| name.contains("_bgp_")).count();
-    assert_eq!(about(&page(&facts, None)), 0, "no connection speaks it");
+    assert_eq!(about(&Samples::of(&facts)), 0, "no connection speaks it");
     facts.config = std::sync::Arc::new(api::testbed::config_with_bgp());
-    page(&facts, Some(&[])).is("quadspan_bgp_responding", 1);
-    let silent = page(&facts, None);
+    Samples::of(&facts).is("quadspan_bgp_responding", 1);
+    facts.neighbors = None;
+    let silent = Samples::of(&facts);
     silent.is("quadspan_bgp_responding", 0);
     assert_eq!(about(&silent), 1, "what is not known is left out");
 }
@@ -255,7 +256,8 @@ fn bgp_neighbours_have_the_numbers_of_the_api() {
     facts.config = std::sync::Arc::new(api::testbed::config_with_bgp());
     for (state, up) in [(State::Established, true), (State::Active, false)] {
         let report = neighbor_report(state);
-        let samples = Samples::of(&facts, std::slice::from_ref(&report));
+        facts.neighbors = Some(vec![report.clone()]);
+        let samples = Samples::of(&facts);
         let [one] = &api::bgp(&facts, &[report])[..] else { panic!("one neighbour") };
         let labels = format!("connection=\"{}\",neighbor=\"{}\"", one.connection, one.name);
         let at = |name: &str| format!("quadspan_bgp_{name}{{{labels}}}");
@@ -292,7 +294,7 @@ fn bgp_neighbours_have_the_numbers_of_the_api() {
 fn what_a_silent_worker_knows_is_left_out() {
     let mut facts = facts();
     facts.reports.truncate(1);
-    let samples = Samples::of(&facts, &[]);
+    let samples = Samples::of(&facts);
     samples.is(r#"quadspan_worker_up{worker="0"}"#, true);
     samples.is(r#"quadspan_worker_up{worker="1"}"#, false);
     let lost =
@@ -315,9 +317,8 @@ fn what_a_silent_worker_knows_is_left_out() {
 // A peer may send what it likes: the series stay as many as the configuration makes them.
 #[test]
 fn peers_make_no_series() {
-    let count = |facts: &Facts| {
-        text(facts, Some(&[]), &Sums::default()).lines().filter(|line| !line.starts_with('#')).count()
-    };
+    let count =
+        |facts: &Facts| text(facts, &Sums::default()).lines().filter(|line| !line.starts_with('#')).count();
     let (quiet, mut loud) = (facts(), facts());
     for report in &mut loud.reports {
         for channel in &mut report.snapshot.channels {
@@ -332,7 +333,7 @@ fn peers_make_no_series() {
 
 #[test]
 fn a_number_is_what_the_other_parser_reads_too() {
-    let text = text(&facts(), Some(&[]), &Sums::default());
+    let text = text(&facts(), &Sums::default());
     let exposition = parse_openmetrics(&text).unwrap();
     let family = &exposition.families["quadspan_channel_rx_bytes"];
     let sample = family.iter_samples().next().unwrap();
@@ -343,7 +344,7 @@ fn a_number_is_what_the_other_parser_reads_too() {
 #[test]
 fn failovers_have_the_numbers_of_the_record() {
     let sums = api::testbed::records().sums();
-    let samples = Samples::read(&text(&facts(), Some(&[]), &sums));
+    let samples = Samples::read(&text(&facts(), &sums));
     let mut below = 0;
     for (bound, count) in crate::events::BOUNDS.into_iter().zip(sums.failovers.counts) {
         below += count;

@@ -117,6 +117,15 @@ fn page(look: &Look, one: &BgpNeighbor) -> String {
     if let Some(down) = &one.last_down {
         line("last down", format!("{}: {}", ago(Some(down.at), look.now), down.why));
     }
+    for (name, last) in [
+        ("last failure", &one.last_failure),
+        ("it said last", &one.last_notification_in),
+        ("we said last", &one.last_notification_out),
+    ] {
+        if let Some(last) = last {
+            line(name, format!("{}: {}", ago(Some(last.at), look.now), last.why));
+        }
+    }
     line("sessions", one.sessions.to_string());
     if let Some(router_id) = &one.router_id {
         line("router id", router_id.clone());

@@ -19,7 +19,8 @@ use crate::{
             BgpDown, BgpFamily, BgpNeighbor, ClassCount, Hop, Redundancy, Route, RouteAction, RouteExport,
             RouteOrigin, RoutePath, RouteStory, RouteWorker, RunningConfig,
         },
-        testbed::{KEY, bfd_facts, break_channel, facts, mka_facts, records},
+        testbed::{KEY, break_channel, facts, mka_facts, records},
+        testbed_bfd::bfd_facts,
     },
     decode::{
         CknSummary, KeySummary, MacsecCounts, MemberSummary, MkpduCounts, SaSummary, SakSummary, Summary,
@@ -446,6 +447,16 @@ fn neighbor(name: &str, state: &str) -> BgpNeighbor {
         last_down: Some(BgpDown {
             at: now() - Duration::from_secs(800),
             why: "hold timer expired: nothing heard from the peer".to_owned(),
+        }),
+        last_failure: (!up)
+            .then(|| BgpDown { at: now() - Duration::from_secs(4), why: "Connection refused".to_owned() }),
+        last_notification_in: Some(BgpDown {
+            at: now() - Duration::from_secs(4000),
+            why: "Cease, administrative shutdown: \"fibre work until 04:00\"".to_owned(),
+        }),
+        last_notification_out: Some(BgpDown {
+            at: now() - Duration::from_secs(800),
+            why: "hold timer expired".to_owned(),
         }),
         messages_in: 4321,
         updates_in: 12_400,

@@ -51,6 +51,16 @@ pub struct BgpNeighbor {
     pub sessions: u64,
     /// The end of the last session.
     pub last_down: Option<BgpDown>,
+    /// The last attempt at a connection that failed, since the session was up.
+    #[serde(default)]
+    pub last_failure: Option<BgpDown>,
+    /// The last NOTIFICATION from it, with the words of its operator (RFC 9003); one that only says that a connection is not wanted
+    /// does not displace another one.
+    #[serde(default)]
+    pub last_notification_in: Option<BgpDown>,
+    /// The last one to it.
+    #[serde(default)]
+    pub last_notification_out: Option<BgpDown>,
     /// Messages received.
     pub messages_in: u64,
     /// Messages sent.
@@ -69,7 +79,7 @@ pub struct BgpNeighbor {
     pub draining: bool,
 }
 
-/// When and why a session ended.
+/// When and why something ended.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct BgpDown {
     /// When.

@@ -60,10 +60,10 @@ fn neighbor(facts: &Facts, report: &NeighborReport) -> Option<BgpNeighbor> {
         bfd: word(&configured.bfd),
         graceful_restart: restart(configured, agreed).to_owned(),
         sessions: status.sessions,
-        last_down: report
-            .last_down
-            .as_ref()
-            .map(|(at, why)| BgpDown { at: facts.wall_of(*at), why: why.clone() }),
+        last_down: moment(facts, report.last_down.as_ref()),
+        last_failure: moment(facts, report.failure.as_ref()),
+        last_notification_in: moment(facts, status.last_words.heard.as_ref()),
+        last_notification_out: moment(facts, status.last_words.told.as_ref()),
         messages_in: status.messages_in.total(),
         messages_out: status.messages_out.total(),
         updates_in: status.messages_in.update,
@@ -72,6 +72,10 @@ fn neighbor(facts: &Facts, report: &NeighborReport) -> Option<BgpNeighbor> {
         faults: status.faults.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
         draining: status.draining,
     })
+}
+
+fn moment(facts: &Facts, known: Option<&(Instant, impl ToString)>) -> Option<BgpDown> {
+    known.map(|(at, why)| BgpDown { at: facts.wall_of(*at), why: why.to_string() })
 }
 
 fn family(facts: &Facts, family: Family, agreed: bool, status: &FamilyStatus) -> BgpFamily {

@@ -10,10 +10,11 @@ use crate::api::{
     model::{BgpNeighbor, ChannelState, Connection, ConnectionState, Reason, Severity},
     source::Facts,
 };
+use crate::bgp::report::NeighborReport;
 
 /// Attachments of a connection that are named; of the others there is the number.
 const NAMED: usize = 4;
-/// A neighbour that was never up has so long after the start, with both ends, keys and BFD still to agree.
+/// A neighbour that was never up has so long after the start, or the reload that added it, with both ends, keys and BFD still to agree.
 const STARTING: Duration = Duration::from_secs(15);
 
 fn degraded(subject: String, reason: &str, message: String) -> Reason {
@@ -88,10 +89,14 @@ pub(super) fn neighbors(facts: &Facts) -> Vec<Reason> {
             "did not answer in time: it is overloaded, or stuck; routes stay as they are".to_owned();
         return vec![degraded("bgp".to_owned(), "bgp_silent", message)];
     };
-    bgp(facts, reports).iter().filter_map(|one| neighbor(facts, one)).collect()
+    let reason = |report: &NeighborReport| {
+        let is_new = report.status.sessions == 0 && facts.now.since(report.added) < STARTING;
+        bgp(facts, std::slice::from_ref(report)).first().and_then(|one| neighbor(one, is_new))
+    };
+    reports.iter().filter_map(reason).collect()
 }
 
-fn neighbor(facts: &Facts, one: &BgpNeighbor) -> Option<Reason> {
+fn neighbor(one: &BgpNeighbor, is_new: bool) -> Option<Reason> {
     if one.state == "established" {
         return None;
     }
@@ -99,14 +104,14 @@ fn neighbor(facts: &Facts, one: &BgpNeighbor) -> Option<Reason> {
     let word = one.reason.as_deref().unwrap_or("connecting");
     let why = one.detail.as_deref().unwrap_or("no answer yet");
     let shut = word == "shut_down";
-    let age = Duration::try_from(facts.wall.duration_since(facts.started)).unwrap_or_default();
-    let starting = !shut && one.sessions == 0 && age < STARTING;
+    let starting = is_new && !shut;
     let message = match (shut, starting) {
         (true, _) => format!("no BGP session, as planned: {why}; `quadspan bgp enable {name}` ends that"),
-        (false, true) => format!("no BGP session yet, the gateway has just started: {why}"),
+        (false, true) => format!("no BGP session yet, it is coming up: {why}"),
         (false, false) => format!("no BGP session: {why}; see `quadspan show bgp {}`", one.name),
     };
-    let severity = if starting { Severity::Warning } else { Severity::Degraded };
+    let (severity, word) =
+        if starting { (Severity::Warning, "coming_up") } else { (Severity::Degraded, word) };
     Some(Reason { severity, ..degraded(format!("neighbor/{name}"), word, message) })
 }
 
@@ -116,6 +121,7 @@ mod tests {
 
     use ::bgp::fsm::State;
     use dataplane::Fault;
+    use net::Instant;
 
     use super::*;
     use crate::api::{
@@ -139,7 +145,7 @@ mod tests {
 
     fn with_neighbor(state: State, reason: Option<(&'static str, &str)>) -> Facts {
         let reason = reason.map(|(word, text)| (word, text.to_owned()));
-        let report = crate::bgp::report::NeighborReport { reason, ..neighbor_report(state) };
+        let report = NeighborReport { reason, ..neighbor_report(state) };
         Facts { config: Arc::new(config_with_bgp()), neighbors: Some(vec![report]), ..facts() }
     }
 
@@ -165,19 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn just_after_the_start_neighbours_have_time() {
+    fn just_after_the_start_or_a_reload_neighbours_have_time() {
         let mut facts = with_neighbor(State::Active, Some(("connecting", "no answer yet")));
-        facts.started = facts.wall - Duration::from_secs(14);
-        let first = |facts: &mut Facts, sessions| {
-            facts.neighbors.as_mut().unwrap()[0].status.sessions = sessions;
-            let status = status(facts);
-            let of = status.reasons.iter().find(|one| one.subject == "neighbor/blue/dx").unwrap();
-            (status.state, of.severity)
+        let age = |seconds: u64| Instant::from_nanos(facts.now.as_nanos() - seconds * 1_000_000_000);
+        let (young, old) = (age(14), age(15));
+        // The gateway has run for an hour: it is the neighbour that is new.
+        let mut first = |added, sessions| {
+            let report = &mut facts.neighbors.as_mut().unwrap()[0];
+            (report.added, report.status.sessions) = (added, sessions);
+            let status = status(&facts);
+            let of = status.reasons.into_iter().find(|one| one.subject == "neighbor/blue/dx").unwrap();
+            (status.state, of.severity, of.reason)
         };
-        assert_eq!(first(&mut facts, 0), (Health::Ok, Severity::Warning));
-        assert_eq!(first(&mut facts, 1), (Health::Degraded, Severity::Degraded), "it was up and is not");
-        facts.started = facts.wall - Duration::from_secs(15);
-        assert_eq!(first(&mut facts, 0), (Health::Degraded, Severity::Degraded));
+        assert_eq!(first(young, 0), (Health::Ok, Severity::Warning, "coming_up".to_owned()));
+        let connecting = || "connecting".to_owned();
+        assert_eq!(first(young, 1), (Health::Degraded, Severity::Degraded, connecting()), "it was up");
+        assert_eq!(first(old, 0), (Health::Degraded, Severity::Degraded, connecting()));
     }
 
     #[test]

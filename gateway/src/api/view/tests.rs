@@ -62,7 +62,7 @@ fn what_does_the_keys_is_shown_as_it_is_and_not_as_it_was_meant() {
     let seen = &macsec(&facts)[0];
     assert_eq!((seen.backend.as_str(), seen.cipher_refused), (both, refused));
     assert_eq!(channels(&facts)[0].macsec.cipher_refused, refused);
-    let page = crate::metrics::text(&facts, Some(&[]), &Sums::default());
+    let page = crate::metrics::text(&facts, &Sums::default());
     let line = format!("quadspan_macsec_cipher_refused{{channel=\"ch1\"}} {}", u8::from(refused));
     assert!(page.contains(&line), "{line}");
     let screen = crate::show::macsec(&crate::show::Look::plain(facts.wall), &macsec(&facts));

@@ -10,12 +10,11 @@ use dataplane::{DropReason, WorkerId};
 use super::{catalog as m, metric::Metric, page::Page};
 use crate::{
     api::{self, Facts, model},
-    bgp::report::NeighborReport,
     events::Sums,
 };
 
 /// What is known at this moment.
-pub(super) fn page(facts: &Facts, neighbors: Option<&[NeighborReport]>, changes: &Sums) -> Page {
+pub(super) fn page(facts: &Facts, changes: &Sums) -> Page {
     let (mut page, status) = (Page::default(), api::status(facts));
     process(&mut page, facts, &status);
     // A sum over workers of which one is missing would fall.
@@ -30,9 +29,9 @@ pub(super) fn page(facts: &Facts, neighbors: Option<&[NeighborReport]>, changes:
     connection::connections(&mut page, facts, &status.connections, complete);
     connection::bfd(&mut page, &api::bfd(facts));
     if facts.config.connections.iter().any(|connection| connection.bgp.is_some()) {
-        page.flag(&m::BGP_ANSWERED, &[], neighbors.is_some());
+        page.flag(&m::BGP_ANSWERED, &[], facts.neighbors.is_some());
     }
-    bgp::bgp(&mut page, &api::bgp(facts, neighbors.unwrap_or_default()));
+    bgp::bgp(&mut page, &api::bgp(facts, facts.neighbors.as_deref().unwrap_or_default()));
     ports(&mut page, facts, &status.ports, complete);
     page
 }

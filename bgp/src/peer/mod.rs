@@ -11,132 +11,30 @@
 //!   the peer has restarted, and the old session is the dead one (RFC 4724 section 5);
 //! - when one link comes up, the others are given up, unless the peer is about to prefer them.
 //!
-//! A peer that breaks the protocol, or says we did, is left alone for a while, twice as long each time, up
+//! A peer that breaks the protocol, or says we did, or ends one session after the other, is left alone for a while, twice as long each time, up
 //! to a limit; a session that stays up for long enough clears the record (DampPeerOscillations, clause
 //! 8.1.1). A peer that just goes away is tried again at the pace of the ConnectRetryTimer, and may call
 //! us at any time.
+
+mod collision;
+mod model;
+
+pub use model::{Direction, PathWatch, PeerEvent, PeerTimers, Standing, Unwelcome};
 
 use crate::{
     error::SessionEnd,
     fsm::State,
     negotiate::{Negotiated, SessionParams},
     session::{MessageCounts, Session, SessionEvent},
-    types::{Jitter, RouterId},
+    types::Jitter,
     wire::{
-        fault::Fault,
         header::MessageType,
         notification::{Cease, Notification},
-        refresh::RouteRefresh,
-        update::Update,
     },
 };
 use core::time::Duration;
 use net::{Instant, earliest};
 use std::collections::VecDeque;
-
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Direction {
-    /// We did.
-    Outgoing,
-    /// The peer did.
-    Incoming,
-}
-
-/// How the liveness of the path (BFD) rules the session.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum PathWatch {
-    /// It does not.
-    #[default]
-    Off,
-    /// The session ends when the path goes down, and may start before it is up.
-    Follow,
-    /// The session also waits until the path is up.
-    Strict,
-}
-
-/// How to keep a connection to a peer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PeerTimers {
-    /// Never dial.
-    pub passive: bool,
-    /// How long to stay away after the first fault; doubled for each further one.
-    pub back_off: Duration,
-    /// The longest time to stay away.
-    pub back_off_max: Duration,
-    /// A session that was up for this long clears the record of faults.
-    pub stable_after: Duration,
-    /// What path liveness does to the session.
-    pub path_watch: PathWatch,
-}
-
-impl Default for PeerTimers {
-    fn default() -> Self {
-        Self {
-            passive: false,
-            back_off: Duration::from_secs(1),
-            back_off_max: Duration::from_secs(60),
-            stable_after: Duration::from_secs(60),
-            path_watch: PathWatch::Off,
-        }
-    }
-}
-
-/// Whether the peer may have a session at all.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
-    /// No: stopped, or not started yet.
-    Stopped,
-    /// Not before this time: it, or a limit, gave reason to stay away.
-    HeldUntil(Instant),
-    /// Not before the link, or the path, is up.
-    AwaitsPath,
-    /// Yes.
-    Runs,
-}
-
-/// What a peer tells its owner.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PeerEvent {
-    /// Open a TCP connection; speak of it by this number.
-    Dial(u32),
-    /// Close a connection, after these last octets if they can still be written.
-    HangUp(u32, Vec<u8>),
-    /// The furthest state of any link changed.
-    Moved(State, State),
-    /// A session is up.
-    Up(Box<Negotiated>),
-    /// Routes.
-    Update(Update),
-    /// A refresh.
-    Refresh(RouteRefresh),
-    /// What ended the session, in detail.
-    Broken(Fault),
-    /// A connection is over.
-    Ended {
-        /// Why.
-        end: SessionEnd,
-        /// What had been agreed on, if a session was up on it.
-        was_up: Option<Box<Negotiated>>,
-    },
-}
-
-/// Why a connection of the peer's was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Unwelcome {
-    /// The peer is stopped.
-    #[error("the peer is administratively down")]
-    Stopped,
-    /// It is left alone for a while.
-    #[error("the peer is held down")]
-    Held,
-    /// The path is not up.
-    #[error("the path to the peer is not up")]
-    NoPath,
-    /// There is no such peer.
-    #[error("no such peer")]
-    Unknown,
-}
 
 #[derive(Debug)]
 struct Link {
@@ -157,6 +55,8 @@ pub struct Peer {
     up_since: Option<Instant>,
     /// Faults in a row.
     faults: u32,
+    /// Sessions in a row that the peer ended as soon as they were up.
+    brief: u32,
     path_up: bool,
     link_up: bool,
     events: VecDeque<PeerEvent>,
@@ -177,6 +77,7 @@ impl Peer {
             state: State::Idle,
             up_since: None,
             faults: 0,
+            brief: 0,
             path_up: false,
             link_up: true,
             events: VecDeque::new(),
@@ -236,7 +137,7 @@ impl Peer {
 
     /// Lets the peer run.
     pub fn start(&mut self, now: Instant) {
-        self.faults = 0;
+        (self.faults, self.brief) = (0, 0);
         self.resume(true, now);
     }
 
@@ -524,66 +425,33 @@ impl Peer {
         }
     }
 
-    /// RFC 4271 clause 6.8: an OPEN has come on link `at`.
-    fn collide(&mut self, at: usize, peer_id: RouterId, now: Instant) {
-        let connected = |(other, link): &(usize, &Link)| *other != at && link.session.state().is_connected();
-        let Some((rival, link)) = self.links.iter().enumerate().find(connected) else { return };
-        let settled = self.up_since.is_some_and(|since| now.since(since) >= SETTLED);
-        if link.session.state() == State::Established && settled {
-            if self.peer_can_restart() {
-                // RFC 4724 section 5: handled as a failure of TCP, so that the routes stay.
-                return self.drop_link(rival, SessionEnd::Closed, now);
-            }
-            return self.dump(at, now);
-        }
-        let loser = if self.is_winner(at, peer_id) { rival } else { at };
-        self.dump(loser, now);
-    }
-
-    /// The connection made by the side with the larger identifier stays; RFC 6286 section 2.3: with equal
-    /// identifiers, by the side with the larger AS number.
-    fn is_winner(&self, at: usize, peer_id: RouterId) -> bool {
-        let ours = (self.params.router_id, self.params.local_asn) > (peer_id, self.params.peer_asn);
-        let wanted = if ours { Direction::Outgoing } else { Direction::Incoming };
-        self.links.get(at).is_some_and(|link| link.direction == wanted)
-    }
-
-    fn dump(&mut self, at: usize, now: Instant) {
-        self.links.iter_mut().skip(at).take(1).for_each(|link| link.session.dump(now));
-    }
-
-    fn peer_can_restart(&self) -> bool {
-        self.negotiated().is_some_and(|agreed| agreed.graceful_restart.is_some())
-    }
-
-    fn come_up(&mut self, at: usize, agreed: Box<Negotiated>, now: Instant) {
-        for other in (0..self.links.len()).filter(|other| *other != at) {
-            let talks = self.links.get(other).is_some_and(|link| link.session.state().is_connected());
-            // A connection that the peer will prefer, once it has our OPEN, must not be closed from here.
-            if !(talks && self.is_winner(other, agreed.peer_id)) {
-                self.dump(other, now);
-                // Its end comes before our beginning: it may have been the session until now.
-                self.settle_link(other, now);
-            }
-        }
-        self.up_since = Some(now);
-        self.events.push_back(PeerEvent::Up(agreed));
-    }
-
     fn end(&mut self, end: SessionEnd, was_up: Option<Box<Negotiated>>, now: Instant) {
+        let mut is_fault = end.is_fault();
         if was_up.is_some() {
             let lasted = self.up_since.take().map_or(Duration::ZERO, |since| now.since(since));
             if lasted >= self.timers.stable_after {
                 self.faults = 0;
             }
+            is_fault |= self.is_restless(&end, lasted);
         }
+        // Another connection does not excuse the end of the session.
         let talking = self.links.iter().any(|link| link.session.state().is_connected());
-        if end.is_fault() && !talking && self.standing == Standing::Runs {
+        if is_fault && (was_up.is_some() || !talking) && self.standing == Standing::Runs {
             self.back_off(now);
         } else {
             self.ensure_outgoing(false, now);
         }
         self.events.push_back(PeerEvent::Ended { end, was_up });
+    }
+
+    /// Each session costs us a look at the whole table: a peer that ends one after the other is slowed down.
+    fn is_restless(&mut self, end: &SessionEnd, lasted: Duration) -> bool {
+        if *end == SessionEnd::Collision {
+            return false;
+        }
+        let brief = lasted < BRIEF && matches!(end, SessionEnd::Closed | SessionEnd::PeerSaid(_));
+        self.brief = if brief { self.brief.saturating_add(1) } else { 0 };
+        self.brief > BRIEF_SESSIONS
     }
 
     fn back_off(&mut self, now: Instant) {
@@ -595,5 +463,7 @@ impl Peer {
     }
 }
 
-/// A session younger than this may be one half of a simultaneous open.
-const SETTLED: Duration = Duration::from_secs(5);
+/// A session that ends sooner was hardly one.
+const BRIEF: Duration = Duration::from_secs(5);
+/// So many of them in a row are an accident; the next one is a habit.
+const BRIEF_SESSIONS: u32 = 8;
