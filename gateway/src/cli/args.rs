@@ -32,7 +32,8 @@ pub(super) struct Global {
         long,
         global = true,
         env = "QUADSPAN_SOCKET",
-        default_value = "/run/quadspan/api.sock",
+        default_value = super::ask::SOCKET,
+        value_parser = super::ask::socket(),
         value_name = "SOCKET"
     )]
     pub(super) socket: PathBuf,
