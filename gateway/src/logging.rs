@@ -166,6 +166,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "Too much is lost on an attachment's path, or it takes too long, or its delay varies too much.",
     ),
     ("quality.good", "An attachment's path is good again."),
+    ("state.locked", "Another gateway has the state folder still: this one waits for some seconds."),
     ("state.write_failed", "What was received could not be written down."),
     ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),
