@@ -75,16 +75,12 @@ fn folder_of(stem: &Path) -> Result<(), KeygenError> {
     if folder.is_dir() {
         return Ok(());
     }
+    let missing = || error(stem, io::Error::new(io::ErrorKind::NotFound, NoFolder(folder.to_owned())));
     if folder.is_absolute() {
-        return Err(error(stem, io::Error::new(io::ErrorKind::NotFound, NoFolder(folder.to_owned()))));
+        return Err(missing());
     }
     let made = DirBuilder::new().mode(0o700).create(folder);
-    made.map_err(|why| match why.kind() {
-        io::ErrorKind::NotFound => {
-            error(stem, io::Error::new(io::ErrorKind::NotFound, NoFolder(folder.to_owned())))
-        }
-        _ => error(folder, why),
-    })
+    made.map_err(|why| if why.kind() == io::ErrorKind::NotFound { missing() } else { error(folder, why) })
 }
 
 /// The folder that the files would be in is not there.
