@@ -40,8 +40,8 @@ pub struct KeygenError {
     pub why: io::Error,
 }
 
-/// Makes `STEM.ckn` and `STEM.cak` with a CAK of `cak_len` octets, and the folder they are in if it would be one in a folder of the
-/// working directory, or in that, and there is none: a folder elsewhere that is not there is a mistake more likely than a wish.
+/// Makes `STEM.ckn` and `STEM.cak` with a CAK of `cak_len` octets, and the folder they are in if only that is missing. More folders that are
+/// not there are a mistake more likely than a wish, and so is one at the root.
 /// Without a stem they are called after the first digits of the CKN and are made in the working directory.
 ///
 /// # Errors
@@ -76,7 +76,8 @@ fn folder_of(stem: &Path) -> Result<(), KeygenError> {
         return Ok(());
     }
     let missing = || error(stem, io::Error::new(io::ErrorKind::NotFound, NoFolder(folder.to_owned())));
-    if folder.is_absolute() {
+    // One level, and never at the root: that is a path whose beginning is wrong.
+    if folder.parent() == Some(Path::new("/")) {
         return Err(missing());
     }
     let made = DirBuilder::new().mode(0o700).create(folder);

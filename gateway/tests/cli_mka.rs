@@ -69,7 +69,7 @@ fn keygen_wants_a_name_and_a_folder_that_is_there() {
         assert!(told.code == 2 && told.err.contains("name the key, too: --out "), "{out}: {told:?}");
     }
     let far = folder.path("nowhere/dir/ch1");
-    for out in [far.to_str().unwrap(), "no/where/ch1"] {
+    for out in [far.to_str().unwrap(), "no/where/ch1", "/nowhere-at-all/ch1"] {
         let told = within(&folder, &["keygen", "--out", out]);
         assert!(told.code == 1 && told.err.contains("there is no folder "), "{out}: {told:?}");
         assert!(told.err.contains("mkdir -p -m 700 "), "{out}: {told:?}");
