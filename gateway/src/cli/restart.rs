@@ -15,10 +15,10 @@ use crate::api::{
 
 /// What `restart --help` ends with.
 pub(super) const HELP: &str = "\
-A successor reads the configuration file, prepares everything while this gateway forwards, and takes over in one moment: ports, keys with
+A successor reads the configuration file, prepares everything while this gateway forwards, and takes over in one moment: ports, keys with \
 their packet numbers, MKA, BFD and routes go on. Should it fail before that moment, this gateway goes on.
-BGP sessions begin anew. Neighbours with graceful_restart = \"full\" whose end helps (RFC 4724) keep all routes meanwhile, and no frame is
-lost; with any other setting, \"helper\" is the default, their routes are gone until the session is back. The answer names them.
+BGP sessions begin anew. Neighbours with graceful_restart = \"full\" whose end helps (RFC 4724) keep all routes meanwhile, and no frame is \
+lost; with any other setting (\"helper\" is the default) their routes are gone until the session is back. The answer names them.
 After an upgrade of the package this is what brings the new program into use.";
 
 /// How long a successor may take to prepare, on top of what any answer may take.
