@@ -41,7 +41,8 @@ impl Dataplane {
         }
     }
 
-    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
+    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it; neighbours on its LANs are not taken to
+    /// be there any more.
     pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
         let mut back = false;
         for at in 0..self.channels.len() {
@@ -58,6 +59,19 @@ impl Dataplane {
         }
         if back {
             self.link_up_for_mka(port, now);
+        }
+        if fault.is_some() {
+            self.doubt_lans(port, now);
+        }
+    }
+
+    fn doubt_lans(&mut self, port: PortId, now: Instant) {
+        for (at, one) in self.interfaces.iter_mut().enumerate() {
+            if matches!(one.facts.place, Place::Lan { port: on, .. } if on == port) {
+                one.neighbors.doubt_all(now);
+                self.neighbor_deadline = earliest(self.neighbor_deadline, one.neighbors.poll_timeout());
+                self.stirred.push(InterfaceId::at(at));
+            }
         }
     }
 
