@@ -120,6 +120,10 @@ pub const EVENTS: &[(&str, &str)] = &[
         "macsec.cipher_refused",
         "A key failed its trial with our own AES-GCM, and AWS-LC does it: slower, and to be reported.",
     ),
+    (
+        "macsec.first_use",
+        "A static SAK starts at packet number 1: the state folder has no record of it. If it was ever used, frames can be decrypted and forged.",
+    ),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (
         "macsec.pn_exhaustion_pending",

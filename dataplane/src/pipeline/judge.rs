@@ -114,6 +114,7 @@ impl Dataplane {
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
         let opened = self.turn(interface, faults);
+        let cleared = self.against(interface, faults.first());
         let moves = self.board.put(interface, faults);
         if opened == Some(true) || moves && faults.is_live() {
             self.greet_peers(interface, now);
@@ -133,7 +134,13 @@ impl Dataplane {
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
         let silent = self.silence_of(interface, now);
-        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
+        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), cleared, silent }));
+    }
+
+    /// Remembers what speaks against it. Gives what did before, when nothing does any more.
+    fn against(&mut self, interface: InterfaceId, fault: Option<Fault>) -> Option<Fault> {
+        let before = core::mem::replace(&mut self.interfaces.get_mut(interface.index())?.against, fault);
+        before.filter(|_| fault.is_none())
     }
 
     /// Whether frames can leave, when that is news. True: who waits for BFD must be met before.
