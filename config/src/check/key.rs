@@ -239,11 +239,12 @@ pub(super) fn read(
     let text = text_at((&reference.value, kind), reference.span, keys, report)?;
     let octets = if text.trim().is_empty() { None } else { hex(&text) };
     let Some(mut octets) = octets else {
-        let label =
-            if text.trim().is_empty() { "is empty" } else { "not made of pairs of hexadecimal digits" };
+        let is_empty = text.trim().is_empty();
+        let message =
+            format!("{} {}", reference.value, if is_empty { "is empty" } else { "does not hold a key" });
         report
-            .add(Code::KeyMalformed, reference.span, format!("{} does not hold a key", reference.value))
-            .label(label)
+            .add(Code::KeyMalformed, reference.span, message)
+            .label(if is_empty { "no key in it" } else { "not made of pairs of hexadecimal digits" })
             .help(format!("a key is 32 or 64 hexadecimal digits; {}", kind.origin()));
         return None;
     };
