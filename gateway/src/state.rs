@@ -230,16 +230,15 @@ pub fn try_out(folder: &Path) -> io::Result<()> {
 /// What to do about a folder that cannot be written.
 pub fn remedy(why: &io::Error, folder: &Path) -> String {
     let folder = folder.display();
-    match why.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("free space or files there (`df -h {folder}`, `df -i {folder}`)")
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            format!(
-                "its file system is read-only: mount it to be written, or move the folder and set runtime.state_dir ({folder} holds packet numbers)"
-            )
-        }
-        _ => "give its owner to the gateway's user, or set runtime.state_dir".to_owned(),
+    if matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        format!("free space or files there (`df -h {folder}`, `df -i {folder}`)")
+    } else if why.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        format!(
+            "its file system is read-only: mount it to be written; if runtime.state_dir is to be another folder, take what is in {folder} there: \
+             it holds packet numbers"
+        )
+    } else {
+        "give its owner to the gateway's user, or set runtime.state_dir".to_owned()
     }
 }
 

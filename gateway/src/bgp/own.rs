@@ -188,11 +188,11 @@ mod tests {
         let mut bench = Bench::new();
         bench.link(LAN, Ok(()), at(1));
         for loss in 1..=5 {
-            assert_eq!(bench.link(LAN, DOWN, at(2 * loss))[0], false);
-            assert_eq!(bench.link(LAN, Ok(()), at(2 * loss + 1))[0], true, "{loss}");
+            assert!(!bench.link(LAN, DOWN, at(2 * loss))[0]);
+            assert!(bench.link(LAN, Ok(()), at(2 * loss + 1))[0], "{loss}");
         }
         bench.link(LAN, DOWN, at(20));
-        assert_eq!(bench.link(LAN, Ok(()), at(21))[0], false);
+        assert!(!bench.link(LAN, Ok(()), at(21))[0]);
         let due = bench.own.due().unwrap();
         assert_eq!(due, at(21).after(Duration::from_secs(1)));
         assert_eq!((bench.look(due)[0], bench.own.due()), (true, None));

@@ -188,7 +188,8 @@ fn mtu(config: &Config, at: usize, port: &Port, (mtu, layers): (Option<u32>, &[L
         let message =
             format!("{device} has an MTU of {has}; its channels need {needed} for SecTAG, ICV and tags");
         let by = needed.saturating_sub(has);
-        let lower = lower(channels().filter_map(|channel| too_wide(config, channel, has)).collect(), by);
+        let wide: Vec<_> = channels().filter_map(|channel| too_wide(config, channel, has)).collect();
+        let lower = lower(&wide, by);
         Finding::fail("port", &port.name, message, &raise(device, needed, layers, &lower))
     })
 }
@@ -230,20 +231,20 @@ fn wants(config: &Config, channel: &Channel) -> (u32, u32, u32) {
     (here.map(packet).max().unwrap_or(0), channel.mtu.map_or(0, u32::from), tags)
 }
 
-/// Whose `mtu` is too large for the device: the channel's own (and its name), the attachments', or both.
-fn too_wide<'c>(config: &Config, channel: &'c Channel, has: u32) -> Option<(&'c str, bool, bool)> {
+/// A channel whose `mtu` is too large for the device: `Some` with its name when it is its own, `None` when it is the attachments'.
+fn too_wide<'c>(config: &Config, channel: &'c Channel, has: u32) -> Option<Option<&'c str>> {
     let (packets, own, tags) = wants(config, channel);
-    let (own, packets) = (own + tags > has, packets + tags > has);
-    (own || packets).then_some((&channel.name, own, packets))
+    let own = (own + tags > has).then_some(channel.name.as_str());
+    (own.is_some() || packets + tags > has).then_some(own)
 }
 
-/// Which `mtu` in the configuration to lower. One that is left out follows.
-fn lower(wide: Vec<(&str, bool, bool)>, by: u32) -> String {
-    let channels: Vec<_> =
-        wide.iter().filter(|(_, own, _)| *own).map(|(name, ..)| format!("channel \"{name}\"")).collect();
-    let attachments = wide.iter().any(|(.., packets)| *packets).then(|| "the attachments".to_owned());
+/// Which `mtu` in the configuration to lower. That of attachments which have none follows their channel's.
+fn lower(wide: &[Option<&str>], by: u32) -> String {
+    let channels: Vec<_> = wide.iter().flatten().map(|name| format!("channel \"{name}\"")).collect();
+    let attachments = wide.contains(&None).then(|| "the attachments".to_owned());
+    let follow = if channels.is_empty() { "" } else { " (and of its attachments, where they have one)" };
     let whose: Vec<_> = channels.into_iter().chain(attachments).collect();
-    format!("lower `mtu` of {} by {by}", whose.join(" and "))
+    format!("lower `mtu` of {} by {by}{follow}", whose.join(" and "))
 }
 
 fn time(config: &Config, machine: &Machine) -> Finding {

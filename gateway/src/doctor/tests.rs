@@ -155,7 +155,7 @@ fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
         machine.layers[2] = layers;
         wrong(&config(), &machine)[0].remedy.clone().unwrap()
     };
-    let rest = ", at both ends and in between; or lower `mtu` of channel \"ch1\" and the attachments by 100";
+    let rest = ", at both ends and in between; or lower `mtu` of channel \"ch1\" by 100 (and of its attachments, where they have one)";
     for (layers, expected) in [
         (vec![], "ip link set dev eth2 mtu 1600"),
         (vec![layer("eth2", 1500, Some(9000))], "ip link set dev eth2 mtu 1600"),
@@ -170,7 +170,7 @@ fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
     }
     assert_eq!(
         remedy(vec![layer("nic0", 1500, Some(1504)), layer("eth2", 1500, None)]),
-        "lower `mtu` of channel \"ch1\" and the attachments by 100: the driver of nic0 takes an MTU of 1504 at most"
+        "lower `mtu` of channel \"ch1\" by 100 (and of its attachments, where they have one): the driver of nic0 takes an MTU of 1504 at most"
     );
 }
 
