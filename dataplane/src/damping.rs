@@ -20,7 +20,7 @@ const REMEMBERED: usize = FREE + 7;
 
 /// What an attachment went through lately.
 #[derive(Clone, Debug)]
-pub(crate) struct Damper {
+pub struct Damper {
     /// When it was lost, the oldest first.
     losses: VecDeque<Instant>,
     broken: bool,
@@ -36,7 +36,7 @@ impl Default for Damper {
 
 impl Damper {
     /// Takes note of whether the attachment is broken now. `Some` when it returns but is held back: for how long.
-    pub(crate) fn note(&mut self, broken: bool, now: Instant) -> Option<Duration> {
+    pub fn note(&mut self, broken: bool, now: Instant) -> Option<Duration> {
         if core::mem::replace(&mut self.broken, broken) == broken {
             return None;
         }
@@ -58,22 +58,22 @@ impl Damper {
     }
 
     /// Whether it is held back at `now`.
-    pub(crate) fn holds(&self, now: Instant) -> bool {
+    pub fn holds(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 
     /// Until when it is held back.
-    pub(crate) const fn until(&self) -> Option<Instant> {
+    pub const fn until(&self) -> Option<Instant> {
         self.until
     }
 
     /// Losses that count now.
-    pub(crate) fn losses(&self) -> usize {
+    pub fn losses(&self) -> usize {
         self.losses.len()
     }
 
     /// Lets it go when its time is over. True when that is news.
-    pub(crate) fn release(&mut self, now: Instant) -> bool {
+    pub fn release(&mut self, now: Instant) -> bool {
         self.until.take_if(|until| *until <= now).is_some()
     }
 }

@@ -30,6 +30,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bfd.down", "A BFD session is not up any more, for the reason given."),
     ("bfd.peer_admin_down", "The peer's operator switched a BFD session off."),
     ("bfd.up", "A BFD session is up."),
+    ("bgp.announced_again", "A LAN has a link again, and prefixes that lead to it are announced again."),
     ("bgp.attempt", "An attempt at a BGP session failed without a word from the neighbour."),
     (
         "bgp.down",
@@ -68,6 +69,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("bgp.unwelcome", "A BGP neighbour connected while it may not."),
     ("bgp.up", "A BGP session is up; one line stands for so many `changes`, when they come too fast."),
+    (
+        "bgp.withheld",
+        "A LAN has no link: prefixes that lead to it alone are not announced, for the reason given.",
+    ),
     ("channel.drain", "Somebody drains a channel, or the gateway remembers that it was drained."),
     ("channel.drain_failed", "A drain whose time is over could not be ended."),
     ("channel.drain_forgotten", "What was drained before a restart cannot be read."),
@@ -118,6 +123,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     (
         "macsec.cipher_refused",
         "A key failed its trial with our own AES-GCM, and AWS-LC does it: slower, and to be reported.",
+    ),
+    (
+        "macsec.first_use",
+        "A static SAK starts at packet number 1: the state folder has no record of it. If it was ever used, frames can be decrypted and forged.",
     ),
     ("macsec.no_numbers", "A transmit SA has no packet numbers left: it sends nothing."),
     (

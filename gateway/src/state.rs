@@ -94,7 +94,11 @@ impl PnStore {
         })?;
         let numbers = read(&folder.join(FILE))?;
         let store = Self { folder: folder.to_owned(), numbers, started: BTreeSet::new(), lock };
-        store.write().with_context(|| format!("cannot write to the state folder {}", folder.display()))?;
+        store.write().map_err(|why| {
+            let remedy = remedy(&why, folder);
+            anyhow::Error::from(why)
+                .context(format!("cannot write to the state folder {}: {remedy}", folder.display()))
+        })?;
         Ok(store)
     }
 
@@ -205,6 +209,44 @@ impl PnStore {
     }
 }
 
+/// The fingerprints of all SAKs whose transmit numbers are kept in `folder`.
+///
+/// # Errors
+/// When the file is there and cannot be read, or is damaged.
+pub fn known_saks(folder: &Path) -> Result<BTreeSet<String>> {
+    let numbers = read(&folder.join(FILE))?;
+    Ok(numbers.transmit.keys().map(|name| SaName::parts(name).1.to_owned()).collect())
+}
+
+/// Writes a file as large as those that are kept, and removes it again.
+///
+/// # Errors
+/// What the file system says.
+pub fn try_out(folder: &Path) -> io::Result<()> {
+    let name = format!("try-{}", std::process::id());
+    let tried = replace(folder, &name, &[b' '; 4096]);
+    for left in [folder.join(format!("{name}.new")), folder.join(name)] {
+        // Either was not made, or is gone by now.
+        let _gone = fs::remove_file(left);
+    }
+    tried
+}
+
+/// What to do about a folder that cannot be written.
+pub fn remedy(why: &io::Error, folder: &Path) -> String {
+    let folder = folder.display();
+    if matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        format!("free space or files there (`df -h {folder}`, `df -i {folder}`)")
+    } else if why.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        format!(
+            "its file system is read-only: mount it to be written; if runtime.state_dir is to be another folder, take what is in {folder} there: \
+             it holds packet numbers"
+        )
+    } else {
+        "give its owner to the gateway's user, or set runtime.state_dir".to_owned()
+    }
+}
+
 /// Puts `octets` into the file `name` of `folder`, for nobody but us to read. Whatever happens, the file holds all of them or what
 /// it held before; when this is done they outlive a power cut.
 ///
@@ -304,6 +346,22 @@ mod tests {
         assert_eq!(start(&moved("0200000000020001", 0), 0xffff_ffff), 1);
         assert_eq!(start(&moved("0200000000030001", 0), u64::MAX), 2 * CHUNK + 1);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_tried_out_and_nothing_is_left() {
+        let folder = folder("tried");
+        assert_eq!(try_out(&folder).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let mut store = PnStore::open(&folder).unwrap();
+        store.start_transmit(&name(0), u64::MAX).unwrap();
+        try_out(&folder).unwrap();
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|one| one.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [LOCK, FILE]);
+        assert_eq!(known_saks(&folder).unwrap(), BTreeSet::from(["0badcafe".to_owned()]));
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(known_saks(&folder).unwrap(), BTreeSet::new());
+        assert!(remedy(&io::ErrorKind::StorageFull.into(), &folder).contains("df -h"));
     }
 
     #[test]

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use config::Config;
 use dataplane::ChannelId;
 use macsec::{An, SecY, SecyNumbers};
 use net::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     assemble::{Plan, StaticSas, TransmitSa},
@@ -31,7 +32,7 @@ impl StaticKeys {
     /// `left` go on behind the numbers that it used.
     pub(crate) fn install(
         &mut self,
-        plan: &Plan,
+        (config, plan): (&Config, &Plan),
         workers: &mut [Worker],
         store: &mut PnStore,
         left: &BTreeMap<ChannelId, SecyNumbers>,
@@ -43,7 +44,8 @@ impl StaticKeys {
             let Some(secy) = worker.dataplane().secy(channel) else { continue };
             let now = clock::now();
             self.receive(channel, sas, secy, store, now)?;
-            let limits = self.transmit(channel, sas, secy, (&mut *store, left.get(&channel)), now)?;
+            let name = config.channels.get(at).map_or("?", |one| &one.name);
+            let limits = self.transmit((channel, name), sas, secy, (&mut *store, left.get(&channel)), now)?;
             worker.dataplane().secy_changed(channel, now);
             for (an, limit) in limits {
                 worker.dataplane().set_pn_limit(channel, an, limit, LOW);
@@ -74,7 +76,7 @@ impl StaticKeys {
 
     fn transmit(
         &mut self,
-        channel: ChannelId,
+        (channel, called): (ChannelId, &str),
         sas: &StaticSas,
         secy: &mut SecY,
         (store, left): (&mut PnStore, Option<&SecyNumbers>),
@@ -87,10 +89,13 @@ impl StaticKeys {
                 Ok(numbers) => numbers,
                 Err(why) => {
                     // Fail closed: this SA sends nothing; the others of the gateway are not to blame.
-                    error!(event = "macsec.no_numbers", channel = channel.0, why = format!("{why:#}"));
+                    error!(event = "macsec.no_numbers", channel = called, why = format!("{why:#}"));
                     continue;
                 }
             };
+            if next_pn == 1 {
+                tell_first_use(called, sa);
+            }
             secy.create_transmit_sa(sa.an, &sa.params(next_pn, Some(limit)), now)?;
             if at == 0 {
                 secy.enable_transmit_sa(sa.an, now)?;
@@ -100,6 +105,19 @@ impl StaticKeys {
         }
         Ok(limits)
     }
+}
+
+/// NIST SP 800-38D §8.3: a number that is used twice under one key gives both frames away, and the key of the ICV. Where numbers are
+/// kept there is no word of this key: it is new, or what was kept is lost.
+fn tell_first_use(channel: &str, sa: &TransmitSa) {
+    warn!(
+        event = "macsec.first_use",
+        channel,
+        an = sa.an.get(),
+        sak = %sa.sak.fingerprint(),
+        "the state folder has no record of this SAK: it starts at packet number 1. If it was ever used, with another state_dir or \
+         before the folder was lost, frames can be decrypted and forged: then make new keys at both ends"
+    );
 }
 
 /// The first packet number that an SA may use, and the last one.

@@ -6,6 +6,7 @@
 mod support;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use support::edge::{Edge, FAR, ONE_SESSION, Setting};
 use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
@@ -121,5 +122,52 @@ fn a_customers_router_that_falls_silent_is_found_and_its_lan_lives_on() {
     router.signal("bird", Signal::SIGCONT);
     edge.await_up("customer");
     edge.await_that("its route is back", || edge.uses("10.77.0.0/16"));
+    edge.end();
+}
+
+/// What the far end knows of the LAN and of what is behind it.
+fn knows(far: &Gateway, prefix: &str) -> bool {
+    let list = far.api("routes");
+    let all = list.get("items").and_then(Value::as_array);
+    all.into_iter().flatten().any(|route| route["prefix"] == prefix && route["origin"] == "bgp")
+}
+
+// A LAN without a link is no place to send packets to: somebody else may have another way.
+#[test]
+fn a_lan_without_a_link_is_not_announced() {
+    let bgp = format!(
+        "announce = [\"lans\", \"static\"]\n{ONE_SESSION}[[connection.route]]\nprefix = \"10.66.0.0/16\"\nvia = \"10.1.0.2\"\n"
+    );
+    let setting = Setting { bgp: &bgp, ..Setting::PLAIN };
+    let Some(edge) = Edge::start_with("bgp_commands::lan_down", setting) else { return };
+    must(&edge.lab, "peer", "ip address flush dev eth0");
+    let folder = Folder::new();
+    let mut far = Gateway::new(&folder, "peer", "far", 1, FAR);
+    far.start(&edge.lab);
+    edge.await_up("r1");
+    // The session has IPv4 alone.
+    let known =
+        |wanted: bool| ["10.1.0.0/24", "10.66.0.0/16"].iter().all(|prefix| knows(&far, prefix) == wanted);
+    edge.await_that("the far end knows the LAN", || known(true));
+    ping(&edge.lab, "host", 2, "10.1.0.1");
+    let up = edge.neighbor("r1")["sessions"].clone();
+    // The host's end goes down: ours has no carrier.
+    must(&edge.lab, "host", "ip link set eth0 down");
+    edge.await_that("the far end knows it no longer", || known(false));
+    let routes = edge.gateway.says("show routes");
+    assert!(routes.contains("(down: no_carrier, not announced)"), "{routes}");
+    let told = edge.gateway.events("bgp.withheld");
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((told["interface"].as_str(), told["why"].as_str()), (Some("blue/lan"), Some("no_carrier")));
+    assert_eq!(told["prefixes"], "10.1.0.0/24 10.66.0.0/16 fd00:1::/64");
+    // A reload changes nothing of it.
+    assert_eq!(edge.gateway.cli(&["reload"]).status, Some(0));
+    assert!(known(false));
+    must(&edge.lab, "host", "ip link set eth0 up");
+    edge.await_that("the far end knows it again", || known(true));
+    assert_eq!(edge.gateway.events("bgp.announced_again").len(), 1);
+    assert_eq!(edge.neighbor("r1")["sessions"], up, "the session has nothing to do with it");
+    assert!(!edge.gateway.says("show routes").contains("down:"));
+    far.end();
     edge.end();
 }

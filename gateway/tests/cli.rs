@@ -418,6 +418,9 @@ fn words_are_explained() {
         ("QS0302", "does not exist"),
         ("qs0302", "does not exist"),
         ("event:attachment.down", "must not carry traffic"),
+        ("mka_down", "show mka"),
+        ("sak_not_taken", "confidentiality offset"),
+        ("drained", "undrain"),
     ] {
         let ended = quadspan(&["explain", what]);
         assert_eq!(ended.code, 0, "{ended:?}");

@@ -191,7 +191,7 @@ fn sa(
     report: &mut Report,
 ) -> Option<Sa> {
     let secret = entry.key.and_then(|reference| {
-        let secret = read(reference, keys, report)?;
+        let secret = read((reference, SecretKind::Sak), keys, report)?;
         (macsec.is_wrong("cipher") || length_fits(&secret, macsec.cipher(), reference, report))
             .then_some(secret)
     });
@@ -205,14 +205,47 @@ fn sa(
     Some(Sa { an: an.value, key: secret, from: reference.value.clone(), xpn })
 }
 
+/// What a secret is for, and so where it comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SecretKind {
+    /// A SAK that is set by hand.
+    Sak,
+    /// A CAK or its name.
+    Mka,
+    /// The password of a BGP session.
+    Password,
+    /// The key of measurements.
+    Measurement,
+}
+
+impl SecretKind {
+    /// How to come by one.
+    const fn origin(self) -> &'static str {
+        match self {
+            Self::Sak => "make a key with: openssl rand -hex 32",
+            Self::Mka => "make a CKN and its CAK with: quadspan keygen --out keys/ch1",
+            Self::Password => "the password is the one that the neighbour has: ask its operator",
+            Self::Measurement => "both ends have the same key; make one with: openssl rand -hex 32",
+        }
+    }
+}
+
 /// Reads the key behind a reference. What is said about a failure never holds what was read.
-pub(super) fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Report) -> Option<Secret> {
-    let text = text_at(&reference.value, reference.span, keys, report)?;
-    let Some(mut octets) = hex(&text) else {
+pub(super) fn read(
+    (reference, kind): (&At<SecretRef>, SecretKind),
+    keys: &Keys<'_>,
+    report: &mut Report,
+) -> Option<Secret> {
+    let text = text_at((&reference.value, kind), reference.span, keys, report)?;
+    let octets = if text.trim().is_empty() { None } else { hex(&text) };
+    let Some(mut octets) = octets else {
+        let is_empty = text.trim().is_empty();
+        let message =
+            format!("{} {}", reference.value, if is_empty { "is empty" } else { "does not hold a key" });
         report
-            .add(Code::KeyMalformed, reference.span, format!("{} does not hold a key", reference.value))
-            .label("not made of pairs of hexadecimal digits")
-            .help("a key is 32 or 64 hexadecimal digits; make one with: openssl rand -hex 32");
+            .add(Code::KeyMalformed, reference.span, message)
+            .label(if is_empty { "no key in it" } else { "not made of pairs of hexadecimal digits" })
+            .help(format!("a key is 32 or 64 hexadecimal digits; {}", kind.origin()));
         return None;
     };
     Some(Secret::new(&mut octets))
@@ -220,17 +253,22 @@ pub(super) fn read(reference: &At<SecretRef>, keys: &Keys<'_>, report: &mut Repo
 
 /// What stands at a reference.
 pub(super) fn text_at(
-    reference: &SecretRef,
+    (reference, kind): (&SecretRef, SecretKind),
     span: Span,
     keys: &Keys<'_>,
     report: &mut Report,
 ) -> Option<Zeroizing<String>> {
     let text = keys.outside.secrets.read(reference);
-    text.inspect_err(|error| refused(reference, span, error, report)).ok()
+    text.inspect_err(|error| refused((reference, kind), span, error, report)).ok()
 }
 
 /// Says why a secret was not read.
-pub(super) fn refused(reference: &SecretRef, span: Span, error: &SecretError, report: &mut Report) {
+pub(super) fn refused(
+    (reference, kind): (&SecretRef, SecretKind),
+    span: Span,
+    error: &SecretError,
+    report: &mut Report,
+) {
     let code = match error {
         SecretError::NotFound => Code::SecretNotFound,
         SecretError::WorldReadable { .. } => Code::SecretWorldReadable,
@@ -241,14 +279,17 @@ pub(super) fn refused(reference: &SecretRef, span: Span, error: &SecretError, re
         (SecretError::WorldReadable { .. }, SecretRef::File(path)) => {
             found.help(format!("chmod 600 {}; and change the key if others may have seen it", path.display()))
         }
-        (SecretError::NotFound, SecretRef::File(_)) => {
-            found.help("a relative path starts at the directory of the configuration; make a key with: openssl rand -hex 32")
-        }
+        (SecretError::NotFound, SecretRef::File(_)) => found
+            .help(format!("a relative path starts at the directory of the configuration; {}", kind.origin())),
         (SecretError::NotFound, SecretRef::Credential(name)) => {
             found.help(format!("add LoadCredential={name}:/path/of/the/key to the unit"))
         }
-        (SecretError::NotFound, SecretRef::Env(name)) => found.help(format!("set {name} for the gateway's process")),
-        (_, SecretRef::File(path)) => found.help(format!("see ls -l {}, and run as the gateway's user", path.display())),
+        (SecretError::NotFound, SecretRef::Env(name)) => {
+            found.help(format!("set {name} for the gateway's process"))
+        }
+        (_, SecretRef::File(path)) => {
+            found.help(format!("see ls -l {}, and run as the gateway's user", path.display()))
+        }
         _ => found.help("run as the gateway's user, in its unit"),
     };
 }

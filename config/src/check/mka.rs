@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::{
     cloud_keys, given,
-    key::{read, text_at},
+    key::{SecretKind, read, text_at},
     macsec::Keys,
     span_of, values,
 };
@@ -141,7 +141,7 @@ fn key(macsec: &raw::Macsec, at: &At<raw::MkaKey>, keys: &Keys<'_>, report: &mut
     files(key, report);
     let ckn = key.ckn.as_ref().and_then(|place| ckn(place, keys, report));
     let cak = key.cak.as_ref().and_then(|place| {
-        let cak = read(place, keys, report)?;
+        let cak = read((place, SecretKind::Mka), keys, report)?;
         cak_length(macsec, &cak, place.span, report).then_some(cak)
     });
     let (start, end) = (key.start.as_ref(), key.end.as_ref());
@@ -177,7 +177,7 @@ fn ckn(place: &At<CknPlace>, keys: &Keys<'_>, report: &mut Report) -> Option<Ckn
         CknPlace::Octets(octets) => return Some(Ckn::new(octets)),
         CknPlace::There(reference) => reference,
     };
-    let text = text_at(reference, place.span, keys, report)?;
+    let text = text_at((reference, SecretKind::Mka), place.span, keys, report)?;
     let octets = hex(&text).filter(|octets| octets.len() <= raw::LONGEST_CKN);
     if octets.is_none() {
         report

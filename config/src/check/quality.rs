@@ -63,7 +63,7 @@ fn authentic(at: &At<crate::SecretRef>, secrets: &dyn SecretSource, report: &mut
     let text = match secrets.read(&at.value) {
         Ok(text) => text,
         Err(error) => {
-            key::refused(&at.value, at.span, &error, report);
+            key::refused((&at.value, key::SecretKind::Measurement), at.span, &error, report);
             return None;
         }
     };

@@ -90,7 +90,7 @@ pub(crate) const BGP: &[Case] = &[
     (Code::Password, &[("{ file = \"md5\" }", "‸{ file = \"md5-empty\" }")], "is empty"),
     (Code::Password, &[("{ file = \"md5\" }", "‸{ file = \"md5-long\" }")], "80 octets"),
     (Code::Password, &[("{ file = \"md5\" }", "‸{ file = \"md5-lines\" }")], "several lines"),
-    (Code::SecretNotFound, &[("{ file = \"md5\" }", "‸{ file = \"absent\" }")], "does not exist"),
+    (Code::SecretNotFound, &[("{ file = \"md5\" }", "‸{ file = \"absent\" }")], "that the neighbour has"),
     (Code::LiteralSecret, &[("{ file = \"md5\" }", "‸\"secret\"")], "file of its own"),
     (
         Code::NoRoutePolicy,

@@ -42,8 +42,9 @@ pub(crate) const KEYS: &[Case] = &[
     (
         Code::SecretNotFound,
         &[keys!("ckn = ‸{ file = \"absent\" }\ncak = { file = \"a\" }")],
-        "does not exist",
+        "quadspan keygen --out keys/ch1",
     ),
+    (Code::KeyMalformed, &[keys!("ckn = \"01\"\ncak = ‸{ file = \"md5-empty\" }")], "is empty"),
     (Code::SecretWorldReadable, &[keys!("ckn = \"01\"\ncak = ‸{ file = \"world\" }")], "chmod 600"),
     (
         Code::KeyMalformed,

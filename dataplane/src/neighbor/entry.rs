@@ -207,6 +207,22 @@ impl Entry {
         claim.confirms || differs
     }
 
+    /// The link went down: whoever is in use is asked at once, the others when they are used. True when it is to be asked.
+    pub(super) fn doubt(&mut self, now: Instant) -> bool {
+        match self.state {
+            NeighborState::Incomplete | NeighborState::Probe => return false,
+            NeighborState::Reachable | NeighborState::Stale | NeighborState::Delay => {}
+        }
+        self.become_stale();
+        let in_use = !self.is_idle(now);
+        if in_use {
+            self.state = NeighborState::Probe;
+            self.questions = 1;
+            self.deadline = due(now, RETRANSMIT);
+        }
+        in_use
+    }
+
     const fn become_stale(&mut self) {
         self.state = NeighborState::Stale;
         self.deadline = Instant::FAR_FUTURE;

@@ -40,6 +40,20 @@ impl Neighbors {
         self.next = next;
     }
 
+    /// The link went down (advice from the link layer, RFC 1122 §2.3.2.1, RFC 4861 §7.3.1): nobody is taken to be there without being
+    /// asked. Who is in use is asked at once; after three questions without an answer whoever sends to it is told. A link that is back
+    /// before that has lost nobody.
+    pub fn doubt_all(&mut self, now: Instant) {
+        for at in 0..self.entries.len() {
+            let Some(entry) = self.entries.get_mut(at) else { break };
+            if entry.doubt(now) {
+                let ip = entry.ip;
+                self.next = net::earliest(self.next, entry.timer());
+                self.ask(ip);
+            }
+        }
+    }
+
     /// Writes the next question, a whole Ethernet frame without VLAN tag, into the empty `buf`: an ARP request or a Neighbor
     /// Solicitation. False, and `buf` empty, when there is none, or `buf` has no room for 86 octets.
     pub fn poll_transmit(&mut self, buf: &mut PacketBuf) -> bool {

@@ -46,6 +46,7 @@ pub(super) fn interface(setup: &Setup, at: usize, one: &InterfaceSetup, seed: u6
         counters: InterfaceCounters::default(),
         faults: Faults::NONE,
         open: false,
+        against: None,
         damper: Damper::default(),
         since: Instant::ZERO,
         icmp_limit: icmp_limit(setup, one),

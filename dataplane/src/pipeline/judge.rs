@@ -41,7 +41,8 @@ impl Dataplane {
         }
     }
 
-    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it.
+    /// Carrier or state of a port's device changed: a fault, or none, for all channels on it; neighbours on its LANs are not taken to
+    /// be there any more.
     pub fn set_port_fault(&mut self, port: PortId, fault: Option<Fault>, now: Instant) {
         let mut back = false;
         for at in 0..self.channels.len() {
@@ -58,6 +59,19 @@ impl Dataplane {
         }
         if back {
             self.link_up_for_mka(port, now);
+        }
+        if fault.is_some() {
+            self.doubt_lans(port, now);
+        }
+    }
+
+    fn doubt_lans(&mut self, port: PortId, now: Instant) {
+        for (at, one) in self.interfaces.iter_mut().enumerate() {
+            if matches!(one.facts.place, Place::Lan { port: on, .. } if on == port) {
+                one.neighbors.doubt_all(now);
+                self.neighbor_deadline = earliest(self.neighbor_deadline, one.neighbors.poll_timeout());
+                self.stirred.push(InterfaceId::at(at));
+            }
         }
     }
 
@@ -100,6 +114,7 @@ impl Dataplane {
         self.open_path_for_bfd(interface, faults);
         self.open_path_for_probes(interface, faults, now);
         let opened = self.turn(interface, faults);
+        let cleared = self.against(interface, faults.first());
         let moves = self.board.put(interface, faults);
         if opened == Some(true) || moves && faults.is_live() {
             self.greet_peers(interface, now);
@@ -119,7 +134,13 @@ impl Dataplane {
             .map_or(Event::AttachmentUp(interface), |fault| Event::AttachmentDown(interface, fault));
         self.tell(event);
         let silent = self.silence_of(interface, now);
-        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), silent }));
+        self.tell(Event::Moved(Moved { at: now, interface, fault: faults.first(), cleared, silent }));
+    }
+
+    /// Remembers what speaks against it. Gives what did before, when nothing does any more.
+    fn against(&mut self, interface: InterfaceId, fault: Option<Fault>) -> Option<Fault> {
+        let before = core::mem::replace(&mut self.interfaces.get_mut(interface.index())?.against, fault);
+        before.filter(|_| fault.is_none())
     }
 
     /// Whether frames can leave, when that is news. True: who waits for BFD must be met before.

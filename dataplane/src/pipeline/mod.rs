@@ -152,6 +152,8 @@ pub struct Moved {
     pub interface: InterfaceId,
     /// Why it is left; `None`: it is live.
     pub fault: Option<Fault>,
+    /// What spoke against it last, when it comes back.
+    pub cleared: Option<Fault>,
     /// How long no frame had been accepted on its channel; `None`: never was one.
     pub silent: Option<Duration>,
 }
@@ -225,6 +227,8 @@ struct Interface {
     faults: Faults,
     /// Frames could leave when it was judged last.
     open: bool,
+    /// What spoke against it when it was judged last.
+    against: Option<Fault>,
     /// How often it was lost lately.
     damper: Damper,
     since: Instant,

@@ -37,7 +37,7 @@ pub struct Domain {
     /// What its speaker is told.
     pub speaker: SpeakerConfig,
     /// Our own routes.
-    pub announce: Vec<IpNet>,
+    pub announce: Vec<OwnPrefix>,
     /// Its neighbours, in the order of the configuration.
     pub peers: Vec<PeerPlan>,
     /// Routes that do not come from neighbours; the later of two for one prefix counts, and all before those that do.
@@ -46,6 +46,16 @@ pub struct Domain {
     pub subnets: Vec<(IpNet, InterfaceId)>,
     /// What the channels below its attachments carry, in Mbit/s, where the configuration says so.
     pub capacities: BTreeMap<InterfaceId, u64>,
+}
+
+/// A prefix that we announce.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnPrefix {
+    /// Which one.
+    pub prefix: IpNet,
+    /// The LANs that it leads to. It is announced while one of them has a link; always, when there are none: it leads to
+    /// attachments too, or nowhere.
+    pub lans: Vec<InterfaceId>,
 }
 
 /// One neighbour.
@@ -126,7 +136,8 @@ fn domain(
         Some((interface_id(config, at, words::Interface::Attachment(place)), carries))
     };
     let capacities = connection.attachments.iter().enumerate().filter_map(capacity).collect();
-    let announce = announced(connection, bgp);
+    let own = |prefix| OwnPrefix { prefix, lans: lans_of(prefix, &base, interfaces) };
+    let announce = announced(connection, bgp).into_iter().map(own).collect();
     Some(Domain { connection: at, speaker, announce, peers, base, subnets, capacities })
 }
 
@@ -147,6 +158,21 @@ fn announced(connection: &words::Connection, bgp: &words::Bgp) -> Vec<IpNet> {
     }
     all.retain(|net| !is_link_local(net.addr()));
     all.into_iter().collect()
+}
+
+/// The LANs that packets to `prefix` leave by, when they leave by nothing else.
+fn lans_of(prefix: IpNet, base: &[(IpNet, Target)], interfaces: &[InterfaceSetup]) -> Vec<InterfaceId> {
+    let holds =
+        |(net, _): &&(IpNet, Target)| net.prefix_len() <= prefix.prefix_len() && net.contains(&prefix.addr());
+    // Of two for one prefix the later counts, as in the tables.
+    let found = base.iter().filter(holds).max_by_key(|(net, _)| net.prefix_len());
+    let ways = match found.map(|(_, target)| target) {
+        Some(Target::OnLink(interface)) => vec![*interface],
+        Some(Target::Via(hops)) => hops.iter().map(|hop| hop.interface).collect(),
+        Some(Target::Local(_) | Target::Blackhole | Target::Unreachable) | None => Vec::new(),
+    };
+    let is_lan = |id: &InterfaceId| interfaces.get(id.index()).is_some_and(|one| !one.is_attachment());
+    if ways.iter().all(is_lan) { ways } else { Vec::new() }
 }
 
 fn is_link_local(address: IpAddr) -> bool {

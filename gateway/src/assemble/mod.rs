@@ -31,7 +31,7 @@ use net::{EtherType, Ethernet, IpNet, MacAddr, VlanId, VlanTag};
 pub(crate) use self::macsec::suite;
 pub(crate) use self::routes::routes;
 pub use self::{
-    bgp::{Domain, PeerPlan},
+    bgp::{Domain, OwnPrefix, PeerPlan},
     macsec::{ReceiveSa, StaticSas, TransmitSa},
     mka::key_entries,
 };

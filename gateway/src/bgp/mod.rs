@@ -9,6 +9,7 @@
 //! | `thread` | the loop: octets first, then timers, then what is to be written, then tables |
 //! | `speaking` | one connection's speaker and its neighbours, as links, paths and people see them |
 //! | `wires` | listeners and connections, over the TAP devices of the interfaces that neighbours are on |
+//! | `own` | our own prefixes, and the LANs that they lead to |
 //! | `routes` | what was learnt, beside what the configuration says, to forwarding tables |
 //! | `refusals` | what the kernel's counters say of segments that it refuses: passwords that do not match, a TTL that is too low |
 //! | `tell` | events of the speakers to lines of the log |
@@ -27,6 +28,7 @@
 //! 5. No password is logged or shown.
 
 mod memory;
+mod own;
 mod refusals;
 mod reload;
 pub mod report;

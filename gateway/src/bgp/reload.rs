@@ -131,13 +131,7 @@ impl Speaking {
     ) -> Vec<PeerId> {
         let mut resigned = Vec::new();
         self.routes.rebase(domain.base);
-        for gone in self.announced.iter().filter(|prefix| !domain.announce.contains(prefix)) {
-            self.speaker.retract(gone);
-        }
-        for prefix in domain.announce.iter().filter(|prefix| !self.announced.contains(prefix)) {
-            self.speaker.announce(*prefix, bgp::own_route(), now);
-        }
-        self.announced = domain.announce;
+        self.own.replace(domain.announce, &mut self.speaker, now);
         let mut before = core::mem::take(&mut self.peers);
         for (plan, name) in domain.peers.into_iter().zip(names) {
             let known = before.iter().position(|peer| peer.is(&plan)).map(|at| before.remove(at));

@@ -18,6 +18,7 @@ use sys::tcp::Hops;
 use super::{
     PathNews,
     memory::{self, Life, Past},
+    own::Own,
     refusals::{Guesses, Refusal},
     report::{Explained, LearnedRoutes, NeighborReport, Reset, Wanted},
     routes::{Place, Routes},
@@ -38,7 +39,7 @@ pub(super) struct Speaking {
     pub(super) peers: Vec<Watched>,
     pub(super) routes: Routes,
     /// Our own prefixes.
-    pub(super) announced: Vec<IpNet>,
+    pub(super) own: Own,
     /// What is forwarded as an earlier life of this gateway did.
     restored: Vec<IpNet>,
     /// Whose sessions that life had, until they have told all their routes.
@@ -95,9 +96,8 @@ impl Speaking {
         let longest = domain.speaker.restarting.map_or(Duration::ZERO, |restart| restart.longest);
         let mut speaker = Speaker::new(domain.speaker, seed, now);
         let mut routes = Routes::new(domain.base, domain.subnets, domain.capacities);
-        for prefix in &domain.announce {
-            speaker.announce(*prefix, bgp::own_route(), now);
-        }
+        let mut own = Own::default();
+        own.replace(domain.announce, &mut speaker, now);
         let mut peers = Vec::new();
         for (plan, name) in domain.peers.into_iter().zip(names) {
             let place =
@@ -115,7 +115,7 @@ impl Speaking {
             speaker,
             peers,
             routes,
-            announced: domain.announce,
+            own,
             restored: Vec::new(),
             awaited: BTreeSet::new(),
             selects: false,
@@ -177,6 +177,7 @@ impl Speaking {
     /// [`tell_rest`](Self::tell_rest) has something to do whatever is heard.
     pub(super) fn due(&self) -> Option<Instant> {
         let settle = (!self.restored.is_empty() && self.selects).then_some(self.restored_until);
+        let settle = earliest(settle, self.own.due());
         self.peers.iter().flat_map(|peer| [peer.awaits_bfd, peer.talks.due()]).fold(settle, earliest)
     }
 
@@ -275,12 +276,19 @@ impl Speaking {
     }
 
     pub(super) fn set_link(&mut self, interface: InterfaceId, link: Result<(), &'static str>, now: Instant) {
+        self.own.set_link(interface, link, now);
         for peer in self.peers.iter_mut().filter(|peer| peer.interface == interface) {
             let was = core::mem::replace(&mut peer.link, link).is_ok();
             if was != link.is_ok() && peer.awaits_bfd.is_none() {
                 self.speaker.handle_link(peer.id, link.is_ok(), now);
             }
         }
+    }
+
+    /// Announces our own prefixes, or takes them back, as the links of LANs are now. `names` are those of the interfaces.
+    pub(super) fn settle_own(&mut self, names: &[String], now: Instant) {
+        self.own.settle(&mut self.speaker, now);
+        self.own.tell(names);
     }
 
     /// RFC 8326: before planned work on an interface.

@@ -144,6 +144,7 @@ impl Loop {
                 }
             }
             self.wires.sweep(&self.poller, now);
+            self.settle_own(now);
             self.settle(now);
             self.look_at_refusals(now);
             self.renew_tables();
@@ -240,6 +241,12 @@ impl Loop {
                 }
             }
             Err(why) => debug!(event = "bgp.unwelcome", from = %dial.peer, why = %why),
+        }
+    }
+
+    fn settle_own(&mut self, now: Instant) {
+        for one in &mut self.speaking {
+            one.settle_own(&self.interfaces, now);
         }
     }
 

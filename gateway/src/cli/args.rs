@@ -523,7 +523,7 @@ pub(super) struct DecodeArgs {
 /// Options of `explain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ExplainArgs {
-    /// `drop:REASON`, `event:NAME`, `metric:NAME`, or a code such as QS0102
+    /// A word of `status` such as `mka_down`, `drop:REASON`, `event:NAME`, `metric:NAME`, or a code such as QS0102
     #[arg(value_name = "WHAT")]
     pub(super) what: String,
 }

@@ -70,7 +70,7 @@ impl Parts {
         let agreements = if heir.is_some() {
             KeyAgreements::prepare(config)?
         } else {
-            keys.install(&plan, &mut workers, &mut store, &BTreeMap::new())?;
+            keys.install((config, &plan), &mut workers, &mut store, &BTreeMap::new())?;
             KeyAgreements::start(config, &setup, &mut workers)?
         };
         let bandwidths = Bandwidths::start(config, &mut workers);

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use config::{
-    Config,
+    Config, KeyKind,
     model::{Channel, Io, MkaKey, Port, PortRole},
 };
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ pub fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     }
     all.push(time(config, machine));
     all.extend(config.channels.iter().filter_map(|channel| keys(channel, machine.now)));
+    all.extend(config.channels.iter().filter_map(|channel| first_use(channel, machine)));
     all
 }
 
@@ -93,14 +94,9 @@ fn state(config: &Config, machine: &Machine) -> Finding {
     let folder = config.runtime.state_dir.display();
     match &machine.state {
         None => Finding::ok("state", "", format!("{folder} can be written")),
-        Some(why) => {
+        Some((why, remedy)) => {
             let message = format!("{folder} cannot be written ({why}): packet numbers could not be kept");
-            Finding::fail(
-                "state",
-                "",
-                message,
-                "give its owner to the gateway's user, or set runtime.state_dir",
-            )
+            Finding::fail("state", "", message, remedy)
         }
     }
 }
@@ -185,14 +181,15 @@ fn mtu(config: &Config, at: usize, port: &Port, (mtu, layers): (Option<u32>, &[L
         return None;
     }
     let uses = |channel: &Channel| channel.port.index() == at;
-    let needed =
-        config.channels.iter().filter(|channel| uses(channel)).map(|channel| needs(config, channel)).max()?;
+    let channels = || config.channels.iter().filter(|channel| uses(channel));
+    let needed = channels().map(|channel| needs(config, channel)).max()?;
     let (has, device) = (mtu?, &port.device);
     (has < needed).then(|| {
         let message =
             format!("{device} has an MTU of {has}; its channels need {needed} for SecTAG, ICV and tags");
         let by = needed.saturating_sub(has);
-        let lower = format!("lower `mtu` of the attachments by {by}");
+        let wide: Vec<_> = channels().filter_map(|channel| too_wide(config, channel, has)).collect();
+        let lower = lower(&wide, by);
         Finding::fail("port", &port.name, message, &raise(device, needed, layers, &lower))
     })
 }
@@ -217,6 +214,12 @@ fn raise(device: &str, needed: u32, layers: &[Layer], lower: &str) -> String {
 }
 
 fn needs(config: &Config, channel: &Channel) -> u32 {
+    let (packets, own, tags) = wants(config, channel);
+    packets.max(own) + tags
+}
+
+/// What the largest packets of attachments become on a channel, what the channel itself is to carry (0: not said), and its tags.
+fn wants(config: &Config, channel: &Channel) -> (u32, u32, u32) {
     let attachments = config.connections.iter().flat_map(|connection| &connection.attachments);
     let on_it =
         |one: &&config::model::Attachment| config.channels_of(one).iter().any(|on| on.name == channel.name);
@@ -225,7 +228,23 @@ fn needs(config: &Config, channel: &Channel) -> u32 {
         one.mtu.map_or(0, |mtu| u32::from(mtu) + u32::from(channel.overhead(one.vlan.is_some())))
     };
     let tags = u32::try_from(channel.clear_tags.len()).unwrap_or(0) * TAG;
-    here.map(packet).chain(channel.mtu.map(u32::from)).max().unwrap_or(0) + tags
+    (here.map(packet).max().unwrap_or(0), channel.mtu.map_or(0, u32::from), tags)
+}
+
+/// A channel whose `mtu` is too large for the device: `Some` with its name when it is its own, `None` when it is the attachments'.
+fn too_wide<'c>(config: &Config, channel: &'c Channel, has: u32) -> Option<Option<&'c str>> {
+    let (packets, own, tags) = wants(config, channel);
+    let own = (own + tags > has).then_some(channel.name.as_str());
+    (own.is_some() || packets + tags > has).then_some(own)
+}
+
+/// Which `mtu` in the configuration to lower. That of attachments which have none follows their channel's.
+fn lower(wide: &[Option<&str>], by: u32) -> String {
+    let channels: Vec<_> = wide.iter().flatten().map(|name| format!("channel \"{name}\"")).collect();
+    let attachments = wide.contains(&None).then(|| "the attachments".to_owned());
+    let follow = if channels.is_empty() { "" } else { " (and of its attachments, where they have one)" };
+    let whose: Vec<_> = channels.into_iter().chain(attachments).collect();
+    format!("lower `mtu` of {} by {by}{follow}", whose.join(" and "))
 }
 
 fn time(config: &Config, machine: &Machine) -> Finding {
@@ -244,6 +263,21 @@ fn time(config: &Config, machine: &Machine) -> Finding {
             )
         }
     }
+}
+
+/// Whether packet numbers of its static SAKs are kept; all begin without.
+fn first_use(channel: &Channel, machine: &Machine) -> Option<Finding> {
+    let known = machine.known_saks.as_ref()?;
+    let saks = channel.macsec.tx.iter().map(|sa| sa.key.fingerprint(KeyKind::Sak));
+    let new: Vec<_> = saks.filter(|sak| !known.contains(sak)).collect();
+    (!new.is_empty()).then(|| {
+        let message = format!(
+            "the state folder has no record of SAK {}: its frames will start at packet number 1",
+            new.join(", ")
+        );
+        let remedy = "well, if it is new; if it was ever used, frames could be decrypted and forged: make new keys at both ends";
+        Finding::warn("keys", &channel.name, message, remedy)
+    })
 }
 
 /// Whether a channel has a key now, and for how long.

@@ -1,6 +1,8 @@
 //! What is found on this machine.
 
 use std::{
+    collections::BTreeSet,
+    io,
     net::{Ipv4Addr, TcpListener},
     path::Path,
     time::SystemTime,
@@ -13,7 +15,7 @@ use sys::process::{self, Capability};
 use super::{Layer, beneath};
 use crate::{
     api::{DeviceFacts, ListenError, Listener},
-    clock, ports,
+    clock, ports, state,
 };
 
 /// What is found, as plain values.
@@ -43,8 +45,10 @@ pub struct Machine {
     pub addresses: Vec<Vec<Ipv4Addr>>,
     /// Whether a gateway could take its place.
     pub seat: Seat,
-    /// Why the state folder cannot be used.
-    pub state: Option<String>,
+    /// Why the state folder cannot be used, and what to do about it.
+    pub state: Option<(String, String)>,
+    /// Fingerprints of the SAKs whose packet numbers are kept there; `None` when that cannot be read.
+    pub known_saks: Option<BTreeSet<String>>,
     /// Why metrics cannot be served at their address.
     pub metrics: Option<String>,
 }
@@ -98,16 +102,19 @@ impl Machine {
             addresses: config.ports.iter().map(kernel_addresses).collect(),
             seat,
             state: why_not_writable(&config.runtime.state_dir),
+            known_saks: state::known_saks(&config.runtime.state_dir).ok(),
             metrics: metrics.and_then(|address| TcpListener::bind(address).err()).map(|why| why.to_string()),
         }
     }
 }
 
-/// What is missing of the folder is made at the start: in the nearest one that is there.
-fn why_not_writable(folder: &Path) -> Option<String> {
+/// What is missing of the folder is made at the start: in the nearest one that is there. Rights say nothing of a disk that is full: it is
+/// tried.
+fn why_not_writable(folder: &Path) -> Option<(String, String)> {
     let there = folder.ancestors().find(|one| one.exists())?;
-    let why = eaccess(there, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-    Some(format!("{}: {}", there.display(), why.desc()))
+    let may = eaccess(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from);
+    let why = may.and_then(|()| state::try_out(there)).err()?;
+    Some((format!("{}: {why}", there.display()), state::remedy(&why, there)))
 }
 
 #[cfg(target_arch = "x86_64")]

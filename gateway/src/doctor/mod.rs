@@ -1,7 +1,7 @@
 //! `quadspan doctor`: what this machine will do well and badly with a configuration, before traffic finds out.
 //!
 //! [`Machine`] is what was found, as plain values; [`examine`] judges it, without looking at anything itself. Nothing is
-//! changed: no device is opened, no folder made. What is wrong with the configuration itself is `check`'s.
+//! changed: no device is opened, no folder made; a small file is written where the gateway writes its own, and removed. What is wrong with the configuration itself is `check`'s.
 
 mod beneath;
 mod judge;

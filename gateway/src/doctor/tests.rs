@@ -1,11 +1,12 @@
 //! One machine on which all is well, and what is said when one thing is not.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     time::{Duration, SystemTime},
 };
 
-use config::{Config, model::MkaKey};
+use config::{Config, KeyKind, model::MkaKey};
 use sys::process::Capability;
 
 use super::{Finding, Layer, Machine, Seat, Verdict, examine};
@@ -32,6 +33,7 @@ fn machine() -> Machine {
         addresses: vec![Vec::new(); 4],
         seat: Seat::Free,
         state: None,
+        known_saks: None,
         metrics: None,
     }
 }
@@ -66,7 +68,7 @@ fn each_ill_is_found_and_has_a_remedy() {
         ("rights", Verdict::Fail, "no CAP_NET_ADMIN and no CAP_NET_RAW", |_, machine| machine.rights.clear()),
         ("rights", Verdict::Warn, "BFD", |_, machine| machine.rights.truncate(2)),
         ("state", Verdict::Fail, "/var/lib", |_, machine| {
-            machine.state = Some("/var/lib: EACCES".to_owned())
+            machine.state = Some(("/var/lib: EACCES".to_owned(), "give it to its owner".to_owned()))
         }),
         ("gateway", Verdict::Fail, "not a socket", |_, machine| {
             machine.seat = Seat::Trouble("it is not a socket".to_owned());
@@ -102,6 +104,40 @@ fn each_ill_is_found_and_has_a_remedy() {
 }
 
 #[test]
+fn a_static_sak_without_a_record_of_its_numbers_is_told() {
+    let mut machine = machine();
+    let config = config();
+    let saks: Vec<_> = config.channels.iter().flat_map(|one| &one.macsec.tx).collect();
+    let saks: BTreeSet<_> = saks.iter().map(|sa| sa.key.fingerprint(KeyKind::Sak)).collect();
+    assert!(!saks.is_empty());
+    machine.known_saks = Some(saks.clone());
+    assert_eq!(wrong(&config, &machine), []);
+    machine.known_saks = Some(BTreeSet::new());
+    let found = wrong(&config, &machine);
+    assert!(found.iter().all(|one| (one.check, one.result) == ("keys", Verdict::Warn)), "{found:?}");
+    let told: String = found.iter().map(|one| one.message.as_str()).collect();
+    assert!(saks.iter().all(|sak| told.contains(sak)) && told.contains("packet number 1"), "{told}");
+}
+
+#[test]
+fn the_mtu_that_is_too_large_is_called_by_its_place() {
+    let (mut config, mut machine) = (config(), machine());
+    let remedy = |config: &Config, machine: &Machine| wrong(config, machine)[0].remedy.clone().unwrap();
+    machine.devices[2].mtu = Some(1500);
+    let both = remedy(&config, &machine);
+    for one in config.connections.iter_mut().flat_map(|one| &mut one.attachments) {
+        one.mtu = None;
+    }
+    config.channels[0].mtu = Some(1600);
+    let own = remedy(&config, &machine);
+    assert!(own.contains("lower `mtu` of channel \"ch1\" by 100"), "{own}\n{both}");
+    config.channels[0].mtu = None;
+    config.connections[0].attachments[0].mtu = Some(1500);
+    let attachments = remedy(&config, &machine);
+    assert!(attachments.contains("lower `mtu` of the attachments by "), "{attachments}");
+}
+
+#[test]
 fn tags_in_clear_count_for_the_mtu() {
     let mut machine = machine();
     machine.devices[3].mtu = Some(1603);
@@ -119,7 +155,7 @@ fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
         machine.layers[2] = layers;
         wrong(&config(), &machine)[0].remedy.clone().unwrap()
     };
-    let rest = ", at both ends and in between; or lower `mtu` of the attachments by 100";
+    let rest = ", at both ends and in between; or lower `mtu` of channel \"ch1\" by 100 (and of its attachments, where they have one)";
     for (layers, expected) in [
         (vec![], "ip link set dev eth2 mtu 1600"),
         (vec![layer("eth2", 1500, Some(9000))], "ip link set dev eth2 mtu 1600"),
@@ -134,7 +170,7 @@ fn an_mtu_is_raised_from_the_bottom_and_not_beyond_what_a_driver_takes() {
     }
     assert_eq!(
         remedy(vec![layer("nic0", 1500, Some(1504)), layer("eth2", 1500, None)]),
-        "lower `mtu` of the attachments by 100: the driver of nic0 takes an MTU of 1504 at most"
+        "lower `mtu` of channel \"ch1\" by 100 (and of its attachments, where they have one): the driver of nic0 takes an MTU of 1504 at most"
     );
 }
 

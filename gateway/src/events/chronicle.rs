@@ -172,7 +172,10 @@ impl Chronicle {
             self.setup.lag_of(channel).and_then(|(lag, _)| Some((lag, self.setup.lags.get(lag.index())?)));
         let members = lag.map_or(&[][..], |(_, lag)| &lag.members).iter().map(|member| member.channel);
         let ports = members.chain(lag.is_none().then_some(channel)).filter_map(port);
-        let (by_port, by_bfd, by_quality) = match moved.fault {
+        // What it comes back by is the end of what spoke against it last.
+        let by = moved.fault.or(moved.cleared);
+        let (by_port, by_bfd, by_quality) = match by {
+            Some(Fault::Flapping) if moved.fault.is_none() => (false, false, false),
             None | Some(Fault::Flapping) => (true, true, true),
             Some(Fault::PortDown | Fault::NoCarrier | Fault::NoRoute | Fault::LacpDown) => {
                 (true, false, false)
@@ -197,6 +200,8 @@ impl Chronicle {
         let links = by_port.chain(by_lacp.into_iter().flatten()).filter(speaks);
         let seen = seen.into_iter().flatten().chain(links);
         let mut chain: Vec<_> = seen.filter_map(|(at, what)| step(*at, what, moved.at)).collect();
+        let ended = moved.cleared.filter(|_| moved.fault.is_none()).and_then(ended);
+        chain.extend(ended.map(|what| Step { before: Duration::ZERO, what: what.to_owned() }));
         chain.sort_by_key(|step| core::cmp::Reverse(step.before));
         chain
     }
@@ -205,6 +210,24 @@ impl Chronicle {
         let all = self.setup.interfaces.iter().zip(&self.live);
         let own = all.filter(|(one, _)| one.connection == connection && one.is_attachment());
         own.fold((0, 0), |(live, total), (_, is)| (live + usize::from(*is), total + 1))
+    }
+}
+
+/// The end of a fault that nothing else tells of.
+const fn ended(fault: Fault) -> Option<&'static str> {
+    match fault {
+        Fault::MkaDown => Some("MKA has agreed on a key"),
+        Fault::NotSecured => Some("MACsec has a key to send with"),
+        Fault::Drained => Some("undrained by an operator, or at the end of its time"),
+        Fault::Drill => Some("the drill is over"),
+        Fault::Flapping => Some("it was up for long enough"),
+        Fault::NarrowPath => Some("the path carries what IPv6 needs again"),
+        Fault::PortDown
+        | Fault::NoCarrier
+        | Fault::NoRoute
+        | Fault::LacpDown
+        | Fault::BfdDown
+        | Fault::Quality => None,
     }
 }
 

@@ -29,7 +29,7 @@ fn chronicle() -> (Chronicle, Arc<Log>, Arc<Rates>) {
 }
 
 fn moved(attachment: u16, fault: Option<Fault>, millis: u64) -> Moved {
-    Moved { at: at(millis), interface: InterfaceId(attachment), fault, silent: Some(ms(140)) }
+    Moved { at: at(millis), interface: InterfaceId(attachment), fault, cleared: None, silent: Some(ms(140)) }
 }
 
 #[test]
@@ -98,6 +98,33 @@ fn causes_fit_the_fault_and_are_recent() {
     assert_eq!((moved.change, moved.to), (Change::ActiveMoved, Some(InterfaceId(1))));
     assert_eq!((drained.detected, drained.lost), (None, Some(0)), "nothing failed");
     assert_eq!(log.sums().failovers.count, 1);
+}
+
+#[test]
+fn what_comes_back_does_so_by_the_end_of_what_spoke_against_it_last() {
+    let why = |cleared: Fault| {
+        let (mut chronicle, log, _) = chronicle();
+        chronicle.link(PortId(2), "wan1", None, at(8000));
+        chronicle.bfd(InterfaceId(0), "169.254.1.2".parse().unwrap(), BfdEvent::Up, at(9000));
+        let back = Moved { cleared: Some(cleared), ..moved(0, None, 10_000) };
+        chronicle.moved(&back, "blue/ch1", at(10_000), Timestamp::UNIX_EPOCH);
+        let (records, _) = log.since(2);
+        let [record] = &records[..] else { panic!("{records:?}") };
+        let mut chain: Vec<_> = record.chain.iter().map(|step| step.what.clone()).collect();
+        assert_eq!(chain.pop().unwrap(), "attachment blue/ch1: live");
+        chain.join("; ")
+    };
+    for (cleared, said) in [
+        (Fault::Drained, "undrained by an operator, or at the end of its time"),
+        (Fault::NoCarrier, "port wan1: up"),
+        (Fault::BfdDown, "BFD with 169.254.1.2: up"),
+        (Fault::MkaDown, "MKA has agreed on a key"),
+        (Fault::NotSecured, "MACsec has a key to send with"),
+        (Fault::Drill, "the drill is over"),
+        (Fault::Flapping, "it was up for long enough"),
+    ] {
+        assert_eq!(why(cleared), said);
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Heir<'_> {
                 numbers.insert(ChannelId::at(at), left);
             }
         }
-        self.static_keys.install(self.plan, self.workers, self.store, &numbers)?;
+        self.static_keys.install((self.config, self.plan), self.workers, self.store, &numbers)?;
         let mut caks: BTreeMap<_, _> = std::mem::take(&mut self.caks).into_iter().collect();
         let mut new = Vec::new();
         for (at, name) in channels.into_iter().enumerate() {

@@ -20,7 +20,7 @@ use dataplane::{ChannelId, Setup};
 use macsec::mka::KeyEntry;
 use net::Instant;
 
-pub use remedy::remedy;
+pub use remedy::{REMEDIES, remedy};
 
 use crate::{assemble, clock, worker::Worker};
 

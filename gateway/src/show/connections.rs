@@ -139,9 +139,10 @@ pub(super) fn hops(route: &Route) -> String {
     let interface = route.interface.as_deref().unwrap_or("-");
     let hop =
         |hop: &Hop| format!("{} on {}{}", hop.gateway, hop.interface, if hop.live { "" } else { " (down)" });
+    let why = route.reason.as_ref().map(|why| format!(" (down: {why}, not announced)")).unwrap_or_default();
     match route.action {
         RouteAction::Local => format!("this gateway ({interface})"),
-        RouteAction::Connected => interface.to_owned(),
+        RouteAction::Connected => format!("{interface}{why}"),
         RouteAction::Via => route.hops.iter().map(hop).collect::<Vec<_>>().join(", "),
         RouteAction::Blackhole => "blackhole".to_owned(),
         RouteAction::Unreachable => "unreachable".to_owned(),

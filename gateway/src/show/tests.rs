@@ -524,6 +524,7 @@ fn route_story_screen() {
             action: RouteAction::Via,
             interface: None,
             hops: vec![hop],
+            reason: None,
         }),
         workers: vec![
             RouteWorker { worker: 0, generation: 7, current: true },

@@ -188,36 +188,48 @@ pub enum Diagnosis {
     },
 }
 
-impl Diagnosis {
-    /// A short name that does not change: for metrics and JSON.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NoKeyStarted { .. } => "no_key_started",
-            Self::NothingHeard { .. } => "nothing_heard",
-            Self::UnknownCkn { .. } => "unknown_ckn",
-            Self::KeyNotStarted { .. } => "key_not_started",
-            Self::CakDiffers { .. } => "cak_differs",
-            Self::NotListed { .. } => "not_listed",
-            Self::OnlyPotential { .. } => "only_potential",
-            Self::CipherNotAccepted { .. } => "cipher_not_accepted",
-            Self::CipherNotSupported { .. } => "cipher_not_supported",
-            Self::CapabilityTooLow { .. } => "capability_too_low",
-            Self::NotDesired { .. } => "macsec_not_desired",
-            Self::NoSak { .. } => "no_sak",
-            Self::SakNotTaken { .. } => "sak_not_taken",
-            Self::NotEncrypted { .. } => "not_encrypted",
-            Self::NoMacsec { .. } => "no_macsec",
-            Self::TwoKeyServers { .. } => "two_key_servers",
-            Self::NoKeyServer => "no_key_server",
-            Self::PacketNumbersLow { .. } => "packet_numbers_low",
-            Self::KeyReused { .. } => "key_reused",
-            Self::SakUnreadable { .. } => "sak_unreadable",
-            Self::SakRefused { .. } => "sak_refused",
-            Self::Loop => "loop",
-            Self::Malformed { .. } => "malformed",
-            Self::MembersUnknown { .. } => "members_unknown",
+/// The codes, each once: of one that is missing here no `code()` could be given.
+macro_rules! codes {
+    ($($name:ident = $code:literal,)+) => {
+        impl Diagnosis {
+            /// The codes of all, in the order above.
+            pub const CODES: &[&str] = &[$($code),+];
+
+            /// A short name that does not change: for metrics and JSON.
+            pub const fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$name { .. } => $code,)+
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    NoKeyStarted = "no_key_started",
+    NothingHeard = "nothing_heard",
+    UnknownCkn = "unknown_ckn",
+    KeyNotStarted = "key_not_started",
+    CakDiffers = "cak_differs",
+    NotListed = "not_listed",
+    OnlyPotential = "only_potential",
+    CipherNotAccepted = "cipher_not_accepted",
+    CipherNotSupported = "cipher_not_supported",
+    CapabilityTooLow = "capability_too_low",
+    NotDesired = "macsec_not_desired",
+    NoSak = "no_sak",
+    SakNotTaken = "sak_not_taken",
+    NotEncrypted = "not_encrypted",
+    NoMacsec = "no_macsec",
+    TwoKeyServers = "two_key_servers",
+    NoKeyServer = "no_key_server",
+    PacketNumbersLow = "packet_numbers_low",
+    KeyReused = "key_reused",
+    SakUnreadable = "sak_unreadable",
+    SakRefused = "sak_refused",
+    Loop = "loop",
+    Malformed = "malformed",
+    MembersUnknown = "members_unknown",
 }
 
 fn seconds(time: &Option<Duration>) -> String {

@@ -219,7 +219,7 @@ impl Context<'_> {
         let text = match self.secrets.read(&at.value) {
             Ok(text) => text,
             Err(error) => {
-                key::refused(&at.value, at.span, &error, report);
+                key::refused((&at.value, key::SecretKind::Password), at.span, &error, report);
                 return None;
             }
         };

@@ -120,6 +120,37 @@ fn a_neighbour_in_use_is_probed_and_one_that_is_gone_is_noticed() {
 }
 
 #[test]
+fn after_the_link_went_down_whoever_is_in_use_is_asked_at_once() {
+    // RFC 1122 §2.3.2.1, RFC 4861 §7.3.1: what the layer below says counts.
+    let mut rig = Rig::new();
+    let (gone, idle) = ((OTHER_MAC, Ipv4Addr::new(10, 0, 0, 8)), (HOST_MAC, Ipv4Addr::new(10, 0, 0, 9)));
+    for one in [(HOST_MAC, HOST), gone, idle] {
+        rig.request(one).unwrap();
+    }
+    for used in [HOST, gone.1] {
+        assert!(matches!(rig.resolve(used), Resolve::Known(_)));
+    }
+    rig.cache.doubt_all(rig.now);
+    assert_eq!(rig.sent().len(), 2, "nobody waits for the idle one");
+    assert_eq!(
+        (rig.state(HOST), rig.state(idle.1)),
+        (Some(NeighborState::Probe), Some(NeighborState::Stale))
+    );
+    rig.reply((HOST_MAC, HOST)).unwrap();
+    assert_eq!(rig.state(HOST), Some(NeighborState::Reachable), "the link was back before");
+    for _ in 0..3 {
+        rig.wait(1);
+    }
+    assert_eq!(rig.state(gone.1), None);
+    // What is sent there from now on waits for an answer, and who sent it is told.
+    rig.hold(gone.1, 1).unwrap();
+    for _ in 0..3 {
+        rig.wait(1);
+    }
+    assert_eq!(rig.failed(), [1]);
+}
+
+#[test]
 fn a_gratuitous_arp_moves_who_is_known_and_introduces_nobody() {
     let mut rig = Rig::new();
     for operation in [Operation::Request, Operation::Reply] {

@@ -168,6 +168,9 @@ pub struct Route {
     pub interface: Option<String>,
     /// For `via`: the ways out.
     pub hops: Vec<Hop>,
+    /// Why packets get nowhere although the route is there: its LAN has no link. BGP neighbours are not told of it meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Where a route comes from.

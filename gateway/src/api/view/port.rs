@@ -23,12 +23,7 @@ pub(crate) fn ports(facts: &Facts) -> Vec<Port> {
 
 fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
     let device = facts.devices.get(at).copied().unwrap_or(GONE);
-    let reason = match device.link {
-        Link::Up { .. } => None,
-        Link::NoCarrier { .. } => Some("no_carrier".to_owned()),
-        Link::NoRoute { .. } => Some("no_route".to_owned()),
-        Link::Gone => Some("port_down".to_owned()),
-    };
+    let reason = fault(device.link).map(str::to_owned);
     let opened = |report: &&crate::worker::Report| report.ports.get(at).is_some_and(Option::is_some);
     let (kind, counters) = (kind(facts, at), port_counters(facts, at));
     Port {
@@ -64,6 +59,21 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
         ]),
         drops: counts(&port_drops(facts, PortId::at(at))),
     }
+}
+
+/// What speaks against a link.
+const fn fault(link: Link) -> Option<&'static str> {
+    match link {
+        Link::Up { .. } => None,
+        Link::NoCarrier { .. } => Some("no_carrier"),
+        Link::NoRoute { .. } => Some("no_route"),
+        Link::Gone => Some("port_down"),
+    }
+}
+
+/// What speaks against a port.
+pub(super) fn fault_of(facts: &Facts, port: PortId) -> Option<&'static str> {
+    facts.devices.get(port.index()).and_then(|device| fault(device.link))
 }
 
 /// What a worker opened, whatever the configuration left open.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use config::model as words;
-use dataplane::{Hop as PlanHop, InterfaceId, Target};
+use dataplane::{Hop as PlanHop, InterfaceId, Place, Target};
 use net::IpNet;
 
+use super::port;
 use crate::{
     api::{
         model::{Hop, Route, RouteAction, RouteOrigin, RoutePage},
@@ -119,7 +120,28 @@ fn route(facts: &Facts, connection: &words::Connection, prefix: IpNet, target: &
         Target::Unreachable => RouteOrigin::Aggregate,
         Target::Via(_) | Target::Blackhole => RouteOrigin::Subnet,
     };
-    Route { connection: connection.name.clone(), prefix, origin, action, interface: at, hops }
+    let reason = reason(facts, target);
+    Route { connection: connection.name.clone(), prefix, origin, action, interface: at, hops, reason }
+}
+
+/// What speaks against the LAN that an interface is.
+fn lan_fault(facts: &Facts, interface: InterfaceId) -> Option<&'static str> {
+    match facts.setup.interfaces.get(interface.index())?.place {
+        Place::Lan { port, .. } => port::fault_of(facts, port),
+        Place::Attachment { .. } => None,
+    }
+}
+
+/// Why packets of a route get nowhere, although it is there: its LAN has no link.
+fn reason(facts: &Facts, target: &Target) -> Option<String> {
+    let mut lans = match target {
+        Target::OnLink(lan) => vec![*lan],
+        Target::Via(hops) => hops.iter().map(|hop| hop.interface).collect(),
+        Target::Local(_) | Target::Blackhole | Target::Unreachable => Vec::new(),
+    }
+    .into_iter();
+    let first = lan_fault(facts, lans.next()?)?;
+    lans.all(|lan| lan_fault(facts, lan).is_some()).then(|| first.to_owned())
 }
 
 /// Those that carry something.
@@ -128,13 +150,15 @@ fn seen(facts: &Facts, hops: &[PlanHop]) -> Vec<Hop> {
 }
 
 fn hop(facts: &Facts, hop: &PlanHop) -> Hop {
-    let attachment = facts.setup.interfaces.get(hop.interface.index()).is_some_and(|one| one.is_attachment());
-    let live = facts.owned_interface(hop.interface).is_some_and(|seen| seen.faults.is_live());
     Hop {
         interface: names::interface(&facts.config, hop.interface),
         gateway: hop.gateway,
         weight: hop.weight,
-        // Only attachments are watched.
-        live: live || !attachment,
+        live: match facts.setup.interfaces.get(hop.interface.index()).map(|one| one.place) {
+            Some(Place::Lan { .. }) | None => lan_fault(facts, hop.interface).is_none(),
+            Some(Place::Attachment { .. }) => {
+                facts.owned_interface(hop.interface).is_some_and(|seen| seen.faults.is_live())
+            }
+        },
     }
 }
