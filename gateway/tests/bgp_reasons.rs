@@ -87,7 +87,15 @@ fn every_neighbour_gets_its_own_reason() {
         };
         assert!(!told.iter().any(|line| of(&line)), "{told:?}");
     }
-    println!("{}\n{}", sites.a.says("show bgp"), sites.b.says("show bgp"));
+    // Whatever BGP says, the far end of channel 4 has another address than we believe.
+    for (gateway, from, ours) in
+        [(&sites.a, "169.254.4.6", "169.254.4.0/30"), (&sites.b, "169.254.4.1", "169.254.4.4/30")]
+    {
+        let told = format!("ARP from {from} arrives, and nobody answers inside {ours}");
+        until(&told, PATIENCE, || gateway.says("status").contains(&told).then_some(()));
+        assert_eq!(gateway.says("status").matches("! interface/").count(), 1);
+    }
+    println!("{}\n{}", sites.a.says("status"), sites.b.says("show bgp"));
     sites.end();
 }
 
