@@ -4,8 +4,10 @@
 //! wait for its turn longer than a peer waits for its packets. A worker that were ahead of everybody all the time would
 //! starve the rest of the machine under load. So a worker says when its next BFD packet is due ([`Pulse`]), and the pacemaker,
 //! a thread of real-time priority that sleeps nearly always, lends its priority to a worker that is late, until that
-//! has done what was due. Without the right to do so (`CAP_SYS_NICE`) everything works as before, and is said once.
+//! has done what was due. A planned restart is in a hurry too: threads that are waited for while nobody forwards go first ([`Haste`],
+//! [`Pulse::begin_hurried`]). Without the right to do so (`CAP_SYS_NICE`) everything works as before, and is said once.
 
+use core::marker::PhantomData;
 use std::{
     sync::{
         Arc,
@@ -52,6 +54,13 @@ impl Pulse {
         self.thread.store(thread_id(), Ordering::Relaxed);
     }
 
+    /// The calling thread is the worker, and goes before ordinary ones until it beats: it is waited for.
+    pub fn begin_hurried(&self) {
+        self.begin();
+        let lent = set_realtime(self.thread.load(Ordering::Relaxed), Some(HURRIED)).is_ok();
+        self.hurried.store(lent, Ordering::Relaxed);
+    }
+
     /// The worker did what was due; next is `due`. Priority that was lent goes back.
     pub fn beat(&self, due: Option<Instant>) {
         self.due.store(due.map_or(u64::MAX, Instant::as_nanos), Ordering::Relaxed);
@@ -74,6 +83,27 @@ impl Pulse {
             let lent = set_realtime(thread, Some(HURRIED)).is_ok();
             self.hurried.store(lent, Ordering::Relaxed);
         }
+    }
+}
+
+/// As long as there is one, the thread that made it goes before ordinary ones, if it may: nobody forwards until it is done. The threads
+/// that it starts are ordinary ones.
+#[derive(Debug)]
+pub struct Haste(PhantomData<*const ()>);
+
+impl Haste {
+    /// The calling thread is waited for.
+    pub fn begin() -> Self {
+        // Without the right to it this takes as long as it takes.
+        let _lent = set_realtime(thread_id(), Some(HURRIED));
+        Self(PhantomData)
+    }
+}
+
+impl Drop for Haste {
+    fn drop(&mut self) {
+        // Giving up a priority is always allowed.
+        let _given_back = set_realtime(thread_id(), None);
     }
 }
 

@@ -264,11 +264,12 @@ impl Speaker {
     }
 
     /// The path to a peer came up, or went down (BFD). When it goes down, the session ends (RFC 9384), if
-    /// the peer's configuration says so, and its routes go at once, unless `forwarding_may_live`: the
-    /// peer's BFD shares fate with its control plane (C bit clear) and graceful restart was agreed on, so
-    /// that a restart of it looks like this (RFC 5882 section 4.3.2.2).
-    pub fn handle_path(&mut self, peer: PeerId, up: bool, forwarding_may_live: bool, now: Instant) {
+    /// the peer's configuration says so, and its routes go at once, unless it may be a restart (RFC 5882 section
+    /// 4.3.2.2): the peer's BFD is not `independent`, it shares fate with the peer's control plane (C bit clear),
+    /// and graceful restart was agreed on, or is what its routes are kept for since TCP told of its end.
+    pub fn handle_path(&mut self, peer: PeerId, up: bool, independent: bool, now: Instant) {
         let Some(neighbor) = self.neighbors.get(&peer) else { return };
+        let forwarding_may_live = !independent && neighbor.may_restart();
         let dead = !up && neighbor.config.timers.path_watch != PathWatch::Off;
         self.with_peer(peer, now, |neighbor| {
             neighbor.drop_routes = dead && !forwarding_may_live;

@@ -150,6 +150,15 @@ impl Inbound {
 }
 
 impl Neighbor {
+    /// It restarts gracefully: with its session, or since that ended.
+    pub(super) fn may_restart(&self) -> bool {
+        let kept = |family| matches!(self.inbound.of(family).stale, Some(Stale::Restart(_)));
+        match &self.agreed {
+            Some(agreed) => agreed.graceful_restart.is_some(),
+            None => Family::ALL.into_iter().any(kept),
+        }
+    }
+
     pub(super) fn carries(&self, family: Family) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| *agreed.families.of(family))
     }

@@ -291,10 +291,7 @@ impl Speaking {
         for at in 0..self.peers.len() {
             let Some(peer) = self.peers.get_mut(at).filter(|peer| is(peer)) else { continue };
             peer.silent = !news.up;
-            let restart = self.speaker.status(peer.id).and_then(|status| status.agreed);
-            let restart = restart.is_some_and(|agreed| agreed.graceful_restart.is_some());
-            let may_live = restart && !news.control_plane_independent;
-            self.speaker.handle_path(peer.id, news.up, may_live, now);
+            self.speaker.handle_path(peer.id, news.up, news.control_plane_independent, now);
             if news.up {
                 self.let_run(at, now);
             }

@@ -9,6 +9,7 @@ mod hear;
 mod kinds;
 mod links;
 mod numbers;
+mod seats;
 mod start;
 mod workers;
 
@@ -45,7 +46,7 @@ use crate::{
 use ciphers::Ciphers;
 pub(crate) use workers::RunningWorker;
 pub use workers::Workers;
-use workers::{make_workers, spawn};
+use workers::make_workers;
 
 /// How often beliefs about links are held against the kernel's.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);

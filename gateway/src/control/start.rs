@@ -9,7 +9,7 @@ use dataplane::{Board, Depot, InterfaceId, PortId, Setup, WorkerId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Gateway, Workers, ciphers, giving_way::called, kinds, make_workers, spawn};
+use super::{Gateway, Workers, ciphers, giving_way::called, kinds, make_workers, seats::Seats};
 use crate::{
     assemble::{self, Device, Plan},
     bgp,
@@ -18,7 +18,7 @@ use crate::{
     handover::{Heir, Inheritance, Restarter, SharedDoors},
     key_agreement::KeyAgreements,
     link_monitor,
-    pacemaker::Pacemaker,
+    pacemaker::{Haste, Pacemaker},
     policer::Bandwidths,
     ports::{self, HandsOff, Locks, Supplies, Taps},
     quality,
@@ -151,13 +151,16 @@ impl Gateway {
         let (handle, way) = (bgp.as_ref().map(|bgp| bgp.handle().clone()), Workers(parts.mailboxes.clone()));
         let pulses = parts.workers.iter().map(Worker::pulse).collect();
         let pacemaker = Pacemaker::start(&parts.setup, pulses).context("cannot start the pacemaker")?;
+        let seats = Seats::prepare(&parts.workers, &config.runtime.pin)?;
+        let haste = heir.is_some().then(Haste::begin);
         let predecessor = heir.map(|heir| parts.take_over(&config, heir, open)).transpose()?;
         // From here on a predecessor drains nothing any more.
         let drains = Desk::open(Arc::new(config.clone()), parts.setup.clone(), way, handle);
         let (events, rates) = (Arc::<Log>::default(), Arc::<Rates>::default());
         // Before workers run: what they tell from now on is told to it.
         let chronicle = Chronicle::new(parts.setup.clone(), (events.clone(), rates.clone()), &parts.board);
-        let workers = spawn(parts.workers, parts.mailboxes, &config.runtime.pin)?;
+        let workers = seats.fill(parts.workers, parts.mailboxes);
+        drop(haste);
         let reloads = Reloads::new(file, parts.devices, &config, &parts.setup);
         let (restarter, restarts) = Restarter::new();
         Ok(Self {

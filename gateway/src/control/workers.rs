@@ -21,9 +21,8 @@ use macsec::{
     mka::{RekeyAnswer, SuspendAnswer},
 };
 use tokio::sync::mpsc;
-use tracing::warn;
 
-use crate::worker::{self, Command, Mailbox, News, Report, Worker};
+use crate::worker::{Command, Mailbox, News, Report, Worker};
 
 /// How long the API waits for a worker's report.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
@@ -36,6 +35,10 @@ pub(crate) struct RunningWorker {
 }
 
 impl RunningWorker {
+    pub(super) const fn new(mailbox: Mailbox, thread: JoinHandle<()>, stopped: Arc<AtomicBool>) -> Self {
+        Self { mailbox, thread, stopped }
+    }
+
     /// It was told to stop, and goes on.
     pub(super) fn is_stuck(&self) -> bool {
         !self.stopped.load(Ordering::Acquire) && !self.thread.is_finished()
@@ -167,43 +170,11 @@ pub(super) fn make_workers(
     Ok((workers, mailboxes))
 }
 
-pub(super) fn spawn(
-    workers: Vec<Worker>,
-    mailboxes: Vec<Mailbox>,
-    pin: &[u16],
-) -> Result<Vec<RunningWorker>> {
-    let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
-    let mut running = Vec::new();
-    let each = workers.into_iter().zip(worker::rings(&wakers)).zip(mailboxes).enumerate();
-    for (at, ((mut worker, rings), mailbox)) in each {
-        worker.set_rings(rings);
-        let stopped = Arc::<AtomicBool>::default();
-        let mark = stopped.clone();
-        let cpu = pin.get(at).map(|&cpu| usize::from(cpu));
-        let work = move || {
-            if let Some(cpu) = cpu
-                && let Err(why) = sys::process::pin_thread(cpu)
-            {
-                warn!(event = "worker.not_pinned", cpu, why = %why);
-            }
-            let worker = worker.run();
-            mark.store(true, Ordering::Release);
-            drop(worker);
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("worker-{at}"))
-            .spawn(work)
-            .context("cannot start a worker")?;
-        running.push(RunningWorker { mailbox, thread, stopped });
-    }
-    Ok(running)
-}
-
 #[cfg(test)]
 mod tests {
     use dataplane::PoolSizes;
 
-    use super::*;
+    use super::{super::seats::Seats, *};
 
     /// What a worker has, and the kernel takes its time to let go of.
     struct Heavy(crossbeam::channel::Receiver<()>);
@@ -224,7 +195,8 @@ mod tests {
             let _kept = &heavy;
         };
         let (worker, mailbox) = Worker::new(dataplane, Box::new(news)).unwrap();
-        let mut running = spawn(vec![worker], vec![mailbox], &[]).unwrap();
+        let workers = vec![worker];
+        let mut running = Seats::prepare(&workers, &[]).unwrap().fill(workers, vec![mailbox]);
         let running = running.pop().unwrap();
         assert!(running.is_stuck(), "it works on");
         running.mailbox.send(Command::Stop);

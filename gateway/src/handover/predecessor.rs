@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     clock,
+    pacemaker::Haste,
     state::PnStore,
     worker::{Command, Decision, Left, Mailbox, Step},
 };
@@ -189,6 +190,7 @@ impl Giving {
     /// # Errors
     /// Why this gateway goes on.
     pub(crate) fn give_way(&self, mut prepared: Prepared) -> Result<(Handed, Prepared)> {
+        let _haste = Haste::begin();
         // Nobody reserves numbers meanwhile: the successor reads them.
         let store = self.store.lock();
         let still = clock::now();

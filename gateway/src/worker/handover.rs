@@ -76,7 +76,10 @@ impl Worker {
 
     /// Takes nothing new, and finishes what was begun.
     fn rest(&mut self) {
-        self.resting = true;
+        if !core::mem::replace(&mut self.resting, true) {
+            // Nobody forwards until all is done: this thread is waited for.
+            self.pulse.begin_hurried();
+        }
         for at in 0..self.ports.len() {
             while self.take_batch(PortId::at(at), clock::now()) {}
         }

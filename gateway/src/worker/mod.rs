@@ -304,7 +304,9 @@ impl Worker {
             self.pass_time(now);
             self.look_at_narrowed(now);
             self.settle();
-            self.pulse.beat(self.dataplane.bfd_deadline());
+            if !self.resting {
+                self.pulse.beat(self.dataplane.bfd_deadline());
+            }
             self.keeper.rests(worked, clock::now());
         }
         self
