@@ -2,7 +2,7 @@
 //!
 //! Needs root and the tools; skipped loudly without, and failed under `CI=true`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod support;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 fn neighbor(gateway: &Gateway, address: &str) -> Value {
     let list = gateway.api("bgp");
     let found = list["items"].as_array().unwrap().iter().find(|one| one["address"] == address);
-    found.unwrap_or_else(|| panic!("no neighbour {address}: {list}")).clone()
+    found.unwrap().clone()
 }
 
 /// Waits until a neighbour's reason has all of these words.
@@ -75,7 +75,7 @@ fn every_neighbour_gets_its_own_reason() {
             assert!(said.contains("bad peer AS") && !said.contains("MD5"), "{address}: {said}");
         }
         assert!(!detail(&sites.a, "169.254.4.2").contains("MD5"));
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::park_timeout(Duration::from_millis(200));
     }
     let (two, three) = (detail(&sites.a, "169.254.2.2"), detail(&sites.a, "169.254.3.2"));
     assert!(two.contains("differ") && !two.contains("no password"), "{two}");

@@ -76,16 +76,14 @@ impl Lost {
 
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // What Linux says when ARP or ND has asked three times.
-            io::ErrorKind::HostUnreachable => Self {
-                words: "nobody answers at its address (no route to host): is the address right at both ends?"
-                    .to_owned(),
-                unreachable: true,
-            },
-            io::ErrorKind::NetworkUnreachable => Self { words: error.to_string(), unreachable: true },
-            _ => Self { words: error.to_string(), unreachable: false },
-        }
+        // What Linux says when ARP or ND has asked three times.
+        let nobody = error.kind() == io::ErrorKind::HostUnreachable;
+        let words = if nobody {
+            "nobody answers at its address (no route to host): is the address right at both ends?".to_owned()
+        } else {
+            error.to_string()
+        };
+        Self { words, unreachable: nobody || error.kind() == io::ErrorKind::NetworkUnreachable }
     }
 }
 
