@@ -40,7 +40,8 @@ pub struct KeygenError {
     pub why: io::Error,
 }
 
-/// Makes `STEM.ckn` and `STEM.cak` with a CAK of `cak_len` octets, and the folder they are in if there is none.
+/// Makes `STEM.ckn` and `STEM.cak` with a CAK of `cak_len` octets, and the folder they are in if only that is missing. More folders that are
+/// not there are a mistake more likely than a wish, and so is one at the root.
 /// Without a stem they are called after the first digits of the CKN and are made in the working directory.
 ///
 /// # Errors
@@ -64,10 +65,29 @@ pub fn make(stem: Option<&Path>, cak_len: usize) -> Result<Made, KeygenError> {
 }
 
 fn folder_of(stem: &Path) -> Result<(), KeygenError> {
+    let error = |path: &Path, why| KeygenError { path: path.to_owned(), why };
+    let is_folder =
+        || io::Error::new(io::ErrorKind::IsADirectory, "that is a folder, and the key has no name");
+    if stem.is_dir() || stem.as_os_str().as_encoded_bytes().ends_with(b"/") || stem.file_name().is_none() {
+        return Err(error(stem, is_folder()));
+    }
     let Some(folder) = stem.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|why| KeygenError { path: folder.to_owned(), why })
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let missing = || error(stem, io::Error::new(io::ErrorKind::NotFound, NoFolder(folder.to_owned())));
+    // One level, and never at the root: that is a path whose beginning is wrong.
+    if folder.parent() == Some(Path::new("/")) {
+        return Err(missing());
+    }
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    made.map_err(|why| if why.kind() == io::ErrorKind::NotFound { missing() } else { error(folder, why) })
 }
+
+/// The folder that the files would be in is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no folder {}", .0.display())]
+pub struct NoFolder(pub PathBuf);
 
 /// Not `with_extension`: a name such as `dx.2027` has no extension to replace.
 fn with_ending(stem: &Path, ending: &str) -> PathBuf {

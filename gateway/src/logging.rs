@@ -41,6 +41,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("bgp.listen_failed", "Nobody can call on a device: its BGP neighbours are called instead."),
     ("bgp.md5", "Segments arrive whose MD5 signature is missing, wrong or not expected."),
     ("bgp.memory", "What the next life of this gateway needs of BGP could not be written, or not be read."),
+    (
+        "bgp.not_kept",
+        "The session of a neighbour that keeps no routes over a planned restart was reset by one: what to set.",
+    ),
     ("bgp.password", "A password for TCP-MD5 could not be set."),
     (
         "bgp.refused",
@@ -87,7 +91,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("connection.redundancy_restored", "Second copies of a duplicate connection's frames come again."),
     (
         "gateway.began_anew",
-        "After a restart under traffic a channel agrees on keys anew: nothing was left for it.",
+        "After a restart under traffic a channel or a port did not go on where it stood: why not.",
     ),
     ("gateway.handed_over", "Another process has taken over, and this one ends."),
     ("gateway.no_signals", "Signals cannot be heard; only SIGKILL ends the process."),
@@ -162,6 +166,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         "Too much is lost on an attachment's path, or it takes too long, or its delay varies too much.",
     ),
     ("quality.good", "An attachment's path is good again."),
+    ("state.locked", "Another gateway has the state folder still: this one waits for some seconds."),
     ("state.write_failed", "What was received could not be written down."),
     ("worker.no_realtime", "BFD packets may be late when all processors are busy."),
     ("worker.not_pinned", "A worker could not be pinned to its CPU."),

@@ -22,6 +22,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use macsec::{An, Sci};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::clock;
 
@@ -35,6 +36,8 @@ const FILE: &str = "packet-numbers.json";
 const LOCK: &str = "lock";
 /// How long a killed gateway may keep its lock: cards whose drivers reset them take a second or two each.
 pub(crate) const LET_GO: Duration = Duration::from_secs(5);
+/// Who waits for longer than this says so.
+const SILENT: Duration = Duration::from_secs(1);
 /// Between two looks whether it did.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
@@ -86,7 +89,9 @@ impl PnStore {
                 folder.display()
             )
         })?;
-        let lock = lock(folder)?;
+        let lock = lock(folder, || {
+            warn!(event = "state.locked", folder = %folder.display(), longest_s = LET_GO.as_secs(), "another gateway has it still: waiting until it lets go");
+        })?;
         let numbers = read(&folder.join(FILE))?;
         let store = Self { folder: folder.to_owned(), numbers, started: BTreeSet::new(), lock };
         store.write().with_context(|| format!("cannot write to the state folder {}", folder.display()))?;
@@ -215,11 +220,14 @@ pub fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
 }
 
 /// Waits a little for one that was killed and is still being taken down: the kernel closes its files only when its devices are let go of.
-fn lock(folder: &Path) -> Result<File> {
+/// `waits` is called once, when that takes long.
+fn lock(folder: &Path, waits: impl FnOnce()) -> Result<File> {
     let path = folder.join(LOCK);
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    let due = clock::now().after(LET_GO);
+    let began = clock::now();
+    let due = began.after(LET_GO);
+    let mut waits = Some(waits);
     // flock(2): it belongs to the open file, so a successor that is given this descriptor has it too, and closing ours does not let go.
     while let Err(why) = file.try_lock() {
         if !matches!(why, TryLockError::WouldBlock) || clock::now() >= due {
@@ -227,6 +235,11 @@ fn lock(folder: &Path) -> Result<File> {
                 "cannot lock {} ({why}): another gateway uses this state folder; give each its own runtime.state_dir",
                 path.display()
             );
+        }
+        if clock::now().since(began) >= SILENT
+            && let Some(waits) = waits.take()
+        {
+            waits();
         }
         std::thread::park_timeout(LOOK);
     }
@@ -349,6 +362,22 @@ mod tests {
         std::thread::park_timeout(5 * LOOK);
         drop(store);
         again.join().unwrap().unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_long_says_so_once() {
+        let folder = folder("waits");
+        let store = PnStore::open(&folder).unwrap();
+        let (waits, told) = std::sync::mpsc::channel();
+        let again = std::thread::spawn({
+            let folder = folder.clone();
+            move || lock(&folder, || waits.send(()).unwrap()).map(drop)
+        });
+        told.recv().unwrap();
+        drop(store);
+        again.join().unwrap().unwrap();
+        assert!(told.recv().is_err(), "once");
         fs::remove_dir_all(folder).unwrap();
     }
 

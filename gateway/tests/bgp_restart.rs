@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateway::lab::Process;
+use serde_json::Value;
 use support::edge::{Edge, FAR, ONE_SESSION, Setting};
 use support::gateway::{Folder, Gateway};
 use support::peers::{Daemon, Peer, Peering};
@@ -167,9 +168,34 @@ fn a_handover_keeps_every_route_and_bfd() {
         let told = edge.gateway.restart();
         println!("{daemon:?}: {} ms still, {} ms in all", told["still_ms"], told["took_ms"]);
         nothing_was_lost(&edge, &peer, &watch, &format!("{daemon:?}, handed over"));
+        let none = Value::Array(vec![]);
+        assert_eq!((&told["sessions_reset"], &told["began_anew"]), (&none, &none), "{told}");
         // Two busy cores may be too slow for 300 ms at any time.
         let kept_up = watch.longest_gap() < Duration::from_millis(150);
         assert!(!kept_up || edge.gateway.events("bfd.down").len() == downs, "{}", edge.gateway.log());
+        edge.end();
+    }
+}
+
+// Who keeps no routes is named, and hears that this is a restart and nobody's wish (RFC 4486 §4, RFC 9003).
+#[test]
+fn a_handover_says_which_sessions_it_resets_and_what_to_set() {
+    for (ours, helps) in [("helper", true), ("unplanned", true), ("full", false)] {
+        let bgp = format!("announce = [\"lans\"]\n{}", restarting(ours));
+        let setting = Setting { bgp: &bgp, ..Setting::PLAIN };
+        let Some(mut edge) = Edge::start_with("bgp_restart::named", setting) else { return };
+        let more = if helps { "" } else { " graceful restart off;" };
+        let peer = edge.peer(Daemon::Bird, &Peering { more, hold: 30, ..Peering::default() });
+        edge.await_up("r1");
+        edge.await_that("routes cross", || edge.uses(THEIRS) && peer.learned(&edge.lab, OURS));
+        let told = edge.gateway.restart();
+        let named = &told["sessions_reset"][0];
+        assert_eq!(named["neighbor"], "blue/r1", "{ours}: {told}");
+        let remedy = if helps { "set graceful_restart = \"full\" for it" } else { "let it help" };
+        assert!(named["message"].as_str().unwrap().contains(remedy), "{ours}: {told}");
+        let words = "\"the gateway restarts\"";
+        assert!(!helps || peer.log().contains(words), "{ours}: {}", peer.log());
+        edge.await_that("routes are back", || edge.uses(THEIRS) && peer.learned(&edge.lab, OURS));
         edge.end();
     }
 }

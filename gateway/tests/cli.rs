@@ -436,6 +436,17 @@ fn words_are_explained() {
 }
 
 #[test]
+fn a_variable_that_is_empty_is_none() {
+    let said = |socket: Option<&str>| {
+        let mut command = command();
+        command.arg("status").envs(socket.map(|socket| ("QUADSPAN_SOCKET", socket)));
+        ended(&mut command).err
+    };
+    assert_eq!(said(Some("")), said(None));
+    assert!(said(Some("/nowhere/api.sock")).contains("/nowhere/api.sock"));
+}
+
+#[test]
 fn exit_codes_and_version_are_documented() {
     let help = quadspan(&["help", "exit-codes"]);
     assert_eq!(help.code, 0);
@@ -443,11 +454,16 @@ fn exit_codes_and_version_are_documented() {
     for line in ["0  done", "1  the operation failed", "2  wrong usage", "3  the configuration is invalid"] {
         assert!(help.out.contains(line) && table.out.contains(line), "{line}");
     }
-    for line in ["4  no gateway answers", "5  not permitted", "8  degraded"] {
+    for line in [
+        "4  no gateway answers",
+        "5  not permitted",
+        "6  the file has changes that need a restart",
+        "8  degraded",
+    ] {
         assert!(help.out.contains(line) && table.out.contains(line), "{line}");
     }
     assert!(table.out.contains("bench --config"), "{table:?}");
-    assert_eq!(quadspan(&["exit-codes", "--json"]).json().as_array().unwrap().len(), 7);
+    assert_eq!(quadspan(&["exit-codes", "--json"]).json().as_array().unwrap().len(), 8);
     assert_eq!(quadspan(&["version"]).out, format!("quadspan {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(quadspan(&["--version"]).out, format!("quadspan {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(quadspan(&["version", "--json"]).json()["program"], "quadspan");

@@ -59,6 +59,27 @@ fn a_link_is_not_written_through() {
     assert!(!folder.path("elsewhere").exists() && !folder.path("ch1.ckn").exists());
 }
 
+// `keys/` would be the hidden `keys/.ckn`, and a mistyped folder one that nobody looks for.
+#[test]
+fn keygen_wants_a_name_and_a_folder_that_is_there() {
+    let folder = Folder::new("keygen-name");
+    fs::create_dir(folder.path("there")).unwrap();
+    for out in ["there/", "there", "new/", ".", "there/.."] {
+        let told = within(&folder, &["keygen", "--out", out]);
+        assert!(told.code == 2 && told.err.contains("name the key, too: --out "), "{out}: {told:?}");
+    }
+    let far = folder.path("nowhere/dir/ch1");
+    for out in [far.to_str().unwrap(), "no/where/ch1", "/nowhere-at-all/ch1"] {
+        let told = within(&folder, &["keygen", "--out", out]);
+        assert!(told.code == 1 && told.err.contains("there is no folder "), "{out}: {told:?}");
+        assert!(told.err.contains("mkdir -p -m 700 "), "{out}: {told:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path("there")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path(".")).unwrap().count(), 1, "nothing was made");
+    assert_eq!(within(&folder, &["keygen", "--out", "keys/ch1"]).code, 0, "one folder is");
+    assert_eq!(within(&folder, &["keygen", "--out", "there/ch1"]).code, 0);
+}
+
 #[test]
 fn what_keygen_prints_is_a_configuration_and_both_ends_compare_a_fingerprint() {
     let folder = Folder::new("keygen-config");

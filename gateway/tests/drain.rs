@@ -266,6 +266,7 @@ fn a_drill_tells_who_moves_and_who_does_not() {
         let all: Value = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why}: {}", told.text));
         let seen = &all[0];
         println!("{seen:#}");
+        assert!(told.text.contains("ch1: silent for 2 s\n"), "{}", told.text);
         assert_eq!((&seen["channel"], &seen["carried_by"][0]["channel"]), (&"ch1".into(), &"ch2".into()));
         assert!(seen["switched_us"].as_u64().is_some_and(|us| us < SOON_US), "{seen}");
         assert!(seen["back_after_us"].as_u64().is_some(), "{seen}");
@@ -282,6 +283,41 @@ fn a_drill_tells_who_moves_and_who_does_not() {
         wait_live(&sites, 2);
         sites.end();
     }
+}
+
+// What is refused has not begun, and a name that nothing has is told in the words of the command line.
+#[test]
+fn refusals_are_in_the_words_of_the_command_line() {
+    let plan = Plan { mka: Some(""), bgp: true, ..Plan::DEFAULT };
+    let Some(sites) = Sites::start("drain::refusals", plan) else { return };
+    let neighbor = sites.a.api("bgp")["items"][0]["name"].as_str().unwrap().to_owned();
+    let other = format!("{neighbor}x");
+    for (line, near, lists) in [
+        ("drain ch9", "ch2", "channels"),
+        ("undrain ch9", "ch2", "channels"),
+        ("drill ch9", "ch2", "channels"),
+        ("rekey ch9", "ch2", "channels"),
+        ("mka suspend ch9 --for 1s", "ch2", "channels"),
+        ("rate bleu 5", "blue", "connections"),
+        ("bfd disable blue/ch9", "blue/ch2", "bfd"),
+        (&format!("bgp clear {other}"), &neighbor, "bgp"),
+    ] {
+        let told = sites.a.cli(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(told.status, Some(1), "{line}: {}", told.text);
+        let help = format!("did you mean `{near}`? `quadspan show {lists}` lists them");
+        assert!(told.text.contains(&help) && told.text.contains("there is no "), "{line}: {}", told.text);
+        assert!(!told.text.contains("/v1") && !told.text.contains("silent"), "{line}: {}", told.text);
+    }
+    let told = sites.a.cli(&["bfd", "disable", "ch1"]);
+    assert!(
+        told.text.contains("no BFD session runs on `ch1`") && !told.text.contains("/v1"),
+        "{}",
+        told.text
+    );
+    sites.a.says("drain ch2 --force --no-wait");
+    let told = sites.a.cli(&["drill", "ch1"]);
+    assert!(told.status == Some(1) && !told.text.contains("silent for"), "{}", told.text);
+    sites.end();
 }
 
 #[test]

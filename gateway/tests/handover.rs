@@ -23,7 +23,7 @@ use gateway::lab::traffic::{
 use net::Instant;
 use serde_json::Value;
 use support::gateway::Gateway;
-use support::shell::{overruns, ping, until};
+use support::shell::{must, overruns, ping, until};
 use support::sites::{Plan, Sites};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -195,6 +195,23 @@ fn with_mka_and_bfd_a_restart_is_not_noticed() {
     }
 }
 
+// The SCI that a device's address makes (802.1AE §10.7.1) is read anew by a successor: its SAs cannot go on then, and that is said.
+#[test]
+fn what_did_not_go_on_is_named_by_the_answer() {
+    let plan = Plan { mka: Some(""), ..Plan::DEFAULT };
+    let Some(mut sites) = Sites::start("handover::anew", plan) else { return };
+    assert_eq!(sites.a.restart()["began_anew"], Value::Array(vec![]));
+    must(&sites.lab, "gw-a", "ip link set ch2 address 02:00:00:00:00:77");
+    let told = sites.a.restart();
+    let anew = told["began_anew"].as_array().unwrap();
+    assert_eq!((anew.len(), &anew[0]["subject"]), (1, &"channel ch2".into()), "{told}");
+    let why = anew[0]["message"].as_str().unwrap();
+    assert!(why.contains("its SCI was") && why.contains("02:00:00:00:00:77"), "{told}");
+    sites.wait_reachable();
+    assert_eq!(sites.a.restart()["began_anew"], Value::Array(vec![]), "it goes on from there");
+    sites.end();
+}
+
 #[test]
 fn fast_bfd_does_not_flap_either_where_the_machine_keeps_up() {
     let plan = Plan { mka: Some(""), attachment: BFD, ..Plan::DEFAULT };
@@ -249,7 +266,7 @@ fn a_tap_stays_and_so_does_what_waits_in_it() {
         sites.a.start(&sites.lab);
         sites.b.start(&sites.lab);
         let address = "ip address add 10.1.0.2/24 dev tap1; ip route add 10.2.0.0/24 via 10.1.0.1";
-        support::shell::must(&sites.lab, "gw-a", address);
+        must(&sites.lab, "gw-a", address);
         let reaches = || {
             let pinged = support::shell::sh(&sites.lab, "gw-a", "ping -n -c 1 -W 1 10.2.0.2");
             (pinged.status == Some(0)).then_some(())

@@ -166,7 +166,9 @@ fn a_file_with_an_error_and_one_that_needs_a_restart_change_nothing() {
     edge.gateway.rewrite("device = \"lan1\"\n", "device = \"lan1\"\nring_kib = 512\n");
     let stuck = without_loss(&edge, || edge.gateway.cli(&["reload"]));
     assert_eq!(stuck.status, Some(1), "{}", stuck.text);
-    assert!(stuck.text.contains("! needs a restart: port lan: changed"), "{}", stuck.text);
+    assert!(stuck.text.contains("! needs a restart: port lan: ring"), "{}", stuck.text);
+    assert!(stuck.text.contains("`quadspan restart` brings the file into use"), "{}", stuck.text);
+    assert_eq!(edge.gateway.cli(&["reload", "--dry-run"]).status, Some(6), "not as if nothing was to do");
     assert_eq!(edge.ends("r1"), 0);
 
     // Mended altogether: it counts, and nobody complains any more.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     drain::{NoDrain, Order},
+    drill::LONGEST,
     policer::HIGHEST,
 };
 
@@ -71,6 +72,10 @@ pub(super) async fn drill<S: Source>(
     Asked(wanted): Asked<Wanted>,
 ) -> Response {
     let lasts = wanted.lasts.map_or(DRILL, Duration::from_secs);
+    if lasts.is_zero() || lasts > LONGEST {
+        let detail = format!("`for` must be from 1 to {}", LONGEST.as_secs());
+        return problem(StatusCode::BAD_REQUEST, "bad_time", detail);
+    }
     match source.drill(&channel, lasts, wanted.force).await {
         Ok(seen) => {
             let facts = source.facts(AskBgp::No).await;

@@ -406,6 +406,8 @@ impl Source for Fixed {
                 version: "9.9.9".to_owned(),
                 still: Duration::from_micros(2_500),
                 took: Duration::from_millis(300),
+                anew: vec![],
+                resets: vec![],
             }),
         }
     }

@@ -343,6 +343,8 @@ fn parameters_that_are_not_understood_are_refused_by_name_and_nothing_is_done() 
             ("POST /v1/connections/blue/rate", 400, "bad_rate", "or `off`"),
             ("POST /v1/channels/ch1/drain?second=5", 400, "bad_query", "`second`, expected `for` or `force`"),
             ("POST /v1/channels/ch1/drill?fore=5", 400, "bad_query", "`fore`"),
+            ("POST /v1/channels/ch1/drill?for=60", 400, "bad_time", "from 1 to 30"),
+            ("POST /v1/channels/ch1/drill?for=0", 400, "bad_time", "from 1 to 30"),
             ("POST /v1/channels/ch1/undrain?for=5", 400, "bad_query", "none is taken here"),
             ("POST /v1/channels/ch1/rekey?in=5", 400, "bad_query", "`in`"),
             ("POST /v1/channels/ch1/suspend", 400, "bad_query", "missing parameter `seconds`"),

@@ -52,7 +52,7 @@ pub use memory::{Keeper, Past};
 pub use start::start;
 
 use crate::{assemble::Domain, clock};
-use report::{Answer, Asked, Question};
+use report::{Answer, Asked, Question, Reset};
 use thread::Loop;
 
 /// How long the API waits for an answer.
@@ -78,7 +78,16 @@ pub(crate) enum Command {
     /// Run as these say from now on, with the names of their neighbours and the tables of all other connections.
     Reload(Vec<Domain>, Vec<Vec<String>>, Vec<(usize, Arc<ConnectionTables>)>),
     /// Say goodbye and end.
-    Stop,
+    Stop(Goodbye),
+}
+
+/// Why all sessions of this process end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Goodbye {
+    /// The gateway ends.
+    Ends,
+    /// Another process goes on.
+    HandsOver,
 }
 
 /// What BFD says of the path to a neighbour.
@@ -99,7 +108,7 @@ pub struct PathNews {
 #[derive(Debug)]
 pub struct Bgp {
     handle: Handle,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Vec<Reset>>,
 }
 
 /// The way to the thread.
@@ -164,13 +173,16 @@ impl Bgp {
         self.thread.is_finished()
     }
 
-    /// Ends all sessions with a word and waits for the thread, for a while.
-    pub fn stop(self) {
-        self.handle.send(Command::Stop);
+    /// Ends all sessions, with a word to those who do not keep our routes, and waits for the thread, for a while. Gives the
+    /// sessions that were up and whose routes go by that.
+    pub fn stop(self, why: Goodbye) -> Vec<Reset> {
+        self.handle.send(Command::Stop(why));
         let due = clock::now().after(STOP_WITHIN);
         while !self.thread.is_finished() && clock::now() < due {
             std::thread::park_timeout(Duration::from_millis(1));
         }
+        // One that panicked, or is stuck, knows of none.
+        if self.thread.is_finished() { self.thread.join().unwrap_or_default() } else { vec![] }
     }
 }
 
@@ -310,7 +322,7 @@ mod tests {
         open.send(()).unwrap();
         until(|| !memory.exists());
         assert!(!bgp.is_finished());
-        bgp.stop();
+        assert_eq!(bgp.stop(Goodbye::Ends), []);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

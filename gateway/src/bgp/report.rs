@@ -52,6 +52,15 @@ pub enum Wanted {
     Address(IpAddr),
 }
 
+/// A session that was up, and ended, because its neighbour does not keep our routes while we are gone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reset {
+    /// As `connection/neighbour`.
+    pub neighbor: String,
+    /// Why, and what to set.
+    pub message: &'static str,
+}
+
 /// What is said to a [`Question`].
 #[derive(Clone, Debug)]
 pub enum Answer {

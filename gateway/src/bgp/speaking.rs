@@ -17,7 +17,7 @@ use super::{
     PathNews,
     memory::{self, Life, Past},
     refusals::{Guesses, Suspect},
-    report::{Explained, LearnedRoutes, NeighborReport, Wanted},
+    report::{Explained, LearnedRoutes, NeighborReport, Reset, Wanted},
     routes::{Place, Routes},
     start::keeps_ours,
     tell::{self, Talks},
@@ -194,6 +194,17 @@ impl Speaking {
         let up = |peer: &&Watched| is_kept(peer) && (self.awaited.contains(&peer.id) || is_up(peer.id));
         let sessions: BTreeSet<_> = self.peers.iter().filter(up).map(|peer| peer.name.clone()).collect();
         Life::of(sessions, self.routes.learned(), self.routes.iter(), interfaces)
+    }
+
+    /// The sessions that are up and whose routes go when this process ends.
+    pub(super) fn resets(&self) -> Vec<Reset> {
+        let of = |peer: &Watched| {
+            let status = self.speaker.status(peer.id).filter(|one| one.state == State::Established)?;
+            let helped = status.agreed.is_some_and(|agreed| agreed.graceful_restart.is_some());
+            let message = lost_by(peer.silent_stop, helped)?;
+            Some(Reset { neighbor: peer.name.clone(), message })
+        };
+        self.peers.iter().filter_map(of).collect()
     }
 
     pub(super) fn watched(&mut self, peer: PeerId) -> Option<&mut Watched> {
@@ -425,6 +436,23 @@ pub(super) fn seats(plan: &PeerPlan) -> PerFamily<bool> {
     let (ipv4, ipv6) = (config.families.ipv4.is_some(), config.families.ipv6.is_some());
     let ipv6 = ipv6 || ipv4 && config.ipv4_over_ipv6;
     PerFamily { ipv4: ipv4 && plan.on_attachment, ipv6: ipv6 && plan.on_attachment }
+}
+
+/// Why a neighbour does not keep our routes over a restart that was planned, and what to set; `None`: it does. `ours`:
+/// `graceful_restart` is "full"; `helped`: both ends have the capability (RFC 4724 §3).
+const fn lost_by(ours: bool, helped: bool) -> Option<&'static str> {
+    match (ours, helped) {
+        (true, true) => None,
+        (true, false) => Some(
+            "its end has no graceful restart: let it help (RFC 4724), of Quadspan by graceful_restart = \"helper\" or \"full\" there",
+        ),
+        (false, true) => Some(
+            "it keeps no routes of ours: set graceful_restart = \"full\" for it (and at its end, for restarts there)",
+        ),
+        (false, false) => Some(
+            "it keeps no routes of ours: set graceful_restart = \"full\" for it, and let its end help (RFC 4724)",
+        ),
+    }
 }
 
 /// The neighbour that an event is about.

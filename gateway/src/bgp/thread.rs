@@ -16,11 +16,11 @@ use sys::{Poller, Ready, Waker};
 use tracing::debug;
 
 use super::{
-    Command, Start, WAKE,
+    Command, Goodbye, Start, WAKE,
     memory::{self, Keeper, Lives},
     refusals::{self, Blame, Refusal, Refusals},
     reload::{Places, listen, sign},
-    report::{Answer, Question, RoutesReport},
+    report::{Answer, Question, Reset, RoutesReport},
     speaking::{Speaking, Watched},
     wires::{Found, Lost, Wires},
 };
@@ -63,7 +63,7 @@ pub(super) struct Loop {
     gate: Option<Receiver<()>>,
     /// There is more to do before waiting.
     pub(super) busy: bool,
-    stop: bool,
+    stop: Option<Goodbye>,
 }
 
 impl Loop {
@@ -101,7 +101,7 @@ impl Loop {
             found: Vec::new(),
             gate: start.gate,
             busy: true,
-            stop: false,
+            stop: None,
         }
     }
 
@@ -110,11 +110,12 @@ impl Loop {
         self.renew_tables();
     }
 
-    pub(super) fn run(mut self) {
+    /// Gives the sessions whose routes went by the end.
+    pub(super) fn run(mut self) -> Vec<Reset> {
         if let Some(gate) = self.gate.take() {
             // One that closes without a word: the predecessor goes on, and its ports and its memory are its own.
             if gate.recv().is_err() {
-                return;
+                return vec![];
             }
         }
         if self.keeper.is_none() {
@@ -123,7 +124,10 @@ impl Loop {
         listen(&mut self.wires, &self.poller, &self.speaking);
         sign(&self.wires, &self.speaking);
         let mut ready = Vec::with_capacity(64);
-        while !self.stop {
+        let why = loop {
+            if let Some(why) = self.stop {
+                break why;
+            }
             let wait = self.wait(clock::now());
             if self.poller.wait(&mut ready, wait).is_err() {
                 // Without a poller there are no octets; timers and commands go on.
@@ -144,8 +148,8 @@ impl Loop {
             self.look_at_refusals(now);
             self.renew_tables();
             self.note(now);
-        }
-        self.say_goodbye();
+        };
+        self.say_goodbye(why)
     }
 
     fn wait(&self, now: Instant) -> Option<Duration> {
@@ -437,7 +441,7 @@ impl Loop {
                     self.set_password(connection, neighbor, password);
                 }
                 Command::Reload(domains, names, others) => self.reload(domains, names, others),
-                Command::Stop => self.stop = true,
+                Command::Stop(why) => self.stop = Some(why),
             }
         }
     }
@@ -535,7 +539,8 @@ impl Loop {
 
     /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1); the others hear why
     /// (RFC 9003).
-    fn say_goodbye(&mut self) {
+    fn say_goodbye(&mut self, why: Goodbye) -> Vec<Reset> {
+        let resets = self.speaking.iter().flat_map(Speaking::resets).collect();
         let now = clock::now();
         if let Some(keeper) = self.keeper.take() {
             let lives = self.speaking.iter().map(|one| one.life(&self.interfaces, |peer| peer.silent_stop));
@@ -545,14 +550,22 @@ impl Loop {
         }
         for one in &mut self.speaking {
             for peer in one.peers.iter().filter(|peer| !peer.silent_stop) {
-                let note = Notification::cease_with_text(Cease::AdminShutdown, "gateway stopped");
-                one.speaker.stop_peer(peer.id, note, now);
+                one.speaker.stop_peer(peer.id, last_words(why), now);
             }
         }
         for at in 0..self.speaking.len() {
             self.tell_events(at, now);
             self.move_connections(at, now);
         }
+        resets
+    }
+}
+
+/// RFC 4486 §4: who is restarted is back at once, and did not shut anything down; RFC 9003 has the words.
+fn last_words(why: Goodbye) -> Notification {
+    match why {
+        Goodbye::Ends => Notification::cease_with_text(Cease::AdminShutdown, "gateway stopped"),
+        Goodbye::HandsOver => Notification::cease_with_text(Cease::AdminReset, "the gateway restarts"),
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) struct Global {
         long,
         global = true,
         env = "QUADSPAN_SOCKET",
-        default_value = "/run/quadspan/api.sock",
+        default_value = super::ask::SOCKET,
+        value_parser = super::ask::socket(),
         value_name = "SOCKET"
     )]
     pub(super) socket: PathBuf,
@@ -430,17 +431,12 @@ pub(super) struct RunArgs {
 
 /// Options of `restart`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = RESTART_HELP)]
+#[command(after_help = super::restart::HELP)]
 pub(super) struct RestartArgs {
     /// The program to go on with; without it, what now lies where the running one came from
     #[arg(short, long, value_name = "FILE")]
     pub(super) binary: Option<PathBuf>,
 }
-
-const RESTART_HELP: &str = "\
-A successor reads the configuration file, prepares everything while this gateway forwards, and takes over in one moment: ports, keys with
-their packet numbers, MKA, BFD and routes go on, BGP restarts gracefully. Should it fail before that moment, this gateway goes on.
-After an upgrade of the package this is what brings the new program into use.";
 
 /// Options of `reload`.
 #[derive(Args, Clone, Debug)]

@@ -1,8 +1,12 @@
 //! Commands that ask a running gateway: `status`, `show`, `rekey` and `mka suspend`.
 
-use std::path::Path;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{
@@ -11,6 +15,7 @@ use super::{
     choose::choose,
     events,
     exit::{Exit, Failure},
+    named::{Kind, named},
     runtime, terminal, without_mka,
 };
 use crate::{
@@ -23,6 +28,15 @@ use crate::{
     },
     show::{self, Look},
 };
+
+/// Where a gateway listens whose file does not say where.
+pub(super) const SOCKET: &str = "/run/quadspan/api.sock";
+
+/// The socket to ask on. A variable that is empty is as good as none.
+pub(super) fn socket() -> impl TypedValueParser<Value = PathBuf> {
+    let given = |given: OsString| PathBuf::from(if given.is_empty() { SOCKET.into() } else { given });
+    OsStringValueParser::new().map(given)
+}
 
 /// `status`, and no command at all.
 pub(super) fn status(global: &Global, options: StatusArgs) -> Result<Exit, Failure> {
@@ -131,7 +145,8 @@ fn config(global: &Global) -> Result<Exit, Failure> {
 /// `rekey CHANNEL`.
 pub(super) fn rekey(global: &Global, options: &RekeyArgs) -> Result<Exit, Failure> {
     let path = format!("/v1/channels/{}/rekey", escaped(&options.channel));
-    let body = talk(client::post(&global.socket, &path))?;
+    let name = (Kind::Channel, options.channel.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let told: Document<Rekey> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;
@@ -152,7 +167,9 @@ pub(super) fn rekey(global: &Global, options: &RekeyArgs) -> Result<Exit, Failur
 /// `mka suspend CHANNEL`.
 pub(super) fn suspend(global: &Global, options: &SuspendArgs) -> Result<Exit, Failure> {
     let (name, seconds) = (escaped(&options.channel), options.time);
-    let body = talk(client::post(&global.socket, &format!("/v1/channels/{name}/suspend?seconds={seconds}")))?;
+    let path = format!("/v1/channels/{name}/suspend?seconds={seconds}");
+    let name = (Kind::Channel, options.channel.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let told: Document<Suspension> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;
@@ -200,12 +217,17 @@ pub(super) fn get(socket: &Path, path: &str) -> Result<Bytes, Failure> {
 }
 
 pub(super) fn talk(question: impl Future<Output = Result<Bytes, ClientError>>) -> Result<Bytes, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| Failure::new(Exit::Failed, format_args!("cannot start: {why}")))?;
-    runtime.block_on(question).map_err(|error| failure(&error))
+    hear(question)?.map_err(|error| failure(&error))
 }
 
-fn failure(error: &ClientError) -> Failure {
+/// As [`talk`], for who looks at refusals.
+pub(super) fn hear<T>(question: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| Failure::new(Exit::Failed, format_args!("cannot start: {why}")))?;
+    Ok(runtime.block_on(question))
+}
+
+pub(super) fn failure(error: &ClientError) -> Failure {
     match error {
         ClientError::Unreachable { .. } => Failure::new(Exit::Unreachable, error)
             .help("start one with `quadspan run -c FILE`, or say with -s on which socket it listens (runtime.socket)"),

@@ -6,10 +6,11 @@ use net::IpNet;
 
 use super::{
     args::{BfdVerb, BgpVerb, Global, Names, RoutesArgs},
-    ask::{escaped, get, line, parse, talk},
+    ask::{escaped, get, line, parse},
     choose::unknown,
     exit::{Exit, Failure},
     explain::nearest,
+    named::{Kind, named},
     terminal,
 };
 use crate::{
@@ -139,7 +140,7 @@ pub(super) fn wish(global: &Global, verb: &BgpVerb) -> Result<Exit, Failure> {
         BgpVerb::Enable(options) => ("enable".to_owned(), &options.neighbor),
     };
     let path = format!("/v1/bgp/{}/{wish}", escaped(neighbor));
-    let body = talk(client::post(&global.socket, &path))?;
+    let body = named(global, (Kind::Neighbor, neighbor), client::post(&global.socket, &path))?;
     let done: Document<BgpDone> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;
@@ -157,7 +158,8 @@ pub(super) fn switch_bfd(global: &Global, verb: &BfdVerb) -> Result<Exit, Failur
         BfdVerb::Enable(options) => ("enable", options),
     };
     let path = format!("/v1/bfd/{}/{wish}", escaped(&options.interface));
-    let body = talk(client::post(&global.socket, &path))?;
+    let name = (Kind::Interface, options.interface.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let done: Document<BfdDone> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;

@@ -1,11 +1,17 @@
 //! `drain`, `undrain`, `drill` and `rate`.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use dataplane::Fault;
 
 use super::{
     args::{ChannelArgs, DrainArgs, DrillArgs, Global, RateArgs},
     ask::{escaped, get, line, parse, talk},
     exit::{Exit, Failure},
+    named::{Kind, ensure, named},
     terminal,
 };
 use crate::{
@@ -31,7 +37,8 @@ pub(super) fn drain(global: &Global, options: &DrainArgs) -> Result<Exit, Failur
     if let Some(lasts) = options.lasts {
         path += &format!("&for={}", lasts.as_secs().max(1));
     }
-    let body = talk(client::post(&global.socket, &path))?;
+    let name = (Kind::ChannelOrLag, options.channel.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let done: Document<DrainDone> = parse(&body)?;
     let Some(mut drain) = done.content.drain.clone() else { return Ok(Exit::Done) };
     if !options.no_wait {
@@ -99,7 +106,8 @@ pub(super) fn pause() {
 /// `undrain CHANNEL`.
 pub(super) fn undrain(global: &Global, options: &ChannelArgs) -> Result<Exit, Failure> {
     let path = format!("/v1/channels/{}/undrain", escaped(&options.channel));
-    let body = talk(client::post(&global.socket, &path))?;
+    let name = (Kind::ChannelOrLag, options.channel.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let done: Document<DrainDone> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;
@@ -111,9 +119,11 @@ pub(super) fn undrain(global: &Global, options: &ChannelArgs) -> Result<Exit, Fa
 
 /// `drill CHANNEL|LAG|CONNECTION [--for TIME] [--force]`.
 pub(super) fn drill(global: &Global, options: &DrillArgs) -> Result<Exit, Failure> {
+    let name = options.name.as_str();
+    ensure(global, (Kind::AnyWithChannels, name))?;
     let before = Live::ask(global)?;
     let mut all = Vec::new();
-    let ended = meant(&options.name, &before.connections, &before.lags).into_iter().try_for_each(|channel| {
+    let ended = meant(name, &before.connections, &before.lags).into_iter().try_for_each(|channel| {
         if !all.is_empty() {
             before.wait(global)?;
         }
@@ -131,14 +141,44 @@ pub(super) fn drill(global: &Global, options: &DrillArgs) -> Result<Exit, Failur
 
 fn drill_one(global: &Global, options: &DrillArgs, channel: &str) -> Result<DrillDone, Failure> {
     let seconds = options.lasts.as_secs();
-    terminal::tell(&format!("{channel}: silent for {seconds} s\n"));
     let path = format!("/v1/channels/{}/drill?for={seconds}&force={}", escaped(channel), options.force);
-    let body = talk(client::post_patiently(&global.socket, &path, LONGEST * 2))?;
+    let drilled = client::post_patiently(&global.socket, &path, LONGEST * 2);
+    let begun = async {
+        if has_begun(&global.socket, channel).await {
+            terminal::tell(&format!("{channel}: silent for {seconds} s\n"));
+        }
+    };
+    let body = talk(telling(drilled, begun))?;
     let done: Document<DrillDone> = parse(&body)?;
     if !global.json {
         terminal::print(show::drill(&done.content).as_bytes())?;
     }
     Ok(done.content)
+}
+
+/// The answer to a question, while something may be told.
+async fn telling<T>(question: impl Future<Output = T>, begun: impl Future<Output = ()>) -> T {
+    let mut question = std::pin::pin!(question);
+    tokio::select! {
+        biased;
+        answer = &mut question => return answer,
+        () = begun => {}
+    }
+    question.await
+}
+
+/// Waits until the channel is silent: a drill that is refused never is. False when nobody can tell.
+async fn has_begun(socket: &Path, channel: &str) -> bool {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Ok(body) = client::get(socket, "/v1/channels").await else { return false };
+        let Ok(list) = parse::<List<Channel>>(&body) else { return false };
+        let drilled =
+            |one: &Channel| one.name == channel && one.reason.as_deref() == Some(Fault::Drill.label());
+        if list.content.items.iter().any(drilled) {
+            return true;
+        }
+    }
 }
 
 /// What is live.
@@ -198,10 +238,9 @@ fn meant(name: &str, connections: &[Connection], lags: &[Lag]) -> Vec<String> {
 /// `rate CONNECTION MBPS|off`.
 pub(super) fn rate(global: &Global, options: &RateArgs) -> Result<Exit, Failure> {
     let mbps = options.rate.0.map_or_else(|| "off".to_owned(), |mbps| mbps.to_string());
-    let body = talk(client::post(
-        &global.socket,
-        &format!("/v1/connections/{}/rate?mbps={mbps}", escaped(&options.connection)),
-    ))?;
+    let path = format!("/v1/connections/{}/rate?mbps={mbps}", escaped(&options.connection));
+    let name = (Kind::Connection, options.connection.as_str());
+    let body = named(global, name, client::post(&global.socket, &path))?;
     let done: Document<RateDone> = parse(&body)?;
     if global.json {
         terminal::print(&line(&body))?;

@@ -18,6 +18,8 @@ pub enum Exit {
     Unreachable,
     /// This user may not.
     NotPermitted,
+    /// The file needs a restart, and `reload --dry-run` asked.
+    NeedsRestart,
     /// The gateway is degraded, and `status --exit-code` asked; or the machine is not fit, and `doctor` or `bench --config` asked.
     Degraded,
 }
@@ -31,6 +33,7 @@ impl Exit {
         Self::ConfigInvalid,
         Self::Unreachable,
         Self::NotPermitted,
+        Self::NeedsRestart,
         Self::Degraded,
     ];
 
@@ -43,6 +46,7 @@ impl Exit {
             Self::ConfigInvalid => 3,
             Self::Unreachable => 4,
             Self::NotPermitted => 5,
+            Self::NeedsRestart => 6,
             Self::Degraded => 8,
         }
     }
@@ -56,6 +60,7 @@ impl Exit {
             Self::ConfigInvalid => "the configuration is invalid",
             Self::Unreachable => "no gateway answers on the socket",
             Self::NotPermitted => "not permitted",
+            Self::NeedsRestart => "the file has changes that need a restart; only with reload --dry-run",
             Self::Degraded => {
                 "degraded; only with status --exit-code, with doctor, and with bench --config when a promise is broken"
             }
@@ -71,6 +76,7 @@ impl Exit {
             Self::ConfigInvalid => "config_invalid",
             Self::Unreachable => "unreachable",
             Self::NotPermitted => "not_permitted",
+            Self::NeedsRestart => "needs_restart",
             Self::Degraded => "degraded",
         }
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::model::API,
-    keygen::{self, KeygenError, Made},
+    keygen::{self, KeygenError, Made, NoFolder},
 };
 
 /// Makes the key.
@@ -55,10 +55,24 @@ fn snippet(made: &Made, bits: u16, start: Option<jiff::Timestamp>) -> String {
 }
 
 fn failure(error: &KeygenError) -> Failure {
-    let exit =
-        if error.why.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
+    let kind = error.why.kind();
+    let exit = if kind == io::ErrorKind::PermissionDenied {
+        Exit::NotPermitted
+    } else if kind == io::ErrorKind::IsADirectory {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    };
     let failure = Failure::new(exit, error);
-    if error.why.kind() == io::ErrorKind::AlreadyExists {
+    if kind == io::ErrorKind::IsADirectory {
+        let key = error.path.join("ch1");
+        let key = key.display();
+        return failure.help(format!("name the key, too: --out {key} makes {key}.ckn and {key}.cak"));
+    }
+    if let Some(NoFolder(folder)) = error.why.get_ref().and_then(|why| why.downcast_ref()) {
+        return failure.help(format!("make it first, or mend --out: mkdir -p -m 700 {}", folder.display()));
+    }
+    if kind == io::ErrorKind::AlreadyExists {
         return failure.help("nothing was changed: keys are never overwritten; give another --out");
     }
     failure

@@ -21,6 +21,7 @@ mod exit;
 mod explain;
 mod keygen;
 mod lab;
+mod named;
 mod reload;
 mod restart;
 mod run;

@@ -25,12 +25,25 @@ pub(super) fn reload(global: &Global, options: &ReloadArgs) -> Result<Exit, Fail
     }
     match told.content.outcome {
         ReloadOutcome::Done => Ok(Exit::Done),
-        ReloadOutcome::NeedsRestart if options.dry_run => Ok(Exit::Done),
-        ReloadOutcome::NeedsRestart => Err(Failure::new(Exit::Failed, "not reloaded: nothing has changed")
-            .help("restart the gateway, or take these changes out of the file")),
+        ReloadOutcome::NeedsRestart => {
+            let (exit, what) = match options.dry_run {
+                true => (Exit::NeedsRestart, "a reload would change nothing"),
+                false => (Exit::Failed, "not reloaded: nothing has changed"),
+            };
+            Err(Failure::new(exit, what).help(remedy(&told.content.needs_restart)))
+        }
         ReloadOutcome::Invalid => Err(Failure::new(Exit::ConfigInvalid, "not reloaded: nothing has changed")
             .help("`quadspan check FILE` shows the places, and what to do")),
     }
+}
+
+/// How to bring the file into use. Packet numbers are in the state folder and nowhere else: no successor takes another one.
+fn remedy(needs: &[String]) -> &'static str {
+    if needs.iter().any(|one| one.starts_with("[runtime]") && one.contains("state_dir")) {
+        return "another state_dir takes a stop and a start of the gateway (traffic stops meanwhile); or take these changes out of the file";
+    }
+    "`quadspan restart` brings the file into use under traffic: some milliseconds stand still, a channel that changed agrees on keys anew, \
+     and BGP sessions without graceful_restart = \"full\" are reset; or take these changes out of the file"
 }
 
 fn screen(reload: &Reload) -> String {
@@ -61,6 +74,14 @@ fn screen(reload: &Reload) -> String {
 mod tests {
     use super::*;
     use crate::reload::Step;
+
+    #[test]
+    fn a_restart_under_traffic_is_offered_where_it_can_be_one() {
+        let needs = |one: &str| remedy(&[one.to_owned()]);
+        assert!(needs("[runtime] workers").starts_with("`quadspan restart`"));
+        assert!(needs("port state_dir: new").starts_with("`quadspan restart`"));
+        assert!(needs("[runtime] state_dir, log").contains("a stop and a start"));
+    }
 
     #[test]
     fn a_plan_says_what_hurts() {

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{Ended, Gateway};
 use crate::{
     assemble::Plan,
+    bgp::Goodbye,
     handover::{self, Facts, Giving, Handed, Order, Prepared},
     ports,
 };
@@ -89,7 +90,7 @@ impl Gateway {
 
     /// The end, when a successor has everything: nothing is put back, nothing is written.
     pub(super) fn step_back(mut self, done: Done) -> Ended {
-        let Done { handed, asked, line } = done;
+        let Done { mut handed, asked, line } = done;
         if let Some((_, left, _)) = &self.doors.lock().api {
             left.store(true, Ordering::Relaxed);
         }
@@ -103,7 +104,10 @@ impl Gateway {
         );
         // The workers have ended; neighbours that shall not hear of it do not.
         if let Some(bgp) = self.bgp.take() {
-            bgp.stop();
+            handed.resets = bgp.stop(Goodbye::HandsOver);
+        }
+        for one in &handed.resets {
+            warn!(event = "bgp.not_kept", neighbor = one.neighbor, "{}", one.message);
         }
         drop(line);
         let _told = asked.send(Ok(handed));

@@ -234,7 +234,7 @@ impl Gateway {
     fn stop(self) {
         // Its last words travel through the workers.
         if let Some(bgp) = self.bgp {
-            bgp.stop();
+            bgp.stop(bgp::Goodbye::Ends);
         }
         for worker in &self.workers {
             worker.mailbox.send(Command::Stop);

@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Ready,
     /// Predecessor: I have stopped, and this is where ([`Estate`]).
     Estate,
-    /// Successor: I could go on.
+    /// Successor: I could go on, all but this (a list of [`super::Anew`]; without any, an earlier version says nothing here).
     Taken,
     /// Predecessor: do; I never will.
     Go,

@@ -9,7 +9,7 @@
 //!    │ <───────────────────────────────────── Ready
 //!    │ rests                                      │
 //!    │ Estate: keys, numbers, sessions ─────────> │  goes on where that stands, but sends nothing
-//!    │ <───────────────────────────────────── Taken
+//!    │ <────────────── Taken: what could not go on
 //!    │ Go ──────────────────────────────────────> │  forwards
 //!    │ ends its BGP sessions, hangs up            │  speaks BGP, has the API
 //! ```
@@ -52,6 +52,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bgp::report::Reset;
 pub use bound::bind;
 pub(crate) use bound::{bound, watch};
 pub use notify::notify;
@@ -75,7 +76,21 @@ pub struct Handed {
     pub still: Duration,
     /// How long everything took.
     pub took: Duration,
+    /// What could not go on where it stood.
+    pub anew: Vec<Anew>,
+    /// BGP sessions that were reset: their neighbours keep no routes.
+    pub resets: Vec<Reset>,
 }
+
+/// A channel or a port that a successor began anew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Anew {
+    /// Such as `channel ch1`.
+    pub subject: String,
+    /// Why.
+    pub message: String,
+}
+net::carry!(Anew { subject, message });
 
 /// A wish to restart.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use net::{
 use parking_lot::Mutex;
 
 use super::{
-    FORMAT, Handed, SharedDoors,
+    Anew, FORMAT, Handed, SharedDoors,
     line::{Estate, Hello, Kind, Line, MAGIC, Offer, PortOffer},
 };
 use crate::{
@@ -195,15 +195,18 @@ impl Giving {
         let store = self.store.lock();
         let still = clock::now();
         let mut decisions = Vec::new();
-        if let Err(why) = self.try_to_give_way(&prepared.line, &mut decisions) {
-            for mailbox in &self.mailboxes {
-                mailbox.send(Command::Handover(Step::GoOn));
+        let anew = match self.try_to_give_way(&prepared.line, &mut decisions) {
+            Ok(anew) => anew,
+            Err(why) => {
+                for mailbox in &self.mailboxes {
+                    mailbox.send(Command::Handover(Step::GoOn));
+                }
+                for decision in decisions {
+                    let _told = decision.send(Decision::GoOn);
+                }
+                return Err(why);
             }
-            for decision in decisions {
-                let _told = decision.send(Decision::GoOn);
-            }
-            return Err(why);
-        }
+        };
         let now = clock::now();
         for decision in decisions {
             let _told = decision.send(Decision::End);
@@ -211,12 +214,14 @@ impl Giving {
         std::mem::forget(store);
         let pid = prepared.child.take().map_or(0, |child| child.id());
         let version = std::mem::take(&mut prepared.version);
-        let handed = Handed { pid, version, still: now.since(still), took: now.since(prepared.began) };
+        let (still, took) = (now.since(still), now.since(prepared.began));
+        let handed = Handed { pid, version, still, took, anew, resets: vec![] };
         super::notify(&format!("MAINPID={pid}\n"));
         Ok((handed, prepared))
     }
 
-    fn try_to_give_way(&self, line: &Line, decisions: &mut Vec<Sender<Decision>>) -> Result<()> {
+    /// Gives what the successor began anew.
+    fn try_to_give_way(&self, line: &Line, decisions: &mut Vec<Sender<Decision>>) -> Result<Vec<Anew>> {
         line.set_patience(TAKE_WITHIN)?;
         // Twice: what one hands over may make work for another.
         for _ in 0..2 {
@@ -238,8 +243,9 @@ impl Giving {
         let mut body = Parcel::new();
         self.estate(&left).pack(&mut body);
         line.say_with(Kind::Estate, &body, &[])?;
-        line.hear(Kind::Taken).context("the successor cannot go on")?;
-        line.say(Kind::Go)
+        let taken = line.hear(Kind::Taken).context("the successor cannot go on")?;
+        line.say(Kind::Go)?;
+        Ok(Vec::unpack(&mut taken.body()).unwrap_or_default())
     }
 
     fn estate<'a>(&self, left: &'a [Left]) -> Estate<'a> {

@@ -9,7 +9,7 @@ use macsec::mka::KeyEntry;
 use tracing::{info, warn};
 
 use super::{
-    Inheritance,
+    Anew, Inheritance,
     line::Estate,
     successor::{Went, names},
 };
@@ -38,23 +38,21 @@ impl Heir<'_> {
         let heard = inheritance.estate()?;
         let began = clock::now();
         let estate = Estate::unpack(&mut heard.body()).context("what was left makes no sense")?;
-        self.resume_ports(&inheritance, &estate)?;
+        let mut anew = self.resume_ports(&inheritance, &estate)?;
         self.store.reread()?;
-        let new = self.resume_channels(&estate)?;
+        anew.extend(self.resume_channels(&estate)?);
         self.resume_rest(&estate);
-        let went = inheritance.go()?;
+        let went = inheritance.go(&anew)?;
         let took = clock::now().since(began);
         info!(event = "gateway.took_over", channels = estate.channels.len(), took_ms = took.as_millis());
-        for channel in new {
-            warn!(
-                event = "gateway.began_anew",
-                channel, "the predecessor left nothing for it that could go on"
-            );
+        for Anew { subject, message } in anew {
+            warn!(event = "gateway.began_anew", subject, "{message}");
         }
         Ok(went)
     }
 
-    fn resume_ports(&mut self, inheritance: &Inheritance, estate: &Estate<'_>) -> Result<()> {
+    /// Gives the ports that begin anew.
+    fn resume_ports(&mut self, inheritance: &Inheritance, estate: &Estate<'_>) -> Result<Vec<Anew>> {
         for (id, (key, _)) in self.ports {
             for (at, worker) in (0..).zip(&mut *self.workers) {
                 if !inheritance.to_resume().contains(&(key.clone(), at)) {
@@ -73,11 +71,18 @@ impl Heir<'_> {
                 bail!("{key} of worker {worker} cannot go on where it stopped");
             }
         }
-        Ok(())
+        let is_new = |key: &str| !inheritance.to_resume().iter().any(|(own, _)| own == key);
+        let of = |(key, device): &(String, String)| Anew {
+            subject: key.clone(),
+            message: format!(
+                "opened anew: it is new in the file, or {device} is opened in another way now; what waited in it is lost"
+            ),
+        };
+        Ok(self.ports.values().filter(|(key, _)| key.starts_with("port ") && is_new(key)).map(of).collect())
     }
 
     /// Gives the channels that begin anew.
-    fn resume_channels(&mut self, estate: &Estate<'_>) -> Result<Vec<String>> {
+    fn resume_channels(&mut self, estate: &Estate<'_>) -> Result<Vec<Anew>> {
         let (channels, _, _) = names(self.config);
         let mut numbers = BTreeMap::new();
         for (at, name) in channels.iter().enumerate() {
@@ -99,10 +104,24 @@ impl Heir<'_> {
                 if let Some((random, keys)) = mka() {
                     worker.dataplane().start_mka(id, random, keys, now);
                 }
-                new.push(name);
+                new.push(self.began_anew(at, &name, left));
             }
         }
         Ok(new)
+    }
+
+    /// Why a channel could not go on.
+    fn began_anew(&self, at: usize, name: &str, left: Option<&[u8]>) -> Anew {
+        let ours = self.setup.channels.get(at).map(|channel| channel.secy.sci);
+        let was = left.and_then(Dataplane::numbers_left).map(|numbers| numbers.sci());
+        let message = match (was, ours) {
+            (None, _) => "it is new in the file".to_owned(),
+            (Some(was), Some(ours)) if was != ours => format!(
+                "its SCI was {was} and is {ours} now (its device has another MAC address since the gateway started, or tx_sci changed): nothing was carried until the peer had agreed on new keys"
+            ),
+            _ => "its keys or its MACsec are others now: nothing was carried until the peer had agreed on new keys".to_owned(),
+        };
+        Anew { subject: format!("channel {name}"), message }
     }
 
     fn resume_rest(&mut self, estate: &Estate<'_>) {

@@ -17,7 +17,7 @@ use dataplane::port::Heirloom;
 use net::carry::{Carry as _, Parcel};
 
 use super::{
-    FORMAT,
+    Anew, FORMAT,
     line::{Heard, Hello, Kind, Line, MAGIC, Offer},
 };
 use crate::{clock, state::PnStore};
@@ -182,12 +182,14 @@ impl Inheritance {
         &self.adopted
     }
 
-    /// Says that everything could go on, and waits for leave to do so. Blocks.
+    /// Says that everything could go on but what began `anew`, and waits for leave to do so. Blocks.
     ///
     /// # Errors
     /// When that is not given: then nothing may be sent.
-    pub(super) fn go(self) -> Result<Went> {
-        self.line.say(Kind::Taken)?;
+    pub(super) fn go(self, anew: &[Anew]) -> Result<Went> {
+        let mut body = Parcel::new();
+        anew.to_vec().pack(&mut body);
+        self.line.say_with(Kind::Taken, &body, &[])?;
         self.line.hear(Kind::Go).context("the predecessor went on by itself")?;
         Ok(Went(self.line))
     }

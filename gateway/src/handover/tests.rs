@@ -11,7 +11,7 @@ use net::{
 use parking_lot::Mutex;
 
 use super::{
-    Facts, Giving,
+    Anew, Facts, Giving,
     line::{Estate, Hello, Kind, Line, MAGIC, Offer, PortOffer},
     predecessor::Prepared,
 };
@@ -137,7 +137,7 @@ fn gateway() -> (JoinHandle<()>, Mailbox, Giving, PathBuf) {
 }
 
 /// Hands over to a successor that does this once it was given the estate.
-fn give_way_to(successor: impl FnOnce(Line) + Send + 'static) -> Result<(), String> {
+fn give_way_to(successor: impl FnOnce(Line) + Send + 'static) -> Result<Vec<Anew>, String> {
     let (thread, mailbox, giving, folder) = gateway();
     let (ours, theirs) = lines();
     let child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
@@ -159,13 +159,13 @@ fn give_way_to(successor: impl FnOnce(Line) + Send + 'static) -> Result<(), Stri
     }
     thread.join().unwrap();
     let _removed = std::fs::remove_dir_all(folder);
-    given.map(drop).map_err(|why| format!("{why:#}"))
+    given.map(|(handed, _)| handed.anew).map_err(|why| format!("{why:#}"))
 }
 
 /// The same, and again, three times at most, where a worker got no processor for as long as it may take: that is no news of the
 /// successor.
-fn give_way_in_time_to(successor: fn(Line)) -> Result<(), String> {
-    let starved = |told: &Result<(), String>| {
+fn give_way_in_time_to(successor: fn(Line)) -> Result<Vec<Anew>, String> {
+    let starved = |told: &Result<Vec<Anew>, String>| {
         let slow = ["a worker does not rest", "a worker does not leave"];
         told.as_ref().is_err_and(|why| slow.iter().any(|one| why.starts_with(one)))
     };
@@ -181,18 +181,29 @@ fn give_way_in_time_to(successor: fn(Line)) -> Result<(), String> {
 #[test]
 fn until_it_said_go_a_predecessor_goes_on_whatever_the_successor_does() {
     let refused = |why| Err(format!("the successor cannot go on: {why}"));
-    let cases: [(fn(Line), _); 5] = [
+    let cases: [(fn(Line), _); 6] = [
         (drop, refused("it ended")),
         (|line| line.say_failed("no"), refused("no")),
         (|line| line.say(Kind::Ready).unwrap(), refused("it said Ready instead of Taken")),
         // Silence, until the predecessor has hung up.
         (|line| line.hear_end(), refused("it took too long")),
         // And one that is as it should be.
-        (taken, Ok(())),
+        (taken, Ok(vec![])),
+        (taken_anew, Ok(vec![anew()])),
     ];
     for (successor, told) in cases {
         assert_eq!(give_way_in_time_to(successor), told);
     }
+}
+
+fn anew() -> Anew {
+    Anew { subject: "channel ch2".to_owned(), message: "its SCI".to_owned() }
+}
+
+// What did not go on is said with `Taken`; a program from before that says it with nothing.
+fn taken_anew(line: Line) {
+    line.say_with(Kind::Taken, &packed(|out| vec![anew()].pack(out)), &[]).unwrap();
+    line.hear(Kind::Go).unwrap();
 }
 
 fn taken(line: Line) {

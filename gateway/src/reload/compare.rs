@@ -11,6 +11,7 @@ use config::{
 use dataplane::{ChannelId, ConnectionId, InterfaceId, bfd::BfdParams};
 use serde::{Deserialize, Serialize};
 
+use super::paths::{differing, parts};
 use crate::{
     assemble::{self, Device, Domain, PeerPlan, Plan},
     names,
@@ -87,17 +88,12 @@ fn step(subject: impl Into<String>, message: impl Into<String>) -> Step {
 fn outside(old: &Config, new: &Config) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(runtime(&old.runtime, &new.runtime));
-    differences("port", (&old.ports, &new.ports), |one| &one.name, |a, b| a == b, &mut all);
-    differences(
-        "interconnect",
-        (&old.interconnects, &new.interconnects),
-        |one| &one.name,
-        |a, b| a == b,
-        &mut all,
-    );
-    let same = |a: &Channel, b: &Channel| keyless(a) == keyless(b);
-    differences("channel", (&old.channels, &new.channels), |one| &one.name, same, &mut all);
-    differences("LAG", (&old.lags, &new.lags), |one| &one.name, |a, b| a == b, &mut all);
+    differences("port", (&old.ports, &new.ports), |one| &one.name, differing, &mut all);
+    let interconnects = (&*old.interconnects, &*new.interconnects);
+    differences("interconnect", interconnects, |one| &one.name, differing, &mut all);
+    let channel = |a: &Channel, b: &Channel| differing(&keyless(a), &keyless(b));
+    differences("channel", (&old.channels, &new.channels), |one| &one.name, channel, &mut all);
+    differences("LAG", (&old.lags, &new.lags), |one| &one.name, differing, &mut all);
     let named = |one: &Connection| one.name.clone();
     let (before, after): (Vec<_>, Vec<_>) =
         (old.connections.iter().map(named).collect(), new.connections.iter().map(named).collect());
@@ -108,7 +104,7 @@ fn outside(old: &Config, new: &Config) -> Vec<String> {
             "connection",
             (&old.connections, &new.connections),
             |one| &one.name,
-            |_, _| true,
+            |_, _| None,
             &mut all,
         );
     }
@@ -138,15 +134,16 @@ fn differences<T>(
     kind: &str,
     (old, new): (&[T], &[T]),
     name: impl Fn(&T) -> &str,
-    same: impl Fn(&T, &T) -> bool,
+    differing: impl Fn(&T, &T) -> Option<String>,
     all: &mut Vec<String>,
 ) {
     let before = all.len();
     for one in new {
         match old.iter().find(|other| name(other) == name(one)) {
             None => all.push(format!("{kind} {}: new", name(one))),
-            Some(other) if !same(other, one) => all.push(format!("{kind} {}: changed", name(one))),
-            Some(_) => {}
+            Some(other) => {
+                all.extend(differing(other, one).map(|what| format!("{kind} {}: {what}", name(one))));
+            }
         }
     }
     let gone = old.iter().filter(|one| !new.iter().any(|other| name(other) == name(one)));
@@ -165,19 +162,24 @@ fn keyless(channel: &Channel) -> Channel {
 
 /// A connection, but for what can be changed.
 fn connection(old: &Connection, new: &Connection, all: &mut Vec<String>) {
-    let (old, new) = (bare_connection(old), bare_connection(new));
-    let parts = [
-        ("its attachments", old.attachments != new.attachments),
-        ("its LANs", old.lans != new.lans),
-        ("[connection.bgp], but for `announce`", old.bgp != new.bgp),
-        ("[connection.quality]", old.quality != new.quality),
-        ("[connection.duplicate] and its classes", old.duplicate != new.duplicate),
-        ("its mode or protection", (old.mode, old.protection) != (new.mode, new.protection)),
-    ];
-    let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
-    let other =
-        (changed.is_empty() && old != new).then_some("changed in more than routes, neighbours and BFD");
-    all.extend(changed.into_iter().chain(other).map(|what| format!("connection {}: {what}", old.name)));
+    let (mut old, mut new) = (bare_connection(old), bare_connection(new));
+    let mut found = Vec::new();
+    let attachments = (&*parts(&old.attachments), &*parts(&new.attachments));
+    differences("attachment", attachments, |one| &one.name, differing, &mut found);
+    differences("LAN", (&parts(&old.lans), &parts(&new.lans)), |one| &one.name, differing, &mut found);
+    if old.bgp != new.bgp {
+        found.push("[connection.bgp], but for `announce`".to_owned());
+    }
+    if old.duplicate != new.duplicate {
+        found.push("[connection.duplicate] and its classes".to_owned());
+    }
+    for one in [&mut old, &mut new] {
+        one.attachments.clear();
+        one.lans.clear();
+        (one.bgp, one.duplicate) = (None, None);
+    }
+    found.extend(differing(&old, &new));
+    all.extend(found.into_iter().map(|what| format!("connection {}: {what}", new.name)));
 }
 
 /// Without what can be changed.
@@ -388,14 +390,14 @@ mod tests {
                 config.runtime.log = "debug".to_owned();
                 config.runtime.state_dir = "/srv".into();
             }),
-            ("port lan1: changed", |config| config.ports[0].device = "eth9".to_owned()),
+            ("port lan1: device", |config| config.ports[0].device = "eth9".to_owned()),
             ("port wan2: gone", |config| drop(config.ports.pop())),
             ("the order of the ports", |config| config.ports.swap(0, 1)),
-            ("channel ch1: changed", |config| config.channels[0].mtu = Some(1500)),
-            ("connection blue: its attachments", |config| {
+            ("channel ch1: mtu", |config| config.channels[0].mtu = Some(1500)),
+            ("connection blue: attachment ch1 vlan 100: preference", |config| {
                 config.connections[0].attachments[0].preference = 7
             }),
-            ("connection blue: its LANs", |config| config.connections[0].lans[0].mtu = Some(1400)),
+            ("connection blue: LAN lan1: mtu", |config| config.connections[0].lans[0].mtu = Some(1400)),
             ("connection blue: [connection.duplicate] and its classes", |config| {
                 let classes = vec![config::model::DuplicateClass {
                     name: "voice".to_owned(),
@@ -413,7 +415,7 @@ mod tests {
                 });
             }),
             ("connection wire: gone", |config| drop(config.connections.pop())),
-            ("connection blue: changed in more than routes, neighbours and BFD", |config| {
+            ("connection blue: mss_clamp", |config| {
                 config.connections[0].mss_clamp = config::model::MssClamp::Limit(1300);
             }),
         ];

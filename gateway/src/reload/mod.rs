@@ -9,6 +9,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `compare` | two configurations to the steps between them, and what stands in the way |
+//! | `paths` | the keys by which two values differ |
 //! | `apply` | reading the file, and doing the steps |
 //!
 //! # Invariants
@@ -19,6 +20,7 @@
 
 mod apply;
 mod compare;
+mod paths;
 
 use std::{
     collections::BTreeMap,

@@ -44,7 +44,7 @@ pub use mka::{
 pub use port::{Drop, Port, PortState, PortTunnel};
 pub use quality::PathQuality;
 pub use reload::{Reload, ReloadOutcome};
-pub use restart::Restart;
+pub use restart::{BeganAnew, Restart, SessionReset};
 pub use runtime::{RuntimeCalls, RuntimeSchedule, RuntimeStage, WorkerRuntime};
 pub use status::{Health, Reason, Severity, Status, Version, Worker};
 
