@@ -45,6 +45,8 @@ unsafe impl Plain for libc::xdp_options {}
 unsafe impl Plain for libc::xdp_desc {}
 // SAFETY: as above.
 unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for [u32; MEMINFO] {}
 
 // SAFETY: as above.
 unsafe impl Plain for Md5Signature {}
@@ -103,6 +105,18 @@ impl Md5Signature {
         self.key.fill(0);
         std::hint::black_box(&self.key);
     }
+}
+
+/// `SK_MEMINFO_VARS` of linux/sock_diag.h; the last one is `SK_MEMINFO_DROPS`.
+const MEMINFO: usize = 9;
+
+/// How much of what came to a socket the kernel has thrown away since it was opened. It wraps.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 4.12.
+pub(crate) fn dropped(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let [.., drops] = read(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, [0; MEMINFO])?;
+    Ok(drops)
 }
 
 /// Sets option `name` of `level` to `value`.

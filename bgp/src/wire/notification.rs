@@ -292,7 +292,7 @@ impl Notification {
 
 impl Notification {
     /// The AS that was not the right one, where it is told: by us in four octets, by others in two as well.
-    fn refused_as(&self) -> Option<u32> {
+    pub fn refused_as(&self) -> Option<u32> {
         match (self.cause, self.data.as_slice()) {
             (Cause::Open(OpenError::PeerAs), [a, b]) => Some(u32::from(u16::from_be_bytes([*a, *b]))),
             (Cause::Open(OpenError::PeerAs), [a, b, c, d]) => Some(u32::from_be_bytes([*a, *b, *c, *d])),

@@ -38,7 +38,7 @@ impl Neighbors {
             return Ok(ArpOutcome::Conflict { mac, own: ip });
         }
         if !self.is_neighbor(ip.into()) {
-            return Err(BadNeighborMessage::OffLink);
+            return Err(self.refuse_off_link(ip.into(), now));
         }
         let claim = Claim { mac: Some(mac), confirms: !asks && for_us, replaces: true };
         self.hear(IpAddr::V4(ip), claim, asks && for_us, now);

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use net::{Instant, Ipv6Net, MacAddr};
 
 use super::{
-    NeighborEntry, NeighborLimits, NeighborParams, NeighborState, Resolve,
+    BadNeighborMessage, NeighborEntry, NeighborLimits, NeighborParams, NeighborState, Resolve,
     entry::{Claim, Entry, REACHABLE},
     hash::{Dice, Key, Seeded},
 };
@@ -41,6 +41,8 @@ pub struct Neighbors {
     /// Not later than the earliest `Entry::timer`.
     pub(super) next: Option<Instant>,
     unresolved: usize,
+    /// Who spoke last from beyond our subnets, and when.
+    pub(super) off_link: Option<(IpAddr, Instant)>,
     dice: Dice,
 }
 
@@ -66,6 +68,7 @@ impl Neighbors {
             peers: limiter,
             next: None,
             unresolved: 0,
+            off_link: None,
             dice: Dice(seed),
         }
     }
@@ -73,6 +76,17 @@ impl Neighbors {
     /// What the cache was made with, the link-local address included.
     pub const fn params(&self) -> &NeighborParams {
         &self.params
+    }
+
+    /// Who spoke ARP or ND last with an address that is in none of the interface's subnets, and when.
+    pub const fn off_link(&self) -> Option<(IpAddr, Instant)> {
+        self.off_link
+    }
+
+    /// Notes such a one.
+    pub(super) const fn refuse_off_link(&mut self, from: IpAddr, now: Instant) -> BadNeighborMessage {
+        self.off_link = Some((from, now));
+        BadNeighborMessage::OffLink
     }
 
     /// Whether `ip` is one of the interface's own addresses.

@@ -67,7 +67,7 @@ impl Neighbors {
             return Ok(self.conflict(heard.message.link_layer, heard.source));
         }
         if !self.is_neighbor(heard.source.into()) {
-            return Err(BadNeighborMessage::OffLink);
+            return Err(self.refuse_off_link(heard.source.into(), now));
         }
         if !self.is_own(own.into()) {
             return Ok(NdOutcome::Done);
@@ -109,7 +109,7 @@ impl Neighbors {
             return Ok(self.conflict(mac, target));
         }
         if !self.is_neighbor(target.into()) {
-            return Err(BadNeighborMessage::OffLink);
+            return Err(self.refuse_off_link(target.into(), now));
         }
         let confirms = solicited && self.is_own(heard.destination.into());
         let replaces = heard.flags & NeighborMessage::OVERRIDE != 0;

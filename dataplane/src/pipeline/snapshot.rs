@@ -1,5 +1,7 @@
 //! What `quadspan show` sees: a copy of a worker's counters and states, made between two batches when asked for.
 
+use core::net::IpAddr;
+
 use macsec::{An, Sci, SecyStatus, mka::MkaStatus};
 use net::Instant;
 
@@ -84,6 +86,8 @@ pub struct InterfaceSnapshot {
     pub counters: InterfaceCounters,
     /// Its neighbours.
     pub neighbors: Vec<NeighborEntry>,
+    /// Who spoke ARP or ND last from beyond its subnets, and when.
+    pub off_link: Option<(IpAddr, Instant)>,
     /// Its BFD sessions, as far as this worker runs them.
     pub bfd: Vec<BfdStatus>,
     /// How good its path is, when this worker measures it.
@@ -173,6 +177,7 @@ impl Dataplane {
             since: one.since,
             counters: one.counters,
             neighbors: one.neighbors.entries(now).collect(),
+            off_link: one.neighbors.off_link(),
             bfd: self.bfd.statuses(one.facts.id),
             quality: self.quality_of(one.facts.id),
         });

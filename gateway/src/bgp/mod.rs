@@ -12,6 +12,7 @@
 //! | `own` | our own prefixes, and the LANs that they lead to |
 //! | `routes` | what was learnt, beside what the configuration says, to forwarding tables |
 //! | `refusals` | what the kernel's counters say of segments that it refuses: passwords that do not match, a TTL that is too low |
+//! | `why` | why there is no session with a neighbour, in words |
 //! | `tell` | events of the speakers to lines of the log |
 //! | `report` | what the API asks |
 //! | `reload` | another configuration for what runs |
@@ -37,6 +38,7 @@ mod speaking;
 mod start;
 mod tell;
 mod thread;
+mod why;
 mod wires;
 
 use std::{

@@ -7,9 +7,7 @@ use std::{
 };
 
 use bgp::{
-    Event, Family, LimitDirection, LimitLevel, PeerId, PeerStatus, PerFamily, SessionEnd, Speaker,
-    fsm::State,
-    peer::{PathWatch, Standing},
+    Asn, Event, Family, LimitDirection, LimitLevel, PeerId, PerFamily, Speaker, fsm::State, peer::PathWatch,
 };
 use dataplane::InterfaceId;
 use net::{Instant, IpNet, earliest};
@@ -19,12 +17,12 @@ use super::{
     PathNews,
     memory::{self, Life, Past},
     own::Own,
-    refusals::{Guesses, Refusal},
+    refusals::{Guesses, Suspect},
     report::{Explained, LearnedRoutes, NeighborReport, Reset, Wanted},
     routes::{Place, Routes},
     start::keeps_ours,
     tell::{self, Talks},
-    wires::Dial,
+    wires::{Dial, Dropped, Lost},
 };
 use crate::assemble::{Domain, PeerPlan};
 
@@ -57,6 +55,8 @@ pub(super) struct Watched {
     pub(super) name: String,
     pub(super) interface: InterfaceId,
     pub(super) address: IpAddr,
+    /// The AS that it must have.
+    pub(super) asn: Asn,
     /// How to reach it; `None` when its TAP is not there.
     pub(super) dial: Option<Dial>,
     pub(super) link: Result<(), &'static str>,
@@ -64,7 +64,7 @@ pub(super) struct Watched {
     /// Since when it is a neighbour of ours.
     pub(super) added: Instant,
     /// When the last attempt at a connection failed, and why; none since the session is up.
-    pub(super) failure: Option<(Instant, String)>,
+    pub(super) failure: Option<(Instant, Lost)>,
     /// What the kernel refuses of it, as far as anybody can tell.
     pub(super) refused: Guesses,
     pub(super) last_down: Option<(Instant, String)>,
@@ -249,8 +249,11 @@ impl Speaking {
                 }
             }
             Event::Down { peer, end, was_up: true, .. } => {
+                // What was said at that end was said at the same time.
+                let at =
+                    self.speaker.status(*peer).and_then(|status| status.last_end).map_or(now, |(at, _)| at);
                 if let Some(one) = self.watched(*peer) {
-                    one.last_down = Some((now, tell::why(end, lost)));
+                    one.last_down = Some((at, tell::why(end, lost)));
                 }
             }
             Event::Limit {
@@ -314,10 +317,10 @@ impl Speaking {
         }
     }
 
-    pub(super) fn reports(&self) -> Vec<NeighborReport> {
+    pub(super) fn reports(&self, now: Instant) -> Vec<NeighborReport> {
         let report = |(at, peer): (usize, &Watched)| {
             let status = self.speaker.status(peer.id)?;
-            let reason = (status.state != State::Established).then(|| peer.reason(&status)).flatten();
+            let reason = (status.state != State::Established).then(|| peer.reason(&status, now)).flatten();
             Some(NeighborReport {
                 connection: self.connection,
                 neighbor: at,
@@ -326,10 +329,35 @@ impl Speaking {
                 added: peer.added,
                 reason,
                 last_down: peer.last_down.clone(),
-                failure: peer.failure.clone(),
+                failure: peer.failure.as_ref().map(|(at, lost)| (*at, lost.words.clone())),
             })
         };
         self.peers.iter().enumerate().filter_map(report).collect()
+    }
+
+    /// Neighbours of this speaker, which is the one at `speaker`, whose segments the kernel may have refused at these sockets.
+    pub(super) fn suspects<'a>(
+        &'a self,
+        speaker: usize,
+        dropped: Option<&'a Dropped>,
+        now: Instant,
+    ) -> impl Iterator<Item = Suspect<'a>> {
+        self.peers.iter().filter_map(move |peer| {
+            let status = self.speaker.status(peer.id)?;
+            let place = (peer.interface, peer.address.is_ipv6());
+            let hit =
+                |all: &Dropped| all.listeners.contains(&place) || all.peers.contains(&(speaker, peer.id));
+            let may_be = dropped.is_none_or(hit) && peer.may_be_refused(&status, now);
+            may_be.then(|| Suspect {
+                speaker,
+                peer: peer.id,
+                name: &peer.name,
+                place,
+                password: peer.has_password(),
+                ttl_security: peer.dial.as_ref().is_some_and(|dial| dial.hops == Hops::GTSM),
+                connects: status.state < State::OpenSent,
+            })
+        })
     }
 
     pub(super) fn explain(&self, wanted: Wanted, generation: u64) -> Explained {
@@ -375,6 +403,7 @@ impl Watched {
             name,
             interface: plan.interface,
             address: plan.config.address,
+            asn: plan.config.asn,
             dial,
             link: Err("not looked at yet"),
             since: now,
@@ -400,77 +429,12 @@ impl Watched {
         link.or_else(|| self.silent.then(|| silent.to_owned()))
     }
 
-    /// Why it stays down although nobody shut it down: `max_in` with `action = "shut"`, and without `restart`.
-    fn stopped(&self) -> (&'static str, String) {
-        let enable = format!("`quadspan bgp enable {}` lets it run again", self.name);
-        match self.over_limit {
-            Some((family, max)) => (
-                "max_prefixes",
-                format!(
-                    "shut down by max_in: it sent more than {max} {family} prefixes; have it announce fewer, or raise the limit, and then {enable}"
-                ),
-            ),
-            None => ("stopped", format!("stopped; {enable}")),
-        }
-    }
-
-    /// What it said when the last session ended, while attempts since fail without a word.
-    fn parting_words(&self, status: &PeerStatus) -> String {
-        let ended = self.last_down.as_ref().map_or(Instant::ZERO, |(at, _)| *at);
-        let heard = status.last_words.heard.as_ref().filter(|(at, _)| *at >= ended);
-        heard.map_or_else(String::new, |(_, note)| format!("; before, it said {note}"))
-    }
-
     pub(super) fn has_password(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.password.is_some())
     }
 
-    /// Whether this kind of segments can be its own.
-    pub(super) fn may_be_refused(&self, kind: Refusal) -> bool {
-        let security = self.dial.as_ref().is_some_and(|dial| dial.hops == Hops::GTSM);
-        kind.fits(self.has_password(), security)
-    }
-
     pub(super) fn calls_from(&self, address: IpAddr) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.peer == address)
-    }
-
-    /// Why there is no session, the most fundamental reason first.
-    pub(super) fn reason(&self, status: &PeerStatus) -> Option<(&'static str, String)> {
-        if let Some(words) = &self.shut {
-            let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-            return Some(("shut_down", format!("shut down by an operator{words}")));
-        }
-        if let Err(link) = self.link {
-            return Some(("link_down", format!("the link is down: {link}")));
-        }
-        match status.standing {
-            Standing::Stopped => return Some(self.stopped()),
-            Standing::AwaitsPath => return Some(("awaits_bfd", "waits until BFD is up".to_owned())),
-            Standing::HeldUntil(_) | Standing::Runs => {}
-        }
-        if let Some(reason) = self.refused.reason() {
-            return Some(reason);
-        }
-        let held = matches!(status.standing, Standing::HeldUntil(_));
-        if let Some((family, max)) = self.over_limit.filter(|_| held) {
-            return Some((
-                "held",
-                format!(
-                    "shut down by max_in for a while: it sent more than {max} {family} prefixes; `quadspan bgp enable {}` lets it run at once",
-                    self.name
-                ),
-            ));
-        }
-        let ended = status.last_end.as_ref().map(|(_, end)| end);
-        match (ended, &self.failure) {
-            (Some(end), _) if held => Some(("held", format!("left alone for a while: {end}"))),
-            (Some(SessionEnd::Closed) | None, Some((_, failure))) => {
-                Some(("no_connection", format!("{failure}{}", self.parting_words(status))))
-            }
-            (Some(end), _) => Some(("ended", end.to_string())),
-            (None, None) => Some(("connecting", "no answer yet".to_owned())),
-        }
     }
 }
 

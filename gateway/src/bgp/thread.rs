@@ -18,11 +18,11 @@ use tracing::debug;
 use super::{
     Command, Goodbye, Start, WAKE,
     memory::{self, Keeper, Lives},
-    refusals::Refusals,
+    refusals::{self, Blame, Refusal, Refusals},
     reload::{Places, listen, sign},
     report::{Answer, Question, Reset, RoutesReport},
     speaking::{Speaking, Watched},
-    wires::{Found, Wires},
+    wires::{Found, Lost, Wires},
 };
 use crate::clock;
 
@@ -293,16 +293,14 @@ impl Loop {
                 Io::Close(id, last_words) => {
                     let unanswered = self.wires.hang_up((at, id), &last_words, now);
                     if let Some(peer) = one.watched(id.peer).filter(|_| unanswered) {
-                        peer.failure = Some((now, "no answer to attempts to connect".to_owned()));
+                        peer.failure = Some((now, Lost::to("no answer to attempts to connect")));
                     }
                 }
                 Io::Connect(id) => {
                     let dial = one.watched(id.peer).and_then(|peer| peer.dial.clone());
                     let dialled = match dial {
-                        Some(dial) => {
-                            self.wires.dial(&self.poller, (at, id), &dial, now).map_err(|why| why.to_string())
-                        }
-                        None => Err("its interface has no TAP device".to_owned()),
+                        Some(dial) => self.wires.dial(&self.poller, (at, id), &dial, now).map_err(Lost::from),
+                        None => Err(Lost::to("its interface has no TAP device")),
                     };
                     if let Err(why) = dialled {
                         if let Some(peer) = one.watched(id.peer) {
@@ -389,22 +387,27 @@ impl Loop {
         };
         let any = self.speaking.iter().any(|one| one.peers.iter().any(|peer| missing(peer, one)));
         let Some(kinds) = self.refusals.look(any, now) else { return };
-        for one in &mut self.speaking {
-            let candidates: Vec<_> = one
-                .peers
-                .iter()
-                .enumerate()
-                .filter(|(_, peer)| missing(peer, one))
-                .map(|(at, _)| at)
-                .collect();
-            for at in candidates {
-                let Some(peer) = one.peers.get_mut(at) else { continue };
-                peer.refused.forget(now);
-                for &kind in &kinds {
-                    if peer.may_be_refused(kind) && peer.refused.add(kind, now) {
-                        kind.tell(&peer.name);
-                    }
-                }
+        self.blame(&kinds, now);
+    }
+
+    /// Says of those neighbours that these kinds of segments were refused who can have sent them.
+    fn blame(&mut self, kinds: &[Refusal], now: Instant) {
+        let dropped = self.wires.dropped();
+        let all = self.speaking.iter().enumerate();
+        let suspects: Vec<_> = all.flat_map(|(at, one)| one.suspects(at, dropped.as_ref(), now)).collect();
+        let blamed = refusals::blame(kinds, &suspects, dropped.is_some());
+        for peer in self.speaking.iter_mut().flat_map(|one| &mut one.peers) {
+            peer.refused.forget(now);
+        }
+        for Blame { speaker, peer, kind, among } in blamed {
+            let Some(peer) = self.speaking.get_mut(speaker).and_then(|one| one.watched(peer)) else {
+                continue;
+            };
+            if peer.refused.add(kind, among.clone(), now) {
+                kind.tell(&peer.name, &among);
+            }
+            if !peer.refused.is_sure() {
+                self.refusals.look_closely(now);
             }
         }
     }
@@ -467,7 +470,7 @@ impl Loop {
         let generation = self.tables.generation;
         match question {
             Question::Neighbors => {
-                Answer::Neighbors(self.speaking.iter().flat_map(Speaking::reports).collect())
+                Answer::Neighbors(self.speaking.iter().flat_map(|one| one.reports(now)).collect())
             }
             Question::Routes(from, limit) => {
                 let mut left = limit;
@@ -541,7 +544,8 @@ impl Loop {
         act(&mut one.speaker, peer)
     }
 
-    /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1).
+    /// Neighbours that shall keep our routes while we restart must not hear that we go (RFC 4724 §4.1); the others hear why
+    /// (RFC 9003).
     fn say_goodbye(&mut self, why: Goodbye) -> Vec<Reset> {
         let resets = self.speaking.iter().flat_map(Speaking::resets).collect();
         let now = clock::now();
@@ -567,7 +571,7 @@ impl Loop {
 /// RFC 4486 §4: who is restarted is back at once, and did not shut anything down; RFC 9003 has the words.
 fn last_words(why: Goodbye) -> Notification {
     match why {
-        Goodbye::Ends => Notification::cease(Cease::AdminShutdown),
+        Goodbye::Ends => Notification::cease_with_text(Cease::AdminShutdown, "gateway stopped"),
         Goodbye::HandsOver => Notification::cease_with_text(Cease::AdminReset, "the gateway restarts"),
     }
 }

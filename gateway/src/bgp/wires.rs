@@ -5,13 +5,13 @@
 //! costs one message's memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
-use bgp::ConnectionId;
+use bgp::{ConnectionId, PeerId};
 use config::Secret;
 use dataplane::InterfaceId;
 use net::Instant;
@@ -57,7 +57,43 @@ pub(super) enum Found {
     /// There is room to write again.
     Room,
     /// It failed, or the other side closed it: why.
-    Closed(WireId, String),
+    Closed(WireId, Lost),
+}
+
+/// Why there is no connection, or no longer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Lost {
+    pub(super) words: String,
+    /// Nobody has the address, or no way leads to it: what its TCP would think of us is not known.
+    pub(super) unreachable: bool,
+}
+
+impl Lost {
+    pub(super) fn to(words: &str) -> Self {
+        Self { words: words.to_owned(), unreachable: false }
+    }
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        // What Linux says when ARP or ND has asked three times.
+        let nobody = error.kind() == io::ErrorKind::HostUnreachable;
+        let words = if nobody {
+            "nobody answers at its address (no route to host): is the address right at both ends?".to_owned()
+        } else {
+            error.to_string()
+        };
+        Self { words, unreachable: nobody || error.kind() == io::ErrorKind::NetworkUnreachable }
+    }
+}
+
+/// Where the kernel threw segments away since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    /// Listeners: of an interface, for IPv6 or not.
+    pub(super) listeners: BTreeSet<(InterfaceId, bool)>,
+    /// Live connections: which speaker's, with whom.
+    pub(super) peers: BTreeSet<(usize, PeerId)>,
 }
 
 #[derive(Debug)]
@@ -102,6 +138,8 @@ pub(super) struct Wires {
     sockets: BTreeMap<u64, Socket>,
     by_id: BTreeMap<WireId, u64>,
     next: u64,
+    /// What [`dropped`](Self::dropped) saw last, by token.
+    drops: BTreeMap<u64, u32>,
 }
 
 impl Wires {
@@ -232,6 +270,35 @@ impl Wires {
         }
     }
 
+    /// Where segments were thrown away since the last time; `None` when the kernel does not tell.
+    pub(super) fn dropped(&mut self) -> Option<Dropped> {
+        let (mut news, mut drops) = (Dropped::default(), BTreeMap::new());
+        for (&token, socket) in &self.sockets {
+            let count = match socket {
+                Socket::Listener { listener, .. } => tcp::dropped(listener).ok()?,
+                Socket::Wire(wire) if !wire.connecting => tcp::dropped(&wire.stream).ok()?,
+                // Where a call is refused, that counts as well.
+                Socket::Wire(_) | Socket::Lingering { .. } => continue,
+            };
+            drops.insert(token, count);
+            if self.drops.get(&token).copied().unwrap_or(0) == count {
+                continue;
+            }
+            match socket {
+                Socket::Listener { listener, interface } => {
+                    let v6 = listener.local_addr().is_ok_and(|address| address.is_ipv6());
+                    news.listeners.insert((*interface, v6));
+                }
+                Socket::Wire(Wire { id: (speaker, id), .. }) => {
+                    news.peers.insert((*speaker, id.peer));
+                }
+                Socket::Lingering { .. } => {}
+            }
+        }
+        self.drops = drops;
+        Some(news)
+    }
+
     /// Whether nothing waits to be written on this connection, so that the speaker may be asked for more.
     pub(super) fn is_free(&self, id: WireId) -> bool {
         let socket = self.by_id.get(&id).and_then(|token| self.sockets.get(token));
@@ -239,7 +306,7 @@ impl Wires {
     }
 
     /// Writes; what the kernel does not take waits. An error means that the connection is over.
-    pub(super) fn write(&mut self, poller: &Poller, id: WireId, octets: &[u8]) -> Result<(), String> {
+    pub(super) fn write(&mut self, poller: &Poller, id: WireId, octets: &[u8]) -> Result<(), Lost> {
         let Some(&token) = self.by_id.get(&id) else { return Ok(()) };
         let Some(Socket::Wire(wire)) = self.sockets.get_mut(&token) else { return Ok(()) };
         wire.waiting.extend_from_slice(octets);
@@ -247,7 +314,7 @@ impl Wires {
         if wrote.is_err() {
             self.forget(id);
         }
-        wrote.map_err(|error| error.to_string())
+        wrote.map_err(Lost::from)
     }
 
     /// Ends a connection after these last words, if they can be written at once. True when nobody had answered.
@@ -326,7 +393,7 @@ impl Wire {
             match self.flush(poller, ready.token) {
                 Ok(()) if self.waiting.is_empty() => found.push(Found::Room),
                 Ok(()) => {}
-                Err(error) => found.push(Found::Closed(self.id, error.to_string())),
+                Err(error) => found.push(Found::Closed(self.id, error.into())),
             }
         }
         more
@@ -340,7 +407,7 @@ impl Wire {
         let failed = self.stream.take_error().ok().flatten();
         let failed = failed.or_else(|| self.stream.peer_addr().err());
         match failed.or_else(|| poller.set_writable(&self.stream, ready.token, false).err()) {
-            Some(error) => found.push(Found::Closed(self.id, error.to_string())),
+            Some(error) => found.push(Found::Closed(self.id, error.into())),
             None => {
                 self.connecting = false;
                 found.push(Found::Connected(self.id));
@@ -352,7 +419,7 @@ impl Wire {
         let mut octets = vec![0; PART];
         match self.stream.read(&mut octets) {
             Ok(0) => {
-                found.push(Found::Closed(self.id, "the neighbour closed the connection".to_owned()));
+                found.push(Found::Closed(self.id, Lost::to("the neighbour closed the connection")));
                 false
             }
             Ok(count) => {
@@ -364,7 +431,7 @@ impl Wire {
                 false
             }
             Err(error) => {
-                found.push(Found::Closed(self.id, error.to_string()));
+                found.push(Found::Closed(self.id, error.into()));
                 false
             }
         }

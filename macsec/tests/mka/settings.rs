@@ -245,6 +245,23 @@ fn a_suspended_peer_is_waited_for() {
     assert_eq!(alone.kay.suspend(secs(60), alone.now), SuspendAnswer::NoPeer);
 }
 
+// Its peer stays live meanwhile, and so must not hide that the other end came back with another CAK.
+#[test]
+fn another_cak_is_named_while_mka_is_suspended() {
+    let mut world = World::of(2);
+    world.settle(secs(1));
+    world.run(secs(7));
+    world.tell(0, |kay, now| kay.suspend(secs(60), now));
+    world.run(ms(200));
+    assert!(world.status(1).suspended.is_some());
+    world.tell(0, |kay, now| kay.set_keys(vec![KeyEntry::new(key(1).ckn, cak(9))], now));
+    world.run(secs(8));
+    let status = world.status(1);
+    assert!(status.suspended.is_some() && status.participants[0].live.len() == 1, "{status:?}");
+    let codes: Vec<_> = status.diagnoses.iter().map(macsec::mka::Diagnosis::code).collect();
+    assert!(codes.contains(&"cak_differs") && !codes.contains(&"nothing_heard"), "{codes:?}");
+}
+
 // What members repeat to each other in whole seconds must not keep a suspension up for ever.
 #[test]
 fn a_suspension_ends_also_where_members_speak_often() {

@@ -198,6 +198,15 @@ impl Refusals {
     }
 }
 
+/// How many segments that came to this socket were thrown away so far, for whatever reason: those that [`refusals`] counts for all
+/// sockets together are among them. It wraps.
+///
+/// # Errors
+/// Whatever the kernel answers; `ENOPROTOOPT` before Linux 4.12.
+pub fn dropped(socket: &impl AsFd) -> io::Result<u32> {
+    socket_option::dropped(socket.as_fd())
+}
+
 /// The counters of the calling thread's network namespace; all zero on a kernel that does not count.
 ///
 /// # Errors

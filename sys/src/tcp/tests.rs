@@ -57,7 +57,10 @@ fn pair(
         set_md5_key(&listener, here, key).unwrap();
     }
     let client = connect("lo", Some(address), here, hops.1, keys.1).unwrap();
-    joined(&listener, client)
+    let joined = joined(&listener, client);
+    // Whom the kernel refused, it refused at this socket.
+    assert_eq!(dropped(&listener).unwrap() > 0, joined.is_none());
+    joined
 }
 
 #[test]

@@ -10,7 +10,6 @@
 //!
 //! A socket survives its interface going down and up and addresses coming and going: it is bound whether or not the
 //! address is there (`IP_FREEBIND`), and a connected one looks for its route again when that changed.
-#![expect(unsafe_code, reason = "a socket option is told to be plain octets")]
 
 mod intake;
 mod trains;
@@ -142,9 +141,7 @@ impl UdpSocket {
     /// # Errors
     /// Whatever the kernel answers.
     pub fn dropped(&self) -> io::Result<u32> {
-        let [.., drops]: [u32; MEMINFO] =
-            socket_option::read(self.as_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, [0; MEMINFO])?;
-        Ok(drops)
+        socket_option::dropped(self.as_fd())
     }
 
     fn set(&self, level: c_int, name: c_int, value: &c_int) -> io::Result<()> {
@@ -211,11 +208,6 @@ pub fn route(device: &str, local: IpAddr, remote: IpAddr) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// `SK_MEMINFO_VARS` of linux/sock_diag.h; the last one is `SK_MEMINFO_DROPS`.
-const MEMINFO: usize = 9;
-// SAFETY: integers.
-unsafe impl socket_option::Plain for [u32; MEMINFO] {}
 
 /// linux/udp.h.
 const UDP_NO_CHECK6_RX: c_int = 102;

@@ -222,7 +222,11 @@ fn senders_that_cannot_be_are_refused() {
         ((HOST_MAC, Ipv4Addr::new(10, 0, 0, 255)), BadNeighborMessage::OffLink),
         ((HOST_MAC, Ipv4Addr::BROADCAST), BadNeighborMessage::OffLink),
     ] {
+        rig.cache.off_link = None;
         assert_eq!(rig.request(sender), Err(why), "{sender:?}");
+        // Whoever sits at a far end with another address is told of.
+        let beyond = (why == BadNeighborMessage::OffLink).then_some((sender.1.into(), rig.now));
+        assert_eq!(rig.cache.off_link(), beyond);
     }
     let packet = Arp::new(Operation::Request, (HOST_MAC, HOST), (MacAddr::ZERO, OWN));
     assert_eq!(rig.cache.handle_arp(&packet.as_bytes()[..27], rig.now), Err(BadNeighborMessage::Malformed));

@@ -9,6 +9,7 @@ use bgp::{
     wire::attributes::{Attributes, Origin},
 };
 use config::model as words;
+use dataplane::{Faults, InterfaceId};
 use net::Instant;
 
 use super::{
@@ -50,7 +51,7 @@ fn neighbor(facts: &Facts, report: &NeighborReport) -> Option<BgpNeighbor> {
         local_asn: configured.local_asn.or_else(|| connection.bgp.as_ref().map(|bgp| bgp.asn)).unwrap_or(0),
         state: state(status.state).to_owned(),
         reason: report.reason.as_ref().map(|(word, _)| (*word).to_owned()),
-        detail: report.reason.as_ref().map(|(_, text)| text.clone()),
+        detail: report.reason.as_ref().map(|reason| detail(facts, interface, reason)),
         since: facts.wall_of(report.since),
         router_id: agreed.map(|agreed| agreed.peer_id.to_string()),
         hold_seconds: agreed.map(|agreed| agreed.hold_time.as_secs()),
@@ -72,6 +73,14 @@ fn neighbor(facts: &Facts, report: &NeighborReport) -> Option<BgpNeighbor> {
         faults: status.faults.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
         draining: status.draining,
     })
+}
+
+/// BGP hears when a link can be used, and when no more. What is wrong with one that never could, or what else is wrong with it since, the
+/// dataplane knows.
+fn detail(facts: &Facts, interface: InterfaceId, (word, text): &(&str, String)) -> String {
+    let faults = facts.owned_interface(interface).map(|seen| seen.faults);
+    let fault = faults.filter(|faults| *word == "link_down" && faults.is_cut()).and_then(Faults::first);
+    fault.map_or_else(|| text.clone(), |fault| format!("the link is down: {}", fault.label()))
 }
 
 fn moment(facts: &Facts, known: Option<&(Instant, impl ToString)>) -> Option<BgpDown> {

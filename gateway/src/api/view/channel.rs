@@ -5,7 +5,7 @@ use dataplane::{ChannelId, ChannelSnapshot, Fault, Faults};
 use macsec::{SecyStatus, ValidateFrames};
 use net::Ethernet;
 
-use super::{counts, word};
+use super::{counts, wiring, word};
 use crate::api::{
     model::{Channel, ChannelMacsec, ChannelRx, ChannelState, Counts},
     source::Facts,
@@ -36,7 +36,7 @@ fn one(facts: &Facts, at: usize, channel: &words::Channel) -> Channel {
         carrier: seen
             .is_some_and(|seen| !seen.faults.has(Fault::NoCarrier) && !seen.faults.has(Fault::PortDown)),
         mtu: u64::try_from(max_frame).unwrap_or(u64::MAX),
-        macsec: protection(channel, seen),
+        macsec: protection(facts, at, channel, seen),
         drain,
         tx_frames: counters.tx_frames,
         tx_octets: counters.tx_octets,
@@ -57,7 +57,12 @@ pub(super) fn state(faults: Option<Faults>) -> (ChannelState, Option<String>) {
     (state, faults.first().map(|fault| fault.label().to_owned()))
 }
 
-fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> ChannelMacsec {
+fn protection(
+    facts: &Facts,
+    at: usize,
+    channel: &words::Channel,
+    seen: Option<&ChannelSnapshot>,
+) -> ChannelMacsec {
     let secy = seen.map(|seen| &seen.secy);
     let sending = secy.and_then(|secy| {
         let an = secy.transmit.encoding_sa?;
@@ -74,7 +79,10 @@ fn protection(channel: &words::Channel, seen: Option<&ChannelSnapshot>) -> Chann
         suite: suite.to_string(),
         cipher_refused: secy.is_some_and(SecyStatus::fell_back),
         mka: channel.macsec.mka.is_some(),
-        diagnosis: mka.and_then(|mka| mka.diagnoses.first()).map(ToString::to_string),
+        diagnosis: mka.and_then(|mka| mka.diagnoses.first()).map(|what| {
+            let crossed = wiring::crossed(facts, ChannelId::at(at), what);
+            crossed.map_or_else(|| what.to_string(), |crossed| format!("{what}; {crossed}"))
+        }),
         sci: secy.map(|secy| secy.transmit.sci.to_string()),
         encoding_an: sending.map(|sa| sa.an.get()),
         next_pn: sending.map(|sa| sa.next_pn),

@@ -7,7 +7,7 @@ use macsec::mka::{
     RekeyAnswer as Answer, SakStatus,
 };
 
-use super::word;
+use super::{wiring, word};
 use crate::{
     api::{
         model::{
@@ -24,7 +24,7 @@ pub(crate) fn mka(facts: &Facts) -> Vec<MkaChannel> {
     let each = facts.config.channels.iter().enumerate();
     each.filter_map(|(at, channel)| {
         let seen = facts.channel(ChannelId::at(at))?;
-        Some(one(facts, channel, seen, seen.mka.as_ref()?))
+        Some(one(facts, (ChannelId::at(at), channel), seen, seen.mka.as_ref()?))
     })
     .collect()
 }
@@ -87,7 +87,12 @@ pub(crate) fn suspension(channel: &str, seconds: u64, answer: macsec::mka::Suspe
     Suspension { channel: channel.to_owned(), answer, seconds, member, message }
 }
 
-fn one(facts: &Facts, channel: &words::Channel, seen: &ChannelSnapshot, mka: &MkaStatus) -> MkaChannel {
+fn one(
+    facts: &Facts,
+    (at, channel): (ChannelId, &words::Channel),
+    seen: &ChannelSnapshot,
+    mka: &MkaStatus,
+) -> MkaChannel {
     let faults = mka.counters.faults.iter().filter(|(_, count)| **count > 0);
     let waiting =
         mka.waiting.iter().map(|(ckn, at)| MkaWaiting { ckn: ckn.to_string(), starts: facts.wall_of(*at) });
@@ -106,7 +111,7 @@ fn one(facts: &Facts, channel: &words::Channel, seen: &ChannelSnapshot, mka: &Mk
         participants: mka.participants.iter().map(|one| participant(facts, one)).collect(),
         waiting: waiting.collect(),
         suspended_ms: mka.suspended.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-        diagnoses: mka.diagnoses.iter().map(diagnosis).collect(),
+        diagnoses: mka.diagnoses.iter().map(|what| diagnosis(facts, at, what)).collect(),
         faults: faults.map(|(fault, count)| (fault.to_string(), *count)).collect(),
         rekeys: mka.counters.rekeys,
         unsent: mka.counters.unsent,
@@ -189,6 +194,7 @@ fn peer(facts: &Facts, one: &PeerStatus) -> MkaPeer {
     }
 }
 
-fn diagnosis(what: &Diagnosis) -> MkaDiagnosis {
-    MkaDiagnosis { code: what.code().to_owned(), message: what.to_string(), remedy: remedy(what).to_owned() }
+fn diagnosis(facts: &Facts, at: ChannelId, what: &Diagnosis) -> MkaDiagnosis {
+    let remedy = wiring::crossed(facts, at, what).unwrap_or_else(|| remedy(what).to_owned());
+    MkaDiagnosis { code: what.code().to_owned(), message: what.to_string(), remedy }
 }

@@ -19,6 +19,7 @@ mod runtime;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 use dataplane::{ChannelId, DropCounters, InterfaceId};
 use serde::Serialize;

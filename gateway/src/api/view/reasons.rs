@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dataplane::{ChannelSetup, PortId};
+use dataplane::{ChannelId, ChannelSetup, Fault, PortId};
+use macsec::mka::Diagnosis;
 use net::Ethernet;
 
 use super::bgp;
@@ -10,7 +11,7 @@ use crate::api::{
     model::{BgpNeighbor, ChannelState, Connection, ConnectionState, Reason, Severity},
     source::Facts,
 };
-use crate::bgp::report::NeighborReport;
+use crate::{bgp::report::NeighborReport, key_agreement::remedy};
 
 /// Attachments of a connection that are named; of the others there is the number.
 const NAMED: usize = 4;
@@ -82,6 +83,32 @@ fn needs(channel: &ChannelSetup) -> usize {
     channel.secy.max_frame.saturating_sub(Ethernet::LEN) + further_tags
 }
 
+/// Channels that have a key of before, which a peer cannot share any more: the key server keeps its SAK when the other end comes back
+/// with other settings before anybody has missed it. Where there is no key, the channel is down, and says why.
+pub(super) fn unshared_keys(facts: &Facts) -> Vec<Reason> {
+    let reason = |(at, channel): (usize, &config::model::Channel)| {
+        let seen = facts.channel(ChannelId::at(at)).filter(|seen| !seen.faults.has(Fault::MkaDown))?;
+        let what = seen.mka.as_ref()?.diagnoses.iter().find(|what| is_unshared(what))?;
+        let message = format!(
+            "its key is of no use to the peer: {what}; {}; see `quadspan show mka {}`",
+            remedy(what),
+            channel.name
+        );
+        Some(degraded(format!("channel/{}", channel.name), what.code(), message))
+    };
+    facts.config.channels.iter().enumerate().filter_map(reason).collect()
+}
+
+const fn is_unshared(what: &Diagnosis) -> bool {
+    matches!(
+        what,
+        Diagnosis::CipherNotSupported { .. }
+            | Diagnosis::CipherNotAccepted { .. }
+            | Diagnosis::CapabilityTooLow { .. }
+            | Diagnosis::SakNotTaken { .. }
+    )
+}
+
 /// BGP neighbours without a session.
 pub(super) fn neighbors(facts: &Facts) -> Vec<Reason> {
     let Some(reports) = &facts.neighbors else {
@@ -120,7 +147,6 @@ mod tests {
     use std::sync::Arc;
 
     use ::bgp::fsm::State;
-    use dataplane::Fault;
     use net::Instant;
 
     use super::*;

@@ -2,7 +2,7 @@
 
 use dataplane::WorkerId;
 
-use super::{channels, connections, drops, ports, reasons};
+use super::{channels, connections, drops, ports, reasons, wiring};
 use crate::api::{
     model::{Channel, ChannelState, Health, Port, PortState, Reason, Severity, Status, Worker},
     source::Facts,
@@ -19,8 +19,10 @@ pub(crate) fn status(facts: &Facts) -> Status {
     let mut reasons = silent_workers(facts);
     reasons.extend(facts.alerts.iter().cloned());
     reasons.extend(channels.iter().flat_map(channel_reasons));
+    reasons.extend(reasons::unshared_keys(facts));
     reasons.extend(ports.iter().filter_map(port_reason));
     reasons.extend(reasons::narrow_devices(facts));
+    reasons.extend(wiring::far_ends(facts));
     reasons.extend(connections.iter().filter_map(reasons::connection));
     reasons.extend(reasons::neighbors(facts));
     let degraded = reasons.iter().any(|reason| reason.severity == Severity::Degraded);

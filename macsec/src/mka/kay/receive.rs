@@ -17,7 +17,7 @@ use crate::{
         held_key::{HeldKey, Numbers},
         keywrap,
         params::KeyStart,
-        peers::Heard,
+        peers::{Heard, Peer},
         wire::{Basic, DistributedKey, DistributedSak, Envelope, MemberId, Mkpdu, MkpduFault, XpnSet},
     },
     sci::{Sci, Ssci},
@@ -40,8 +40,11 @@ impl Kay {
         let Some(participant) = self.participants.get_mut(at) else { return Err(MkpduFault::UnknownCkn) };
         if !envelope.authentic(&participant.keys) {
             participant.counters.icv_failures += 1;
-            // From a peer that is live under this CAK it is damage, or a forgery, not another CAK.
-            if participant.peers.live.iter().all(|peer| peer.source != envelope.source) {
+            // From a peer that is live under this CAK it is damage, or a forgery, not another CAK. While MKA is suspended (§9.18) peers stay
+            // live that are not heard any more.
+            let (now, life) = (self.now, self.params.life);
+            let speaks = |peer: &Peer| peer.source == envelope.source && now.since(peer.heard) < life;
+            if !participant.peers.live.iter().any(speaks) {
                 self.diagnose(Diagnosis::CakDiffers { ckn, from: envelope.source });
             }
             return Err(MkpduFault::Icv);
