@@ -293,13 +293,13 @@ fn refusals_are_in_the_words_of_the_command_line() {
     let neighbor = sites.a.api("bgp")["items"][0]["name"].as_str().unwrap().to_owned();
     let other = format!("{neighbor}x");
     for (line, near, lists) in [
-        ("drain ch9", "ch2", "channels"),
-        ("undrain ch9", "ch2", "channels"),
-        ("drill ch9", "ch2", "channels"),
-        ("rekey ch9", "ch2", "channels"),
-        ("mka suspend ch9 --for 1s", "ch2", "channels"),
+        ("drain ch9", "ch1", "channels"),
+        ("undrain ch9", "ch1", "channels"),
+        ("drill ch9", "ch1", "channels"),
+        ("rekey ch9", "ch1", "channels"),
+        ("mka suspend ch9 --for 1s", "ch1", "channels"),
         ("rate bleu 5", "blue", "connections"),
-        ("bfd disable blue/ch9", "blue/ch2", "bfd"),
+        ("bfd disable blue/ch9", "blue/ch1", "bfd"),
         (&format!("bgp clear {other}"), &neighbor, "bgp"),
     ] {
         let told = sites.a.cli(&line.split(' ').collect::<Vec<_>>());

@@ -115,7 +115,7 @@ mod tests {
         let near = Kind::Channel.unknown("ch9", &known).render(false);
         assert_eq!(
             near,
-            "error: there is no channel `ch9` here\n  help: did you mean `ch4`? `quadspan show channels` lists them\n"
+            "error: there is no channel `ch9` here\n  help: did you mean `ch1`? `quadspan show channels` lists them\n"
         );
         let far = Kind::Neighbor.unknown("zzzz", &known).render(false);
         assert!(far.ends_with("  help: `quadspan show bgp` lists them\n"), "{far}");
