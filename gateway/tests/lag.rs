@@ -213,7 +213,7 @@ fn a_whole_lag_is_drained_as_one_channel_and_loses_nothing() {
             ("drain ch1", "drained with all members"),
             ("undrain ch2", "`quadspan undrain bundle`"),
             ("drain ch3", "drained already"),
-            ("drill bundle", "ch1: silent for 5 s"),
+            ("drill bundle", "drained already"),
         ],
     );
     let drained = sites.a.events("channel.drained");

@@ -282,7 +282,9 @@ impl Worker {
         self.keeper = Keeper::new(clock::now());
         while !self.stop {
             let wait = self.wait(self.keeper.rests_at());
-            if self.poller.wait(&mut ready, wait).is_err() {
+            if self.resting {
+                self.await_command();
+            } else if self.poller.wait(&mut ready, wait).is_err() {
                 // EBADF or ENOMEM: without a poller there is no work to be had. Wake-ups by time keep the rest alive.
                 ready.clear();
             }

@@ -1,12 +1,13 @@
 //! What a worker sends when ports gather, with ports that write down what they are asked to do.
 
 use std::{
-    os::fd::BorrowedFd,
+    io::Write as _,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex},
 };
 
 use dataplane::{
-    BATCH, Frame, Pool,
+    BATCH, Board, Depot, Frame, Pool, PoolSizes, WorkerId,
     port::{PortCaps, WORTH_GATHERING},
 };
 
@@ -40,6 +41,8 @@ struct Scribe {
     /// What its path carries, once it looks again.
     carries: Option<u16>,
     looked: bool,
+    /// What tells the poller whether something waits.
+    fd: Option<OwnedFd>,
 }
 
 impl Port for Scribe {
@@ -87,7 +90,7 @@ impl Port for Scribe {
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.fd.as_ref().map(AsFd::as_fd)
     }
 
     fn caps(&self) -> PortCaps {
@@ -115,6 +118,7 @@ fn scribe(id: PortId, asks: Asks, gathers: bool) -> Scribe {
         at_once: BATCH,
         carries: None,
         looked,
+        fd: None,
     }
 }
 
@@ -319,4 +323,34 @@ fn a_path_that_is_too_narrow_is_looked_at_by_the_clock_until_it_is_not() {
     assert_eq!(looked(), [(wans[0], Asked::Look)]);
     worker.release(wans[0]);
     assert_eq!(worker.next_look(), None);
+}
+
+// It goes before others then: were it awake all the time, those that it waits for would have no processor.
+#[test]
+fn a_worker_that_rests_sleeps_although_frames_wait() {
+    let pool = Pool::new(Depot::new(PoolSizes::default()));
+    let dataplane = Dataplane::new(WorkerId(0), Arc::default(), Board::new(0), pool, 1).unwrap();
+    let (mut worker, mailbox) = Worker::new(dataplane, Box::new(|_| {})).unwrap();
+    let (waits, mut frame) = std::io::pipe().unwrap();
+    frame.write_all(&[1]).unwrap();
+    let port = Scribe { fd: Some(waits.into()), ..scribe(PortId(0), Asks::default(), false) };
+    worker.set_port(PortId(0), Box::new(port)).unwrap();
+    let thread = std::thread::spawn(move || drop(worker.run()));
+    let (reply, rested) = crossbeam::channel::bounded(1);
+    mailbox.send(Command::Handover(Step::Rest(reply)));
+    rested.recv().unwrap();
+    let wakes = || {
+        let (reply, report) = crossbeam::channel::bounded(1);
+        mailbox.send(Command::Report(reply));
+        report.recv().unwrap().account.wakes
+    };
+    let (before, began) = (wakes(), clock::now());
+    while clock::now().since(began) < Duration::from_millis(50) {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let woke = wakes() - before;
+    let passed = clock::now().since(began).as_millis();
+    assert!(u128::from(woke) <= passed + 2, "{woke} times in {passed} ms");
+    mailbox.send(Command::Stop);
+    thread.join().unwrap();
 }
