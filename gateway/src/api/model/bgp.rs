@@ -27,7 +27,7 @@ pub struct BgpNeighbor {
     pub local_asn: u32,
     /// State of RFC 4271 §8.2.2: `idle`, `connect`, `active`, `open_sent`, `open_confirm`, `established`.
     pub state: String,
-    /// Why it is not established, in a word: `link_down`, `awaits_bfd`, `md5_wrong`, `ttl_too_low`, `max_prefixes`, `held`...
+    /// Why it is not established, in a word: `link_down`, `awaits_bfd`, `bfd_down`, `no_connection`, `md5_wrong`, `ttl_too_low`, `max_prefixes`, `held`...
     pub reason: Option<String>,
     /// The same in a sentence.
     pub detail: Option<String>,
