@@ -160,7 +160,7 @@ impl Bgp {
         let (sender, commands) = crossbeam::channel::unbounded();
         let handle = Handle { commands: sender, waker: waker.clone() };
         let mut work = Loop::new(start, poller, waker, commands, clock::now());
-        work.restore_tables();
+        work.renew_tables();
         let thread = std::thread::Builder::new().name("bgp".to_owned()).spawn(move || work.run())?;
         Ok(Self { handle, thread })
     }

@@ -105,11 +105,6 @@ impl Loop {
         }
     }
 
-    /// Publishes what the earlier life forwarded by, if there is anything.
-    pub(super) fn restore_tables(&mut self) {
-        self.renew_tables();
-    }
-
     /// Gives the sessions whose routes went by the end.
     pub(super) fn run(mut self) -> Vec<Reset> {
         if let Some(gate) = self.gate.take() {
@@ -339,7 +334,7 @@ impl Loop {
     }
 
     /// Builds and publishes tables, unless the last ones were just built.
-    fn renew_tables(&mut self) {
+    pub(super) fn renew_tables(&mut self) {
         self.retired.retain(|tables| Arc::strong_count(tables) > 1);
         let began = clock::now();
         if began < self.next_build || !self.is_changed() {

@@ -51,14 +51,12 @@ impl Watched {
         if let Some(reason) = self.barred(status) {
             return Some(reason);
         }
-        let said = self.said(status);
-        let fault = said.filter(|said| said.is_fault() && now.since(said.at) < FRESH);
         let before = |(word, text): Reason| (word, text + &self.before(status, now));
         if let Some(unreached) = self.unreached(status) {
             return Some(before(unreached));
         }
         let held = matches!(status.standing, Standing::HeldUntil(_));
-        if let Some(said) = fault {
+        if let Some(said) = self.fault(status, now) {
             let (word, way) = if held { ("held", "left alone for a while: ") } else { ("ended", "") };
             return Some((word, format!("{way}{}", self.told(said))));
         }
@@ -125,12 +123,16 @@ impl Watched {
 
     /// Whether segments that the kernel refused may be its own: nothing else explains why it is not up.
     pub(super) fn may_be_refused(&self, status: &PeerStatus, now: Instant) -> bool {
-        let told = |said: Said<'_>| said.is_fault() && now.since(said.at) < FRESH;
         status.state != State::Established
             && self.shut.is_none()
             && self.barred(status).is_none()
             && self.unreached(status).is_none()
-            && !self.said(status).is_some_and(told)
+            && self.fault(status, now).is_none()
+    }
+
+    /// What was said last, if it is a fault and still counts.
+    fn fault<'a>(&self, status: &'a PeerStatus, now: Instant) -> Option<Said<'a>> {
+        self.said(status).filter(|said| said.is_fault() && now.since(said.at) < FRESH)
     }
 
     /// What was said last, at the end of the last session or since.

@@ -329,6 +329,9 @@ impl Worker {
 
     /// How long it may sleep now; `None`: until something comes.
     fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.resting {
+            return Some(RETRY);
+        }
         let awake = match self.poll {
             Poll::Interrupt => false,
             Poll::Adaptive => now < self.awake_until,
@@ -338,8 +341,6 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let due = earliest(self.dataplane.poll_timeout(), self.next_look()).map(|due| due.since(now));
-        // What is due may be what a worker that rests leaves alone.
-        let due = if self.resting { due.map(|due| due.max(RETRY)) } else { due };
         if !self.held.is_empty() { Some(due.unwrap_or(RETRY).min(RETRY)) } else { due }
     }
 
