@@ -18,7 +18,7 @@ impl Gateway {
         if another && !self.reopen(id, &port) {
             return;
         }
-        let fault = fault_of(link);
+        let fault = link.fault();
         let state = fault.map_or("up", Fault::label);
         if let Some(changes) = self.link_talk.entry(at).or_default().tell(&(), clock::now()) {
             info!(event = "port.link", port = port.name, device = port.device, state, changes);
@@ -57,18 +57,9 @@ impl Gateway {
                 continue;
             };
             let link = self.links.get(*at).copied().flatten().unwrap_or(Link::Gone);
-            let state = fault_of(link).map_or("up", Fault::label);
+            let state = link.fault().map_or("up", Fault::label);
             info!(event = "port.link", port = port.name, device = port.device, state, changes);
         }
-    }
-}
-
-const fn fault_of(link: Link) -> Option<Fault> {
-    match link {
-        Link::Up { .. } => None,
-        Link::NoCarrier { .. } => Some(Fault::NoCarrier),
-        Link::NoRoute { .. } => Some(Fault::NoRoute),
-        Link::Gone => Some(Fault::PortDown),
     }
 }
 

@@ -23,6 +23,7 @@ use std::{
 };
 
 use config::model::{Io, Port, PortRole};
+use dataplane::Fault;
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::{
     MulticastGroup, new_multicast_connection,
@@ -117,6 +118,16 @@ pub enum Link {
 }
 
 impl Link {
+    /// What speaks against the port on it.
+    pub const fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Up { .. } => None,
+            Self::NoCarrier { .. } => Some(Fault::NoCarrier),
+            Self::NoRoute { .. } => Some(Fault::NoRoute),
+            Self::Gone => Some(Fault::PortDown),
+        }
+    }
+
     /// Reads the state of the device with this name.
     pub fn read(device: &str) -> Self {
         let Ok(index) = sys::interface::index(device) else { return Self::Gone };

@@ -2,7 +2,7 @@
 
 use config::model as words;
 use dataplane::{
-    DropCounters, DropReason, PortId,
+    DropCounters, DropReason, Fault, PortId,
     port::{PortCounters, PortKind},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn ports(facts: &Facts) -> Vec<Port> {
 
 fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
     let device = facts.devices.get(at).copied().unwrap_or(GONE);
-    let reason = fault(device.link).map(str::to_owned);
+    let reason = device.link.fault().map(|fault| fault.label().to_owned());
     let opened = |report: &&crate::worker::Report| report.ports.get(at).is_some_and(Option::is_some);
     let (kind, counters) = (kind(facts, at), port_counters(facts, at));
     Port {
@@ -61,19 +61,9 @@ fn one(facts: &Facts, at: usize, port: &words::Port) -> Port {
     }
 }
 
-/// What speaks against a link.
-const fn fault(link: Link) -> Option<&'static str> {
-    match link {
-        Link::Up { .. } => None,
-        Link::NoCarrier { .. } => Some("no_carrier"),
-        Link::NoRoute { .. } => Some("no_route"),
-        Link::Gone => Some("port_down"),
-    }
-}
-
 /// What speaks against a port.
 pub(super) fn fault_of(facts: &Facts, port: PortId) -> Option<&'static str> {
-    facts.devices.get(port.index()).and_then(|device| fault(device.link))
+    facts.devices.get(port.index()).and_then(|device| device.link.fault()).map(Fault::label)
 }
 
 /// What a worker opened, whatever the configuration left open.

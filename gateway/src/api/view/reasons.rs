@@ -18,7 +18,7 @@ const NAMED: usize = 4;
 /// A neighbour that was never up has so long after the start, or the reload that added it, with both ends, keys and BFD still to agree.
 const STARTING: Duration = Duration::from_secs(15);
 
-fn degraded(subject: String, reason: &str, message: String) -> Reason {
+pub(super) fn degraded(subject: String, reason: &str, message: String) -> Reason {
     Reason { severity: Severity::Degraded, subject, reason: reason.to_owned(), message }
 }
 

@@ -5,11 +5,9 @@ use core::{net::IpAddr, time::Duration};
 use dataplane::{ChannelId, InterfaceSnapshot, neighbor::NeighborState};
 use macsec::mka::Diagnosis;
 
+use super::reasons::degraded;
 use crate::{
-    api::{
-        model::{Reason, Severity},
-        source::Facts,
-    },
+    api::{model::Reason, source::Facts},
     names,
 };
 
@@ -35,15 +33,12 @@ pub(super) fn far_ends(facts: &Facts) -> Vec<Reason> {
         let ours: Vec<_> =
             attachment.addresses.iter().filter(is_like).map(|own| own.trunc().to_string()).collect();
         let (asks, ours) = (if from.is_ipv4() { "ARP" } else { "ND" }, ours.join(", "));
-        Some(Reason {
-            severity: Severity::Degraded,
-            subject: format!("interface/{}", names::interface(&facts.config, id)),
-            reason: "far_end_address".to_owned(),
-            message: format!(
-                "{asks} from {from} arrives, and nobody answers inside {ours}: has the far end another address, or is it another line's? \
-                 compare `address` and `peer` of both ends"
-            ),
-        })
+        let message = format!(
+            "{asks} from {from} arrives, and nobody answers inside {ours}: has the far end another address, or is it another line's? \
+             compare `address` and `peer` of both ends"
+        );
+        let subject = format!("interface/{}", names::interface(&facts.config, id));
+        Some(degraded(subject, "far_end_address", message))
     };
     attachments.filter_map(far_end).collect()
 }
